@@ -1,0 +1,224 @@
+"""What one simulated zone is told before it starts: plain numbers in the kernel's own units.
+
+Pages are 4 KiB frames, times are nanoseconds of simulated time, shares lie in [0, 1].
+Nothing here is parsed or checked for sense: that is the scenario's work, done once, where
+the file and line are still known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+PAGE_BYTES = 4096
+NR_ORDERS = 11
+"""Orders 0..10: MAX_ORDER is 11 (include/linux/mmzone.h, 2.6.8)."""
+
+
+class Marks(IntEnum):
+    """How min, low and high follow from memory size (mm/page_alloc.c, init_per_zone_pages_min)."""
+
+    V2_6_8 = 0
+    V2_6_10 = 1
+
+
+class AllocationPath(IntEnum):
+    """Which __alloc_pages: whom it lets below which mark, and in which pass."""
+
+    V2_6_8 = 0
+    V2_6_9 = 1
+    V2_6_11 = 2
+
+
+class KswapdLoop(IntEnum):
+    """How balance_pgdat ends a run: 2.6.8 gives up after 13 priorities, 2.6.9 starts over."""
+
+    V2_6_8 = 0
+    V2_6_9 = 1
+
+
+class KswapdPolicy(IntEnum):
+    """What kswapd looks at before it rests."""
+
+    COUNT_ONLY = 0
+    ORDER_AWARE = 1
+
+
+class DefragMode(IntEnum):
+    """What the reverse-map defragmenter does with the pages of a block it wants."""
+
+    OFF = 0
+    RMAP_EVICT = 1
+    RMAP_MIGRATE = 2
+
+
+class DefragRun(IntEnum):
+    """Who runs the defragmenter: kswapd itself, or a rare process of its own."""
+
+    INLINE = 0
+    DAEMON = 1
+
+
+class NicReceive(IntEnum):
+    LINEAR = 0
+    PAGE_ARRAY = 1
+
+
+class NicTransmit(IntEnum):
+    LINEAR = 0
+    SCATTER_GATHER = 1
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The zone itself: 225,280 pages are zone Normal of a 1 GB i386 machine (16..896 MB)."""
+
+    pages: int = 225_280
+    lowmem_pages: int = 229_376
+    """Present pages of all lowmem zones together; the marks are a share of these."""
+    reserved_pages: int = 3_072
+    """Kernel image, mem_map, boot memory: never freed."""
+    percpu_lists: bool = True
+    swap: bool = True
+    buddyinfo: tuple[int, ...] | None = None
+    """Start with exactly these free blocks per order, all else in use; None starts at boot."""
+
+
+@dataclass(frozen=True)
+class Watermarks:
+    marks: Marks = Marks.V2_6_8
+    explicit_pages: tuple[int, int, int] | None = None
+    """(min, low, high) in pages, instead of the formula."""
+
+
+@dataclass(frozen=True)
+class Kswapd:
+    policy: KswapdPolicy = KswapdPolicy.COUNT_ONLY
+    loop: KswapdLoop = KswapdLoop.V2_6_8
+    pages_per_ms: float = 200.0
+    """Pages scanned per millisecond of simulated time."""
+
+
+@dataclass(frozen=True)
+class Defrag:
+    mode: DefragMode = DefragMode.OFF
+    run: DefragRun = DefragRun.DAEMON
+    order: int = 3
+    """The order whose blocks it tries to free."""
+    interval_ns: int = 10_000_000_000
+    """Daemon: shortest time between two runs."""
+    blocks_wanted: int = 64
+    """A run ends when this many blocks of the order (or larger, counted in such blocks) are free."""
+    budget_pages: int = 2_048
+    """A run ends when it has evicted or migrated this many pages."""
+    scan_pages: int = 4_096
+    """Inline: frames looked at per run, from where the last one stopped. The daemon sees all."""
+
+
+@dataclass(frozen=True)
+class User:
+    """File and anonymous memory that user programs touch."""
+
+    working_set_pages: int = 266_649
+    extent_pages: int = 16
+    """Pages of a file or heap that become popular together."""
+    zipf_exponent: float = 0.9
+    touches_per_s: float = 100_000.0
+    run_pages: float = 8.0
+    """Mean number of consecutive pages touched per visit (geometric, cut at the extent's end)."""
+    anonymous_share: float = 0.4
+    mapped_share: float = 0.2
+    """Share of the file extents that are mapped into page tables rather than read(2)."""
+    write_share: float = 0.1
+    """Share of visits that dirty what they touch."""
+    drifts_per_s: float = 20.0
+    """Pairs of extents per second that swap their popularity."""
+    deletes_per_s: float = 5.0
+    """Extents per second whose pages are freed at once (truncate, unlink, munmap)."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Short-lived processes: a stack, page tables and private anonymous pages each."""
+
+    stack_order: int = 1
+    """1 for 8K stacks, 0 for 4K stacks (CONFIG_4KSTACKS)."""
+    forks_per_s: float = 20.0
+    lifetime_median_ns: int = 200_000_000
+    lifetime_sigma: float = 2.0
+    """Lognormal: log of the lifetime has this standard deviation."""
+    anonymous_pages: float = 64.0
+    """Mean private pages per process (geometric, at most 512)."""
+    page_table_pages: int = 4
+    live_max: int = 1_024
+
+
+@dataclass(frozen=True)
+class Slab:
+    """Unmovable kernel objects, at the granularity of order-0 slab pages."""
+
+    initial_share: float = 0.03
+    """Share of the zone's pages in slab pages at boot."""
+    pages_per_s: float = 100.0
+    lifetime_median_ns: int = 2_000_000_000
+    lifetime_sigma: float = 2.5
+    reclaimable_share: float = 0.5
+    """Share of slab pages holding dentries and inodes, which shrink_slab may empty."""
+    objects_per_page: int = 16
+
+
+@dataclass(frozen=True)
+class Nic:
+    receive: NicReceive = NicReceive.LINEAR
+    transmit: NicTransmit = NicTransmit.LINEAR
+    ring: int = 256
+    """Receive descriptors."""
+    rx_order: int = 3
+    """Order of one linear receive buffer (e1000 at MTU 9000: kmalloc-32768)."""
+    tx_order: int = 2
+    """Order of one linearised frame to send (MTU 9000: kmalloc-16384)."""
+    frame_pages: int = 3
+    """Order-0 pages that hold one frame as fragments."""
+    rx_frames_per_s: float = 2_000.0
+    rx_burst_frames: float = 32.0
+    """Mean frames per burst (geometric); bursts arrive as a Poisson process."""
+    rx_hold_ns: int = 20_000_000
+    """Mean time (exponential) until the reader returns a received buffer."""
+    tx_frames_per_s: float = 1_000.0
+    tx_burst_frames: float = 8.0
+    tx_hold_ns: int = 1_000_000
+    wire_ns: int = 72_000
+    """Time between frames of one burst: 9,018 bytes at 1 Gbit/s."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Time lost per page, used for reporting only: offered load does not slow down."""
+
+    refault_ns: int = 500_000
+    write_ns: int = 100_000
+    migrate_ns: int = 2_000
+
+
+@dataclass(frozen=True)
+class Clock:
+    ageing_ns: int = 60_000_000_000
+    measure_ns: int = 60_000_000_000
+    sample_ns: int = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything one trial needs besides its seed and replicate."""
+
+    memory: Memory = field(default_factory=Memory)
+    watermarks: Watermarks = field(default_factory=Watermarks)
+    allocation: AllocationPath = AllocationPath.V2_6_8
+    kswapd: Kswapd = field(default_factory=Kswapd)
+    defrag: Defrag = field(default_factory=Defrag)
+    user: User = field(default_factory=User)
+    processes: Processes = field(default_factory=Processes)
+    slab: Slab = field(default_factory=Slab)
+    nic: Nic = field(default_factory=Nic)
+    costs: Costs = field(default_factory=Costs)
+    clock: Clock = field(default_factory=Clock)
