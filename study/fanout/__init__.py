@@ -1,0 +1,21 @@
+"""Many trials, run in this process or on Ray, as batches of finished rows.
+
+Trials are pure functions of (cell, seed, replicate), so it never matters where, in what order,
+in what company or how often one runs.
+"""
+
+from study.fanout.pace import Pace
+from study.fanout.session import FanoutError, Session, open_session
+from study.fanout.tasks import on_ray
+from study.fanout.trial import Row, in_process, run_trial
+
+__all__ = [
+    "FanoutError",
+    "Pace",
+    "Row",
+    "Session",
+    "in_process",
+    "on_ray",
+    "open_session",
+    "run_trial",
+]

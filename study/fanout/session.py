@@ -1,0 +1,239 @@
+"""The Ray that trials run on: one of our own for this run, or somebody's cluster, joined."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+OBJECT_STORE_BYTES = 192 * 1024 * 1024
+"""A task's rows are a few MB at most, and few tasks are under way."""
+
+_LONGEST_TEMP = 40
+"""Ray puts Unix sockets below its temporary folder, and their paths end at 107 letters."""
+
+
+class FanoutError(Exception):
+    """The fan-out cannot start or go on; the text says why and is meant for the user."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A Ray that this process is connected to.
+
+    workers  cores to use at most, None for all there are
+    owned    started here, and ended here
+    """
+
+    workers: int | None
+    owned: bool
+
+    def cores(self) -> int:
+        """Cores to share the work: those of all nodes now alive, within the bound."""
+        import ray
+
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        alive = int(resources.get("CPU", 0))
+        return alive if self.workers is None else min(alive, self.workers)
+
+
+@contextmanager
+def open_session(*, address: str | None = None, workers: int | None = None) -> Iterator[Session]:
+    """Connect to Ray, and leave it as it was found.
+
+    Without an address a private Ray starts on this machine: loopback only, a token of its own,
+    a folder of its own that is removed with it. With one, that cluster is joined and left
+    running. In a program that is already connected, that connection is used.
+
+    Raises FanoutError when Ray cannot be started or reached.
+    """
+    with _environment(_quiet()):
+        import ray
+
+        if ray.is_initialized():
+            yield Session(workers=workers, owned=False)
+        elif address is None:
+            with _private_ray(workers):
+                yield Session(workers=workers, owned=True)
+        else:
+            with _joined_ray(address):
+                yield Session(workers=workers, owned=False)
+
+
+@contextmanager
+def _private_ray(workers: int | None) -> Iterator[None]:
+    import ray
+
+    cores = workers if workers is not None else _usable_cores()
+    folder = _temp_folder()
+    # A token in the environment needs no home directory and leaves no file behind.
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    unset = {"RAY_ADDRESS": None, "RAY_AUTH_TOKEN_PATH": None, "RAY_JOB_CONFIG_JSON_ENV_VAR": None}
+    try:
+        with _environment({**token, **unset, **_LOOPBACK}), _loopback_only():
+            _forget_tokens()
+            try:
+                _init(
+                    address="local",
+                    num_cpus=cores,
+                    include_dashboard=False,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    _node_ip_address="127.0.0.1",
+                    _temp_dir=folder,
+                )
+            except (OSError, RuntimeError, ValueError, TimeoutError) as fault:
+                raise FanoutError(
+                    f"a local Ray did not start ({_first_line(fault)}); "
+                    "--no-ray runs the study without it"
+                ) from fault
+            try:
+                yield
+            finally:
+                ray.shutdown()
+    finally:
+        _forget_tokens()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _joined_ray(address: str) -> Iterator[None]:
+    import ray
+
+    try:
+        _init(address=address)
+        if not _nodes_have_this_study():
+            # Nodes without the package, or with another version, get this one for the run.
+            ray.shutdown()
+            package = str(Path(__file__).resolve().parents[1])
+            _init(address=address, runtime_env={"py_modules": [package]})
+    except (OSError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as fault:
+        ray.shutdown()
+        raise FanoutError(f"no Ray to join at {address}: {_first_line(fault)}") from fault
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _nodes_have_this_study() -> bool:
+    import ray
+
+    from study.zone.compile import digest
+
+    # A nested function travels by value: it runs, and says so, where the package is missing.
+    def found() -> str:
+        try:
+            from study.zone.compile import digest
+
+            return digest()
+        except ImportError:
+            return ""
+
+    return bool(ray.get(ray.remote(num_cpus=0)(found).remote()) == digest())
+
+
+def _init(**options: Any) -> None:
+    """ray.init, without its chatter and without its signal handler."""
+    import ray
+
+    with _signals_kept():
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray puts its own handler on SIGTERM, which would end the process in mid-sentence."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit as left:
+        raise KeyboardInterrupt from left
+    finally:
+        signal.signal(signal.SIGTERM, before if callable(before) else signal.SIG_DFL)
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _temp_folder() -> str:
+    root = tempfile.gettempdir()
+    # mkdtemp makes a folder of a new name that nobody else can enter.
+    short = root if len(root) <= _LONGEST_TEMP else "/tmp"  # noqa: S108
+    return tempfile.mkdtemp(prefix="study-", dir=short)
+
+
+def _quiet() -> dict[str, str | None]:
+    return {
+        # Under `uv run` Ray would otherwise rebuild the environment in every worker.
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+        "RAY_RUNTIME_ENV_HOOK": None,
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # A lost worker is repeated or recorded; Ray's page about it would tear the progress bar.
+        "RAY_DEDUP_LOGS_SKIP_REGEX": r"^A worker died or was killed|^Task \S+ failed\.",
+    }
+
+
+_LOOPBACK: dict[str, str | None] = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Ray's own switch for "one machine only": its servers then bind to 127.0.0.1. An explicit
+_node_ip_address alone does not do it, Ray replaces 127.0.0.1 by an address others can reach."""
+
+
+@contextmanager
+def _loopback_only() -> Iterator[None]:
+    """The same for a process that had imported Ray before, which reads the switch only once."""
+    from ray._private import ray_constants
+
+    names = {"ENABLE_RAY_CLUSTER": False, "RAY_ENABLE_UV_RUN_RUNTIME_ENV": False}
+    before = {name: getattr(ray_constants, name, None) for name in names}
+    try:
+        for name, value in names.items():
+            setattr(ray_constants, name, value)
+        yield
+    finally:
+        for name, was in before.items():
+            setattr(ray_constants, name, was)
+
+
+def _forget_tokens() -> None:
+    """Ray remembers the first token it read for the life of the process."""
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def _environment(values: Mapping[str, str | None]) -> Iterator[None]:
+    """Set (or, with None, unset) environment variables, and put back what was there."""
+    before = {name: os.environ.get(name) for name in values}
+    try:
+        _assign(values)
+        yield
+    finally:
+        _assign(before)
+
+
+def _assign(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _first_line(fault: BaseException) -> str:
+    lines = str(fault).strip().splitlines()
+    return lines[0] if lines else type(fault).__name__

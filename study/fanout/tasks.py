@@ -1,0 +1,197 @@
+"""Trials as Ray tasks: many per task, few pending, whatever finishes first comes back first."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, Any
+
+from study.fanout.pace import Pace
+from study.fanout.session import FanoutError, Session
+from study.fanout.trial import Row, Stop, failed_row, run_trial
+
+if TYPE_CHECKING:
+    from study.scenario import Trial
+
+_TASKS_PER_CORE = 3
+"""One at work and two waiting, so that no core idles while the driver writes."""
+
+_FEWEST_PENDING = 8
+"""On a cluster, so that one that scales up from no nodes at all sees demand."""
+
+_RETRIES = 3
+"""Times that Ray itself repeats a task whose worker or node died."""
+
+_OVERRUN = 2.0
+"""A task that has worked this many times the aim hands back what it has, and the rest is dealt
+out anew: a guess from fast trials must not lock up slow ones."""
+
+_WAIT_S = 0.25
+_CORES_EVERY_S = 5.0
+
+
+def on_ray(
+    trials: Iterable[Trial],
+    *,
+    session: Session,
+    total: int | None = None,
+    batch: int | None = None,
+    stop: Stop = lambda: False,
+) -> Iterator[list[Row]]:
+    """Run trials on Ray; yield the rows of each task as it finishes, in no particular order.
+
+    total  number of trials, if known: lets the last tasks be small
+    batch  trials per task, instead of a size measured as the study goes
+    stop   asked several times a second; once true nothing more is started, what has finished
+           by then is yielded, and the rest is given up
+
+    A trial that kills its process is found out, recorded as failed, and its companions in the
+    task are run again. Raises FanoutError when a node runs another version of the simulation.
+    """
+    dealer = _Dealer(trials, session=session, total=total, batch=batch)
+    try:
+        while not stop():
+            dealer.deal()
+            if dealer.is_done():
+                return
+            yield from dealer.collect(wait_s=_WAIT_S)
+        yield from dealer.collect(wait_s=0)
+    finally:
+        dealer.give_up()
+
+
+class _Dealer:
+    """Deals trials out to tasks and takes their rows in."""
+
+    def __init__(
+        self, trials: Iterable[Trial], *, session: Session, total: int | None, batch: int | None
+    ) -> None:
+        import ray
+
+        from study.zone.compile import digest
+
+        self._session = session
+        self._task = ray.remote(num_cpus=1, max_retries=_RETRIES)(_run_batch)
+        self._simulation = digest()
+        self._pace = Pace(fixed=batch)
+        self._limit_s = None if batch is not None else _OVERRUN * self._pace.aim_s
+        self._waiting = iter(trials)
+        self._remaining = total
+        self._returned: deque[Trial] = deque()
+        self._suspects: deque[Trial] = deque()
+        self._pending: dict[Any, list[Trial]] = {}
+        self._count_cores()
+
+    def deal(self) -> None:
+        """Start tasks until enough are pending or no trial waits."""
+        if monotonic() - self._counted_at > _CORES_EVERY_S:
+            self._count_cores()
+        while len(self._pending) < self._most_pending():
+            chosen = self._next_trials()
+            if not chosen:
+                return
+            sent = self._task.remote(chosen, self._simulation, self._limit_s)
+            self._pending[sent] = chosen
+
+    def is_done(self) -> bool:
+        """True if deal() found nothing to start and nothing is under way."""
+        return not self._pending
+
+    def collect(self, *, wait_s: float) -> Iterator[list[Row]]:
+        """Rows of the tasks that have finished, waiting a moment for the first of them."""
+        for reference in _finished(list(self._pending), wait_s=wait_s):
+            sent = self._pending.pop(reference)
+            rows = _rows_of(reference, sent)
+            if rows is None:
+                self._suspects.extend(sent)
+                continue
+            self._pace.measured(row.elapsed_s for row in rows if row.elapsed_s > 0)
+            self._take_back(sent[len(rows) :])
+            yield rows
+
+    def give_up(self) -> None:
+        """Cancel what is under way."""
+        import ray
+
+        for reference in self._pending:
+            ray.cancel(reference)
+
+    def _next_trials(self) -> list[Trial]:
+        if self._suspects:
+            return [self._suspects.popleft()]
+        size = self._pace.size(cores=self._cores, remaining=self._remaining)
+        chosen = [self._returned.popleft() for _ in range(min(size, len(self._returned)))]
+        chosen.extend(islice(self._waiting, size - len(chosen)))
+        if self._remaining is not None:
+            self._remaining -= len(chosen)
+        return chosen
+
+    def _take_back(self, unfinished: list[Trial]) -> None:
+        self._returned.extend(unfinished)
+        if self._remaining is not None:
+            self._remaining += len(unfinished)
+
+    def _count_cores(self) -> None:
+        self._cores = max(self._session.cores(), 1)
+        self._counted_at = monotonic()
+
+    def _most_pending(self) -> int:
+        if self._session.owned:
+            return _TASKS_PER_CORE * self._cores
+        if self._session.workers is not None:
+            # On a cluster that is not ours, cores can only be bounded by not asking for more.
+            return self._session.workers
+        return max(_TASKS_PER_CORE * self._cores, _FEWEST_PENDING)
+
+
+def _finished(references: list[Any], *, wait_s: float) -> list[Any]:
+    """Those of the tasks that have finished, waiting a moment for the first one."""
+    import ray
+
+    if not references:
+        return []
+    ready, _ = ray.wait(references, num_returns=1, timeout=wait_s)
+    if ready:
+        ready, _ = ray.wait(references, num_returns=len(references), timeout=0)
+    return list(ready)
+
+
+def _rows_of(reference: Any, sent: list[Trial]) -> list[Row] | None:
+    """The rows of a finished task, or None when its trials should be tried one by one."""
+    import ray
+
+    try:
+        rows: list[Row] = ray.get(reference)
+    except ray.exceptions.RayTaskError as fault:
+        raise FanoutError(f"a task could not run: {_cause(fault)}") from fault
+    except ray.exceptions.RayError as fault:
+        if len(sent) > 1:
+            return None
+        died = f"{type(fault).__name__}: its process died {_RETRIES + 1} times"
+        return [failed_row(sent[0], died)]
+    return rows
+
+
+def _cause(fault: Any) -> str:
+    lines = str(fault.cause).strip().splitlines()
+    return lines[-1] if lines else type(fault.cause).__name__
+
+
+def _run_batch(trials: list[Trial], expected: str, limit_s: float | None) -> list[Row]:
+    """In a worker: run trials in order, and stop early after limit_s seconds of work."""
+    from study.zone.compile import digest
+
+    if digest() != expected:
+        raise RuntimeError(
+            f"this node's simulation is version {digest()}, the study's is {expected}; "
+            "install the same study, numba and numpy on every node"
+        )
+    started = perf_counter()
+    rows: list[Row] = []
+    for trial in trials:
+        rows.append(run_trial(trial))
+        if limit_s is not None and perf_counter() - started > limit_s:
+            break
+    return rows

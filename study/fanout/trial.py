@@ -1,0 +1,86 @@
+"""One trial, run: the row it leaves, and the plain loop over many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from study.scenario import Trial
+
+Stop = Callable[[], bool]
+"""Asked between trials; true means: start no more."""
+
+_ERROR_LETTERS = 500
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is kept of one trial.
+
+    metrics  name -> value, empty when the trial failed
+    series   structured array, one element per sample, or None when the trial failed
+    error    one line, empty when all went well
+    """
+
+    cell: str
+    levels: Mapping[str, str | float]
+    replicate: int
+    seed: int
+    status: Literal["ok", "failed"]
+    error: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    series: np.ndarray[Any, Any] | None = field(default=None, compare=False)
+    elapsed_s: float = field(default=0.0, compare=False)
+    """Wall time; differs from run to run and is therefore no part of any table."""
+
+
+def run_trial(trial: Trial) -> Row:
+    """Run one trial. An exception becomes a failed row; what ends a process still ends it."""
+    from study.zone.simulate import simulate
+
+    started = perf_counter()
+    try:
+        outcome = simulate(trial.cell.settings, seed=trial.seed, replicate=trial.replicate)
+    except Exception as fault:  # noqa: BLE001 - whatever goes wrong in a trial is its result
+        return failed_row(trial, one_line(fault), elapsed_s=perf_counter() - started)
+    return Row(
+        cell=trial.cell.id,
+        levels=trial.cell.levels,
+        replicate=trial.replicate,
+        seed=trial.seed,
+        status="ok",
+        metrics=outcome.metrics,
+        series=outcome.series,
+        elapsed_s=perf_counter() - started,
+    )
+
+
+def failed_row(trial: Trial, error: str, *, elapsed_s: float = 0.0) -> Row:
+    """The row of a trial that has no outcome."""
+    return Row(
+        cell=trial.cell.id,
+        levels=trial.cell.levels,
+        replicate=trial.replicate,
+        seed=trial.seed,
+        status="failed",
+        error=error,
+        elapsed_s=elapsed_s,
+    )
+
+
+def one_line(fault: BaseException) -> str:
+    """An exception's type and message, without line breaks, at most a few hundred letters."""
+    return f"{type(fault).__name__}: {' '.join(str(fault).split())}"[:_ERROR_LETTERS]
+
+
+def in_process(trials: Iterable[Trial], *, stop: Stop = lambda: False) -> Iterator[list[Row]]:
+    """Run trials one after the other, here; each comes back as a batch of one."""
+    for trial in trials:
+        if stop():
+            return
+        yield [run_trial(trial)]
