@@ -1,0 +1,113 @@
+"""Main effects: what one axis does, averaged over everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One metric at one level of one axis, against the axis's first level.
+
+    mean        over the replicates' means; half its 95 % interval's half-width (NaN below two)
+    difference  from the first level, paired by replicate: both met the same workload
+    replicates  that have a value at this level and the first
+    """
+
+    axis: str
+    level: Any
+    metric: str
+    mean: float
+    half: float
+    difference: float
+    difference_half: float
+    replicates: int
+
+    @property
+    def differs(self) -> bool:
+        """True if the interval of the difference leaves out zero, by more than rounding."""
+        rounding = 1e-12 * abs(self.mean)
+        return bool(abs(self.difference) > self.difference_half + rounding)
+
+
+def main_effects(
+    trials: pd.DataFrame,
+    *,
+    axis: str,
+    metrics: Sequence[str],
+    cells: Mapping[str, Mapping[str, Any]],
+) -> tuple[list[Effect], int]:
+    """Effects of one axis on some metrics, and the number of cells per level they rest on.
+
+    Levels are compared like with like: over those settings of the other axes under which every
+    level of this one was run. If there are none, over all cells (the number is then 0), and the
+    other axes may have a part in the difference.
+    """
+    groups, matched = _matched_cells(axis, cells)
+    finished = trials[trials["status"] == "ok"]
+    effects: list[Effect] = []
+    for metric in metrics:
+        first: pd.Series[float] | None = None
+        for level, ids in groups.items():
+            values = finished.loc[finished["cell"].isin(ids), ["cell", "replicate", metric]]
+            means = _replicate_means(values, metric, len(ids))
+            first = means if first is None else first
+            gap = (means - first).dropna()
+            effects.append(
+                Effect(
+                    axis=axis,
+                    level=level,
+                    metric=metric,
+                    mean=float(means.mean()),
+                    half=_half(means),
+                    difference=float(gap.mean()),
+                    difference_half=_half(gap),
+                    replicates=len(gap),
+                )
+            )
+    return effects, matched
+
+
+def _matched_cells(
+    axis: str, cells: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[Any, list[str]], int]:
+    """Level -> ids of the cells to average, and how many matched cells each level has."""
+    having = {cell: levels for cell, levels in cells.items() if axis in levels}
+    wanted = list(dict.fromkeys(levels[axis] for levels in having.values()))
+    settings: dict[tuple[Any, ...], dict[Any, str]] = {}
+    for cell, levels in having.items():
+        rest = tuple(sorted((key, str(level)) for key, level in levels.items() if key != axis))
+        settings.setdefault(rest, {})[levels[axis]] = cell
+    whole = [by_level for by_level in settings.values() if len(by_level) == len(wanted)]
+    if whole:
+        return {level: [by_level[level] for by_level in whole] for level in wanted}, len(whole)
+    every = {
+        level: [cell for cell, levels in having.items() if levels[axis] == level]
+        for level in wanted
+    }
+    return every, 0
+
+
+def _replicate_means(values: pd.DataFrame, metric: str, cells: int) -> pd.Series[float]:
+    """Mean over the cells, per replicate; only of replicates that all the cells finished."""
+    per_replicate = values.dropna().groupby("replicate")[metric]
+    counts = per_replicate.count()
+    means: pd.Series[float] = per_replicate.mean()
+    whole = means[counts == cells]
+    # A ratio may have no value in some cell of every replicate: then take what there is.
+    return whole if len(whole) else means
+
+
+def _half(values: pd.Series[float]) -> float:
+    from study.results.summary import half_width
+
+    if len(values) < 2:
+        return float("nan")
+    return float(half_width(np.float64(values.std(ddof=1)), len(values)))

@@ -1,0 +1,208 @@
+"""A results folder: where it is, whether it may be used, and its manifest on disk.
+
+DIR/manifest.json    what made it, how far it got
+DIR/trials/          Parquet, one row a trial
+DIR/series/          Parquet, one row a sample
+DIR/summary.csv      per cell and metric
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from study.results.manifest import FORMAT
+
+MANIFEST = "manifest.json"
+TRIALS = "trials"
+SERIES = "series"
+SUMMARY = "summary.csv"
+
+_OURS = (TRIALS, SERIES, SUMMARY, MANIFEST)
+_NAME_LETTERS = 80
+
+
+class ResultsError(Exception):
+    """A results folder cannot be used as asked; the text says why and is meant for the user."""
+
+
+@dataclass
+class Folder:
+    """A results folder and the manifest in it."""
+
+    path: Path
+    manifest: dict[str, Any] = field(repr=False)
+
+    @property
+    def trials(self) -> Path:
+        """Folder of the table with one row a trial."""
+        return self.path / TRIALS
+
+    @property
+    def series(self) -> Path:
+        """Folder of the table with one row a sample."""
+        return self.path / SERIES
+
+    @property
+    def summary(self) -> Path:
+        """The CSV with one row per cell and metric."""
+        return self.path / SUMMARY
+
+    def save_manifest(self) -> None:
+        """Write the manifest; a reader sees the old one or the new one, never half of one."""
+        text = json.dumps(self.manifest, indent=2, ensure_ascii=False) + "\n"
+        write_whole(self.path / MANIFEST, text)
+
+
+def default_path(name: str) -> Path:
+    """A new folder below results/, named after the study and the time."""
+    letters = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:_NAME_LETTERS] or "study"
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    first = Path("results") / f"{letters}-{stamp}"
+    path, counter = first, 1
+    while path.exists():
+        counter += 1
+        path = first.with_name(f"{first.name}-{counter}")
+    return path
+
+
+def create_folder(path: Path, manifest: dict[str, Any], *, force: bool = False) -> Folder:
+    """Make a results folder with this manifest, or say why not.
+
+    force  start over in a folder whose fingerprint is the same; any other stays untouched
+
+    Raises ResultsError when something is there already or nothing can be written.
+    """
+    folder = Folder(path, manifest)
+    try:
+        _make_room(path, manifest, force=force)
+        # Made one by one: what is not there yet must not have been there a moment ago either.
+        folder.trials.mkdir(parents=True)
+        folder.series.mkdir()
+        folder.save_manifest()
+    except FileExistsError as fault:
+        raise ResultsError(
+            f"{fault.filename} is in the way of the results folder {path}"
+        ) from fault
+    except OSError as fault:
+        raise ResultsError(
+            f"cannot write the results folder {path}: {fault.strerror or fault}"
+        ) from fault
+    return folder
+
+
+def remove_folder(folder: Folder) -> None:
+    """Take away a results folder that holds no result yet; leave whatever is not ours."""
+    for name in _OURS:
+        _remove(folder.path / name)
+    try:
+        folder.path.rmdir()
+    except OSError:
+        return
+
+
+def open_folder(path: str | os.PathLike[str]) -> Folder:
+    """Open an existing results folder for reading.
+
+    Raises ResultsError when it is none, or was written by a newer version.
+    """
+    folder = Path(path)
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        reason = "there is no manifest.json in it" if folder.is_dir() else "it does not exist"
+        raise ResultsError(f"{folder} is not a results folder: {reason}") from None
+    except OSError as fault:
+        raise ResultsError(f"cannot read {folder / MANIFEST}: {fault.strerror or fault}") from fault
+    except ValueError as fault:
+        raise ResultsError(f"{folder / MANIFEST} is damaged: {fault}") from fault
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
+        raise ResultsError(f"{folder / MANIFEST} is not a manifest of this program")
+    if manifest["format"] > FORMAT:
+        raise ResultsError(
+            f"{folder} has format {manifest['format']}; this version reads up to {FORMAT}"
+        )
+    settle_table(folder / TRIALS)
+    settle_table(folder / SERIES)
+    return Folder(folder, manifest)
+
+
+def replace_table(table: Path, replacement: Path) -> None:
+    """Put one folder of parts in the place of another. settle_table() heals a crash half-way."""
+    old = _set_aside(table)
+    table.rename(old)
+    replacement.rename(table)
+    shutil.rmtree(old)
+
+
+def settle_table(table: Path) -> None:
+    """Finish or take back a replace_table() that was cut short."""
+    old = _set_aside(table)
+    if not old.exists():
+        return
+    try:
+        if table.exists():
+            shutil.rmtree(old)
+        else:
+            old.rename(table)
+    except OSError as fault:
+        raise ResultsError(f"cannot repair {table}: {fault.strerror or fault}") from fault
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file so that it is complete or absent, also after a power cut."""
+    aside = path.with_name(f".{path.name}.new")
+    with aside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def _set_aside(table: Path) -> Path:
+    return table.with_name(f".{table.name}.old")
+
+
+def _make_room(path: Path, manifest: dict[str, Any], *, force: bool) -> None:
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise ResultsError(f"{path} is a file; --out names a folder")
+    if not (path / MANIFEST).exists():
+        if any(path.iterdir()):
+            raise ResultsError(f"{path} is not empty and holds no results of this program")
+        return
+    found = open_folder(path).manifest
+    same = found.get("fingerprint") == manifest["fingerprint"]
+    if not same:
+        raise ResultsError(
+            f"{path} holds the results of {_whose(found, manifest)}; give another --out"
+        )
+    if not force:
+        raise ResultsError(
+            f"{path} already holds results of this very study ({found.get('state')}); "
+            "give another --out, or --force to start over"
+        )
+    for name in _OURS:
+        _remove(path / name)
+
+
+def _whose(found: dict[str, Any], wanted: dict[str, Any]) -> str:
+    if found.get("name") != wanted["name"]:
+        return f"another study, {found.get('name')!r}"
+    if found.get("scenario") != wanted["scenario"]:
+        return "this study with other settings"
+    return "this study, run by another version of the simulation"
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,98 @@
+"""A results folder, read back as data frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from study.results.columns import axis_columns, series_table, trials_table
+from study.results.folder import Folder, ResultsError, open_folder
+from study.results.store import in_order
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of a study.
+
+    trials   one row a trial: cell, one column per axis, replicate, seed, status, error, metrics
+    summary  one row per cell and metric: n, mean, sd, 95 % interval
+    series   one row per sample of every trial
+    """
+
+    folder: Folder
+
+    @property
+    def path(self) -> Path:
+        """Where it all lies."""
+        return self.folder.path
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What made it: scenario, versions, seed, state, counts."""
+        return self.folder.manifest
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row a trial, by cell (as the scenario lists them) and replicate."""
+        return read_trials(self.folder)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per cell and metric."""
+        return read_summary(self.folder)
+
+    @cached_property
+    def series(self) -> pd.DataFrame:
+        """One row per sample, by cell, replicate and time."""
+        return read_series(self.folder)
+
+    def __repr__(self) -> str:
+        counts = self.manifest["counts"]
+        return (
+            f"<Results of {self.manifest['name']!r} in {self.path}: {self.manifest['state']}, "
+            f"{counts['finished']} of {counts['trials']} trials, {counts['failed']} failed>"
+        )
+
+
+def read_trials(folder: Folder | Path | str) -> pd.DataFrame:
+    """The trials table, sorted by cell and replicate. Raises ResultsError if it cannot be read."""
+    opened = _opened(folder)
+    axes = axis_columns(opened.manifest["axes"], opened.manifest["cells"])
+    return _read(opened, opened.trials, empty=trials_table([], axes, []))
+
+
+def read_series(folder: Folder | Path | str) -> pd.DataFrame:
+    """The samples, sorted by cell, replicate and time; empty if the study kept none."""
+    opened = _opened(folder)
+    return _read(opened, opened.series, empty=series_table([]))
+
+
+def read_summary(folder: Folder | Path | str) -> pd.DataFrame:
+    """What summary.csv holds, from the trials as they are now."""
+    from study.results.summary import summarise
+
+    opened = _opened(folder)
+    return summarise(read_trials(opened), cells=opened.manifest["cells"])
+
+
+def _opened(folder: Folder | Path | str) -> Folder:
+    return folder if isinstance(folder, Folder) else open_folder(folder)
+
+
+def _read(folder: Folder, table: Path, *, empty: pa.Table) -> pd.DataFrame:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        there = any(table.glob("part-*.parquet"))
+        parts = pq.read_table(table, partitioning=None) if there else empty
+    except (OSError, pa.ArrowException) as fault:
+        raise ResultsError(f"cannot read {table}: {fault}") from fault
+    frame: pd.DataFrame = in_order(parts, folder.manifest["cells"]).to_pandas()
+    return frame

@@ -1,0 +1,148 @@
+"""Rows to disk, as they come: parts that are complete or absent, tables that end up sorted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from study.results.columns import axis_columns, series_table, trials_table
+from study.results.folder import Folder, ResultsError, replace_table
+from study.results.manifest import now
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from study.fanout import Row
+
+_FLUSH_ROWS = 20_000
+_FLUSH_BYTES = 64 * 1024 * 1024
+_FLUSH_S = 10.0
+_FAILURES_LISTED = 20
+
+_SORTED_ROWS = 2_000_000
+"""Larger tables stay as the parts they came in: they are sorted when read."""
+
+
+class Store:
+    """Writes one study's rows into its folder.
+
+    Rows may come in any order; each part is written aside and then renamed. Memory holds the
+    rows since the last flush and no more.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self._axes = axis_columns(folder.manifest["axes"], folder.manifest["cells"])
+        self._metrics: list[str] | None = None
+        self._rows: list[Row] = []
+        self._bytes = 0
+        self._parts = 0
+        self._series_parts = 0
+        self._flushed_at = monotonic()
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Take rows in; write them out when enough have gathered or time has passed."""
+        counts = self.folder.manifest["counts"]
+        for row in rows:
+            self._rows.append(row)
+            self._bytes += 0 if row.series is None else row.series.nbytes
+            self.folder.manifest["trial_seconds"] += row.elapsed_s
+            counts["finished"] += 1
+            if row.status == "failed":
+                counts["failed"] += 1
+            elif self._metrics is None:
+                self._metrics = list(row.metrics)
+        if (
+            len(self._rows) >= _FLUSH_ROWS
+            or self._bytes >= _FLUSH_BYTES
+            or monotonic() - self._flushed_at >= _FLUSH_S
+        ):
+            self.flush()
+
+    def flush(self, *, last: bool = False) -> None:
+        """Write what has gathered as one part of each table, and the counts so far.
+
+        Until a trial has succeeded nobody knows the metrics, and every part must have the same
+        columns: failed rows wait for that, or for the last flush.
+        """
+        self._flushed_at = monotonic()
+        ready = self._rows and self._metrics is not None
+        if ready or (last and (self._rows or not self._parts)):
+            name = f"part-{self._parts:06d}.parquet"
+            series = series_table(self._rows)
+            if len(series) or (last and not self._series_parts):
+                _write_part(series, self.folder.series / name)
+                self._series_parts += 1
+            trials = trials_table(self._rows, self._axes, self._metrics or [])
+            _write_part(trials, self.folder.trials / name)
+            self._parts += 1
+            self._rows, self._bytes = [], 0
+        self.folder.save_manifest()
+
+    def close(self, state: str, *, elapsed_s: float | None = None) -> None:
+        """End the run: write the rest, sort the tables, summarise, and record the state.
+
+        state      'complete', 'failed' or 'interrupted'
+        elapsed_s  wall time of the run, for the record
+        """
+        from study.results.read import read_trials
+        from study.results.summary import write_summary
+
+        self.flush(last=True)
+        _sort_table(self.folder.trials, self.folder.manifest["cells"])
+        _sort_table(self.folder.series, self.folder.manifest["cells"])
+        trials = read_trials(self.folder)
+        write_summary(self.folder, trials)
+        failed = trials.loc[trials["status"] == "failed", ["cell", "replicate", "error"]]
+        self.folder.manifest["failures"] = failed.head(_FAILURES_LISTED).to_dict("records")
+        self.folder.manifest["state"] = state
+        self.folder.manifest["finished"] = now()
+        if elapsed_s is not None:
+            self.folder.manifest["elapsed_s"] = round(elapsed_s, 3)
+        self.folder.save_manifest()
+
+
+def _write_part(table: pa.Table, path: Path) -> None:
+    """Write one Parquet file so that it is complete or absent."""
+    import pyarrow.parquet as pq
+
+    aside = path.with_name(f".{path.name}.new")
+    try:
+        with aside.open("wb") as file:
+            pq.write_table(table, file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as fault:
+        aside.unlink(missing_ok=True)
+        raise ResultsError(f"cannot write {path}: {fault.strerror or fault}") from fault
+
+
+def _sort_table(table: Path, cells: Mapping[str, Any]) -> None:
+    """Make one part of many, in the order of the scenario: same study, same file."""
+    import pyarrow.parquet as pq
+
+    parts = sorted(table.glob("part-*.parquet"))
+    if sum(pq.read_metadata(part).num_rows for part in parts) > _SORTED_ROWS or not parts:
+        return
+    aside = table.with_name(f".{table.name}.new")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    _write_part(in_order(pq.read_table(table, partitioning=None), cells), aside / parts[0].name)
+    replace_table(table, aside)
+
+
+def in_order(table: pa.Table, cells: Mapping[str, Any]) -> pa.Table:
+    """Rows by cell, as the scenario lists them, then by replicate; otherwise as they are."""
+    import numpy as np
+
+    rank = {cell: index for index, cell in enumerate(cells)}
+    coded = table.column("cell").combine_chunks().dictionary_encode()
+    ranks = np.array([rank.get(cell.as_py(), len(rank)) for cell in coded.dictionary], np.int64)
+    by_cell = ranks[coded.indices.to_numpy()] if len(ranks) else np.empty(0, np.int64)
+    # lexsort is stable: samples of one trial keep their order in time.
+    return table.take(np.lexsort((table.column("replicate").to_numpy(), by_cell)))

@@ -1,0 +1,128 @@
+"""summary.csv: what each cell measured, metric by metric, with its uncertainty."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from study.results.columns import AFTER_AXES, BEFORE_AXES
+from study.results.folder import Folder, write_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONFIDENCE = 0.95
+
+NO_TRIAL = "no trial finished"
+NO_VALUE = "no trial has a value"
+ONE_VALUE = "one value: no spread"
+ALL_EQUAL = "all values equal"
+TOO_LARGE = "values too large for a spread"
+
+
+def write_summary(folder: Folder, trials: pd.DataFrame) -> None:
+    """Write summary.csv from the trials table."""
+    table = summarise(trials, cells=folder.manifest["cells"])
+    write_whole(folder.summary, table.to_csv(index=False, lineterminator="\n"))
+
+
+def summarise(trials: pd.DataFrame, *, cells: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """One row per cell and metric: axes, cell, metric, n, mean, sd, low, high, failed, note.
+
+    trials  as read_trials() gives it
+    cells   id -> levels, in the order wanted; cells without a trial are listed too
+
+    n counts the finished trials that have a finite value; low and high bound the mean with 95 %
+    confidence (Student's t). Where there is nothing to say the fields are NaN and `note` says why.
+    """
+    import pandas as pd
+
+    axes, metrics = axis_and_metric_names(trials)
+    ids = list(cells)
+    cell_of = pd.Categorical(trials["cell"], categories=ids).codes.astype(np.int64)
+    ok = (trials["status"] == "ok").to_numpy()
+    failed = np.bincount(cell_of[~ok], minlength=len(ids))
+    finished = np.bincount(cell_of[ok], minlength=len(ids))
+
+    levels = {axis: [cells[cell].get(axis) for cell in ids] for axis in axes}
+    per_metric = [
+        pd.DataFrame(
+            {
+                **levels,
+                "cell": ids,
+                "metric": metric,
+                **_spread(trials[metric].to_numpy(np.float64)[ok], cell_of[ok], finished),
+                "failed": failed,
+            }
+        )
+        for metric in metrics
+    ]
+    names = [*axes, "cell", "metric", "n", "mean", "sd", "low", "high", "failed", "note"]
+    if not per_metric:
+        return pd.DataFrame(columns=names)
+    # Cell by cell reads better than metric by metric.
+    stacked = pd.concat(per_metric, ignore_index=True)
+    order = np.arange(len(stacked)).reshape(len(metrics), len(ids)).T.ravel()
+    return stacked.iloc[order].reset_index(drop=True)[names]
+
+
+def axis_and_metric_names(trials: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Names of the axis columns and of the metric columns of a trials table."""
+    names = list(trials.columns)
+    first, last = names.index(AFTER_AXES[0]), names.index(AFTER_AXES[-1])
+    return names[len(BEFORE_AXES) : first], names[last + 1 :]
+
+
+def half_width(sd: Any, n: Any) -> Any:
+    """Half of the 95 % t interval of a mean; arrays of equal length, n at least 2."""
+    from scipy import stats
+
+    return stats.t.ppf(0.5 + CONFIDENCE / 2, np.asarray(n) - 1) * sd / np.sqrt(n)
+
+
+def _spread(
+    values: np.ndarray[Any, Any], cell_of: np.ndarray[Any, Any], finished: np.ndarray[Any, Any]
+) -> dict[str, Any]:
+    """n, mean, sd, low, high and note per cell. Sums run in the order of the rows given."""
+    cells = len(finished)
+    there = np.isfinite(values)
+    values, cell_of = values[there], cell_of[there]
+    n = np.bincount(cell_of, minlength=cells)
+    with np.errstate(all="ignore"):
+        mean = np.bincount(cell_of, weights=values, minlength=cells) / n
+        low_value, high_value = np.full(cells, np.inf), np.full(cells, -np.inf)
+        np.minimum.at(low_value, cell_of, values)
+        np.maximum.at(high_value, cell_of, values)
+        equal = (n > 1) & (low_value == high_value)
+        # The sum of equal numbers, divided, need not be that number.
+        mean = np.where(equal, low_value, mean)
+        squares = np.bincount(cell_of, weights=(values - mean[cell_of]) ** 2, minlength=cells)
+        sd = np.where(n > 1, np.sqrt(squares / np.maximum(n - 1, 1)), np.nan)
+        half = np.full(cells, np.nan)
+        half[n > 1] = half_width(sd[n > 1], n[n > 1])
+        large = (n > 0) & ~np.isfinite(mean) | (n > 1) & ~np.isfinite(half)
+    mean = np.where(large & ~np.isfinite(mean), np.nan, mean)
+    sd, half = np.where(large, np.nan, sd), np.where(large, np.nan, half)
+    note = np.full(cells, "", dtype=object)
+    missing = finished - n
+    for index in np.flatnonzero(missing > 0):
+        note[index] = f"{missing[index]} of {finished[index]} trials have no value"
+    for condition, text in (
+        (finished == 0, NO_TRIAL),
+        ((finished > 0) & (n == 0), NO_VALUE),
+        (n == 1, ONE_VALUE),
+        (equal, ALL_EQUAL),
+        (large, TOO_LARGE),
+    ):
+        for index in np.flatnonzero(condition):
+            note[index] = f"{text}; {note[index]}" if note[index] and n[index] else text
+    mean[n == 0] = np.nan
+    return {
+        "n": n,
+        "mean": mean,
+        "sd": sd,
+        "low": mean - half,
+        "high": mean + half,
+        "note": note,
+    }

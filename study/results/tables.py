@@ -1,0 +1,210 @@
+"""The results as a person reads them in a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from study.results.effects import Effect, main_effects
+from study.results.read import Results
+from study.results.summary import axis_and_metric_names
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+_HEADLINES = 10
+_LEVELS = 4
+_LABEL_LETTERS = 34
+_FAILURES_SHOWN = 5
+
+
+def show_results(results: Results, console: Console) -> None:
+    """Print the question, what each axis does to the headline metrics, and what failed."""
+    for part in _parts(results):
+        console.print(part)
+
+
+def _parts(results: Results) -> Iterator[RenderableType]:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    manifest = results.manifest
+    yield Text()
+    if manifest["question"]:
+        yield Padding(Text(manifest["question"].strip(), style="bold"), (0, 0, 1, 0))
+    trials, cells = results.trials, manifest["cells"]
+    axes, _ = axis_and_metric_names(trials)
+    headline = headline_of(results)
+    shown = 0
+    for axis in axes:
+        if not headline:
+            break
+        effects, matched = main_effects(
+            trials, axis=axis, metrics=[name for name, _ in headline], cells=cells
+        )
+        if len({str(effect.level) for effect in effects}) > 1:
+            yield _axis_table(axis, effects, matched, headline)
+            shown += 1
+    if headline and not shown:
+        yield _plain_table(results, headline)
+    if shown:
+        yield Text(
+            "Means over cells and replicates ± half of the 95 % interval. ▲ ▼: above or below "
+            "the first level, replicates paired, with 95 % confidence.",
+            style="dim",
+        )
+    yield from failures(results)
+
+
+def failures(results: Results) -> Iterator[RenderableType]:
+    """The first few failed trials and why; nothing if none failed."""
+    from rich.text import Text
+
+    counts, listed = results.manifest["counts"], results.manifest["failures"]
+    if not counts["failed"]:
+        return
+    yield Text(f"\n{counts['failed']} of {counts['finished']} trials failed:", style="bold red")
+    for failure in listed[:_FAILURES_SHOWN]:
+        where = f"  {failure['cell']}, replicate {failure['replicate']}: "
+        yield Text(where + failure["error"], style="red")
+    if counts["failed"] > len(listed[:_FAILURES_SHOWN]):
+        yield Text(f"  ... all of them: column `error` of {results.path}/trials", style="red")
+
+
+def outline(results: Results) -> dict[str, Any]:
+    """The same for machines: how the run ended, and every main effect on the headline metrics."""
+    manifest = results.manifest
+    axes, _ = axis_and_metric_names(results.trials)
+    names = [name for name, _ in headline_of(results)]
+    effects = [
+        effect
+        for axis in axes
+        for effect in main_effects(
+            results.trials, axis=axis, metrics=names, cells=manifest["cells"]
+        )[0]
+    ]
+    return {
+        "path": str(results.path),
+        "name": manifest["name"],
+        "state": manifest["state"],
+        "fingerprint": manifest["fingerprint"],
+        "counts": manifest["counts"],
+        "elapsed_s": manifest.get("elapsed_s"),
+        "failures": manifest["failures"],
+        "effects": [
+            {
+                name: value if not isinstance(value, float) or isfinite(value) else None
+                for name, value in vars(effect).items()
+            }
+            for effect in effects
+        ],
+    }
+
+
+def headline_of(results: Results) -> list[tuple[str, str]]:
+    """(metric, label) to show first: those the simulation names, else the first few there are."""
+    _, metrics = axis_and_metric_names(results.trials)
+    named = [(name, label) for name, label in results.manifest["headline"] if name in metrics]
+    return named[:_HEADLINES] or [(name, name) for name in metrics[:_HEADLINES]]
+
+
+def _axis_table(
+    axis: str, effects: Sequence[Effect], matched: int, headline: Sequence[tuple[str, str]]
+) -> Table:
+    from rich.text import Text
+
+    over = f"{matched} matched cells each" if matched else "cells that differ in other axes too"
+    levels = list(dict.fromkeys(effect.level for effect in effects))
+    table = _table(Text.assemble((axis, "bold cyan"), f"  ({over})"))
+    by_place = {(effect.metric, effect.level): effect for effect in effects}
+    if len(levels) <= _LEVELS:
+        table.add_column("", max_width=_LABEL_LETTERS, overflow="fold")
+        for level in levels:
+            table.add_column(Text(str(level)), justify="right", overflow="fold")
+        for metric, label in headline:
+            cells = [_cell(by_place[metric, level], level == levels[0]) for level in levels]
+            table.add_row(Text(label), *cells)
+        return table
+    # Many levels: one row each, and only as many metrics as fit.
+    table.add_column("", overflow="fold")
+    fitting = headline[:3]
+    for _, label in fitting:
+        table.add_column(Text(label), justify="right", overflow="fold")
+    for level in levels:
+        cells = [_cell(by_place[metric, level], level == levels[0]) for metric, _ in fitting]
+        table.add_row(Text(str(level)), *cells)
+    return table
+
+
+def _plain_table(results: Results, headline: Sequence[tuple[str, str]]) -> Table:
+    """A study without axes, or with one level each: the cells as they are."""
+    from rich.text import Text
+
+    summary = results.summary
+    table = _table(Text("all trials", style="bold cyan"))
+    table.add_column("", max_width=_LABEL_LETTERS, overflow="fold")
+    ids = list(results.manifest["cells"])[:_LEVELS]
+    for cell in ids:
+        table.add_column(Text(cell), justify="right", overflow="fold")
+    for metric, label in headline:
+        of_metric = summary[summary["metric"] == metric].set_index("cell")
+        values = [
+            _with_half(mean, half=high - mean)
+            for mean, high in of_metric.loc[ids, ["mean", "high"]].to_numpy()
+        ]
+        table.add_row(Text(label), *values)
+    return table
+
+
+def _table(title: Any) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1),
+        show_edge=False,
+    )
+
+
+def _cell(effect: Effect, is_first: bool) -> str:
+    text = _with_half(effect.mean, half=effect.half)
+    if is_first:
+        return f"{text}  "
+    if not effect.differs:
+        return f"{text}  "
+    return f"{text} {'▲' if effect.difference > 0 else '▼'}"
+
+
+def _with_half(mean: float, *, half: float) -> str:
+    if not isfinite(mean):
+        return "-"
+    if not isfinite(half):
+        return number(mean)
+    if half == 0:
+        return f"{number(mean)} ±0"
+    return f"{number(mean)} ±{number(half, digits=2)}"
+
+
+def number(value: float, *, digits: int = 4) -> str:
+    """A number in few letters: 4 digits that count, thousands as k and M."""
+    size = abs(value)
+    if size != 0 and (size >= 1e12 or size < 1e-4):
+        return f"{value:.{digits - 1}e}"
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if size >= limit:
+            return f"{_digits(value / (1e3 if unit == 'k' else limit), digits)}{unit}"
+    return _digits(value, digits)
+
+
+def _digits(value: float, digits: int) -> str:
+    text = f"{value:#.{digits}g}" if value else "0"
+    if "e" in text:
+        return f"{value:.0f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
