@@ -1,0 +1,128 @@
+"""A distributed Monte Carlo study of physical-memory fragmentation.
+
+    import study
+
+    results = study.run("scenarios/smoke.yaml", "replicates=3")
+    results.trials       # pandas.DataFrame, one row a trial
+    results.summary      # one row per cell and metric: n, mean, sd, 95 % interval
+    results.series       # one row per sample
+    study.read(results.path)
+
+Importing this package loads neither Ray nor numba nor pandas; the calls do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import os
+
+    from study.conduct import Watcher
+    from study.fanout import FanoutError
+    from study.results import Results, ResultsError
+    from study.scenario import ScenarioError, Study
+
+__all__ = [
+    "FanoutError",
+    "Results",
+    "ResultsError",
+    "ScenarioError",
+    "Study",
+    "load",
+    "read",
+    "run",
+]
+
+
+def load(path: str | os.PathLike[str], *overrides: str) -> Study:
+    """Load a scenario. overrides are 'key=value', as on the command line.
+
+    Raises ScenarioError, which lists every fault with its place in the file.
+    """
+    from study.scenario import load as load_scenario
+
+    return load_scenario(path, overrides)
+
+
+def run(
+    scenario: str | os.PathLike[str] | Study,
+    *overrides: str,
+    out: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    address: str | None = None,
+    ray: bool = True,
+    progress: bool = False,
+    force: bool = False,
+) -> Results:
+    """Run every trial of a scenario and return its results, which are also in a folder.
+
+    scenario   a file, or what load() returned
+    overrides  'key=value', as on the command line; only with a file
+    out        results folder; None makes a new one below results/
+    workers    cores to use at most
+    address    of a Ray cluster to join; None starts a Ray here and ends it afterwards
+    ray        False runs the same trials one by one in this process
+    progress   show it on the terminal
+    force      start over in a folder that holds results of this very study
+
+    Trials that fail are rows with status 'failed'. Raises ScenarioError, ResultsError (the
+    folder) or FanoutError (Ray), and KeyboardInterrupt after Ctrl-C, when all finished rows
+    are on disk.
+    """
+    from study.conduct import SILENT, conduct
+
+    if not isinstance(scenario, str) and hasattr(scenario, "cells"):
+        if overrides:
+            raise TypeError("overrides belong to load() when a loaded study is run")
+        loaded = scenario
+    else:
+        loaded = load(scenario, *overrides)
+    watcher: Watcher = SILENT
+    if progress:
+        from study.progress import terminal_watcher
+
+        watcher = terminal_watcher()
+    results = conduct(
+        loaded,
+        out=out,
+        workers=workers,
+        address=address,
+        ray=ray,
+        force=force,
+        watcher=watcher,
+        command=("study.run",),
+    )
+    if results.manifest["state"] == "interrupted":
+        raise KeyboardInterrupt(f"finished trials are kept in {results.path}")
+    return results
+
+
+def read(path: str | os.PathLike[str]) -> Results:
+    """Open a results folder. Raises ResultsError if it is none."""
+    from study.results import Results, open_folder
+
+    return Results(open_folder(path))
+
+
+_HOMES = {
+    "FanoutError": "study.fanout",
+    "Results": "study.results",
+    "ResultsError": "study.results",
+    "ScenarioError": "study.scenario",
+    "Study": "study.scenario",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+    from importlib.metadata import PackageNotFoundError, version
+
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name == "__version__":
+        try:
+            return version("fragmentation-study")
+        except PackageNotFoundError:
+            return "0+unknown"
+    raise AttributeError(f"module 'study' has no attribute {name!r}")

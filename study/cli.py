@@ -1,0 +1,146 @@
+"""The command `study`.
+
+Exit status: 0 all trials finished; 1 a trial failed, or the run could not be completed; 2 the
+command, the scenario or the results folder is not usable as given; 130 stopped by a signal.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from study.results import Results
+
+FAILED = 1
+BAD_INPUT = 2
+STOPPED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda context, _option, wanted: _show_version(context) if wanted else None,
+    help="Show the version and exit.",
+)
+def main() -> None:
+    """Monte Carlo studies of physical-memory fragmentation in a simulated Linux zone."""
+
+
+@main.command()
+@click.argument("scenario", type=click.Path())
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--out", type=click.Path(), metavar="DIR", help="Results folder to make.")
+@click.option("--address", metavar="ADDR", help="Join this Ray cluster; it is left running.")
+@click.option("--workers", type=click.IntRange(min=1), help="Use at most so many cores.")
+@click.option("--no-ray", is_flag=True, help="Run the trials one by one in this process.")
+@click.option("--force", is_flag=True, help="Start over in a folder that holds this very study.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@click.option("-q", "--quiet", is_flag=True, help="Show neither progress nor tables.")
+def run(
+    scenario: str,
+    overrides: tuple[str, ...],
+    *,
+    out: str | None,
+    address: str | None,
+    workers: int | None,
+    no_ray: bool,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run all trials of SCENARIO (a YAML file) and summarise them.
+
+    KEY=VALUE overrides any key of the scenario: replicates=5 zone.memory=256MiB
+
+    Without --address a Ray of its own is started on this machine and ended again.
+    """
+    if no_ray and (address or workers):
+        raise click.UsageError("--no-ray runs in one process: it goes with no other Ray option")
+
+    from study.conduct import SILENT, conduct
+    from study.fanout import FanoutError
+    from study.progress import terminal_watcher
+    from study.results import ResultsError
+    from study.scenario import ScenarioError, load
+
+    try:
+        study = load(scenario, overrides)
+    except ScenarioError as fault:
+        _refuse(fault)
+    try:
+        results = conduct(
+            study,
+            out=out,
+            workers=workers,
+            address=address,
+            ray=not no_ray,
+            force=force,
+            watcher=SILENT if quiet else terminal_watcher(),
+            command=sys.argv,
+        )
+    except ResultsError as fault:
+        _refuse(fault)
+    except FanoutError as fault:
+        _refuse(fault, status=FAILED)
+    _report(results, as_json=as_json, quiet=quiet)
+    sys.exit({"complete": 0, "interrupted": STOPPED}.get(results.manifest["state"], FAILED))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(), metavar="DIR")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+def summary(folder: str, *, as_json: bool) -> None:
+    """Show the tables of the results folder DIR again."""
+    from study.results import Results, ResultsError, open_folder
+
+    try:
+        _report(Results(open_folder(folder)), as_json=as_json, quiet=False)
+    except ResultsError as fault:
+        _refuse(fault)
+
+
+def _report(results: Results, *, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        import json
+
+        from study.results.tables import outline
+
+        click.echo(json.dumps(outline(results), indent=2))
+        return
+    from rich.console import Console
+
+    from study.results.tables import failures, show_results
+
+    console = Console(highlight=False, soft_wrap=False)
+    if quiet:
+        for part in failures(results):
+            console.print(part)
+    else:
+        show_results(results, console)
+    manifest = results.manifest
+    counts = manifest["counts"]
+    if manifest["state"] == "interrupted":
+        click.echo(
+            f"Stopped: {counts['finished']} of {counts['trials']} trials are kept, "
+            "complete and readable."
+        )
+    click.echo(f"Results: {results.path}")
+
+
+def _refuse(fault: Exception, *, status: int = BAD_INPUT) -> NoReturn:
+    for line in str(fault).splitlines():
+        click.echo(f"study: {line}", err=True)
+    sys.exit(status)
+
+
+def _show_version(context: Any) -> None:
+    import study
+
+    click.echo(f"study {study.__version__}")
+    context.exit()

@@ -1,0 +1,217 @@
+"""A study from beginning to end: make the folder, fan out, store, summarise."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from types import FrameType
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from study.fanout import Row
+    from study.results import Folder, Results, Store
+    from study.scenario import Study
+
+
+class Watcher(Protocol):
+    """Somebody who is told how the study gets on."""
+
+    def phase(self, text: str) -> None:
+        """Say what is being prepared or finished, in a few words."""
+
+    def start(self, trials: int, *, cells: int, replicates: int, path: Path) -> None:
+        """Trials begin."""
+
+    def advance(self, finished: int, failed: int) -> None:
+        """So many trials more have finished, of them so many failed."""
+
+    def close(self) -> None:
+        """No more trials will finish."""
+
+
+class _Silent:
+    def phase(self, text: str) -> None:
+        pass
+
+    def start(self, trials: int, *, cells: int, replicates: int, path: Path) -> None:
+        pass
+
+    def advance(self, finished: int, failed: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+SILENT: Watcher = _Silent()
+
+
+def conduct(
+    study: Study,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    address: str | None = None,
+    ray: bool = True,
+    batch: int | None = None,
+    force: bool = False,
+    watcher: Watcher = SILENT,
+    command: Sequence[str] = (),
+) -> Results:
+    """Run all trials of a study into a results folder and summarise them.
+
+    batch  trials per Ray task instead of a measured number
+
+    The other arguments are those of study.run(). The state in the manifest tells how it ended:
+    'complete', 'failed' (some trials did) or 'interrupted' (SIGINT or SIGTERM came; finished
+    trials are kept). Raises ResultsError or FanoutError when the run cannot start or go on.
+    """
+    from study.results import Results, Store
+
+    started = monotonic()
+    folder = _new_folder(study, out, command, force=force)
+    store = Store(folder)
+    with _signals() as signals, ExitStack() as at_end:
+        at_end.callback(watcher.close)
+        try:
+            for rows in _rows(
+                study,
+                workers=workers,
+                address=address,
+                ray=ray,
+                batch=batch,
+                watcher=watcher,
+                signals=signals,
+                path=folder.path,
+            ):
+                store.add(rows)
+                watcher.advance(len(rows), sum(row.status == "failed" for row in rows))
+        except KeyboardInterrupt:
+            signals.stopped = True
+        except BaseException:
+            _give_up(store, started)
+            raise
+        watcher.close()
+        watcher.phase("sorting and summarising")
+        counts = folder.manifest["counts"]
+        if counts["finished"] < counts["trials"] and signals.stopped:
+            state = "interrupted"
+        else:
+            state = "failed" if counts["failed"] else "complete"
+        store.close(state, elapsed_s=monotonic() - started)
+    return Results(folder)
+
+
+def _new_folder(
+    study: Study, out: str | os.PathLike[str] | None, command: Sequence[str], *, force: bool
+) -> Folder:
+    from study.results import create_folder, default_path
+    from study.results.manifest import new_manifest
+    from study.zone.compile import digest
+
+    path = default_path(study.name) if out is None else Path(out)
+    manifest = new_manifest(study, simulation=digest(), headline=_headline(), command=command)
+    return create_folder(path, manifest, force=force)
+
+
+def _rows(
+    study: Study,
+    *,
+    workers: int | None,
+    address: str | None,
+    ray: bool,
+    batch: int | None,
+    watcher: Watcher,
+    signals: _Signals,
+    path: Path,
+) -> Iterator[list[Row]]:
+    """Batches of finished rows, from wherever the trials run."""
+    from study.fanout import in_process, on_ray, open_session
+
+    total = len(study.cells) * study.replicates
+
+    def begin() -> None:
+        watcher.start(total, cells=len(study.cells), replicates=study.replicates, path=path)
+
+    if address is None:
+        watcher.phase("preparing the simulation (compiled once per machine and version)")
+        _warm()
+    # From here on a signal must not break off what is under way: processes are being started.
+    signals.gently = True
+    if not ray:
+        begin()
+        yield from in_process(study.trials(), stop=lambda: signals.stopped)
+        return
+    watcher.phase("starting Ray" if address is None else f"joining Ray at {address}")
+    with open_session(address=address, workers=workers) as session:
+        begin()
+        yield from on_ray(
+            study.trials(),
+            session=session,
+            total=total,
+            batch=batch,
+            stop=lambda: signals.stopped,
+        )
+        watcher.close()
+
+
+def _warm() -> None:
+    """Compile into the cache on disk, so that workers only load."""
+    from study.zone.simulate import warm
+
+    warm()
+
+
+def _headline() -> tuple[tuple[str, str], ...]:
+    from study.zone.metrics import HEADLINE
+
+    return tuple(HEADLINE)
+
+
+def _give_up(store: Store, started: float) -> None:
+    """Keep what there is when the run breaks; the fault that broke it matters more than ours."""
+    from study.results import ResultsError
+    from study.results.folder import remove_folder
+
+    try:
+        if store.folder.manifest["counts"]["finished"]:
+            store.close("failed", elapsed_s=monotonic() - started)
+        else:
+            remove_folder(store.folder)
+    except (ResultsError, OSError):
+        return
+
+
+@dataclass
+class _Signals:
+    """Whether SIGINT or SIGTERM came. While gently is False the first one interrupts at once."""
+
+    stopped: bool = False
+    gently: bool = False
+
+
+@contextmanager
+def _signals() -> Iterator[_Signals]:
+    signals = _Signals()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        again = signals.stopped
+        signals.stopped = True
+        if again or not signals.gently:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield signals
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
