@@ -31,10 +31,16 @@ class AllocationPath(IntEnum):
 
 
 class KswapdLoop(IntEnum):
-    """How balance_pgdat ends a run: 2.6.8 gives up after 13 priorities, 2.6.9 starts over."""
+    """How balance_pgdat ends a run, and what counts as scanned before it gives a zone up.
+
+    2.6.8 gives up after 13 priorities; 2.6.9 starts over until balanced; 2.6.10 counts active
+    pages scanned, 2.6.11 both lists, and naps when a deep pass has found little.
+    """
 
     V2_6_8 = 0
     V2_6_9 = 1
+    V2_6_10 = 2
+    V2_6_11 = 3
 
 
 class KswapdPolicy(IntEnum):
@@ -123,7 +129,7 @@ class User:
     extent_pages: int = 16
     """Pages of a file or heap that become popular together."""
     zipf_exponent: float = 0.9
-    touches_per_s: float = 100_000.0
+    touches_per_s: float = 20_000.0
     run_pages: float = 8.0
     """Mean number of consecutive pages touched per visit (geometric, cut at the extent's end)."""
     anonymous_share: float = 0.4
@@ -195,15 +201,15 @@ class Nic:
 class Costs:
     """Time lost per page, used for reporting only: offered load does not slow down."""
 
-    refault_ns: int = 500_000
+    refault_ns: int = 1_000_000
     write_ns: int = 100_000
     migrate_ns: int = 2_000
 
 
 @dataclass(frozen=True)
 class Clock:
-    ageing_ns: int = 60_000_000_000
-    measure_ns: int = 60_000_000_000
+    ageing_ns: int = 120_000_000_000
+    measure_ns: int = 120_000_000_000
     sample_ns: int = 1_000_000_000
 
 

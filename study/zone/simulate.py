@@ -13,10 +13,10 @@ from study.zone.settings import Settings
 class Outcome:
     """What one trial measured.
 
-    metrics  name -> value; float64, NaN where a ratio has no denominator; same names, same
-             order for every trial of every scenario
-    series   structured array, one row per sample: time_ns i8, phase u1 (0 ageing,
-             1 measured), nr_free i4[11], plus further columns
+    metrics  name -> value; NaN where a ratio has no denominator; the same names in the same order
+             for every trial of every scenario
+    series   dtype metrics.SAMPLE, one row per sample: time_ns, phase (0 ageing, 1 measured),
+             nr_free (11 counts per order), pages by use
     """
 
     metrics: dict[str, float]
@@ -24,5 +24,52 @@ class Outcome:
 
 
 def simulate(settings: Settings, *, seed: int, replicate: int) -> Outcome:
-    """Run one trial. The result depends on nothing but the three arguments."""
-    raise NotImplementedError
+    """Run one trial: bring the zone up, age it, measure it, check it.
+
+    The result depends on nothing but the three arguments. Raises InvariantBroken if the zone
+    contradicts itself afterwards, ValueError if it cannot be set up as told.
+    """
+    from study.zone.advance import advance
+    from study.zone.metrics import AGEING, MEASURED, SAMPLE, measure, sample
+    from study.zone.verify import verify
+    from study.zone.zone import Zone
+
+    zone = Zone(settings, seed=seed, replicate=replicate)
+    clock = settings.clock
+    phases = (
+        (AGEING, 0, clock.ageing_ns),
+        (MEASURED, clock.ageing_ns, clock.ageing_ns + clock.measure_ns),
+    )
+    rows = sum(_sample_times(start, end, clock.sample_ns).size for _, start, end in phases)
+    series = np.zeros(rows + 1, SAMPLE)
+    sample(zone, AGEING, series[0])
+    row = 1
+    for phase, start, end in phases:
+        # What happened before the measured phase is not a result.
+        zone.state["count"] = 0
+        for time in _sample_times(start, end, clock.sample_ns):
+            advance(zone.state, time)
+            sample(zone, phase, series[row])
+            row += 1
+    verify(zone)
+    return Outcome(measure(zone, series[series["phase"] == MEASURED]), series)
+
+
+def _sample_times(start: int, end: int, step: int) -> np.ndarray:
+    """Ends of the sampling periods of a phase, the last one exactly at its end (ns, i8)."""
+    times = np.arange(start + step, end + step, step, dtype=np.int64)
+    return np.minimum(times, end) if end > start else times[:0]
+
+
+def warm() -> None:
+    """Compile everything into the on-disk cache, so that no worker has to (seconds, once)."""
+    from study.zone.compile import prune_cache
+    from study.zone.settings import Clock, Memory
+
+    second = 1_000_000_000
+    tiny = Settings(
+        memory=Memory(pages=4_096, lowmem_pages=4_096, reserved_pages=16),
+        clock=Clock(ageing_ns=second // 100, measure_ns=second // 100, sample_ns=second // 100),
+    )
+    simulate(tiny, seed=0, replicate=0)
+    prune_cache()

@@ -1,0 +1,195 @@
+"""Asking for pages: __alloc_pages of 2.6.8 to 2.6.11 for one zone.
+
+Who may not sleep gets an answer at once. Who may sleep reclaims for itself, naps, and for order
+<= 3 goes on without bound; such a request lives in a row of the request table between naps.
+"""
+
+from __future__ import annotations
+
+from study.zone.agenda import book
+from study.zone.compile import kernel
+from study.zone.kswapd import wake_kswapd
+from study.zone.layout import (
+    NO_PFN,
+    NO_ROW,
+    Event,
+    Gfp,
+    Reclaimer,
+    requests,
+)
+from study.zone.percpu import take_page
+from study.zone.buddy import take_block
+from study.zone.reclaim import (
+    DEF_PRIORITY,
+    SWAP_CLUSTER_MAX,
+    begin_shrink,
+    shrink_done,
+    shrink_slab,
+    shrink_step,
+)
+from study.zone.watermark import after_reclaim_ok, first_pass_ok, second_pass_ok
+from study.zone.writeback import congestion_wait_ns
+
+_RETRY = int(Event.RETRY)
+_DIRECT = int(Reclaimer.DIRECT)
+COSTLY_ORDER = 3
+"""Up to this order a sleeping request is retried for ever (__alloc_pages, 2.6.8: order <= 3)."""
+RETRY_NS = 20_000_000
+"""HZ/50: nap between rounds of direct reclaim."""
+NAP_NS = 100_000_000
+"""HZ/10: nap after a deep pass (try_to_free_pages)."""
+
+PROGRESS, NAP, HOPELESS = 1, 0, -1
+GAVE_UP = -2
+"""Answer of go_on(): the request has failed and its row is free."""
+
+
+@kernel
+def _take(z, order, gfp):
+    if order == 0:
+        return take_page(z, (gfp & Gfp.COLD) != 0)
+    return take_block(z, order)
+
+
+@kernel
+def allocate(z, order, gfp, caller):
+    """The two passes before anyone sleeps; a pfn, or NO_PFN.
+
+    A mark that passes while no block of the order is free just yields nothing, and kswapd is
+    asked to work: whether it finds anything to do is its own affair.
+    """
+    z.count.attempts[caller] += 1
+    z.count.attempts_order[order] += 1
+    wait = (gfp & Gfp.WAIT) != 0
+    if first_pass_ok(z, order, wait):
+        pfn = _take(z, order, gfp)
+        if pfn != NO_PFN:
+            return pfn
+    wake_kswapd(z, order)
+    if second_pass_ok(z, order, wait, (gfp & Gfp.HIGH) != 0):
+        return _take(z, order, gfp)
+    return NO_PFN
+
+
+@kernel
+def count_failure(z, order, caller):
+    z.count.failures[caller] += 1
+    z.count.failures_order[order] += 1
+
+
+@kernel
+def allocate_atomic(z, order, caller):
+    """GFP_ATOMIC: now or never."""
+    pfn = allocate(z, order, Gfp.ATOMIC, caller)
+    if pfn == NO_PFN:
+        count_failure(z, order, caller)
+    return pfn
+
+
+@kernel
+def try_to_free_pages(z, row):
+    """Direct reclaim from where the request left off, down to priority 0 (mm/vmscan.c, 2.6.8).
+
+    PROGRESS once a pass has freed 32 pages, NAP where the kernel waits for the disk, HOPELESS
+    after the last priority, where the kernel would call the OOM killer.
+    """
+    request = requests(z)[row]
+    while request.priority >= 0:
+        priority = request.priority
+        request.priority -= 1
+        if z.all_unreclaimable and priority != DEF_PRIORITY:
+            continue
+        z.temp_priority = priority
+        z.prev_priority = min(z.prev_priority, priority)
+        begin_shrink(z, _DIRECT, priority)
+        scanned = 0
+        while not shrink_done(z, _DIRECT):
+            scanned += shrink_step(z, _DIRECT)
+        freed = SWAP_CLUSTER_MAX - z.scan_target[_DIRECT]
+        freed += shrink_slab(z, _DIRECT, scanned)
+        request.reclaimed += freed
+        # The scan takes the caller's time.
+        request.scan_ns += int(scanned * z.kswapd_ns_per_page)
+        if freed >= SWAP_CLUSTER_MAX:
+            z.prev_priority = z.temp_priority
+            return PROGRESS
+        if scanned > 0 and priority < DEF_PRIORITY - 2:
+            return NAP
+    z.prev_priority = z.temp_priority
+    return HOPELESS
+
+
+@kernel
+def _finish(z, row, failed):
+    """Account for a request that slept, and free its row."""
+    request = requests(z)[row]
+    caller = request.caller
+    took = z.now - request.since + request.scan_ns
+    z.count.stall_ns[caller] += took
+    z.count.stall_longest_ns[caller] = max(z.count.stall_longest_ns[caller], took)
+    z.count.stall_rounds[caller] += request.rounds
+    z.count.stall_reclaimed[caller] += request.reclaimed
+    if failed:
+        count_failure(z, request.order, caller)
+    request.next_free = z.request_free
+    z.request_free = row
+    z.nr_waiting -= 1
+
+
+@kernel
+def go_on(z, row):
+    """Let a sleeping request reclaim and try once more.
+
+    Returns a pfn (the row is then free), NO_PFN if it sleeps again, GAVE_UP if it has failed.
+    """
+    request = requests(z)[row]
+    outcome = try_to_free_pages(z, row)
+    if outcome == NAP:
+        book(z, z.now + congestion_wait_ns(z, NAP_NS), _RETRY, row)
+        return NO_PFN
+    request.rounds += 1
+    if after_reclaim_ok(z, request.order):
+        pfn = _take(z, request.order, request.gfp)
+        if pfn != NO_PFN:
+            _finish(z, row, False)
+            return pfn
+    if outcome == HOPELESS:
+        # No process is killed here: the request that found nothing to reclaim is refused.
+        z.count.oom += 1
+    if outcome == HOPELESS or request.order > COSTLY_ORDER:
+        _finish(z, row, True)
+        return GAVE_UP
+    request.priority = DEF_PRIORITY
+    book(z, z.now + congestion_wait_ns(z, RETRY_NS), _RETRY, row)
+    return NO_PFN
+
+
+@kernel
+def allocate_or_wait(z, order, gfp, caller, value, born):
+    """A request that may sleep.
+
+    Returns a pfn, NO_PFN if it now sleeps (the answer comes with a RETRY event, for `value`, the
+    asker, of generation `born`), or GAVE_UP.
+    """
+    pfn = allocate(z, order, gfp, caller)
+    if pfn != NO_PFN:
+        return pfn
+    z.count.stalls[caller] += 1
+    row = z.request_free
+    if row == NO_ROW:
+        count_failure(z, order, caller)
+        return GAVE_UP
+    request = requests(z)[row]
+    z.request_free = request.next_free
+    z.nr_waiting += 1
+    request.since = z.now
+    request.reclaimed = 0
+    request.scan_ns = 0
+    request.caller = caller
+    request.order = order
+    request.gfp = gfp
+    request.value = value
+    request.born = born
+    request.priority = DEF_PRIORITY
+    request.rounds = 0
+    return go_on(z, row)

@@ -1,0 +1,212 @@
+"""Bringing a zone up: page by page, as free_all_bootmem does, or from a /proc/buddyinfo line."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from study.zone.agenda import book
+from study.zone.buddy import add_free_block
+from study.zone.compile import kernel
+from study.zone.dice import below, exponential, uniform
+from study.zone.kmalloc import REAP_NS, adopt
+from study.zone.layout import (
+    NO_PFN,
+    NO_ROW,
+    Event,
+    Home,
+    Kind,
+    Stream,
+    extents,
+    frames,
+    processes,
+    requests,
+    slots,
+    vpages,
+)
+from study.zone.nic import WATCHDOG_NS, refill_ring
+from study.zone.percpu import free_page, take_page
+from study.zone.settings import NR_ORDERS, DefragMode, DefragRun
+from study.zone.slab import new_slab
+from study.zone.user import install
+from study.zone.writeback import WRITEBACK_NS
+
+_START = int(Stream.START)
+_DRIFT = int(Stream.DRIFT)
+_DELETE = int(Stream.DELETE)
+_SLAB = int(Stream.SLAB)
+_FORK = int(Stream.FORK)
+_RX = int(Stream.RX)
+_TX = int(Stream.TX)
+_RX_FRAME = int(Event.RX_FRAME)
+_RX_WATCHDOG = int(Event.RX_WATCHDOG)
+_TX_FRAME = int(Event.TX_FRAME)
+_FORK_EVENT = int(Event.FORK)
+_SLAB_ARRIVAL = int(Event.SLAB_ARRIVAL)
+_DRIFT_EVENT = int(Event.DRIFT)
+_DELETE_EVENT = int(Event.DELETE)
+_PDFLUSH = int(Event.PDFLUSH)
+_REAP = int(Event.REAP)
+_DEFRAG = int(Event.DEFRAG)
+
+
+@kernel
+def _chain_rows(z):
+    for row in range(z.slot_rows):
+        slots(z)[row].next_free = row + 1 if row + 1 < z.slot_rows else NO_ROW
+    z.slot_free = 0 if z.slot_rows > 0 else NO_ROW
+    for row in range(z.process_rows):
+        processes(z)[row].next_free = row + 1 if row + 1 < z.process_rows else NO_ROW
+    z.process_free = 0 if z.process_rows > 0 else NO_ROW
+    for row in range(z.request_rows):
+        requests(z)[row].next_free = row + 1 if row + 1 < z.request_rows else NO_ROW
+    z.request_free = 0 if z.request_rows > 0 else NO_ROW
+
+
+@kernel
+def prepare(z, anonymous_share: float, mapped_share: float):
+    """Empty lists, free rows chained, virtual pages given their kind and popularity."""
+    frame = frames(z)
+    for head in range(z.head, z.frame_rows):
+        frame[head].next = head
+        frame[head].prev = head
+    for pfn in range(z.pages, z.head):
+        frame[pfn].home = Home.RESERVED
+    _chain_rows(z)
+    vpage = vpages(z)
+    for extent in range(z.extents):
+        u = uniform(z, _START)
+        kind = Kind.ANON if u <= anonymous_share else Kind.FILE
+        mapped = kind == Kind.ANON or uniform(z, _START) <= mapped_share
+        for page in range(extent * z.extent_pages, (extent + 1) * z.extent_pages):
+            vpage[page].pfn = NO_PFN
+            vpage[page].kind = kind
+            vpage[page].mapped = mapped
+        extents(z)[extent].extent = extent
+    for page in range(z.process_vpages, z.vpage_rows):
+        vpage[page].pfn = NO_PFN
+        vpage[page].kind = Kind.ANON
+        vpage[page].mapped = 1
+    # Popularity is no matter of address: Fisher and Yates's shuffle.
+    for i in range(z.extents - 1, 0, -1):
+        j = below(z, _START, i + 1)
+        before = extents(z)[i].extent
+        extents(z)[i].extent = extents(z)[j].extent
+        extents(z)[j].extent = before
+
+
+@kernel
+def free_all(z, reserved):
+    """Free every page above the reserved ones in ascending order (mm/bootmem.c, 2.6.8).
+
+    Blocks form as they fill and each goes to the head, so the first requests are served from the
+    top of the zone.
+    """
+    for pfn in range(reserved):
+        frames(z)[pfn].home = Home.RESERVED
+    for pfn in range(reserved, z.pages):
+        free_page(z, pfn, False)
+
+
+@kernel
+def boot_slabs(z, nr_pages):
+    """Slab pages of start-up: they stay, unless shrink_slab empties them."""
+    for _ in range(nr_pages):
+        pfn = take_page(z, False)
+        if pfn == NO_PFN:
+            return
+        reclaimable = uniform(z, _START) <= z.reclaimable_share
+        if new_slab(z, pfn, reclaimable) == NO_ROW:
+            free_page(z, pfn, False)
+            return
+
+
+@kernel
+def _fill_used(z, reserved, kernel_pages):
+    frame = frames(z)
+    page = 0
+    unused = z.pages - reserved - z.free
+    for pfn in range(reserved, z.pages):
+        if frame[pfn].home == Home.BUDDY:
+            continue
+        if frame[pfn].home == Home.ISOLATED:
+            frame[pfn].home = Home.NONE
+            continue
+        unmovable = below(z, _START, unused) < kernel_pages
+        if unmovable or page >= z.extents * z.extent_pages:
+            if new_slab(z, pfn, uniform(z, _START) <= z.reclaimable_share) == NO_ROW:
+                adopt(z, pfn, Kind.SLAB)
+                z.nr_kernel += 1
+        else:
+            frame[pfn].order = 0
+            # Neighbours in the zone are neighbours in popularity only by chance.
+            extent = extents(z)[page // z.extent_pages].extent
+            install(z, pfn, extent * z.extent_pages + page % z.extent_pages, False)
+            page += 1
+
+
+@kernel
+def _free_place(z, reserved, order):
+    """A random aligned place with nothing free in it or, below the top order, in its buddy."""
+    size = 1 << order
+    span = size if order == NR_ORDERS - 1 else 2 * size
+    for _ in range(100_000):
+        pfn = below(z, _START, z.pages >> order) << order
+        first = pfn & ~(span - 1)
+        fits = pfn >= reserved and pfn + size <= z.pages
+        for other in range(first, min(first + span, z.pages)):
+            if frames(z)[other].home != Home.NONE and frames(z)[other].home != Home.RESERVED:
+                fits = False
+        if fits:
+            return pfn
+    return NO_PFN
+
+
+@kernel
+def start_from_buddyinfo(z, reserved, blocks: np.ndarray, kernel_pages):
+    """Free exactly blocks[order] blocks of each order, at random places; fill all else.
+
+    A slot of 2 ** order pages is drawn again until it and its buddy hold nothing free, so that no
+    two blocks merge. What is not free is user memory with kernel pages strewn in. Returns False
+    if the blocks do not fit.
+    """
+    frame = frames(z)
+    for pfn in range(reserved):
+        frame[pfn].home = Home.RESERVED
+    for i in range(NR_ORDERS):
+        order = NR_ORDERS - 1 - i
+        for _ in range(blocks[order]):
+            pfn = _free_place(z, reserved, order)
+            if pfn == NO_PFN:
+                return False
+            add_free_block(z, pfn, order)
+            z.free += 1 << order
+            for tail in range(pfn + 1, pfn + (1 << order)):
+                # Told apart from used frames until the rest is filled.
+                frame[tail].home = Home.ISOLATED
+    _fill_used(z, reserved, kernel_pages)
+    return True
+
+
+@kernel
+def _book_first(z, gap, stream, what):
+    """Book a source's first arrival; a source without a rate never comes."""
+    if gap > 0:
+        book(z, exponential(z, stream, gap), what, 0)
+
+
+@kernel
+def start_workload(z):
+    """Post the receive ring and book the first event of every source."""
+    if z.rx_gap > 0 and z.ring > 0:
+        refill_ring(z)
+        _book_first(z, z.rx_gap, _RX, _RX_FRAME)
+        book(z, WATCHDOG_NS, _RX_WATCHDOG, 0)
+    _book_first(z, z.tx_gap, _TX, _TX_FRAME)
+    _book_first(z, z.fork_gap, _FORK, _FORK_EVENT)
+    _book_first(z, z.slab_gap, _SLAB, _SLAB_ARRIVAL)
+    _book_first(z, z.drift_gap, _DRIFT, _DRIFT_EVENT)
+    _book_first(z, z.delete_gap, _DELETE, _DELETE_EVENT)
+    book(z, WRITEBACK_NS, _PDFLUSH, 0)
+    book(z, REAP_NS, _REAP, 0)
+    if z.defrag_mode != DefragMode.OFF and z.defrag_run == DefragRun.DAEMON:
+        book(z, z.defrag_interval, _DEFRAG, 0)

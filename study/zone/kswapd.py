@@ -1,0 +1,125 @@
+"""The pageout daemon: woken below low, works until balanced, rests (kswapd, balance_pgdat).
+
+It runs in steps of one batch, each taking as long as its scan takes, so it races with the load.
+"""
+
+from __future__ import annotations
+
+from study.zone.agenda import book
+from study.zone.compile import kernel
+from study.zone.defrag import defragment_inline, inline_wanted
+from study.zone.layout import Event, Reclaimer
+from study.zone.reclaim import (
+    DEF_PRIORITY,
+    SWAP_CLUSTER_MAX,
+    begin_shrink,
+    shrink_done,
+    shrink_slab,
+    shrink_step,
+)
+from study.zone.settings import KswapdLoop
+from study.zone.watermark import balanced, kswapd_needed
+from study.zone.writeback import congestion_wait_ns
+
+_KSWAPD_EVENT = int(Event.KSWAPD)
+_KSWAPD = int(Reclaimer.KSWAPD)
+NAP_NS = 100_000_000
+"""HZ/10: how long a deep pass of 2.6.11 waits for the disk at most."""
+
+
+@kernel
+def _begin_run(z):
+    z.kswapd_priority = DEF_PRIORITY
+    z.kswapd_reclaimed = 0
+    z.kswapd_pass = 0
+
+
+@kernel
+def wake_kswapd(z, order):
+    """Ask kswapd to work for a request of this order; it may find nothing to do (wakeup_kswapd)."""
+    if not kswapd_needed(z, order):
+        z.count.wakeups_refused += 1
+        return
+    z.kswapd_max_order = max(z.kswapd_max_order, order)
+    if z.kswapd_awake:
+        return
+    z.kswapd_awake = 1
+    z.count.wakeups += 1
+    z.kswapd_order = z.kswapd_max_order
+    z.kswapd_max_order = 0
+    _begin_run(z)
+    book(z, z.now, _KSWAPD_EVENT, 0)
+
+
+@kernel
+def _begin_pass(z):
+    """Look at the zone and start one priority's scan; False if there is nothing left to do."""
+    priority = z.kswapd_priority
+    if balanced(z, z.kswapd_order):
+        return False
+    if z.all_unreclaimable and priority != DEF_PRIORITY:
+        return False
+    z.temp_priority = priority
+    z.prev_priority = min(z.prev_priority, priority)
+    begin_shrink(z, _KSWAPD, priority)
+    z.kswapd_scanned = 0
+    z.kswapd_pass = 1
+    return True
+
+
+@kernel
+def _end_pass(z):
+    """Settle one priority's scan; returns how long to nap (ns)."""
+    z.kswapd_pass = 0
+    z.kswapd_reclaimed += SWAP_CLUSTER_MAX - z.scan_target[_KSWAPD]
+    z.kswapd_reclaimed += shrink_slab(z, _KSWAPD, z.kswapd_scanned)
+    if z.kswapd_loop == KswapdLoop.V2_6_8:
+        z.all_unreclaimable |= z.pages_scanned > 2 * z.pages
+    else:
+        z.all_unreclaimable |= z.pages_scanned >= 4 * (z.nr_active + z.nr_inactive)
+    nap = 0
+    # The nap of earlier kernels is dead code: its counter is never raised (aa0baf358a).
+    if z.kswapd_loop == KswapdLoop.V2_6_11 and z.kswapd_scanned > 0:
+        if z.kswapd_priority < DEF_PRIORITY - 2:
+            nap = congestion_wait_ns(z, NAP_NS)
+    z.kswapd_priority -= 1
+    if z.kswapd_loop != KswapdLoop.V2_6_8:
+        # 2.6.9 on ("no priority windup"): enough was freed, or all priorities were tried: anew.
+        if z.kswapd_reclaimed >= SWAP_CLUSTER_MAX or z.kswapd_priority < 0:
+            _begin_run(z)
+            z.prev_priority = z.temp_priority
+    return nap
+
+
+@kernel
+def _rest(z, spent):
+    """End a run: sleep, unless a larger order was asked for meanwhile."""
+    z.count.kswapd_ns += spent
+    z.prev_priority = z.temp_priority
+    wish = z.kswapd_max_order
+    z.kswapd_max_order = 0
+    if z.kswapd_order < wish:
+        z.kswapd_order = wish
+        _begin_run(z)
+        book(z, z.now + max(spent, 1_000), _KSWAPD_EVENT, 0)
+        return
+    z.kswapd_awake = 0
+
+
+@kernel
+def run_kswapd(z):
+    """One step: a batch of the scan, or the decision what comes next."""
+    spent = 0
+    if z.kswapd_pass == 0 and inline_wanted(z):
+        spent += defragment_inline(z)
+    if z.kswapd_pass == 0 and (z.kswapd_priority < 0 or not _begin_pass(z)):
+        _rest(z, spent)
+        return
+    scanned = shrink_step(z, _KSWAPD)
+    z.kswapd_scanned += scanned
+    spent += int(scanned * z.kswapd_ns_per_page)
+    z.count.kswapd_ns += spent
+    if shrink_done(z, _KSWAPD):
+        spent += _end_pass(z)
+    # A step that scanned nothing still takes the time of a look.
+    book(z, z.now + max(spent, 1_000), _KSWAPD_EVENT, 0)

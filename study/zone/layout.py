@@ -1,0 +1,443 @@
+"""The state of one simulated zone, and the words for it.
+
+    zone record (one row)          tables (one allocation each)
+    +---------------------+        frame     [0 .. pages)        one row per page frame, by pfn
+    | marks, counters     |                  [.. blocks * 1024)  padding: reserved, never free
+    | list lengths        |                  [heads ..)          list heads (sentinels)
+    | kswapd, defrag, nic |        vpage     one row per virtual page a program may touch
+    | table addresses ----|------> event     a binary heap ordered by (time, seq)
+    +---------------------+        ...
+
+Kernels get the record and reach a table through its accessor: `frames(z)[pfn].order`. The record
+holds addresses, as struct zone holds a pointer to its mem_map: passing one pointer is cheap, and
+one compilation serves zones of every size. `Zone` owns the memory; keep it alive.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+from numba import carray
+
+from study.zone.compile import kernel, pointer_to
+from study.zone.settings import NR_ORDERS
+
+MAX_ORDER_PAGES = 1 << (NR_ORDERS - 1)
+NO_PFN = -1
+NO_ROW = -1
+NEVER = np.int64(1 << 62)
+
+
+class Home(IntEnum):
+    """Where a frame is. A frame inside a block, other than its first, has no home of its own."""
+
+    NONE = 0
+    BUDDY = 1
+    PERCPU = 2
+    ACTIVE = 3
+    INACTIVE = 4
+    KERNEL = 5
+    RESERVED = 6
+    ISOLATED = 7
+
+
+class Kind(IntEnum):
+    """What a frame in use holds."""
+
+    NONE = 0
+    FILE = 1
+    ANON = 2
+    STACK = 3
+    PAGE_TABLE = 4
+    SLAB = 5
+    RX = 6
+    TX = 7
+    IDLE = 8
+    """A whole-slab object kept in a kmalloc cache."""
+
+
+class Flag(IntEnum):
+    """Bits of frame.flags."""
+
+    REFERENCED = 1
+    YOUNG = 2
+    """A page table entry was used since the last look (the accessed bit)."""
+    MAPPED = 4
+    DIRTY = 8
+    WRITEBACK = 16
+    SWAPCACHE = 32
+    """Has a slot in swap; clean unless DIRTY."""
+    RECLAIM = 64
+    """Goes to the inactive tail when its write ends, to be freed at the next scan."""
+
+
+class Gfp(IntEnum):
+    """Request flags that matter here (include/linux/gfp.h, 2.6.8)."""
+
+    WAIT = 0x10
+    HIGH = 0x20
+    COLD = 0x100
+    ATOMIC = 0x20
+    KERNEL = 0xD0
+
+
+class Caller(IntEnum):
+    """Who asks for pages."""
+
+    USER = 0
+    STACK = 1
+    PAGE_TABLE = 2
+    SLAB = 3
+    RX = 4
+    TX = 5
+    MIGRATION = 6
+
+
+class Thrown(IntEnum):
+    """Who evicted a virtual page that was resident before."""
+
+    NO = 0
+    RECLAIM = 1
+    DEFRAG = 2
+
+
+class Reclaimer(IntEnum):
+    KSWAPD = 0
+    DIRECT = 1
+
+
+class Event(IntEnum):
+    """What falls due; user touches are not queued, they fill the time between."""
+
+    KSWAPD = 0
+    DEFRAG = 1
+    SLAB_ARRIVAL = 2
+    SLAB_DEATH = 3
+    FORK = 4
+    EXIT = 5
+    RX_FRAME = 6
+    RX_RETURN = 7
+    RX_WATCHDOG = 8
+    TX_FRAME = 9
+    TX_DONE = 10
+    RETRY = 11
+    WRITE_DONE = 12
+    PDFLUSH = 13
+    REAP = 14
+    DRIFT = 15
+    DELETE = 16
+
+
+class Stream(IntEnum):
+    """One stream of random numbers per workload source, so that policies meet the same load.
+
+    KERNEL is the only one whose use depends on the policy.
+    """
+
+    TOUCH = 0
+    DRIFT = 1
+    DELETE = 2
+    FORK = 3
+    SLAB = 4
+    RX = 5
+    TX = 6
+    KERNEL = 7
+    START = 8
+
+
+NR_CALLERS = len(Caller)
+NR_STREAMS = len(Stream)
+NR_CACHES = 6
+"""kmalloc caches whose objects fill one slab of order 0..5 (kmalloc-4096 .. kmalloc-131072)."""
+CACHE_SLOTS = 32
+FRAGMENTS_MAX = 4
+"""Pages of one frame kept as fragments: 16,110 bytes need four."""
+PROCESS_PAGES_MAX = 512
+PAGE_TABLES_MAX = 16
+
+# List heads follow the padded frames: one per order, then these.
+HEAD_HOT = NR_ORDERS
+HEAD_COLD = NR_ORDERS + 1
+HEAD_ACTIVE = NR_ORDERS + 2
+HEAD_INACTIVE = NR_ORDERS + 3
+NR_HEADS = NR_ORDERS + 4
+
+FRAME = np.dtype(
+    [
+        ("next", "i4"),
+        ("prev", "i4"),
+        ("owner", "i4"),  # vpage of a user page (the reverse map); slot of a kernel page
+        ("home", "u1"),
+        ("order", "u1"),  # of the block whose first frame this is
+        ("flags", "u1"),
+        ("kind", "u1"),
+    ]
+)
+VPAGE = np.dtype(
+    [
+        ("pfn", "i4"),  # NO_PFN while not resident
+        ("kind", "u1"),  # FILE or ANON
+        ("mapped", "u1"),  # reached through a page table
+        ("thrown", "u1"),
+        ("state", "u1"),  # bit 0 waiting for a frame, bit 1 has a swap slot, bit 2 in the dirty queue
+    ]
+)
+WAITING, SWAPPED, QUEUED = 1, 2, 4
+EVENT = np.dtype([("time", "i8"), ("seq", "i8"), ("what", "i4"), ("value", "i4")])
+ALIAS = np.dtype([("keep", "u4"), ("other", "u4")])
+EXTENT = np.dtype([("extent", "i4")])
+WRITE = np.dtype([("time", "i8"), ("pfn", "i4"), ("vpage", "i4")])
+DIRTY = np.dtype([("time", "i8"), ("vpage", "i4"), ("pad", "i4")])
+SLOT = np.dtype(
+    [
+        ("pfn", "i4"),
+        ("objects", "i4"),  # live objects on a reclaimable slab page
+        ("place", "i4"),  # in the list of reclaimable slabs, else NO_ROW
+        ("next_free", "i4"),
+        ("death", "i8"),  # seq of the event that ends it
+    ]
+)
+INDEX = np.dtype([("row", "i4")])
+PROCESS = np.dtype(
+    [
+        ("stack", "i4"),
+        ("pages", "i4"),
+        ("tables", "i4"),
+        ("alive", "i4"),
+        ("next_free", "i4"),
+        ("born", "i4"),  # generation, so that a late answer finds its asker gone
+        ("lifetime", "i8"),
+        ("table", "i4", PAGE_TABLES_MAX),
+    ]
+)
+REQUEST = np.dtype(
+    [
+        ("since", "i8"),
+        ("reclaimed", "i8"),
+        ("scan_ns", "i8"),
+        ("caller", "i4"),
+        ("order", "i4"),
+        ("gfp", "i4"),
+        ("value", "i4"),
+        ("born", "i4"),
+        ("priority", "i4"),
+        ("rounds", "i4"),
+        ("next_free", "i4"),
+    ]
+)
+
+TABLES = {
+    "frame": FRAME,
+    "vpage": VPAGE,
+    "event": EVENT,
+    "alias": ALIAS,
+    "extent": EXTENT,
+    "write": WRITE,
+    "dirty": DIRTY,
+    "slot": SLOT,
+    "reclaimable": INDEX,
+    "process": PROCESS,
+    "request": REQUEST,
+    "posted": INDEX,
+    "candidate": INDEX,
+    "bucket": INDEX,
+}
+
+COUNTERS = np.dtype(
+    [
+        ("attempts", "i8", (NR_CALLERS,)),
+        ("failures", "i8", (NR_CALLERS,)),
+        ("attempts_order", "i8", (NR_ORDERS,)),
+        ("failures_order", "i8", (NR_ORDERS,)),
+        ("stalls", "i8", (NR_CALLERS,)),  # requests that had to reclaim or wait
+        ("stall_ns", "i8", (NR_CALLERS,)),
+        ("stall_longest_ns", "i8", (NR_CALLERS,)),
+        ("stall_rounds", "i8", (NR_CALLERS,)),
+        ("stall_reclaimed", "i8", (NR_CALLERS,)),
+        ("formed", "i8", (NR_ORDERS,)),  # blocks of this order made by merging two halves
+        ("formed_by_reclaim", "i8", (NR_ORDERS,)),
+        ("split", "i8", (NR_ORDERS,)),
+        ("scanned", "i8", (2,)),  # by Reclaimer
+        ("reclaimed", "i8", (2,)),
+        ("deactivated", "i8"),
+        ("activated", "i8"),
+        ("written", "i8"),
+        ("swapped_out", "i8"),
+        ("slab_reclaimed", "i8"),
+        ("wakeups", "i8"),
+        ("wakeups_refused", "i8"),  # asked for, but the test found nothing to do
+        ("kswapd_ns", "i8"),
+        ("touches", "i8"),
+        ("first_faults", "i8"),
+        ("minor_faults", "i8"),
+        ("refaults", "i8"),
+        ("refaults_after_defrag", "i8"),
+        ("deleted", "i8"),
+        ("forks", "i8"),
+        ("forks_refused", "i8"),
+        ("exits", "i8"),
+        ("frames_received", "i8"),
+        ("frames_dropped", "i8"),
+        ("frames_sent", "i8"),
+        ("frames_unsent", "i8"),
+        ("defrag_runs", "i8"),
+        ("defrag_scanned", "i8"),
+        ("defrag_blocks", "i8"),
+        ("defrag_evicted", "i8"),
+        ("defrag_migrated", "i8"),
+        ("defrag_written", "i8"),
+        ("defrag_ns", "i8"),
+        ("oom", "i8"),
+        ("events", "i8"),
+        ("lost_ns", "i8"),
+    ]
+)
+
+
+def _zone_dtype():
+    i8, f8, u8 = "i8", "f8", "u8"
+    orders, callers, caches = (NR_ORDERS,), (NR_CALLERS,), (NR_CACHES,)
+    fields = []
+    for name in TABLES:
+        fields += [(f"{name}_at", u8), (f"{name}_rows", i8)]
+    scalars = """
+        pages head now
+        min low high marks allocation percpu swap
+        free nr_hot nr_cold pcp_batch
+        nr_active nr_inactive nr_mapped nr_dirty nr_writeback nr_kernel nr_file nr_anon
+        nr_scan_active nr_scan_inactive prev_priority temp_priority
+        pages_scanned all_unreclaimable slab_scan
+        nr_events next_seq event_overflow
+        vpages process_vpages extents extent_pages zipf_rows
+        touch_period next_touch visit_page visit_left visit_write
+        drift_gap delete_gap
+        kswapd_policy kswapd_loop kswapd_awake kswapd_order kswapd_max_order
+        kswapd_priority kswapd_pass kswapd_reclaimed kswapd_scanned kswapd_not_ok kswapd_wake_pending
+        defrag_mode defrag_run defrag_order defrag_interval defrag_wanted defrag_budget
+        defrag_window defrag_cursor defrag_armed defrag_last
+        stack_order fork_gap lifetime_median process_tables live_max process_free live
+        slab_gap slab_median slab_objects slot_free nr_reclaimable nr_slab
+        rx_mode tx_mode ring rx_order tx_order fragments wire
+        rx_gap rx_hold tx_gap tx_hold posted_first nr_posted nr_held watchdog_pending
+        request_free nr_waiting
+        refault_cost write_cost migrate_cost
+        write_first nr_writes disk_free_at dirty_first nr_queued
+        victims
+    """.split()
+    fields += [(name, i8) for name in scalars]
+    fields += [
+        ("nr_free", i8, orders),
+        ("dice", u8, (NR_STREAMS, 4)),
+        ("victim", "i4", (16,)),
+        ("scan_active", i8, (2,)),  # left to scan in this pass, by Reclaimer
+        ("scan_inactive", i8, (2,)),
+        ("scan_target", i8, (2,)),
+        ("cache_used", i8, caches),
+        ("cache_free", i8, caches),
+        ("cache_limit", i8, caches),
+        ("cache_batch", i8, caches),
+        ("cache_free_limit", i8, caches),
+        ("cache_array", "i4", (NR_CACHES, CACHE_SLOTS)),
+        ("cache_slab", "i4", (NR_CACHES, CACHE_SLOTS)),
+        ("zipf_exponent", f8),
+        ("run_stop", f8),  # probability that a visit ends after a page
+        ("write_share", f8),
+        ("lifetime_sigma", f8),
+        ("process_stop", f8),
+        ("slab_sigma", f8),
+        ("reclaimable_share", f8),
+        ("rx_stop", f8),
+        ("tx_stop", f8),
+        ("kswapd_ns_per_page", f8),
+        ("count", COUNTERS),
+    ]
+    return np.dtype(fields)
+
+
+ZONE = _zone_dtype()
+
+_frame_pointer = pointer_to(FRAME)
+_vpage_pointer = pointer_to(VPAGE)
+_event_pointer = pointer_to(EVENT)
+_alias_pointer = pointer_to(ALIAS)
+_extent_pointer = pointer_to(EXTENT)
+_write_pointer = pointer_to(WRITE)
+_dirty_pointer = pointer_to(DIRTY)
+_slot_pointer = pointer_to(SLOT)
+_reclaimable_pointer = pointer_to(INDEX)
+_process_pointer = pointer_to(PROCESS)
+_request_pointer = pointer_to(REQUEST)
+_posted_pointer = pointer_to(INDEX)
+_candidate_pointer = pointer_to(INDEX)
+_bucket_pointer = pointer_to(INDEX)
+
+
+@kernel(inline=True)
+def frames(z):
+    return carray(_frame_pointer(z.frame_at), (z.frame_rows,))
+
+
+@kernel(inline=True)
+def vpages(z):
+    return carray(_vpage_pointer(z.vpage_at), (z.vpage_rows,))
+
+
+@kernel(inline=True)
+def events(z):
+    return carray(_event_pointer(z.event_at), (z.event_rows,))
+
+
+@kernel(inline=True)
+def aliases(z):
+    return carray(_alias_pointer(z.alias_at), (z.alias_rows,))
+
+
+@kernel(inline=True)
+def extents(z):
+    return carray(_extent_pointer(z.extent_at), (z.extent_rows,))
+
+
+@kernel(inline=True)
+def writes(z):
+    return carray(_write_pointer(z.write_at), (z.write_rows,))
+
+
+@kernel(inline=True)
+def dirty_queue(z):
+    return carray(_dirty_pointer(z.dirty_at), (z.dirty_rows,))
+
+
+@kernel(inline=True)
+def slots(z):
+    return carray(_slot_pointer(z.slot_at), (z.slot_rows,))
+
+
+@kernel(inline=True)
+def reclaimables(z):
+    return carray(_reclaimable_pointer(z.reclaimable_at), (z.reclaimable_rows,))
+
+
+@kernel(inline=True)
+def processes(z):
+    return carray(_process_pointer(z.process_at), (z.process_rows,))
+
+
+@kernel(inline=True)
+def requests(z):
+    return carray(_request_pointer(z.request_at), (z.request_rows,))
+
+
+@kernel(inline=True)
+def posted_buffers(z):
+    return carray(_posted_pointer(z.posted_at), (z.posted_rows,))
+
+
+@kernel(inline=True)
+def candidates(z):
+    return carray(_candidate_pointer(z.candidate_at), (z.candidate_rows,))
+
+
+@kernel(inline=True)
+def buckets(z):
+    return carray(_bucket_pointer(z.bucket_at), (z.bucket_rows,))

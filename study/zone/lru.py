@@ -1,0 +1,65 @@
+"""The two LRU lists of a zone: active and inactive, new pages at the head, victims at the tail.
+
+mm/swap.c and include/linux/mm_inline.h, 2.6.8. Simplification: the per-cpu pagevecs that delay
+insertion by up to 16 pages are left out; a page is on its list at once.
+"""
+
+from __future__ import annotations
+
+from study.zone.compile import kernel
+from study.zone.layout import HEAD_ACTIVE, HEAD_INACTIVE, Flag, Home, frames
+from study.zone.lists import list_add, list_add_tail, list_del
+
+
+@kernel
+def lru_add_active(z, pfn):
+    frames(z)[pfn].home = Home.ACTIVE
+    list_add(z, z.head + HEAD_ACTIVE, pfn)
+    z.nr_active += 1
+
+
+@kernel
+def lru_add_inactive(z, pfn):
+    frames(z)[pfn].home = Home.INACTIVE
+    list_add(z, z.head + HEAD_INACTIVE, pfn)
+    z.nr_inactive += 1
+
+
+@kernel
+def lru_del(z, pfn):
+    """Take a page off the list it is on; its home is then NONE."""
+    if frames(z)[pfn].home == Home.ACTIVE:
+        z.nr_active -= 1
+    else:
+        z.nr_inactive -= 1
+    list_del(z, pfn)
+    frames(z)[pfn].home = Home.NONE
+
+
+@kernel
+def mark_page_accessed(z, pfn):
+    """A read(2) or write(2) of a page: the second one promotes it (mm/swap.c, 2.6.8)."""
+    frame = frames(z)
+    if not frame[pfn].flags & Flag.REFERENCED:
+        frame[pfn].flags |= Flag.REFERENCED
+    elif frame[pfn].home == Home.INACTIVE:
+        lru_del(z, pfn)
+        lru_add_active(z, pfn)
+        frame[pfn].flags &= ~Flag.REFERENCED
+
+
+@kernel
+def rotate_reclaimable(z, pfn):
+    """A written page goes to the inactive tail, to be freed next (rotate_reclaimable_page)."""
+    if frames(z)[pfn].home != Home.INACTIVE:
+        return
+    list_del(z, pfn)
+    list_add_tail(z, z.head + HEAD_INACTIVE, pfn)
+
+
+@kernel
+def page_referenced(z, pfn):
+    """Was the page used since the last look? Clears what it finds (mm/rmap.c, 2.6.8)."""
+    flags = frames(z)[pfn].flags
+    frames(z)[pfn].flags = flags & ~(Flag.REFERENCED | Flag.YOUNG)
+    return (flags & (Flag.REFERENCED | Flag.YOUNG)) != 0

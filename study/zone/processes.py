@@ -1,0 +1,144 @@
+"""Short-lived processes: at fork a kernel stack, page tables and private memory; all free at exit.
+
+kernel/fork.c, 2.6.8: the stack is one kmalloc object of THREAD_SIZE, order 1 with 8K stacks,
+order 0 with 4K stacks. A fork whose stack is not to be had waits; it does not fail.
+"""
+
+from __future__ import annotations
+
+from study.zone.agenda import book
+from study.zone.allocate import allocate_or_wait
+from study.zone.compile import kernel
+from study.zone.dice import exponential, geometric, lognormal
+from study.zone.kmalloc import adopt, kfree, kmalloc_or_wait
+from study.zone.layout import (
+    NO_PFN,
+    NO_ROW,
+    PROCESS_PAGES_MAX,
+    WAITING,
+    Caller,
+    Event,
+    Gfp,
+    Home,
+    Kind,
+    Stream,
+    frames,
+    processes,
+    vpages,
+)
+from study.zone.percpu import free_page
+from study.zone.user import fault, free_user_page
+
+_FORK = int(Stream.FORK)
+_FORK_EVENT = int(Event.FORK)
+_EXIT_EVENT = int(Event.EXIT)
+_STACK = int(Caller.STACK)
+_PAGE_TABLE = int(Caller.PAGE_TABLE)
+_USER = int(Caller.USER)
+_KERNEL = int(Gfp.KERNEL)
+_STACK_KIND = int(Kind.STACK)
+
+
+@kernel
+def first_page(z, slot):
+    """First virtual page of a process's private memory."""
+    return z.process_vpages + slot * PROCESS_PAGES_MAX
+
+
+@kernel
+def owner_slot(z, page):
+    """The process whose private memory holds a virtual page."""
+    return (page - z.process_vpages) // PROCESS_PAGES_MAX
+
+
+@kernel
+def add_page_table(z, slot, pfn):
+    process = processes(z)[slot]
+    process.table[process.tables] = pfn
+    process.tables += 1
+    frames(z)[pfn].order = 0
+    adopt(z, pfn, Kind.PAGE_TABLE)
+    z.nr_kernel += 1
+
+
+@kernel
+def start(z, slot, stack):
+    """A process that has its stack gets page tables and touches its private pages."""
+    process = processes(z)[slot]
+    process.stack = stack
+    z.live += 1
+    book(z, z.now + process.lifetime, _EXIT_EVENT, slot)
+    for _ in range(z.process_tables):
+        pfn = allocate_or_wait(z, 0, _KERNEL, _PAGE_TABLE, slot, process.born)
+        if pfn >= 0:
+            add_page_table(z, slot, pfn)
+    first = first_page(z, slot)
+    for page in range(first, first + process.pages):
+        fault(z, page, True, _USER, process.born)
+
+
+@kernel
+def _bury(z, slot):
+    process = processes(z)[slot]
+    process.alive = 0
+    process.next_free = z.process_free
+    z.process_free = slot
+
+
+@kernel
+def refuse(z, slot):
+    """fork() returns ENOMEM."""
+    z.count.forks_refused += 1
+    _bury(z, slot)
+
+
+@kernel
+def fork(z):
+    """A process asks to be; what it will be like is drawn whether or not it succeeds."""
+    lifetime = lognormal(z, _FORK, z.lifetime_median, z.lifetime_sigma)
+    pages = min(geometric(z, _FORK, z.process_stop), PROCESS_PAGES_MAX)
+    book(z, z.now + 1 + exponential(z, _FORK, z.fork_gap), _FORK_EVENT, 0)
+    z.count.forks += 1
+    slot = z.process_free
+    if slot == NO_ROW:
+        z.count.forks_refused += 1
+        return
+    process = processes(z)[slot]
+    z.process_free = process.next_free
+    process.stack = NO_PFN
+    process.pages = pages
+    process.tables = 0
+    process.lifetime = lifetime
+    process.born += 1
+    process.alive = 1
+    stack = kmalloc_or_wait(z, z.stack_order, _KERNEL, _STACK, _STACK_KIND, slot, process.born)
+    if stack >= 0:
+        start(z, slot, stack)
+    elif stack != NO_PFN:
+        refuse(z, slot)
+
+
+@kernel
+def exit_process(z, slot):
+    """Free all a process has: private pages, page tables, stack (do_exit)."""
+    process = processes(z)[slot]
+    first = first_page(z, slot)
+    for page in range(first, first + process.pages):
+        free_user_page(z, page)
+        # A fault still asleep will find its asker gone.
+        vpages(z)[page].state &= ~WAITING
+    for i in range(process.tables):
+        pfn = process.table[i]
+        frames(z)[pfn].home = Home.NONE
+        z.nr_kernel -= 1
+        free_page(z, pfn, False)
+    kfree(z, process.stack, z.stack_order)
+    z.live -= 1
+    z.count.exits += 1
+    _bury(z, slot)
+
+
+@kernel
+def same_process(z, slot, born):
+    """Is the process that asked still the one in this slot?"""
+    return processes(z)[slot].alive == 1 and processes(z)[slot].born == born

@@ -1,0 +1,227 @@
+"""User memory: files and heaps whose popularity is skewed and drifts, touched page by page.
+
+Pages become popular in extents of neighbours; a visit picks an extent by Zipf's law and touches a
+run of its pages. A touch of a resident page sets what the hardware or the kernel would set; any
+other is a fault. Touches come at fixed times whatever the zone does (an open load), so that every
+policy meets the same ones; what faults cost is counted, not slept.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from study.zone.agenda import book
+from study.zone.allocate import allocate_or_wait
+from study.zone.compile import kernel
+from study.zone.dice import below, draw, exponential, geometric, uniform
+from study.zone.layout import (
+    ALIAS,
+    NO_PFN,
+    SWAPPED,
+    WAITING,
+    Caller,
+    Event,
+    Flag,
+    Gfp,
+    Kind,
+    Stream,
+    Thrown,
+    aliases,
+    extents,
+    frames,
+    vpages,
+)
+from study.zone.lru import lru_add_active, lru_add_inactive, lru_del, mark_page_accessed
+from study.zone.percpu import free_page
+from study.zone.rmap import forget_page, map_page
+from study.zone.writeback import drop_write, set_dirty
+
+_TOUCH = int(Stream.TOUCH)
+_DRIFT = int(Stream.DRIFT)
+_DELETE = int(Stream.DELETE)
+_USER = int(Caller.USER)
+_DRIFT_EVENT = int(Event.DRIFT)
+_DELETE_EVENT = int(Event.DELETE)
+GFP_USER = int(Gfp.KERNEL)
+GFP_READ = int(Gfp.KERNEL | Gfp.COLD)
+"""Page cache that is read asks for cold pages (mm/readahead.c, mm/filemap.c, 2.6.8)."""
+
+
+@lru_cache(maxsize=8)
+def alias_table(nr_ranks: int, exponent: float) -> np.ndarray:
+    """Zipf's law over ranks 0..nr_ranks-1 as an alias table, dtype ALIAS.
+
+    Walker's method in Vose's form: row i is kept with probability keep / 2**32, else its other
+    rank is taken. Rank r has weight (r + 1) ** -exponent.
+    """
+    weight = np.arange(1, nr_ranks + 1, dtype=np.float64) ** -exponent
+    share = (weight * (nr_ranks / weight.sum())).tolist()
+    keep = [1.0] * nr_ranks
+    other = list(range(nr_ranks))
+    small = [i for i, p in enumerate(share) if p < 1.0]
+    large = [i for i, p in enumerate(share) if p >= 1.0]
+    while small and large:
+        poor, rich = small.pop(), large[-1]
+        keep[poor] = share[poor]
+        other[poor] = rich
+        share[rich] -= 1.0 - share[poor]
+        if share[rich] < 1.0:
+            small.append(large.pop())
+    table = np.empty(nr_ranks, ALIAS)
+    table["keep"] = np.minimum(np.array(keep) * 2.0**32, 2.0**32 - 1).astype(np.uint32)
+    table["other"] = other
+    table.setflags(write=False)
+    return table
+
+
+@kernel
+def _zipf_rank(z):
+    """A rank by Zipf's law, from one draw: high half picks the row, low half keeps it or not."""
+    word = draw(z, _TOUCH)
+    row = np.int64(((word >> np.uint64(32)) * np.uint64(z.zipf_rows)) >> np.uint64(32))
+    alias = aliases(z)[row]
+    if (word & np.uint64(0xFFFFFFFF)) < alias.keep:
+        return row
+    return np.int64(alias.other)
+
+
+@kernel
+def _new_visit(z):
+    """Choose what is touched next: an extent, where in it, how far, and whether it is written."""
+    extent = np.int64(extents(z)[_zipf_rank(z)].extent)
+    start = below(z, _TOUCH, z.extent_pages)
+    length = geometric(z, _TOUCH, z.run_stop)
+    z.visit_write = uniform(z, _TOUCH) <= z.write_share
+    z.visit_page = extent * z.extent_pages + start
+    z.visit_left = min(length, z.extent_pages - start)
+
+
+@kernel
+def install(z, pfn, page, write):
+    """Give a page that faulted its frame, on the list where the kernel puts it.
+
+    A new anonymous page starts active, a file page inactive (mm/memory.c, mm/filemap.c, 2.6.8).
+    """
+    map_page(z, pfn, page)
+    frame = frames(z)
+    vpages(z)[page].thrown = Thrown.NO
+    if frame[pfn].kind == Kind.ANON:
+        lru_add_active(z, pfn)
+    else:
+        lru_add_inactive(z, pfn)
+    if vpages(z)[page].mapped:
+        frame[pfn].flags |= Flag.YOUNG
+    else:
+        mark_page_accessed(z, pfn)
+    if write:
+        set_dirty(z, pfn)
+
+
+@kernel
+def fault(z, page, write, caller, born):
+    """Bring a virtual page into memory, or have it wait for a frame."""
+    vpage = vpages(z)
+    thrown = vpage[page].thrown
+    if thrown == Thrown.NO:
+        z.count.first_faults += 1
+    else:
+        z.count.refaults += 1
+        z.count.lost_ns += z.refault_cost
+        if thrown == Thrown.DEFRAG:
+            z.count.refaults_after_defrag += 1
+    gfp = GFP_USER
+    if vpage[page].kind == Kind.FILE and not write:
+        gfp = GFP_READ
+    pfn = allocate_or_wait(z, 0, gfp, caller, page, born)
+    if pfn >= 0:
+        install(z, pfn, page, write)
+    elif pfn == NO_PFN:
+        vpage[page].state |= WAITING
+
+
+@kernel
+def _touch_resident(z, page, pfn):
+    """What a touch does to a page in memory."""
+    frame = frames(z)
+    if vpages(z)[page].mapped:
+        if not frame[pfn].flags & Flag.MAPPED:
+            # Reclaim had taken it out of the page table but not yet freed it.
+            frame[pfn].flags |= Flag.MAPPED
+            z.nr_mapped += 1
+            z.count.minor_faults += 1
+        frame[pfn].flags |= Flag.YOUNG
+    else:
+        mark_page_accessed(z, pfn)
+    if z.visit_write:
+        set_dirty(z, pfn)
+
+
+@kernel
+def touch_until(z, limit):
+    """Touch pages up to a time (ns, exclusive), or until a fault may have changed the agenda."""
+    vpage = vpages(z)
+    while z.next_touch < limit:
+        if z.visit_left == 0:
+            _new_visit(z)
+        page = z.visit_page
+        z.visit_page += 1
+        z.visit_left -= 1
+        z.now = z.next_touch
+        z.next_touch += z.touch_period
+        z.count.touches += 1
+        pfn = vpage[page].pfn
+        if pfn != NO_PFN:
+            _touch_resident(z, page, pfn)
+        elif not vpage[page].state & WAITING:
+            fault(z, page, z.visit_write, _USER, -1)
+            return
+
+
+@kernel
+def free_user_page(z, page):
+    """Free a virtual page's frame, if it has one, to the hot list; it will be new when next met."""
+    vpage = vpages(z)
+    vpage[page].thrown = Thrown.NO
+    vpage[page].state &= ~SWAPPED
+    pfn = vpage[page].pfn
+    if pfn == NO_PFN:
+        return
+    if frames(z)[pfn].flags & Flag.WRITEBACK:
+        drop_write(z, pfn)
+    lru_del(z, pfn)
+    forget_page(z, pfn)
+    free_page(z, pfn, False)
+
+
+@kernel
+def delete_extent(z):
+    """Truncate, unlink or munmap: the pages of one extent are free at once."""
+    extent = below(z, _DELETE, z.extents)
+    book(z, z.now + 1 + exponential(z, _DELETE, z.delete_gap), _DELETE_EVENT, 0)
+    for page in range(extent * z.extent_pages, (extent + 1) * z.extent_pages):
+        free_user_page(z, page)
+    z.count.deleted += 1
+
+
+@kernel
+def _drifting_rank(z):
+    """A rank by Zipf's law from the drift's own stream."""
+    row = below(z, _DRIFT, z.zipf_rows)
+    word = draw(z, _DRIFT)
+    if (word & np.uint64(0xFFFFFFFF)) < aliases(z)[row].keep:
+        return row
+    return np.int64(aliases(z)[row].other)
+
+
+@kernel
+def drift(z):
+    """Let two extents change places in popularity; one of them is a popular one."""
+    popular = _drifting_rank(z)
+    any_rank = below(z, _DRIFT, z.zipf_rows)
+    book(z, z.now + 1 + exponential(z, _DRIFT, z.drift_gap), _DRIFT_EVENT, 0)
+    extent = extents(z)
+    before = extent[popular].extent
+    extent[popular].extent = extent[any_rank].extent
+    extent[any_rank].extent = before

@@ -1,0 +1,103 @@
+"""The three marks of a zone, and the tests of free pages against them."""
+
+from __future__ import annotations
+
+from math import isqrt
+
+from study.zone.compile import kernel
+from study.zone.settings import AllocationPath, KswapdPolicy, Marks
+
+
+def marks_of(marks: Marks, present_pages: int, lowmem_pages: int) -> tuple[int, int, int]:
+    """(min, low, high) in pages of a lowmem zone.
+
+    init_per_zone_pages_min and setup_per_zone_pages_min: 2.6.8 takes sqrt(lowmem kB) as
+    min_free_kbytes in [128, 16384], low and high are 2 and 3 times min; 2.6.10 (c07161d8c0) takes
+    sqrt(16 * lowmem kB) in [128, 65536], low = 5/4 min, high = 6/4 min.
+    """
+    lowmem_kb = 4 * lowmem_pages
+    if marks == Marks.V2_6_8:
+        min_free_kbytes = min(max(isqrt(lowmem_kb), 128), 16384)
+    else:
+        min_free_kbytes = min(max(isqrt(16 * lowmem_kb), 128), 65536)
+    pages_min = (min_free_kbytes >> 2) * present_pages // lowmem_pages
+    if marks == Marks.V2_6_8:
+        return pages_min, 2 * pages_min, 3 * pages_min
+    return pages_min, pages_min * 5 // 4, pages_min * 6 // 4
+
+
+@kernel
+def watermark_ok(z, order, mark, high, harder):
+    """Nick Piggin's test: enough pages free, and enough of them in blocks that can serve.
+
+    zone_watermark_ok, 2.6.11-rc1 (206ca74edc): each smaller order's pages are taken off, the mark
+    is halved, and what remains must still exceed it. The comparison is strict.
+    """
+    if high:
+        mark -= mark // 2
+    if harder:
+        mark -= mark // 4
+    free = z.free - (1 << order) + 1
+    if free <= mark:
+        return False
+    for smaller in range(order):
+        free -= z.nr_free[smaller] << smaller
+        mark >>= 1
+        if free <= mark:
+            return False
+    return True
+
+
+@kernel
+def first_pass_ok(z, order, wait):
+    """May a request be served without more ado? (__alloc_pages, first loop over the zones)"""
+    if z.allocation == AllocationPath.V2_6_8:
+        # zone.protection[] of a zone's own class is its pages_low.
+        return z.free >= (1 << order) + z.low or (not wait and z.free >= z.high)
+    if z.allocation == AllocationPath.V2_6_9:
+        return z.free >= (1 << order) + z.low
+    return watermark_ok(z, order, z.low, False, False)
+
+
+@kernel
+def second_pass_ok(z, order, wait, high):
+    """May it be served now that kswapd has been woken? Who cannot sleep may dip deeper."""
+    if z.allocation == AllocationPath.V2_6_8:
+        need = (1 << order) + z.low
+        if high:
+            need -= z.low // 4
+        return z.free >= need or (not wait and z.free >= z.high)
+    if z.allocation == AllocationPath.V2_6_9:
+        mark = z.min
+        if high:
+            mark //= 2
+        if not wait:
+            mark -= mark // 4
+        return z.free >= mark + (1 << order)
+    return watermark_ok(z, order, z.min, high, not wait)
+
+
+@kernel
+def after_reclaim_ok(z, order):
+    """May a request that has just reclaimed be served?"""
+    if z.allocation == AllocationPath.V2_6_8:
+        return z.free >= (1 << order) + z.low
+    if z.allocation == AllocationPath.V2_6_9:
+        return z.free >= z.min + (1 << order)
+    return watermark_ok(z, order, z.min, False, False)
+
+
+@kernel
+def kswapd_needed(z, order):
+    """Does a wake-up find anything to do? (wakeup_kswapd; 2.6.8 asks for no order)"""
+    if z.kswapd_policy == KswapdPolicy.COUNT_ONLY:
+        return z.free <= z.low
+    return not watermark_ok(z, order, z.low, False, False)
+
+
+@kernel
+def balanced(z, order):
+    """May kswapd rest? (balance_pgdat)"""
+    if z.kswapd_policy == KswapdPolicy.COUNT_ONLY:
+        return z.free > z.high
+    return watermark_ok(z, order, z.high, False, False)
