@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from study.zone.agenda import book
 from study.zone.compile import kernel
+from study.zone.defrag import ask_daemon
 from study.zone.kswapd import wake_kswapd
 from study.zone.layout import (
     NO_PFN,
@@ -67,7 +68,10 @@ def allocate(z, order, gfp, caller):
             return pfn
     wake_kswapd(z, order)
     if second_pass_ok(z, order, wait, (gfp & Gfp.HIGH) != 0):
-        return _take(z, order, gfp)
+        pfn = _take(z, order, gfp)
+        if pfn != NO_PFN:
+            return pfn
+    ask_daemon(z, order)
     return NO_PFN
 
 

@@ -25,7 +25,7 @@ from study.zone.layout import (
 )
 from study.zone.nic import WATCHDOG_NS, refill_ring
 from study.zone.percpu import free_page, take_page
-from study.zone.settings import NR_ORDERS, DefragMode, DefragRun
+from study.zone.settings import NR_ORDERS
 from study.zone.slab import new_slab
 from study.zone.user import install
 from study.zone.writeback import WRITEBACK_NS
@@ -46,7 +46,6 @@ _DRIFT_EVENT = int(Event.DRIFT)
 _DELETE_EVENT = int(Event.DELETE)
 _PDFLUSH = int(Event.PDFLUSH)
 _REAP = int(Event.REAP)
-_DEFRAG = int(Event.DEFRAG)
 
 
 @kernel
@@ -188,6 +187,20 @@ def start_from_buddyinfo(z, reserved, blocks: np.ndarray, kernel_pages):
 
 
 @kernel
+def fill_memory(z):
+    """Bring in the most popular extents, the least of them first, until free pages near high."""
+    room = (z.free - z.high) // z.extent_pages
+    for i in range(min(room, z.extents)):
+        rank = min(room, z.extents) - 1 - i
+        first = extents(z)[rank].extent * z.extent_pages
+        for page in range(first, first + z.extent_pages):
+            pfn = take_page(z, True)
+            if pfn == NO_PFN:
+                return
+            install(z, pfn, page, False)
+
+
+@kernel
 def _book_first(z, gap, stream, what):
     """Book a source's first arrival; a source without a rate never comes."""
     if gap > 0:
@@ -208,5 +221,3 @@ def start_workload(z):
     _book_first(z, z.delete_gap, _DELETE, _DELETE_EVENT)
     book(z, WRITEBACK_NS, _PDFLUSH, 0)
     book(z, REAP_NS, _REAP, 0)
-    if z.defrag_mode != DefragMode.OFF and z.defrag_run == DefragRun.DAEMON:
-        book(z, z.defrag_interval, _DEFRAG, 0)

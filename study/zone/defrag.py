@@ -37,6 +37,7 @@ LOOK_NS = 20
 defrag_ns and delays the inline caller."""
 EVICT_NS = 1_000
 """Time to unmap and free one clean page. Assumed, as above."""
+# The daemon's own work takes no simulated time: it sleeps far longer than it runs.
 
 
 @kernel
@@ -230,11 +231,22 @@ def defragment_inline(z):
 
 
 @kernel
+def ask_daemon(z, order):
+    """A request found no block of its order: the daemon is to run, as soon as its interval allows."""
+    if z.defrag_mode == DefragMode.OFF or z.defrag_run != DefragRun.DAEMON:
+        return
+    if order == 0 or z.defrag_armed:
+        return
+    z.defrag_armed = 1
+    book(z, max(z.now, z.defrag_last + z.defrag_interval), _DEFRAG, 0)
+
+
+@kernel
 def run_daemon(z):
-    """The rare separate process: looks at the whole zone if blocks are scarce, then sleeps."""
-    spent = 0
-    if not watermark_ok(z, z.defrag_order, z.high, False, False):
-        nr_blocks = z.pages >> z.defrag_order
-        if nr_blocks > 0:
-            spent = _defragment(z, 0, nr_blocks)
-    book(z, z.now + spent + z.defrag_interval, _DEFRAG, 0)
+    """The rare separate process: looks at the whole zone, if blocks are still scarce."""
+    z.defrag_armed = 0
+    if watermark_ok(z, z.defrag_order, z.high, False, False):
+        return
+    nr_blocks = z.pages >> z.defrag_order
+    if nr_blocks > 0:
+        _defragment(z, 0, nr_blocks)

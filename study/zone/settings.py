@@ -112,7 +112,7 @@ class Defrag:
     order: int = 3
     """The order whose blocks it tries to free."""
     interval_ns: int = 10_000_000_000
-    """Daemon: shortest time between two runs."""
+    """Daemon: shortest time between two runs; a failed request above order 0 asks for one."""
     blocks_wanted: int = 64
     """A run ends when this many blocks of the order (or larger, counted in such blocks) are free."""
     budget_pages: int = 2_048
@@ -139,6 +139,8 @@ class User:
     """Share of visits that dirty what they touch."""
     drifts_per_s: float = 20.0
     """Pairs of extents per second that swap their popularity."""
+    filled: bool = True
+    """Start with memory full of the most popular extents, as after hours of use."""
     deletes_per_s: float = 5.0
     """Extents per second whose pages are freed at once (truncate, unlink, munmap)."""
 
@@ -208,7 +210,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Clock:
-    ageing_ns: int = 120_000_000_000
+    ageing_ns: int = 60_000_000_000
     measure_ns: int = 120_000_000_000
     sample_ns: int = 1_000_000_000
 

@@ -113,6 +113,7 @@ class Zone:
         z["defrag_run"] = s.defrag.run
         z["defrag_order"] = s.defrag.order
         z["defrag_interval"] = s.defrag.interval_ns
+        z["defrag_last"] = -s.defrag.interval_ns
         z["defrag_wanted"] = s.defrag.blocks_wanted
         z["defrag_budget"] = s.defrag.budget_pages
         z["defrag_window"] = s.defrag.scan_pages
@@ -152,6 +153,8 @@ class Zone:
         if memory.buddyinfo is None:
             boot.free_all(self.state, memory.reserved_pages)
             boot.boot_slabs(self.state, slab_pages)
+            if self.settings.user.filled:
+                boot.fill_memory(self.state)
         else:
             blocks = np.array(memory.buddyinfo, np.int64)
             if not boot.start_from_buddyinfo(
