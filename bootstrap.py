@@ -74,8 +74,8 @@ REASONS = {
     re.compile("Read-only file system|Permission denied"): "a folder cannot be written",
     re.compile("DO NOT MATCH THE HASHES"): "a file differs from the locked one; who altered it?",
     UNREACHABLE: "no answer from the package index; look at the network and at pip's settings",
-    re.compile("No matching distribution"): "Ray has no build for this machine: it needs Linux "
-    f"with glibc on x86-64 or arm64, or macOS; this is {platform.platform()}",
+    re.compile("No matching distribution"): "the index has no build for this machine, "
+    f"{platform.platform()}; Ray needs Linux with glibc on x86-64 or arm64, or macOS",
 }
 
 
@@ -132,7 +132,7 @@ def ensure(lock: str) -> None:
     a moved checkout rebuilds from nothing; other locks hold the same versions and only add.
     """
     wanted = {
-        "python": "{}.{}".format(*sys.version_info),
+        "python": platform.python_version().rpartition(".")[0],
         "root": str(ROOT),
         "run": digest(ROOT / "requirements" / "run.lock"),
         lock: digest(ROOT / "requirements" / f"{lock}.lock"),
@@ -140,9 +140,7 @@ def ensure(lock: str) -> None:
     project = digest(ROOT / "pyproject.toml")
 
     def current(made: "dict[str, str]") -> bool:
-        covers = all(made.get(key) == value for key, value in wanted.items() if key != lock)
-        # The other locks contain run.lock.
-        return covers and (lock == "run" or made.get(lock) == wanted[lock]) and PYTHON.exists()
+        return all(made.get(key) == value for key, value in wanted.items()) and PYTHON.exists()
 
     def ready() -> bool:
         made = stamp_read()
@@ -160,7 +158,7 @@ def ensure(lock: str) -> None:
         )
         try:
             if fresh:
-                make_venv(made)
+                make_venv()
                 made = {key: wanted[key] for key in ("python", "root", "run")}
                 STAMP.write_text(json.dumps(made))
             if not current(made) or made.get("installed") != "yes":
@@ -173,22 +171,26 @@ def ensure(lock: str) -> None:
         say(f"Set up in {time.monotonic() - started:.0f} s")
 
 
-def make_venv(made: "dict[str, str]") -> None:
+def make_venv() -> None:
     """Make .venv with pip in it, in place of an older one of ours."""
-    if VENV.exists() and not made and not STAMP.exists():
+    if VENV.exists() and not STAMP.exists():
         fail(f"{VENV} was not made by bootstrap.py; move it away and start again")
     room = shutil.disk_usage(ROOT).free
     if room < ROOM_BYTES and not VENV.exists():
         fail(f"{ROOT}: {room / 1e9:.1f} GB free, but the set-up needs about {ROOM_BYTES / 1e9:.0f}")
     if digest(PIP) != PIP_SHA256:
-        fail(f"{PIP} is damaged; fetch it again, for example with `git checkout -- {PIP.name}`")
+        fail(f"{PIP} is damaged; fetch it again, for example with `git checkout {PIP.parent}`")
     try:
         import venv  # some distributions leave it out
     except ImportError:
         fail("this Python lacks its `venv` module; on Debian or Ubuntu: apt install python3-venv")
     say(f"Making {VENV} with Python {platform.python_version()}")
-    venv.EnvBuilder(symlinks=True, with_pip=False, clear=True).create(VENV)
+    if VENV.exists():
+        shutil.rmtree(VENV)
+    VENV.mkdir()
+    # From here on it is known as ours, however early the rest is stopped.
     STAMP.write_text("{}")
+    venv.EnvBuilder(symlinks=True, with_pip=False).create(VENV)
     pip("pip", [str(PIP), "--no-index", "--no-deps"], runner=[str(PIP / "pip")])
 
 
@@ -250,8 +252,9 @@ def pip(
     if process.returncode != 0:
         text = "\n".join(said)
         reason = next((why for sign, why in REASONS.items() if sign.search(text)), None)
-        tail = "".join(f"  {line}\n" for line in said[-8:])
-        say(f"{tail}(all of it: {LOG})")
+        errors = [line for line in said if "ERROR" in line] or said
+        say("\n".join(f"  {line}" for line in errors[-4:]))
+        say(f"  (all that pip said: {LOG})")
         fail(f"could not install {what}" + (f": {reason}" if reason else ""))
 
 

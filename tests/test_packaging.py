@@ -1,0 +1,165 @@
+"""The envelope: what is declared, what is locked, what is built, and what it costs to import."""
+
+import hashlib
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+import zipfile
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+HEAVY = ["ray", "numba", "pandas", "pyarrow", "scipy", "llvmlite"]
+
+
+@pytest.fixture(scope="module")
+def pyproject(root) -> dict[str, Any]:
+    return tomllib.loads((root / "pyproject.toml").read_text())
+
+
+def required(pyproject: dict[str, Any], name: str) -> list[Requirement]:
+    """What pyproject.toml asks of requirements/<name>.lock."""
+    project, groups = pyproject["project"], pyproject["dependency-groups"]
+    asked = [*project["dependencies"], *groups["build"]]
+    if name == "dev":
+        asked += groups["test"] + groups["lint"]
+    if name == "cluster":
+        asked += project["optional-dependencies"]["cluster"]
+    return [Requirement(line) for line in asked]
+
+
+@pytest.mark.parametrize("name", ["run", "dev", "cluster"])
+def test_lock_keeps_the_declared_bounds(name, pyproject, pins):
+    """Every declared requirement is locked, at a version within its bounds."""
+    locked = pins(name)
+    outside = [
+        f"{asked} is locked at {locked.get(canonicalize_name(asked.name))}"
+        for asked in required(pyproject, name)
+        if not asked.specifier.contains(locked.get(canonicalize_name(asked.name), "0"))
+    ]
+
+    assert not outside, "run `python3 bootstrap.py lock`"
+
+
+@pytest.mark.parametrize("name", ["dev", "cluster"])
+def test_locks_agree_with_each_other(name, pins):
+    """Tests and clusters use the very versions that a study runs with."""
+    assert pins("run").items() <= pins(name).items()
+
+
+@pytest.mark.parametrize("name", ["run", "dev", "cluster"])
+def test_lock_pins_files_by_hash_and_names_no_place(name, root):
+    """Every pin has the hashes of its files, and says nothing of where they come from."""
+    text = (root / "requirements" / f"{name}.lock").read_text()
+    entries = re.split(r"\n(?=\w)", text.split("\n", 2)[2])
+
+    assert all("==" in entry and "--hash=sha256:" in entry for entry in entries)
+    assert not re.search(r"\w+://|^-|file:|@ ", text, re.MULTILINE)
+
+
+def test_dependencies_have_bounds(pyproject):
+    """Each library that the study runs on has a lowest version, and one it stays below."""
+    loose = [
+        str(asked)
+        for asked in map(Requirement, pyproject["project"]["dependencies"])
+        if not {">=", "<"} <= {part.operator for part in asked.specifier}
+    ]
+
+    assert not loose
+
+
+def test_the_bundled_pip_is_the_one_that_is_named(root):
+    """The pip that comes with the study is whole, and bootstrap.py knows its digest."""
+    names = runpy.run_path(str(root / "bootstrap.py"))
+    [wheel] = (root / "requirements").glob("pip-*.whl")
+
+    assert names["PIP"] == wheel
+    assert names["PIP_SHA256"] == hashlib.sha256(wheel.read_bytes()).hexdigest()
+
+
+def test_bootstrap_supports_the_pythons_that_are_declared(root, pyproject):
+    """bootstrap.py, the classifiers and requires-python name the same Pythons."""
+    names = runpy.run_path(str(root / "bootstrap.py"))
+    (_, oldest), (_, newest) = names["OLDEST"], names["NEWEST"]
+    classifiers = pyproject["project"]["classifiers"]
+    declared = [line.rpartition(" ")[2] for line in classifiers if " :: 3." in line]
+
+    assert declared == [f"3.{minor}" for minor in range(oldest, newest + 1)]
+    assert pyproject["project"]["requires-python"] == f">=3.{oldest},<3.{newest + 1}"
+
+
+@pytest.mark.parametrize("module", ["study", "study.cli", "study.scenario", "study.__main__"])
+def test_importing_is_cheap(module):
+    """Importing the package, its command line or the scenario loads none of the heavy libraries."""
+    show = f"import sys, {module}; print(*set({HEAVY}) & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=False)
+
+    assert done.stderr == ""
+    assert done.stdout.split() == []
+
+
+@pytest.fixture(scope="module")
+def wheel(root, tmp_path_factory) -> zipfile.ZipFile:
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=root, check=True, capture_output=True)
+    [path] = folder.glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel, root):
+    """Every file of study/ is in the wheel, presets and all, and no test or scenario is."""
+    package = {
+        path.relative_to(root).as_posix()
+        for path in (root / "study").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    held = {name for name in wheel.namelist() if ".dist-info/" not in name}
+
+    assert held == package
+
+
+def test_the_wheel_brings_the_command_and_the_licence(wheel):
+    """Installing the wheel makes a `study` command, and the licence travels with it."""
+    [points] = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
+
+    assert b"study = study.cli:main" in wheel.read(points)
+    assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())
+
+
+def test_the_wheel_runs_without_the_checkout(wheel, tmp_path):
+    """What is in the wheel is enough to show the command's help."""
+    wheel.extractall(tmp_path)
+    command = [sys.executable, "-m", "study", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    where = [sys.executable, "-c", "import study; print(study.__file__)"]
+    found = subprocess.run(where, cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert found.stdout.startswith(str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "run" in done.stdout
+
+
+def test_ci_runs_the_command_that_the_readme_names(root):
+    """.ci/run and a reader of the README run the tests by the same command."""
+    script = (root / ".ci" / "run").read_text().splitlines()
+    command = script[-1].removeprefix("exec ")
+
+    assert command == "python3 bootstrap.py test"
+    assert command in (root / "README.md").read_text()
+
+
+def test_one_version_everywhere(root, pyproject):
+    """The changelog and the citation speak of the version that is declared."""
+    version = pyproject["project"]["version"]
+    citation = yaml.safe_load((root / "CITATION.cff").read_text())
+    heading = re.search(r"^## (\S+)", (root / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+    assert citation["version"] == version
+    assert heading is not None
+    assert heading[1] == version
