@@ -79,7 +79,7 @@ def kernel(function=None, *, inline=False):
     """
     if function is None:
         return lambda f: kernel(f, inline=inline)
-    options = {"cache": True, "error_model": "numpy", "boundscheck": BOUNDSCHECK}
+    options = {"cache": True, "error_model": "numpy", "no_cfunc_wrapper": True, "boundscheck": BOUNDSCHECK}
     if inline:
         return njit(forceinline=True, **options)(function)
     # The folder is read when the decorator runs; other libraries keep their own setting.
@@ -91,11 +91,16 @@ def kernel(function=None, *, inline=False):
         numba.config.CACHE_DIR = before
 
 
-def _signature(function):
+@lru_cache(maxsize=1)
+def _zone_type():
     from study.zone.layout import ZONE
 
+    return numba.from_dtype(ZONE)
+
+
+def _signature(function):
     kinds = {"float": types.float64, "np.ndarray": types.int64[::1]}
-    arguments = [numba.from_dtype(ZONE)]
+    arguments = [_zone_type()]
     for parameter in list(inspect.signature(function).parameters.values())[1:]:
         arguments.append(kinds.get(parameter.annotation, types.int64))
     return tuple(arguments)
