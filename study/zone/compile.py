@@ -1,17 +1,20 @@
 """How kernels are compiled and where their machine code is kept.
 
 numba caches a function under a hash of the one file that holds it, so an edit in a module that
-it merely calls would go unnoticed and old code would run. The cache folder is therefore named
-after a digest of every source of the zone plus the options that shape the machine code.
+it merely calls would go unnoticed and old code would run. Each module's machine code is therefore
+kept in a folder named after a digest of its source, of every zone source it imports, directly or
+not, and of the options that shape the code.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,21 +26,59 @@ from numba.extending import intrinsic
 BOUNDSCHECK = os.environ.get("STUDY_BOUNDSCHECK", "") not in ("", "0")
 """Set STUDY_BOUNDSCHECK=1 to have every index of every table checked (the tests do)."""
 
-_KEPT_DIGESTS = 4
+_ROOM = Path(__file__).parent
+_PACKAGE = "study.zone."
+_KEPT_VERSIONS = 4
+_DIGEST_LENGTH = 16
+
+
+def _hash(parts: Iterable[bytes]) -> str:
+    state = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        state.update(part)
+    return state.hexdigest()
 
 
 @lru_cache(maxsize=1)
 def digest() -> str:
-    """Name of this simulation: 16 hex digits over its sources, numba's version and options."""
-    state = hashlib.blake2b(digest_size=8)
-    for source in sorted(Path(__file__).parent.rglob("*.py")):
-        state.update(source.relative_to(Path(__file__).parent).as_posix().encode())
-        state.update(source.read_bytes())
-    state.update(f"{numba.__version__} {np.__version__} boundscheck={BOUNDSCHECK}".encode())
-    return state.hexdigest()
+    """Name of this simulation: 16 hex digits over all its sources and numba's version.
+
+    Whether bounds are checked is left out: it changes no result.
+    """
+    sources = sorted(_ROOM.rglob("*.py"))
+    versions = f"{numba.__version__} {np.__version__}".encode()
+    return _hash([versions, *(part for f in sources for part in (f.name.encode(), f.read_bytes()))])
 
 
-def _cache_root() -> Path:
+@lru_cache(maxsize=None)
+def _imports(module: str) -> frozenset[str]:
+    """The zone modules that one zone module names in its imports."""
+    tree = ast.parse((_ROOM / f"{module}.py").read_bytes())
+    named = (node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+    return frozenset(n.removeprefix(_PACKAGE) for n in named if n.startswith(_PACKAGE))
+
+
+def _rests_on(module: str) -> list[str]:
+    """A module and every zone module it imports, directly or not."""
+    found, new = {module}, {module}
+    while new:
+        new = frozenset().union(*map(_imports, new)) - found
+        found |= new
+    return sorted(found)
+
+
+@lru_cache(maxsize=None)
+def cache_dir(module: str) -> Path:
+    """Folder with the machine code of one zone module (its name without the package)."""
+    sources = [(_ROOM / f"{name}.py").read_bytes() for name in _rests_on(module)]
+    options = f"{numba.__version__} {np.__version__} boundscheck={BOUNDSCHECK}".encode()
+    folder = cache_root() / module / _hash([options, *sources])
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@lru_cache(maxsize=1)
+def cache_root() -> Path:
     """The first of these that can be written: STUDY_CACHE_DIR, the user's cache, a private /tmp."""
     named = os.environ.get("STUDY_CACHE_DIR")
     if named:
@@ -53,20 +94,16 @@ def _cache_root() -> Path:
     return Path(tempfile.gettempdir()) / f"fragmentation-study-{os.getuid()}"
 
 
-@lru_cache(maxsize=1)
-def cache_dir() -> Path:
-    """Folder with the machine code of exactly this simulation."""
-    folder = _cache_root() / digest()
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def prune_cache() -> None:
-    """Forget the machine code of all but the few most recently used versions."""
-    folders = [f for f in cache_dir().parent.iterdir() if f.is_dir() and len(f.name) == 16]
-    folders.sort(key=lambda f: f.stat().st_mtime, reverse=True)
-    for folder in folders[_KEPT_DIGESTS:]:
-        shutil.rmtree(folder, ignore_errors=True)
+    """Forget the machine code of all but the few most recently used versions of each module."""
+    for module in filter(Path.is_dir, cache_root().iterdir()):
+        versions = [f for f in module.iterdir() if f.is_dir() and len(f.name) == _DIGEST_LENGTH]
+        versions.sort(key=lambda f: f.stat().st_mtime, reverse=True)
+        for version in versions[_KEPT_VERSIONS:]:
+            shutil.rmtree(version, ignore_errors=True)
+            # What says that a whole simulation lies ready may no longer be true.
+            for claim in cache_root().glob("compiled-*"):
+                claim.unlink(missing_ok=True)
 
 
 def kernel(function=None, *, inline=False):
@@ -84,7 +121,7 @@ def kernel(function=None, *, inline=False):
         return njit(forceinline=True, **options)(function)
     # The folder is read when the decorator runs; other libraries keep their own setting.
     before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_dir())
+    numba.config.CACHE_DIR = str(cache_dir(function.__module__.removeprefix(_PACKAGE)))
     try:
         return njit(_signature(function), **options)(function)
     finally:
