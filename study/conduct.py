@@ -104,7 +104,7 @@ def conduct(
             state = "interrupted"
         else:
             state = "failed" if counts["failed"] else "complete"
-        store.close(state, elapsed_s=monotonic() - started)
+        store.close(state, elapsed_s=monotonic() - started, headline=_headline())
     return Results(folder)
 
 
@@ -116,7 +116,7 @@ def _new_folder(
     from study.zone.compile import digest
 
     path = default_path(study.name) if out is None else Path(out)
-    manifest = new_manifest(study, simulation=digest(), headline=_headline(), command=command)
+    manifest = new_manifest(study, simulation=digest(), command=command)
     return create_folder(path, manifest, force=force)
 
 
@@ -132,7 +132,7 @@ def _rows(
     path: Path,
 ) -> Iterator[list[Row]]:
     """Batches of finished rows, from wherever the trials run."""
-    from study.fanout import in_process, on_ray, open_session
+    from study.fanout import in_process, on_ray, open_session, prepare_simulation
 
     total = len(study.cells) * study.replicates
 
@@ -141,7 +141,7 @@ def _rows(
 
     if address is None:
         watcher.phase("preparing the simulation (compiled once per machine and version)")
-        _warm()
+        prepare_simulation()
     # From here on a signal must not break off what is under way: processes are being started.
     signals.gently = True
     if not ray:
@@ -159,13 +159,6 @@ def _rows(
             stop=lambda: signals.stopped,
         )
         watcher.close()
-
-
-def _warm() -> None:
-    """Compile into the cache on disk, so that workers only load."""
-    from study.zone.simulate import warm
-
-    warm()
 
 
 def _headline() -> tuple[tuple[str, str], ...]:

@@ -5,6 +5,7 @@ in what company or how often one runs.
 """
 
 from study.fanout.pace import Pace
+from study.fanout.prepare import prepare_simulation
 from study.fanout.session import FanoutError, Session, open_session
 from study.fanout.tasks import on_ray
 from study.fanout.trial import Row, in_process, run_trial
@@ -17,5 +18,6 @@ __all__ = [
     "in_process",
     "on_ray",
     "open_session",
+    "prepare_simulation",
     "run_trial",
 ]

@@ -7,9 +7,10 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 
 OBJECT_STORE_BYTES = 192 * 1024 * 1024
 """A task's rows are a few MB at most, and few tasks are under way."""
+
+_KNOCK_S = 5.0
 
 _LONGEST_TEMP = 40
 """Ray puts Unix sockets below its temporary folder, and their paths end at 107 letters."""
@@ -108,9 +111,10 @@ def _private_ray(workers: int | None) -> Iterator[None]:
 def _joined_ray(address: str) -> Iterator[None]:
     import ray
 
+    _knock(address)
     try:
         _init(address=address)
-        if not _nodes_have_this_study():
+        if ray.get(ray.remote(num_cpus=0)(_package_digest()).remote()) != _package_digest()():
             # Nodes without the package, or with another version, get this one for the run.
             ray.shutdown()
             package = str(Path(__file__).resolve().parents[1])
@@ -124,21 +128,42 @@ def _joined_ray(address: str) -> Iterator[None]:
         ray.shutdown()
 
 
-def _nodes_have_this_study() -> bool:
-    import ray
+def _knock(address: str) -> None:
+    """Find out in seconds that nobody listens there; Ray itself tries for many minutes."""
+    place = address.removeprefix("ray://")
+    host, colon, port = place.rpartition(":")
+    if not colon:
+        return
+    if not port.isdigit():
+        raise FanoutError(f"no Ray address: {address}; it has the form HOST:PORT")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
+    except (OSError, OverflowError) as fault:
+        raise FanoutError(f"no Ray to join at {address}: {_first_line(fault)}") from fault
 
-    from study.zone.compile import digest
 
-    # A nested function travels by value: it runs, and says so, where the package is missing.
-    def found() -> str:
-        try:
-            from study.zone.compile import digest
+def _package_digest() -> Callable[[], str]:
+    """A function that says which version of this package its process would import.
 
-            return digest()
-        except ImportError:
+    It is a nested function so that it travels by value, also to where there is no such package.
+    """
+
+    def package_digest() -> str:
+        from hashlib import blake2b
+        from importlib.util import find_spec
+        from pathlib import Path
+
+        found = find_spec("study")
+        if found is None or found.origin is None:
             return ""
+        sources = Path(found.origin).parent
+        state = blake2b(digest_size=16)
+        for source in sorted(sources.rglob("*.py")):
+            state.update(source.relative_to(sources).as_posix().encode() + b"\0")
+            state.update(source.read_bytes())
+        return state.hexdigest()
 
-    return bool(ray.get(ray.remote(num_cpus=0)(found).remote()) == digest())
+    return package_digest
 
 
 def _init(**options: Any) -> None:

@@ -9,6 +9,7 @@ from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
 from study.fanout.pace import Pace
+from study.fanout.prepare import prepare_simulation
 from study.fanout.session import FanoutError, Session
 from study.fanout.trial import Row, Stop, failed_row, run_trial
 
@@ -188,6 +189,7 @@ def _run_batch(trials: list[Trial], expected: str, limit_s: float | None) -> lis
             f"this node's simulation is version {digest()}, the study's is {expected}; "
             "install the same study, numba and numpy on every node"
         )
+    prepare_simulation()
     started = perf_counter()
     rows: list[Row] = []
     for trial in trials:

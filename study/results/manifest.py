@@ -28,13 +28,10 @@ def fingerprint_of(document: Mapping[str, Any], simulation: str) -> str:
     return hashlib.blake2b(_canonical(decisive).encode(), digest_size=16).hexdigest()
 
 
-def new_manifest(
-    study: Study, *, simulation: str, headline: Iterable[tuple[str, str]], command: Iterable[str]
-) -> dict[str, Any]:
+def new_manifest(study: Study, *, simulation: str, command: Iterable[str]) -> dict[str, Any]:
     """The manifest of a run that is about to start.
 
     simulation  digest of the simulation's sources
-    headline    (metric, label) of what the terminal shows first
     """
     return {
         "format": FORMAT,
@@ -58,7 +55,7 @@ def new_manifest(
         },
         "trial_seconds": 0.0,
         "failures": [],
-        "headline": [list(pair) for pair in headline],
+        "headline": [],
         "axes": [str(axis) for axis in study.axes],
         "cells": {cell.id: dict(cell.levels) for cell in study.cells},
         "scenario": json.loads(_canonical(study.document)),

@@ -83,11 +83,18 @@ class Store:
             self._rows, self._bytes = [], 0
         self.folder.save_manifest()
 
-    def close(self, state: str, *, elapsed_s: float | None = None) -> None:
+    def close(
+        self,
+        state: str,
+        *,
+        elapsed_s: float | None = None,
+        headline: Iterable[tuple[str, str]] = (),
+    ) -> None:
         """End the run: write the rest, sort the tables, summarise, and record the state.
 
         state      'complete', 'failed' or 'interrupted'
         elapsed_s  wall time of the run, for the record
+        headline   (metric, label) of what a terminal shows first
         """
         from study.results.read import read_trials
         from study.results.summary import write_summary
@@ -99,6 +106,7 @@ class Store:
         write_summary(self.folder, trials)
         failed = trials.loc[trials["status"] == "failed", ["cell", "replicate", "error"]]
         self.folder.manifest["failures"] = failed.head(_FAILURES_LISTED).to_dict("records")
+        self.folder.manifest["headline"] = [list(pair) for pair in headline]
         self.folder.manifest["state"] = state
         self.folder.manifest["finished"] = now()
         if elapsed_s is not None:

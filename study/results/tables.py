@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import isfinite
+from math import floor, isfinite, log10
 from typing import TYPE_CHECKING, Any
 
 from study.results.effects import Effect, main_effects
@@ -183,28 +183,32 @@ def _cell(effect: Effect, is_first: bool) -> str:
 
 
 def _with_half(mean: float, *, half: float) -> str:
+    """A mean and its half-width, in one unit and to the same decimal, as '20.8k ±2.3k'."""
     if not isfinite(mean):
         return "-"
+    factor, unit = _unit(mean)
     if not isfinite(half):
-        return number(mean)
+        return _digits(mean / factor, 4) + unit
     if half == 0:
-        return f"{number(mean)} ±0"
-    return f"{number(mean)} ±{number(half, digits=2)}"
+        return f"{_digits(mean / factor, 4)}{unit} ±0"
+    scaled = half / factor
+    before_point = len(str(int(abs(mean / factor))))
+    decimals = min(max(1 - floor(log10(scaled)), 0), 5 - before_point)
+    shown = f"{scaled:.{decimals}f}{unit}"
+    if float(f"{scaled:.{decimals}f}") == 0:
+        shown = f"<{10.0**-decimals:.{decimals}f}{unit}"
+    return f"{mean / factor:.{decimals}f}{unit} ±{shown}"
 
 
-def number(value: float, *, digits: int = 4) -> str:
-    """A number in few letters: 4 digits that count, thousands as k and M."""
+def _unit(value: float) -> tuple[float, str]:
     size = abs(value)
-    if size != 0 and (size >= 1e12 or size < 1e-4):
-        return f"{value:.{digits - 1}e}"
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+    for limit, factor, unit in ((1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M")):
         if size >= limit:
-            return f"{_digits(value / (1e3 if unit == 'k' else limit), digits)}{unit}"
-    return _digits(value, digits)
+            return factor, unit
+    return (1e3, "k") if size >= 1e4 else (1.0, "")
 
 
 def _digits(value: float, digits: int) -> str:
-    text = f"{value:#.{digits}g}" if value else "0"
-    if "e" in text:
-        return f"{value:.0f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    """At most so many digits that count, without trailing zeros."""
+    text = f"{value:.{digits}g}"
+    return text if "e" not in text or abs(value) < 1 else f"{value:.0f}"
