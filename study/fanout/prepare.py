@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,28 +19,23 @@ def prepare_simulation() -> None:
 
     Takes about half a minute the first time and next to nothing afterwards.
     """
-    import numba
-
-    from study.zone.compile import cache_root, digest
+    from study.zone.compile import BOUNDSCHECK, cache_root, digest
     from study.zone.simulate import warm
 
-    if numba.config.DISABLE_JIT:
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
         return
-    folder = cache_root()
-    folder.mkdir(parents=True, exist_ok=True)
-    done = folder / f"compiled-{digest()}-{_place()}"
+    root = cache_root()
+    root.mkdir(parents=True, exist_ok=True)
+    # numba's cache goes by CPU, and by the path of the sources.
+    place = f"{platform.node()} {platform.machine()} {Path(__file__).resolve()} {BOUNDSCHECK}"
+    here = hashlib.blake2b(place.encode(), digest_size=8).hexdigest()
+    done = root / f"compiled-{digest()}-{here}"
     if done.exists():
         return
-    with _alone(folder / "compiling.lock"):
+    with _alone(root / "compiling.lock"):
         if not done.exists():
             warm()
             done.touch()
-
-
-def _place() -> str:
-    """Name of a machine and a copy of the sources: numba's cache goes by path and CPU."""
-    here = f"{platform.node()} {platform.machine()} {Path(__file__).resolve()}"
-    return hashlib.blake2b(here.encode(), digest_size=8).hexdigest()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from study.scenario import Trial
+    from study.scenario.trial import Level
 
 Stop = Callable[[], bool]
 """Asked between trials; true means: start no more."""
@@ -28,7 +29,7 @@ class Row:
     """
 
     cell: str
-    levels: Mapping[str, str | float]
+    levels: Mapping[str, Level]
     replicate: int
     seed: int
     status: Literal["ok", "failed"]

@@ -67,8 +67,10 @@ def failures(results: Results) -> Iterator[RenderableType]:
         return
     yield Text(f"\n{counts['failed']} of {counts['finished']} trials failed:", style="bold red")
     for failure in listed[:_FAILURES_SHOWN]:
-        where = f"  {failure['cell']}, replicate {failure['replicate']}: "
-        yield Text(where + failure["error"], style="red")
+        levels = results.manifest["cells"][failure["cell"]]
+        named = "".join(f", {axis}={level}" for axis, level in levels.items())
+        yield Text(f"  cell {failure['cell']}{named}, replicate {failure['replicate']}:")
+        yield Text(f"    {failure['error']}", style="red")
     if counts["failed"] > len(listed[:_FAILURES_SHOWN]):
         yield Text(f"  ... all of them: column `error` of {results.path}/trials", style="red")
 
