@@ -1,0 +1,16 @@
+"""Words to trials: a scenario file is read, checked and unfolded into cells."""
+
+from study.scenario.errors import Fault, ScenarioError
+from study.scenario.load import load, load_text
+from study.scenario.trial import Cell, Level, Study, Trial
+
+__all__ = [
+    "Cell",
+    "Fault",
+    "Level",
+    "ScenarioError",
+    "Study",
+    "Trial",
+    "load",
+    "load_text",
+]

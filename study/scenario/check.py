@@ -1,0 +1,81 @@
+"""pydantic's findings, said in the words of the scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from study.scenario.errors import did_you_mean, shown
+from study.scenario.model import Machine
+
+Finding = tuple[tuple[str | int, ...], str]
+"""Path of the value, and a sentence about it."""
+
+
+@lru_cache(maxsize=1)
+def known_keys() -> tuple[str, ...]:
+    """Every dotted key that a machine has: kernel, zone.memory, ..., clock.sample."""
+    keys = []
+    for name, field in Machine.model_fields.items():
+        group = field.annotation
+        if isinstance(group, type) and issubclass(group, BaseModel):
+            keys += [f"{name}.{key}" for key in group.model_fields]
+        else:
+            keys.append(name)
+    return tuple(keys)
+
+
+def nearest(key: str) -> str:
+    """A suggestion for an unknown key: the same word in another group comes before a like one."""
+    last = key.rsplit(".", 1)[-1]
+    elsewhere = [known for known in known_keys() if known.rsplit(".", 1)[-1] == last]
+    if len(elsewhere) == 1:
+        return f"; did you mean {elsewhere[0]}?"
+    groups = tuple(Machine.model_fields)
+    return did_you_mean(key, known_keys() if "." in key else (*known_keys(), *groups))
+
+
+def machine_of(raw: Mapping[str, Any]) -> tuple[Machine | None, list[Finding]]:
+    """A Machine from nested plain values, or None and what is wrong with them."""
+    try:
+        return Machine.model_validate(raw), []
+    except ValidationError as error:
+        return None, list(findings(error))
+
+
+def findings(error: ValidationError) -> Iterator[Finding]:
+    for detail in error.errors():
+        # A union or validator may add its own names behind the path; keys come first.
+        path = tuple(detail["loc"])
+        key = ".".join(map(str, path))
+        yield path, sentence(key, detail)
+
+
+def sentence(key: str, detail: ErrorDetails) -> str:
+    """One finding as a clause that begins with the key."""
+    found = shown(detail["input"])
+    kind = detail["type"]
+    context = detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"{key} is not a setting{nearest(key)}"
+    if kind == "missing":
+        return f"{key} is missing"
+    if kind == "literal_error":
+        allowed = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
+        return f"{key} is {found}; allowed are {allowed}{did_you_mean(found, allowed.split(', '))}"
+    if kind == "value_error":
+        return f"{key} {context['error']}"
+    if kind in ("bool_parsing", "bool_type"):
+        return f"{key} is {found}; allowed are true, false"
+    if kind == "model_type":
+        return f"{key} is {found}; it is a group of settings, such as {key}.{_example(key)}"
+    return f"{key} is {found}; {detail['msg'][:1].lower()}{detail['msg'][1:]}"
+
+
+def _example(group: str) -> str:
+    members = [key.split(".", 1)[1] for key in known_keys() if key.startswith(f"{group}.")]
+    return members[0] if members else "..."

@@ -1,0 +1,388 @@
+"""What a scenario may say about one machine, in people's words and units; checked by pydantic.
+
+Each group of keys is a class, each key a field with its default. `Machine.settings()` turns the
+words into the plain numbers that the simulated zone is told.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from study.scenario import nic as nic_rules
+from study.scenario.errors import shown
+from study.scenario.units import (
+    Bytes,
+    Count,
+    Duration,
+    LineRate,
+    Number,
+    Pages,
+    Rate,
+    ScanSpeed,
+    Share,
+    number_from,
+    pages_from,
+)
+from study.zone import settings as zone
+
+KernelVersion = Literal["2.6.8", "2.6.9", "2.6.10", "2.6.11"]
+
+# Between 2.6.8 and 2.6.11 more changed than the patch: the marks (c07161d8c0, 2.6.10-rc3), the
+# allocation path (ac12db05e3, 2.6.9-rc2; f86789bcbb, 2.6.11-rc1), kswapd's loop (31a9b2ac21,
+# 2.6.9-rc4) and what it counts as scanned. The patch itself is kswapd.policy (d4cf10128c).
+KERNELS: dict[str, dict[str, dict[str, str]]] = {
+    "2.6.8": {
+        "watermarks": {"marks": "2.6.8"},
+        "allocation": {"path": "2.6.8"},
+        "kswapd": {"loop": "2.6.8", "policy": "count-only"},
+    },
+    "2.6.9": {
+        "watermarks": {"marks": "2.6.8"},
+        "allocation": {"path": "2.6.9"},
+        "kswapd": {"loop": "2.6.9", "policy": "count-only"},
+    },
+    "2.6.10": {
+        "watermarks": {"marks": "2.6.10"},
+        "allocation": {"path": "2.6.9"},
+        "kswapd": {"loop": "2.6.10", "policy": "count-only"},
+    },
+    "2.6.11": {
+        "watermarks": {"marks": "2.6.10"},
+        "allocation": {"path": "2.6.11"},
+        "kswapd": {"loop": "2.6.11", "policy": "order-aware"},
+    },
+}
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def _working_set(value: Any) -> str | float:
+    """A multiple of the zone's memory (1.2) or a size (1GiB); kept as it was written."""
+    if isinstance(value, str) and not value.replace(".", "", 1).isdigit():
+        pages_from(value)
+        return value
+    return number_from(value)
+
+
+def _buddyinfo(value: Any) -> tuple[int, ...] | None:
+    """Free blocks per order from a list, eleven numbers, or a line of /proc/buddyinfo."""
+    if value is None:
+        return None
+    words = value.split() if isinstance(value, str) else value
+    if isinstance(words, list) and "zone" in words:
+        words = words[words.index("zone") + 2 :]
+    if not isinstance(words, list | tuple) or len(words) != zone.NR_ORDERS:
+        raise ValueError(
+            f"is {shown(value)}; it must be {zone.NR_ORDERS} numbers, the free blocks of order "
+            "0 to 10, as in /proc/buddyinfo"
+        )
+    if not all(str(word).isdigit() for word in words):
+        raise ValueError(f"is {shown(value)}; each of the numbers must be whole and not negative")
+    return tuple(int(word) for word in words)
+
+
+class ZoneGroup(_Group):
+    memory: Pages = 225_280
+    """Present pages of the zone: 880MiB is zone Normal of a 1 GB i386 machine (16 to 896 MB)."""
+    lowmem: Pages | None = None
+    """Present pages of all lowmem zones, from which the marks follow; unless given, this zone's."""
+    reserved: Pages = 3_072
+    """Kernel image, mem_map and boot memory, never freed. Assumed."""
+    percpu_lists: bool = True
+    """Order-0 pages go through per-cpu lists (hot and cold), as in every 2.6 kernel."""
+    swap: bool = True
+    """Anonymous pages can be swapped out."""
+    buddyinfo: Annotated[tuple[int, ...] | None, BeforeValidator(_buddyinfo)] = None
+    """Start with these free blocks, everything else in use: a line of /proc/buddyinfo."""
+
+
+class WatermarksGroup(_Group):
+    marks: Literal["2.6.8", "2.6.10"] = "2.6.8"
+    """The formula for min, low and high."""
+    min: Pages | None = None
+    """Given together with low and high, instead of the formula."""
+    low: Pages | None = None
+    high: Pages | None = None
+
+
+class AllocationGroup(_Group):
+    path: Literal["2.6.8", "2.6.9", "2.6.11"] = "2.6.8"
+    """Which __alloc_pages: who may go below which mark."""
+
+
+class KswapdGroup(_Group):
+    policy: Literal["count-only", "order-aware"] = "count-only"
+    """Rest when enough pages are free, or (Nick Piggin's patch) enough in large enough blocks."""
+    loop: KernelVersion = "2.6.8"
+    """How balance_pgdat ends a run."""
+    speed: ScanSpeed = 200.0
+    """Pages scanned per millisecond. Assumed."""
+
+
+class DefragGroup(_Group):
+    mode: Literal["off", "rmap-evict", "rmap-migrate"] = "off"
+    """What the reverse-map defragmenter does with the pages of a block it wants free."""
+    run: Literal["inline", "daemon"] = "daemon"
+    """From kswapd, or rarely and in a process of its own."""
+    order: Count = 3
+    """The order whose blocks it frees."""
+    interval: Duration = 10_000_000_000
+    """Daemon: shortest time between two runs."""
+    blocks_wanted: Count = 64
+    """A run ends when so many blocks of the order are free."""
+    budget: Pages = 2_048
+    """Most pages that a run evicts or migrates."""
+    scan: Pages = 4_096
+    """Inline: pages looked at per run."""
+
+
+class StacksGroup(_Group):
+    size: Bytes = 8_192
+    """THREAD_SIZE: 8KiB, or 4KiB with CONFIG_4KSTACKS."""
+
+
+class UserGroup(_Group):
+    working_set: Annotated[
+        str | float, BeforeValidator(_working_set, json_schema_input_type=str | float)
+    ] = 1.2
+    """Distinct pages that programs touch: a multiple of the zone's memory, or a size."""
+    extent: Pages = 16
+    """Neighbouring pages that become popular together."""
+    zipf: Number = 0.9
+    """Exponent of popularity: 0 is uniform."""
+    touch_rate: Rate = 20_000.0
+    """Pages touched per second."""
+    run: Number = 8.0
+    """Mean number of neighbouring pages touched per visit."""
+    anonymous: Share = 0.4
+    """Share of the working set that has no file behind it."""
+    mapped: Share = 0.2
+    """Share of file extents that are mapped rather than read."""
+    written: Share = 0.1
+    """Share of visits that write."""
+    drift_rate: Rate = 20.0
+    """Pairs of extents per second that swap popularity."""
+    delete_rate: Rate = 5.0
+    """Extents per second that are freed at once (truncate, unlink, munmap)."""
+    filled: bool = True
+    """Start with memory full of the most popular extents."""
+
+
+class ProcessesGroup(_Group):
+    fork_rate: Rate = 20.0
+    """Short-lived processes per second."""
+    lifetime: Duration = 200_000_000
+    """Median; lognormal."""
+    lifetime_sigma: Number = 2.0
+    """Standard deviation of the lifetime's logarithm."""
+    memory: Pages = 64
+    """Mean private pages (geometric, at most 512)."""
+    page_tables: Count = 4
+    """Page-table pages of each (order 0, unmovable)."""
+    most: Count = 1_024
+    """Most processes alive at once."""
+
+
+class SlabGroup(_Group):
+    initial: Share = 0.03
+    """Share of the zone in slab pages at start."""
+    rate: Rate = 100.0
+    """New slab pages per second."""
+    lifetime: Duration = 2_000_000_000
+    """Median; lognormal."""
+    lifetime_sigma: Number = 2.5
+    reclaimable: Share = 0.5
+    """Share of slab pages of dentries and inodes, which reclaim may empty."""
+    objects_per_page: Count = 16
+
+
+class NicGroup(_Group):
+    driver: Literal["e1000", "tg3"] = "e1000"
+    mtu: Count = 9_000
+    """Bytes; with the driver it decides the order of receive buffers."""
+    receive: Literal["linear", "page-array"] = "linear"
+    """One contiguous buffer a frame, or order-0 fragments."""
+    transmit: Literal["linear", "scatter-gather"] = "linear"
+    """One contiguous copy a frame, or order-0 fragments."""
+    ring: Count = 256
+    """Receive descriptors; 0 switches receiving off."""
+    line_rate: LineRate = 1e9
+    rx_rate: Rate = 2_000.0
+    """Mean frames received per second."""
+    rx_burst: Number = 32.0
+    """Mean frames per burst."""
+    rx_hold: Duration = 20_000_000
+    """Mean time until the reader frees a buffer."""
+    tx_rate: Rate = 1_000.0
+    tx_burst: Number = 8.0
+    tx_hold: Duration = 1_000_000
+    rx_order: Count | None = None
+    """Order of a linear receive buffer, if not what driver and MTU imply."""
+    tx_order: Count | None = None
+
+
+class CostsGroup(_Group):
+    refault: Duration = 1_000_000
+    """Time a refault costs: a random read, spread over the run it brings in. Assumed."""
+    write: Duration = 100_000
+    """Time the disk takes to write a page. Assumed."""
+    migrate: Duration = 2_000
+    """Time to copy and remap a page. Assumed."""
+
+
+class ClockGroup(_Group):
+    ageing: Duration = 60_000_000_000
+    """Simulated time before anything counts."""
+    measure: Duration = 120_000_000_000
+    """Simulated time that is measured."""
+    sample: Duration = 1_000_000_000
+    """Time between two looks at /proc/buddyinfo."""
+
+
+class Machine(_Group):
+    """One cell of the matrix: a machine, its kernel's policies and its load."""
+
+    kernel: KernelVersion = "2.6.8"
+    """Sets watermarks.marks, allocation.path, kswapd.loop and kswapd.policy together."""
+    zone: ZoneGroup = Field(default_factory=ZoneGroup)
+    watermarks: WatermarksGroup = Field(default_factory=WatermarksGroup)
+    allocation: AllocationGroup = Field(default_factory=AllocationGroup)
+    kswapd: KswapdGroup = Field(default_factory=KswapdGroup)
+    defrag: DefragGroup = Field(default_factory=DefragGroup)
+    stacks: StacksGroup = Field(default_factory=StacksGroup)
+    user: UserGroup = Field(default_factory=UserGroup)
+    processes: ProcessesGroup = Field(default_factory=ProcessesGroup)
+    slab: SlabGroup = Field(default_factory=SlabGroup)
+    nic: NicGroup = Field(default_factory=NicGroup)
+    costs: CostsGroup = Field(default_factory=CostsGroup)
+    clock: ClockGroup = Field(default_factory=ClockGroup)
+
+    def lowmem_pages(self) -> int:
+        return self.zone.lowmem or self.zone.memory
+
+    def working_set_pages(self) -> int:
+        if isinstance(self.user.working_set, str):
+            return pages_from(self.user.working_set)
+        return round(self.user.working_set * self.zone.memory)
+
+    def rx_order(self) -> int:
+        if self.nic.rx_order is not None:
+            return self.nic.rx_order
+        return nic_rules.rx_order(self.nic.driver, self.nic.mtu)
+
+    def tx_order(self) -> int:
+        if self.nic.tx_order is not None:
+            return self.nic.tx_order
+        return nic_rules.tx_order(self.nic.mtu)
+
+    def settings(self) -> zone.Settings:
+        """The same machine in the kernel's units."""
+        return zone.Settings(
+            memory=zone.Memory(
+                pages=self.zone.memory,
+                lowmem_pages=self.lowmem_pages(),
+                reserved_pages=self.zone.reserved,
+                percpu_lists=self.zone.percpu_lists,
+                swap=self.zone.swap,
+                buddyinfo=self.zone.buddyinfo,
+            ),
+            watermarks=zone.Watermarks(
+                marks=_member(zone.Marks, self.watermarks.marks),
+                explicit_pages=self.explicit_marks(),
+            ),
+            allocation=_member(zone.AllocationPath, self.allocation.path),
+            kswapd=zone.Kswapd(
+                policy=_member(zone.KswapdPolicy, self.kswapd.policy),
+                loop=_member(zone.KswapdLoop, self.kswapd.loop),
+                pages_per_ms=self.kswapd.speed,
+            ),
+            defrag=self._defrag_settings(),
+            user=self._user_settings(),
+            processes=zone.Processes(
+                stack_order=nic_rules.kmalloc_order(self.stacks.size),
+                forks_per_s=self.processes.fork_rate,
+                lifetime_median_ns=self.processes.lifetime,
+                lifetime_sigma=self.processes.lifetime_sigma,
+                anonymous_pages=float(self.processes.memory),
+                page_table_pages=self.processes.page_tables,
+                live_max=self.processes.most,
+            ),
+            slab=zone.Slab(
+                initial_share=self.slab.initial,
+                pages_per_s=self.slab.rate,
+                lifetime_median_ns=self.slab.lifetime,
+                lifetime_sigma=self.slab.lifetime_sigma,
+                reclaimable_share=self.slab.reclaimable,
+                objects_per_page=self.slab.objects_per_page,
+            ),
+            nic=self._nic_settings(),
+            costs=zone.Costs(
+                refault_ns=self.costs.refault,
+                write_ns=self.costs.write,
+                migrate_ns=self.costs.migrate,
+            ),
+            clock=zone.Clock(
+                ageing_ns=self.clock.ageing,
+                measure_ns=self.clock.measure,
+                sample_ns=self.clock.sample,
+            ),
+        )
+
+    def explicit_marks(self) -> tuple[int, int, int] | None:
+        low, high = self.watermarks.low, self.watermarks.high
+        if self.watermarks.min is None or low is None or high is None:
+            return None
+        return self.watermarks.min, low, high
+
+    def _defrag_settings(self) -> zone.Defrag:
+        return zone.Defrag(
+            mode=_member(zone.DefragMode, self.defrag.mode),
+            run=_member(zone.DefragRun, self.defrag.run),
+            order=self.defrag.order,
+            interval_ns=self.defrag.interval,
+            blocks_wanted=self.defrag.blocks_wanted,
+            budget_pages=self.defrag.budget,
+            scan_pages=self.defrag.scan,
+        )
+
+    def _user_settings(self) -> zone.User:
+        return zone.User(
+            working_set_pages=self.working_set_pages(),
+            extent_pages=self.user.extent,
+            zipf_exponent=self.user.zipf,
+            touches_per_s=self.user.touch_rate,
+            run_pages=self.user.run,
+            anonymous_share=self.user.anonymous,
+            mapped_share=self.user.mapped,
+            write_share=self.user.written,
+            drifts_per_s=self.user.drift_rate,
+            filled=self.user.filled,
+            deletes_per_s=self.user.delete_rate,
+        )
+
+    def _nic_settings(self) -> zone.Nic:
+        return zone.Nic(
+            receive=_member(zone.NicReceive, self.nic.receive),
+            transmit=_member(zone.NicTransmit, self.nic.transmit),
+            ring=self.nic.ring,
+            rx_order=self.rx_order(),
+            tx_order=self.tx_order(),
+            frame_pages=nic_rules.frame_pages(self.nic.mtu),
+            rx_frames_per_s=self.nic.rx_rate,
+            rx_burst_frames=self.nic.rx_burst,
+            rx_hold_ns=self.nic.rx_hold,
+            tx_frames_per_s=self.nic.tx_rate,
+            tx_burst_frames=self.nic.tx_burst,
+            tx_hold_ns=self.nic.tx_hold,
+            wire_ns=nic_rules.wire_ns(self.nic.mtu, self.nic.line_rate),
+        )
+
+
+def _member(enum: Any, word: str) -> Any:
+    """The member of a zone enum that a scenario's word names: `count-only`, `2.6.8`."""
+    name = word.upper().replace("-", "_").replace(".", "_")
+    return enum[f"V{name}" if name[0].isdigit() else name]

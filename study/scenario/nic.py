@@ -1,0 +1,70 @@
+"""From a network card's driver and MTU to the order of its buffers, by the rules of 2.6.8."""
+
+from __future__ import annotations
+
+from study.zone.settings import PAGE_BYTES
+
+L1_LINE = 128
+"""Bytes of a Pentium 4's first-level cache line, to which skb data is aligned."""
+SHARED_INFO = 160
+"""sizeof(struct skb_shared_info) on i386 (include/linux/skbuff.h, 2.6.8)."""
+HEADROOM = 16
+"""What dev_alloc_skb adds (include/linux/skbuff.h, 2.6.8)."""
+IP_ALIGN = 2
+ETHERNET = 18
+"""Header and checksum of a frame."""
+GAP = 20
+"""Preamble and inter-frame gap, in bytes on the wire."""
+TRANSPORT_HEADROOM = 128
+"""Room for headers in a linear frame to be sent (MAX_TCP_HEADER, roughly; net/ipv4/tcp.c)."""
+
+MTU_LIMITS = {"e1000": (68, 16_110), "tg3": (68, 9_000)}
+"""Smallest and largest MTU of each driver (e1000_main.c: 0x3F00 less header; tg3.h)."""
+
+
+def kmalloc_order(size: int) -> int:
+    """Order of the slab that holds a kmalloc object of `size` bytes (mm/slab.c, 2.6.8).
+
+    Classes are powers of two; up to 4096 bytes a slab is one page.
+    """
+    order = 0
+    while PAGE_BYTES << order < size:
+        order += 1
+    return order
+
+
+def skb_order(length: int) -> int:
+    """Order of a socket buffer's data: aligned length plus skb_shared_info (alloc_skb, 2.6.8)."""
+    aligned = -(-length // L1_LINE) * L1_LINE
+    return kmalloc_order(aligned + SHARED_INFO)
+
+
+def rx_order(driver: str, mtu: int) -> int:
+    """Order of one linear receive buffer.
+
+    e1000 picks a buffer of 2048, 4096, 8192 or 16384 bytes for the largest frame
+    (e1000_change_mtu); tg3 has one size for standard and one for jumbo frames (tg3_alloc_rx_skb).
+    """
+    if driver == "tg3":
+        buffer = 1_536 + 66 if mtu <= 1_500 else 9_046 + 2 + 64
+        return skb_order(buffer + HEADROOM)
+    frame = mtu + ETHERNET
+    buffer = 2_048
+    if frame > 1_518:
+        buffer = next(size for size in (4_096, 8_192, 16_384) if frame <= size)
+    return skb_order(buffer + IP_ALIGN + HEADROOM)
+
+
+def tx_order(mtu: int) -> int:
+    """Order of one frame made linear to be sent (skb_linearize; tcp_sendmsg without SG)."""
+    return skb_order(mtu + TRANSPORT_HEADROOM)
+
+
+def frame_pages(mtu: int) -> int:
+    """Order-0 pages that hold one frame as fragments."""
+    return -(-(mtu + ETHERNET) // PAGE_BYTES)
+
+
+def wire_ns(mtu: int, bits_per_second: float) -> int:
+    """Time of one full frame on the wire."""
+    return max(1, round((mtu + ETHERNET + GAP) * 8 * 1e9 / bits_per_second))

@@ -1,0 +1,168 @@
+"""From a YAML text to plain values, with the line and column of everything.
+
+Safe against hostile files: no tags that build objects, bounded size, depth and alias expansion.
+Scalars follow YAML 1.2: `off`, `on`, `yes` and `no` are words, only true and false are booleans,
+and `2.6.8` is a word too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from study.scenario.errors import Fault, ScenarioError, shown
+
+MAX_BYTES = 1_000_000
+MAX_VALUES = 50_000
+MAX_DEPTH = 40
+
+Path = tuple[Hashable, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with the scalars of YAML 1.2's core schema."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+
+
+_SCALARS = (
+    ("tag:yaml.org,2002:bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    ("tag:yaml.org,2002:null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("tag:yaml.org,2002:int", r"^[-+]?[0-9]+$", "-+0123456789"),
+    (
+        "tag:yaml.org,2002:float",
+        r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$"
+        r"|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$",
+        "-+0123456789.",
+    ),
+)
+for _tag, _pattern, _first in _SCALARS:
+    _Loader.add_implicit_resolver(_tag, re.compile(_pattern), list(_first))
+
+_KINDS: dict[str, Callable[[str], Any]] = {
+    "tag:yaml.org,2002:bool": lambda text: text.lower() == "true",
+    "tag:yaml.org,2002:null": lambda text: None,
+    "tag:yaml.org,2002:int": int,
+    "tag:yaml.org,2002:float": lambda text: float(text.replace(".inf", "inf").replace(".nan", "nan")),
+    "tag:yaml.org,2002:str": str,
+}
+MAX_DIGITS = 300
+
+
+@dataclass
+class Document:
+    """Plain values (dict, list, str, int, float, bool, None) and where each one stands.
+
+    places   path -> (line, column), both from 1; a key's place is that of the key itself
+    origins  path -> what set it instead of the file: an override of the command line
+    """
+
+    name: str
+    value: Any
+    places: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    origins: dict[Path, str] = field(default_factory=dict)
+
+    def fault(self, path: Path, text: str) -> Fault:
+        """A fault at a path, or at the nearest enclosing place that is known."""
+        while path and path not in self.places and path not in self.origins:
+            path = path[:-1]
+        if path in self.origins:
+            return Fault(self.origins[path], None, None, text)
+        line, column = self.places.get(path, (None, None))
+        return Fault(self.name, line, column, text)
+
+
+class _Reader:
+    def __init__(self, name: str) -> None:
+        self.document = Document(name, None)
+        self.faults: list[Fault] = []
+        self.values = 0
+
+    def fault_at(self, mark: yaml.Mark, text: str) -> None:
+        self.faults.append(Fault(self.document.name, mark.line + 1, mark.column + 1, text))
+
+    def plain(self, node: yaml.Node, path: Path, above: tuple[int, ...]) -> Any:
+        """Turn a node into plain values; aliases are expanded, and what they expand to is counted."""
+        self.values += 1
+        if self.values > MAX_VALUES:
+            raise ScenarioError(
+                [Fault(self.document.name, None, None, f"more than {MAX_VALUES:,} values")]
+            )
+        if id(node) in above or len(above) > MAX_DEPTH:
+            what = "refers to itself" if id(node) in above else f"is nested over {MAX_DEPTH} deep"
+            self.fault_at(node.start_mark, f"this value {what}")
+            return None
+        self.document.places.setdefault(path, _place(node))
+        above = (*above, id(node))
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path, above)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.plain(n, (*path, i), above) for i, n in enumerate(node.value)]
+        return self._scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode, path: Path, above: tuple[int, ...]) -> Any:
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.fault_at(key_node.start_mark, "a key must be a word")
+                continue
+            key = key_node.value
+            if key in result:
+                self.fault_at(key_node.start_mark, f"{shown(key)} stands here a second time")
+                continue
+            self.document.places[(*path, key)] = _place(key_node)
+            result[key] = self.plain(value_node, (*path, key), above)
+        return result
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        kind = _KINDS.get(node.tag)
+        if kind is None:
+            self.fault_at(node.start_mark, f"the tag {shown(node.tag)} is not allowed")
+            return None
+        if len(node.value) > MAX_DIGITS and kind in (int, float):
+            self.fault_at(node.start_mark, f"a number of {len(node.value)} digits")
+            return None
+        return kind(node.value)
+
+
+def _place(node: yaml.Node) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+def read_text(text: str, name: str) -> Document:
+    """Parse one YAML document.
+
+    Raises ScenarioError for text that is no YAML, no single document, hostile, or has a key twice.
+    """
+    if len(text) > MAX_BYTES:
+        raise ScenarioError([Fault(name, None, None, f"larger than {MAX_BYTES:,} bytes")])
+    reader = _Reader(name)
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+        finally:
+            loader.dispose()
+        value = reader.plain(node, (), ()) if node is not None else None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
+        problem = shown(error.problem or error.context or "cannot be read", 120)
+        raise ScenarioError([Fault(name, line, column, f"not YAML: {problem}")]) from None
+    except yaml.YAMLError as error:
+        raise ScenarioError([Fault(name, None, None, f"not YAML: {shown(str(error), 120)}")]) from None
+    except RecursionError:
+        raise ScenarioError([Fault(name, None, None, "nested too deeply to be read")]) from None
+    if reader.faults:
+        raise ScenarioError(reader.faults)
+    reader.document.value = value
+    return reader.document
+
+
+def read_scalar(text: str, name: str) -> Any:
+    """Parse the value of a command line override, by the same rules."""
+    return read_text(text, name).value

@@ -1,0 +1,70 @@
+"""The units of a study: a cell of the matrix, and one trial of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from study.zone.settings import Settings
+
+Level = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of levels.
+
+    id      8 hex digits over the settings: the same machine has the same id in any study
+    levels  dotted key -> what the scenario calls the level; the same keys for every cell
+    """
+
+    id: str
+    levels: dict[str, Level]
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One simulated zone: a cell, and which of its replicates. Trials of one replicate meet the
+    same workload in every cell.
+    """
+
+    cell: Cell
+    replicate: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """A scenario, checked and unfolded.
+
+    axes      dotted key -> levels in the order of the file
+    document  the whole scenario with overrides and defaults, as JSON would have it
+    """
+
+    name: str
+    question: str
+    seed: int
+    replicates: int
+    axes: dict[str, tuple[Level, ...]]
+    cells: tuple[Cell, ...]
+    document: dict[str, Any]
+    source: str
+
+    def __len__(self) -> int:
+        return self.replicates * len(self.cells)
+
+    def trials(self) -> Iterator[Trial]:
+        """All trials, replicate by replicate, so that a run cut short has whole comparisons."""
+        for replicate in range(self.replicates):
+            for cell in self.cells:
+                yield Trial(cell, replicate, self.seed)
+
+
+def cell_id(settings: Settings) -> str:
+    """Eight hex digits that depend on the settings alone."""
+    canonical = json.dumps(asdict(settings), sort_keys=True)
+    return hashlib.blake2b(canonical.encode(), digest_size=4).hexdigest()

@@ -1,0 +1,136 @@
+"""Quantities as people write them: 896MiB, 10ms, 20/s, 3%, 16 pages."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from study.scenario.errors import shown
+from study.zone.settings import PAGE_BYTES
+
+_NUMBER = re.compile(r"^\s*([-+]?[0-9][0-9_,]*(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)\s*([A-Za-zµ%/ ]*)\s*$")
+_SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_TIMES = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "min": 60_000_000_000,
+    "h": 3_600_000_000_000,
+}
+_PER = {"/s": 1.0, "/ms": 1e3, "/min": 1 / 60}
+LARGEST = 1e15
+
+
+def _split(value: Any, what: str, example: str) -> tuple[float, str]:
+    """Number and unit of a quantity; ValueError in plain words if there is no number."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"is {shown(value)}; {what} looks like {example}")
+    match = _NUMBER.match(str(value)) if isinstance(value, str) else None
+    if match:
+        number, unit = float(match[1].replace("_", "").replace(",", "")), match[2].strip()
+    elif isinstance(value, str):
+        raise ValueError(f"is {shown(value)}; {what} looks like {example}")
+    else:
+        number, unit = float(value), ""
+    if not math.isfinite(number) or abs(number) > LARGEST:
+        raise ValueError(f"is {shown(value)}, which is no usable number; {what} looks like {example}")
+    if number < 0:
+        raise ValueError(f"is {shown(value)}; {what} cannot be negative")
+    return number, unit
+
+
+def _scaled(value: Any, units: dict[str, Any], what: str, example: str) -> float:
+    number, unit = _split(value, what, example)
+    by_name = {name.lower(): factor for name, factor in units.items()}
+    if unit.lower() not in by_name:
+        found = f"the unit {unit}" if unit else "no unit"
+        raise ValueError(f"is {shown(value)}, with {found}; {what} is given in {', '.join(units)}")
+    return number * float(by_name[unit.lower()])
+
+
+def pages_from(value: Any) -> int:
+    """A size in whole 4 KiB pages: `880MiB`, `16 pages`, or a bare number of pages."""
+    number, unit = _split(value, "a size", "64MiB or 16 pages")
+    if unit.lower() in ("", "page", "pages"):
+        pages = number
+    else:
+        pages = _scaled(value, _SIZES | {"pages": PAGE_BYTES}, "a size", "64MiB") / PAGE_BYTES
+    if pages != int(pages):
+        raise ValueError(f"is {shown(value)}, which is no whole number of 4 KiB pages")
+    return int(pages)
+
+
+def bytes_from(value: Any) -> int:
+    """A size in bytes: `8KiB`."""
+    return int(_scaled(value, _SIZES, "a size", "8KiB"))
+
+
+def nanoseconds_from(value: Any) -> int:
+    """A time: `10ms`, `2 s`, `1min`; a bare number has no unit and is refused."""
+    return round(_scaled(value, _TIMES, "a time", "10ms"))
+
+
+def per_second_from(value: Any) -> float:
+    """A rate: `20/s`, `5/min`, or a bare number per second."""
+    number, unit = _split(value, "a rate", "20/s")
+    return number if not unit else _scaled(value, _PER, "a rate", "20/s")
+
+
+def pages_per_ms_from(value: Any) -> float:
+    """A scanning speed: `200 pages/ms`, or a bare number of pages per millisecond."""
+    number, unit = _split(value, "a speed", "200 pages/ms")
+    if unit.replace(" ", "").lower() not in ("", "pages/ms", "/ms"):
+        raise ValueError(f"is {shown(value)}; a speed is given in pages/ms")
+    return number
+
+
+def bits_per_second_from(value: Any) -> float:
+    """A line rate: `1Gbit/s`, `100Mbit/s`."""
+    return _scaled(value, {"Mbit/s": 1e6, "Gbit/s": 1e9}, "a line rate", "1Gbit/s")
+
+
+def share_from(value: Any) -> float:
+    """A share of a whole: `3%` or 0.03."""
+    number, unit = _split(value, "a share", "3% or 0.03")
+    if unit not in ("", "%"):
+        raise ValueError(f"is {shown(value)}; a share looks like 3% or 0.03")
+    share = number / 100 if unit == "%" else number
+    if share > 1:
+        raise ValueError(f"is {shown(value)}; a share is at most 1 (100%)")
+    return share
+
+
+def count_from(value: Any) -> int:
+    """A whole number, not negative."""
+    number, unit = _split(value, "a number", "256")
+    if unit or number != int(number):
+        raise ValueError(f"is {shown(value)}; it must be a whole number")
+    return int(number)
+
+
+def number_from(value: Any) -> float:
+    """A number, not negative."""
+    number, unit = _split(value, "a number", "0.9")
+    if unit:
+        raise ValueError(f"is {shown(value)}; it must be a number without a unit")
+    return number
+
+
+def _schema(function: Any) -> BeforeValidator:
+    return BeforeValidator(function, json_schema_input_type=str | int | float)
+
+
+Pages = Annotated[int, _schema(pages_from)]
+Bytes = Annotated[int, _schema(bytes_from)]
+Duration = Annotated[int, _schema(nanoseconds_from)]
+Rate = Annotated[float, _schema(per_second_from)]
+ScanSpeed = Annotated[float, _schema(pages_per_ms_from)]
+LineRate = Annotated[float, _schema(bits_per_second_from)]
+Share = Annotated[float, _schema(share_from)]
+Count = Annotated[int, _schema(count_from)]
+Number = Annotated[float, _schema(number_from)]
