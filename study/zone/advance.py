@@ -37,6 +37,7 @@ from study.zone.slab_traffic import RECLAIMABLE, settle_slab, slab_arrives, slab
 from study.zone.user import delete_extent, drift, install, touch_until
 from study.zone.writeback import finish_writes, pdflush
 
+
 @kernel
 def _answer(z, caller, order, value, born, pfn):
     """Hand a frame to the one who slept for it, if still there."""

@@ -61,7 +61,6 @@ def next_due(z):
 @kernel
 def drop_first(z):
     """Remove the earliest event; read its row before."""
-    event = events(z)
     z.nr_events -= 1
     last = z.nr_events
     if last == 0:

@@ -7,6 +7,7 @@ Who may not sleep gets an answer at once. Who may sleep reclaims for itself, nap
 from __future__ import annotations
 
 from study.zone.agenda import book
+from study.zone.buddy import take_block
 from study.zone.compile import kernel
 from study.zone.defrag import ask_daemon
 from study.zone.kswapd import wake_kswapd
@@ -19,7 +20,6 @@ from study.zone.layout import (
     requests,
 )
 from study.zone.percpu import take_page
-from study.zone.buddy import take_block
 from study.zone.reclaim import (
     DEF_PRIORITY,
     SWAP_CLUSTER_MAX,
@@ -77,6 +77,7 @@ def allocate(z, order, gfp, caller):
 
 @kernel
 def count_failure(z, order, caller):
+    """Note that a request was refused."""
     z.count.failures[caller] += 1
     z.count.failures_order[order] += 1
 

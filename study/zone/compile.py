@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numba
@@ -50,7 +50,7 @@ def digest() -> str:
     return _hash([versions, *(part for f in sources for part in (f.name.encode(), f.read_bytes()))])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _imports(module: str) -> frozenset[str]:
     """The zone modules that one zone module names in its imports."""
     tree = ast.parse((_ROOM / f"{module}.py").read_bytes())
@@ -60,14 +60,15 @@ def _imports(module: str) -> frozenset[str]:
 
 def _rests_on(module: str) -> list[str]:
     """A module and every zone module it imports, directly or not."""
-    found, new = {module}, {module}
+    found: set[str] = set()
+    new = {module}
     while new:
-        new = frozenset().union(*map(_imports, new)) - found
         found |= new
+        new = set().union(*map(_imports, new)) - found
     return sorted(found)
 
 
-@lru_cache(maxsize=None)
+@cache
 def cache_dir(module: str) -> Path:
     """Folder with the machine code of one zone module (its name without the package)."""
     sources = [(_ROOM / f"{name}.py").read_bytes() for name in _rests_on(module)]
@@ -83,13 +84,14 @@ def cache_root() -> Path:
     named = os.environ.get("STUDY_CACHE_DIR")
     if named:
         return Path(named)
-    user_cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    root = Path(user_cache) / "fragmentation-study"
     try:
+        user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        root = user_cache / "fragmentation-study"
         root.mkdir(parents=True, exist_ok=True)
         if os.access(root, os.W_OK):
             return root
-    except OSError:
+    except (OSError, RuntimeError):
+        # No home, or none that can be written.
         pass
     return Path(tempfile.gettempdir()) / f"fragmentation-study-{os.getuid()}"
 
@@ -116,7 +118,12 @@ def kernel(function=None, *, inline=False):
     """
     if function is None:
         return lambda f: kernel(f, inline=inline)
-    options = {"cache": True, "error_model": "numpy", "no_cfunc_wrapper": True, "boundscheck": BOUNDSCHECK}
+    options = {
+        "cache": True,
+        "error_model": "numpy",
+        "no_cfunc_wrapper": True,
+        "boundscheck": BOUNDSCHECK,
+    }
     if inline:
         return njit(forceinline=True, **options)(function)
     # The folder is read when the decorator runs; other libraries keep their own setting.
@@ -137,10 +144,8 @@ def _zone_type():
 
 def _signature(function):
     kinds = {"float": types.float64, "np.ndarray": types.int64[::1]}
-    arguments = [_zone_type()]
-    for parameter in list(inspect.signature(function).parameters.values())[1:]:
-        arguments.append(kinds.get(parameter.annotation, types.int64))
-    return tuple(arguments)
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    return (_zone_type(), *(kinds.get(p.annotation, types.int64) for p in parameters))
 
 
 def pointer_to(dtype):
@@ -148,7 +153,7 @@ def pointer_to(dtype):
     element = numba.from_dtype(dtype)
 
     @intrinsic
-    def pointer(typingctx, address):
+    def pointer(typingctx, address):  # noqa: ARG001 - numba calls it by these names
         signature = types.CPointer(element)(address)
 
         def codegen(context, builder, sig, args):

@@ -232,7 +232,7 @@ def defragment_inline(z):
 
 @kernel
 def ask_daemon(z, order):
-    """A request found no block of its order: the daemon is to run, as soon as its interval allows."""
+    """A request found no block of its order: have the daemon run when its interval allows."""
     if z.defrag_mode == DefragMode.OFF or z.defrag_run != DefragRun.DAEMON:
         return
     if order == 0 or z.defrag_armed:

@@ -180,7 +180,10 @@ VPAGE = np.dtype(
         ("kind", "u1"),  # FILE or ANON
         ("mapped", "u1"),  # reached through a page table
         ("thrown", "u1"),
-        ("state", "u1"),  # bit 0 waiting for a frame, bit 1 has a swap slot, bit 2 in the dirty queue
+        (
+            "state",
+            "u1",
+        ),  # bit 0 waiting for a frame, bit 1 has a swap slot, bit 2 in the dirty queue
     ]
 )
 WAITING, SWAPPED, QUEUED = 1, 2, 4
@@ -256,7 +259,6 @@ COUNTERS = np.dtype(
         ("stall_rounds", "i8", (NR_CALLERS,)),
         ("stall_reclaimed", "i8", (NR_CALLERS,)),
         ("formed", "i8", (NR_ORDERS,)),  # blocks of this order made by merging two halves
-        ("formed_by_reclaim", "i8", (NR_ORDERS,)),
         ("split", "i8", (NR_ORDERS,)),
         ("scanned", "i8", (2,)),  # by Reclaimer
         ("reclaimed", "i8", (2,)),
@@ -295,67 +297,59 @@ COUNTERS = np.dtype(
 )
 
 
-def _zone_dtype():
-    i8, f8, u8 = "i8", "f8", "u8"
-    orders, callers, caches = (NR_ORDERS,), (NR_CALLERS,), (NR_CACHES,)
-    fields = []
-    for name in TABLES:
-        fields += [(f"{name}_at", u8), (f"{name}_rows", i8)]
-    scalars = """
-        pages head now
-        min low high marks allocation percpu swap
-        free nr_hot nr_cold pcp_batch
-        nr_active nr_inactive nr_mapped nr_dirty nr_writeback nr_kernel nr_file nr_anon
-        nr_scan_active nr_scan_inactive prev_priority temp_priority
-        pages_scanned all_unreclaimable slab_scan
-        nr_events next_seq event_overflow
-        vpages process_vpages extents extent_pages zipf_rows
-        touch_period next_touch visit_page visit_left visit_write
-        drift_gap delete_gap
-        kswapd_policy kswapd_loop kswapd_awake kswapd_order kswapd_max_order
-        kswapd_priority kswapd_pass kswapd_reclaimed kswapd_scanned kswapd_not_ok kswapd_wake_pending
-        defrag_mode defrag_run defrag_order defrag_interval defrag_wanted defrag_budget
-        defrag_window defrag_cursor defrag_armed defrag_last
-        stack_order fork_gap lifetime_median process_tables live_max process_free live
-        slab_gap slab_median slab_objects slot_free nr_reclaimable nr_slab
-        rx_mode tx_mode ring rx_order tx_order fragments wire
-        rx_gap rx_hold tx_gap tx_hold posted_first nr_posted nr_held watchdog_pending
-        request_free nr_waiting
-        refault_cost write_cost migrate_cost
-        write_first nr_writes disk_free_at dirty_first nr_queued
-        victims
-    """.split()
-    fields += [(name, i8) for name in scalars]
-    fields += [
-        ("nr_free", i8, orders),
-        ("dice", u8, (NR_STREAMS, 4)),
-        ("victim", "i4", (16,)),
-        ("scan_active", i8, (2,)),  # left to scan in this pass, by Reclaimer
-        ("scan_inactive", i8, (2,)),
-        ("scan_target", i8, (2,)),
-        ("cache_used", i8, caches),
-        ("cache_free", i8, caches),
-        ("cache_limit", i8, caches),
-        ("cache_batch", i8, caches),
-        ("cache_free_limit", i8, caches),
-        ("cache_array", "i4", (NR_CACHES, CACHE_SLOTS)),
-        ("cache_slab", "i4", (NR_CACHES, CACHE_SLOTS)),
-        ("zipf_exponent", f8),
-        ("run_stop", f8),  # probability that a visit ends after a page
-        ("write_share", f8),
-        ("lifetime_sigma", f8),
-        ("process_stop", f8),
-        ("slab_sigma", f8),
-        ("reclaimable_share", f8),
-        ("rx_stop", f8),
-        ("tx_stop", f8),
-        ("kswapd_ns_per_page", f8),
-        ("count", COUNTERS),
-    ]
-    return np.dtype(fields)
+# Whole numbers of the zone record, by what they belong to; all int64.
+_SCALARS = """
+    pages head now
+    min low high allocation percpu swap
+    free nr_hot nr_cold pcp_batch
+    nr_active nr_inactive nr_mapped nr_dirty nr_writeback nr_kernel nr_file nr_anon
+    nr_scan_active nr_scan_inactive prev_priority temp_priority
+    pages_scanned all_unreclaimable slab_scan victims
+    nr_events next_seq event_overflow
+    process_vpages extents extent_pages zipf_rows
+    touch_period next_touch visit_page visit_left visit_write drift_gap delete_gap
+    kswapd_policy kswapd_loop kswapd_awake kswapd_order kswapd_max_order
+    kswapd_priority kswapd_pass kswapd_reclaimed kswapd_scanned
+    defrag_mode defrag_run defrag_order defrag_interval defrag_wanted defrag_budget
+    defrag_window defrag_cursor defrag_armed defrag_last
+    stack_order fork_gap lifetime_median process_tables process_free live
+    slab_gap slab_median slab_objects slot_free nr_reclaimable nr_slab
+    rx_mode tx_mode ring rx_order tx_order fragments wire
+    rx_gap rx_hold tx_gap tx_hold posted_first nr_posted nr_held
+    request_free nr_waiting
+    refault_cost write_cost migrate_cost
+    write_first nr_writes disk_free_at dirty_first nr_queued
+"""
+# Probabilities that a run, a process's memory or a burst ends after one more; shares; spreads.
+_FRACTIONS = """
+    run_stop process_stop rx_stop tx_stop
+    write_share reclaimable_share lifetime_sigma slab_sigma kswapd_ns_per_page
+"""
+_VECTORS = [
+    ("nr_free", "i8", (NR_ORDERS,)),
+    ("dice", "u8", (NR_STREAMS, 4)),
+    ("victim", "i4", (16,)),
+    # Left to scan and to free in the current call of shrink_zone, by Reclaimer.
+    ("scan_active", "i8", (2,)),
+    ("scan_inactive", "i8", (2,)),
+    ("scan_target", "i8", (2,)),
+    # The kmalloc caches, by order of their slabs: objects in the array, idle slabs, limits.
+    ("cache_used", "i8", (NR_CACHES,)),
+    ("cache_free", "i8", (NR_CACHES,)),
+    ("cache_limit", "i8", (NR_CACHES,)),
+    ("cache_batch", "i8", (NR_CACHES,)),
+    ("cache_free_limit", "i8", (NR_CACHES,)),
+    ("cache_array", "i4", (NR_CACHES, CACHE_SLOTS)),
+    ("cache_slab", "i4", (NR_CACHES, CACHE_SLOTS)),
+    ("count", COUNTERS),
+]
 
-
-ZONE = _zone_dtype()
+ZONE = np.dtype(
+    [(f"{name}_{what}", kind) for name in TABLES for what, kind in (("at", "u8"), ("rows", "i8"))]
+    + [(name, "i8") for name in _SCALARS.split()]
+    + [(name, "f8") for name in _FRACTIONS.split()]
+    + _VECTORS
+)
 
 _frame_pointer = pointer_to(FRAME)
 _vpage_pointer = pointer_to(VPAGE)
@@ -375,69 +369,83 @@ _bucket_pointer = pointer_to(INDEX)
 
 @kernel(inline=True)
 def frames(z):
+    """Every page frame by pfn, then padding, then the list heads."""
     return carray(_frame_pointer(z.frame_at), (z.frame_rows,))
 
 
 @kernel(inline=True)
 def vpages(z):
+    """Every virtual page: the working set, then each process's private pages."""
     return carray(_vpage_pointer(z.vpage_at), (z.vpage_rows,))
 
 
 @kernel(inline=True)
 def events(z):
+    """The agenda's heap."""
     return carray(_event_pointer(z.event_at), (z.event_rows,))
 
 
 @kernel(inline=True)
 def aliases(z):
+    """Zipf's law over popularity ranks."""
     return carray(_alias_pointer(z.alias_at), (z.alias_rows,))
 
 
 @kernel(inline=True)
 def extents(z):
+    """Which extent has which popularity rank."""
     return carray(_extent_pointer(z.extent_at), (z.extent_rows,))
 
 
 @kernel(inline=True)
 def writes(z):
+    """A ring of writes in flight, oldest first."""
     return carray(_write_pointer(z.write_at), (z.write_rows,))
 
 
 @kernel(inline=True)
 def dirty_queue(z):
+    """A ring of dirty file pages, oldest first, for pdflush."""
     return carray(_dirty_pointer(z.dirty_at), (z.dirty_rows,))
 
 
 @kernel(inline=True)
 def slots(z):
+    """Slab pages, by slot."""
     return carray(_slot_pointer(z.slot_at), (z.slot_rows,))
 
 
 @kernel(inline=True)
 def reclaimables(z):
+    """The slots of the slab pages that shrink_slab may empty."""
     return carray(_reclaimable_pointer(z.reclaimable_at), (z.reclaimable_rows,))
 
 
 @kernel(inline=True)
 def processes(z):
+    """Short-lived processes, by slot."""
     return carray(_process_pointer(z.process_at), (z.process_rows,))
 
 
 @kernel(inline=True)
 def requests(z):
+    """Requests asleep in direct reclaim."""
     return carray(_request_pointer(z.request_at), (z.request_rows,))
 
 
 @kernel(inline=True)
 def posted_buffers(z):
+    """The receive ring: first pfn of each posted buffer."""
     return carray(_posted_pointer(z.posted_at), (z.posted_rows,))
 
 
 @kernel(inline=True)
 def candidates(z):
+    """For each block of the defragmenter's order, the next one of equal cost."""
     return carray(_candidate_pointer(z.candidate_at), (z.candidate_rows,))
 
 
 @kernel(inline=True)
 def buckets(z):
+    """For each cost, the first block that has it."""
     return carray(_bucket_pointer(z.bucket_at), (z.bucket_rows,))

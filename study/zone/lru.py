@@ -13,6 +13,7 @@ from study.zone.lists import list_add, list_add_tail, list_del
 
 @kernel
 def lru_add_active(z, pfn):
+    """Put a page at the head of the active list."""
     frames(z)[pfn].home = Home.ACTIVE
     list_add(z, z.head + HEAD_ACTIVE, pfn)
     z.nr_active += 1
@@ -20,6 +21,7 @@ def lru_add_active(z, pfn):
 
 @kernel
 def lru_add_inactive(z, pfn):
+    """Put a page at the head of the inactive list."""
     frames(z)[pfn].home = Home.INACTIVE
     list_add(z, z.head + HEAD_INACTIVE, pfn)
     z.nr_inactive += 1

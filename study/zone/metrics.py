@@ -110,9 +110,7 @@ def _by_order(found: dict[str, float], count: np.void) -> None:
 def _contiguity(found: dict[str, float], samples: np.ndarray) -> None:
     nr_free = samples["nr_free"].astype(np.int64)
     present = nr_free > 0
-    largest = np.where(
-        present.any(axis=1), NR_ORDERS - 1 - present[:, ::-1].argmax(axis=1), -1
-    )
+    largest = np.where(present.any(axis=1), NR_ORDERS - 1 - present[:, ::-1].argmax(axis=1), -1)
     unusable = unusable_indices(nr_free) / 1000.0
     found["free_pages_mean"] = samples["free_pages"].mean()
     found["free_pages_end"] = samples["free_pages"][-1]

@@ -116,6 +116,7 @@ def rx_return(z, pfn):
 
 @kernel
 def rx_watchdog(z):
+    """Try to refill the ring even if no frame comes (e1000_watchdog)."""
     refill_ring(z)
     book(z, z.now + WATCHDOG_NS, _RX_WATCHDOG, 0)
 
@@ -143,6 +144,7 @@ def tx_frame(z, left):
 
 @kernel
 def tx_done(z, pfn):
+    """The card has sent a frame; its memory is freed."""
     if z.tx_mode == NicTransmit.LINEAR:
         kfree(z, pfn, z.tx_order)
     else:

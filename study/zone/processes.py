@@ -53,6 +53,7 @@ def owner_slot(z, page):
 
 @kernel
 def add_page_table(z, slot, pfn):
+    """Let a process hold one more page-table page."""
     process = processes(z)[slot]
     process.table[process.tables] = pfn
     process.tables += 1

@@ -11,7 +11,6 @@ from study.zone.layout import (
     HEAD_ACTIVE,
     HEAD_INACTIVE,
     Flag,
-    Home,
     Kind,
     Reclaimer,
     Stream,
@@ -186,6 +185,7 @@ def begin_shrink(z, who, priority):
 
 @kernel
 def shrink_done(z, who):
+    """Has this call of shrink_zone freed enough or scanned its share?"""
     return z.scan_target[who] <= 0 or (z.scan_active[who] <= 0 and z.scan_inactive[who] <= 0)
 
 

@@ -114,7 +114,7 @@ class Defrag:
     interval_ns: int = 10_000_000_000
     """Daemon: shortest time between two runs; a failed request above order 0 asks for one."""
     blocks_wanted: int = 64
-    """A run ends when this many blocks of the order (or larger, counted in such blocks) are free."""
+    """A run ends when so many blocks of the order are free; larger ones count as several."""
     budget_pages: int = 2_048
     """A run ends when it has evicted or migrated this many pages."""
     scan_pages: int = 4_096

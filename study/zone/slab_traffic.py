@@ -31,6 +31,7 @@ def settle_slab(z, pfn, reclaimable, lifetime):
 
 @kernel
 def slab_arrives(z):
+    """A cache grows by one slab page."""
     lifetime = lognormal(z, _SLAB, z.slab_median, z.slab_sigma)
     reclaimable = uniform(z, _SLAB) <= z.reclaimable_share
     book(z, z.now + 1 + exponential(z, _SLAB, z.slab_gap), _ARRIVAL, 0)

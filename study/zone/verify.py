@@ -62,7 +62,7 @@ def verify(zone: Zone) -> None:
     _check_kernel_pages(zone, pages)
 
 
-def _check_lists(z) -> None:  # type: ignore[no-untyped-def]
+def _check_lists(z: np.void) -> None:
     head = int(z["head"])
     for order in range(NR_ORDERS):
         length = _walk(z, head + order, int(Home.BUDDY), order)

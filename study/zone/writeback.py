@@ -25,7 +25,8 @@ from study.zone.lru import rotate_reclaimable
 _WRITE_DONE = int(Event.WRITE_DONE)
 _PDFLUSH = int(Event.PDFLUSH)
 
-# mm/page-writeback.c, 2.6.8: dirty_background_ratio, dirty_writeback_centisecs, dirty_expire_centisecs.
+# mm/page-writeback.c, 2.6.8: dirty_background_ratio, dirty_writeback_centisecs,
+# dirty_expire_centisecs.
 BACKGROUND_PERCENT = 10
 WRITEBACK_NS = 5_000_000_000
 EXPIRE_NS = 30_000_000_000
@@ -59,6 +60,7 @@ def set_dirty(z, pfn):
 
 @kernel
 def congested(z):
+    """Is the disk's queue full?"""
     return z.nr_writes >= CONGESTED_PAGES or z.nr_writes >= z.write_rows
 
 

@@ -36,6 +36,10 @@ class Zone:
     A Zone made with `empty=True` has no page free and no workload: for tests of single parts.
     """
 
+    frame: np.ndarray
+    vpage: np.ndarray
+    event: np.ndarray
+
     def __init__(
         self, settings: Settings, *, seed: int = 0, replicate: int = 0, empty: bool = False
     ) -> None:
@@ -96,7 +100,7 @@ class Zone:
         z["swap"] = memory.swap
         z["pcp_batch"] = batch_pages(memory.pages)
         z["prev_priority"] = z["temp_priority"] = 12
-        z["vpages"] = z["process_vpages"] = self.extents * user.extent_pages
+        z["process_vpages"] = self.extents * user.extent_pages
         z["extents"] = z["zipf_rows"] = self.extents
         z["extent_pages"] = user.extent_pages
         z["touch_period"] = _gap_ns(user.touches_per_s)
@@ -157,9 +161,7 @@ class Zone:
                 boot.fill_memory(self.state)
         else:
             blocks = np.array(memory.buddyinfo, np.int64)
-            if not boot.start_from_buddyinfo(
-                self.state, memory.reserved_pages, blocks, slab_pages
-            ):
+            if not boot.start_from_buddyinfo(self.state, memory.reserved_pages, blocks, slab_pages):
                 raise ValueError("the free blocks of memory.buddyinfo do not fit into the zone")
         boot.start_workload(self.state)
 
