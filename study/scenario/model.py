@@ -235,9 +235,9 @@ class CostsGroup(_Group):
 
 
 class ClockGroup(_Group):
-    ageing: Duration = 60_000_000_000
+    ageing: Duration = 300_000_000_000
     """Simulated time before anything counts."""
-    measure: Duration = 120_000_000_000
+    measure: Duration = 60_000_000_000
     """Simulated time that is measured."""
     sample: Duration = 1_000_000_000
     """Time between two looks at /proc/buddyinfo."""

@@ -1,26 +1,33 @@
-"""What falls due when: a binary heap of events, earliest first, ties in the order of booking."""
+"""What falls due when: a heap of events, earliest first, ties in the order of booking.
+
+Four children a node: half the levels of a binary heap, and siblings share cache lines. An event
+on its way up or down is held aside and the others shift past it, so each is written once.
+"""
 
 from __future__ import annotations
 
 from study.zone.compile import kernel
 from study.zone.layout import NEVER, events
 
-
-@kernel
-def _earlier(z, i, j):
-    event = events(z)
-    if event[i].time != event[j].time:
-        return event[i].time < event[j].time
-    return event[i].seq < event[j].seq
+_ARITY = 4
 
 
 @kernel
-def _swap(z, i, j):
+def _put(z, i, time, seq, what, value):
     event = events(z)
-    time, seq, what, value = event[i].time, event[i].seq, event[i].what, event[i].value
-    event[i].time, event[i].seq = event[j].time, event[j].seq
-    event[i].what, event[i].value = event[j].what, event[j].value
-    event[j].time, event[j].seq, event[j].what, event[j].value = time, seq, what, value
+    event[i].time = time
+    event[i].seq = seq
+    event[i].what = what
+    event[i].value = value
+
+
+@kernel
+def _shift(z, target, source):
+    event = events(z)
+    event[target].time = event[source].time
+    event[target].seq = event[source].seq
+    event[target].what = event[source].what
+    event[target].value = event[source].value
 
 
 @kernel
@@ -37,16 +44,14 @@ def book(z, time, what, value):
         z.event_overflow = 1
         return seq
     z.nr_events += 1
-    event[i].time = time
-    event[i].seq = seq
-    event[i].what = what
-    event[i].value = value
     while i > 0:
-        parent = (i - 1) >> 1
-        if not _earlier(z, i, parent):
+        parent = (i - 1) // _ARITY
+        # The newest has the highest seq: at equal times it stays below.
+        if event[parent].time <= time:
             break
-        _swap(z, i, parent)
+        _shift(z, i, parent)
         i = parent
+    _put(z, i, time, seq, what, value)
     return seq
 
 
@@ -59,21 +64,34 @@ def next_due(z):
 
 
 @kernel
+def _earliest_child(z, parent):
+    """The child of a node that is due first; a row past the end if it has none."""
+    event = events(z)
+    first = parent * _ARITY + 1
+    best = first
+    for child in range(first + 1, min(first + _ARITY, z.nr_events)):
+        if event[child].time < event[best].time or (
+            event[child].time == event[best].time and event[child].seq < event[best].seq
+        ):
+            best = child
+    return best
+
+
+@kernel
 def drop_first(z):
     """Remove the earliest event; read its row before."""
+    event = events(z)
     z.nr_events -= 1
     last = z.nr_events
-    if last == 0:
-        return
-    _swap(z, 0, last)
+    time, seq = event[last].time, event[last].seq
+    what, value = event[last].what, event[last].value
     i = 0
     while True:
-        child = 2 * i + 1
+        child = _earliest_child(z, i)
         if child >= last:
             break
-        if child + 1 < last and _earlier(z, child + 1, child):
-            child += 1
-        if not _earlier(z, child, i):
+        if event[child].time > time or (event[child].time == time and event[child].seq > seq):
             break
-        _swap(z, i, child)
+        _shift(z, i, child)
         i = child
+    _put(z, i, time, seq, what, value)
