@@ -27,7 +27,7 @@ def prepare_simulation() -> None:
     root = cache_root()
     root.mkdir(parents=True, exist_ok=True)
     # numba's cache goes by CPU, and by the path of the sources.
-    place = f"{platform.node()} {platform.machine()} {Path(__file__).resolve()} {BOUNDSCHECK}"
+    place = f"{platform.node()} {platform.machine()} {Path(__file__).absolute()} {BOUNDSCHECK}"
     here = hashlib.blake2b(place.encode(), digest_size=8).hexdigest()
     done = root / f"compiled-{digest()}-{here}"
     if done.exists():

@@ -206,6 +206,8 @@ def _quiet() -> dict[str, str | None]:
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
         "RAY_RUNTIME_ENV_HOOK": None,
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Named so that it is put back: Ray turns breakpoint() to a debugger of its own.
+        "PYTHONBREAKPOINT": os.environ.get("PYTHONBREAKPOINT"),
         # A lost worker is repeated or recorded; Ray's page about it would tear the progress bar.
         "RAY_DEDUP_LOGS_SKIP_REGEX": r"^A worker died or was killed|^Task \S+ failed\.",
     }
