@@ -71,20 +71,19 @@ def run(
     are on disk.
     """
     from study.conduct import SILENT, conduct
+    from study.scenario import Study
 
-    if not isinstance(scenario, str) and hasattr(scenario, "cells"):
-        if overrides:
-            raise TypeError("overrides belong to load() when a loaded study is run")
-        loaded = scenario
-    else:
-        loaded = load(scenario, *overrides)
+    if not isinstance(scenario, Study):
+        scenario = load(scenario, *overrides)
+    elif overrides:
+        raise TypeError("overrides belong to load() when a loaded study is run")
     watcher: Watcher = SILENT
     if progress:
         from study.progress import terminal_watcher
 
         watcher = terminal_watcher()
     results = conduct(
-        loaded,
+        scenario,
         out=out,
         workers=workers,
         address=address,

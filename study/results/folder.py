@@ -24,6 +24,8 @@ TRIALS = "trials"
 SERIES = "series"
 SUMMARY = "summary.csv"
 
+SEED_MAX = 2**64 - 1
+
 _OURS = (TRIALS, SERIES, SUMMARY, MANIFEST)
 _NAME_LETTERS = 80
 
@@ -80,6 +82,8 @@ def create_folder(path: Path, manifest: dict[str, Any], *, force: bool = False) 
     Raises ResultsError when something is there already or nothing can be written.
     """
     folder = Folder(path, manifest)
+    if not 0 <= manifest["seed"] <= SEED_MAX:
+        raise ResultsError(f"seed is {manifest['seed']}; the trials table holds 0 to 2^64 - 1")
     try:
         _make_room(path, manifest, force=force)
         # Made one by one: what is not there yet must not have been there a moment ago either.

@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Layout of the folder and of its tables; a reader refuses a newer one."""
 
+_WORDS = ("name", "question")
 _PACKAGES = ("ray", "numba", "numpy", "pandas", "pyarrow", "scipy")
 
 
 def fingerprint_of(document: Mapping[str, Any], simulation: str) -> str:
     """Name of everything that decides the rows: the resolved scenario, the simulation, the format.
 
-    32 hex digits; equal exactly when two runs would leave the same tables.
+    32 hex digits. What the study is called and what it asks are left out: they change no row.
     """
-    decisive = {"document": document, "simulation": simulation, "format": FORMAT}
+    settings = {key: value for key, value in document.items() if key not in _WORDS}
+    decisive = {"document": settings, "simulation": simulation, "format": FORMAT}
     return hashlib.blake2b(_canonical(decisive).encode(), digest_size=16).hexdigest()
 
 

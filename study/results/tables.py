@@ -68,7 +68,7 @@ def failures(results: Results) -> Iterator[RenderableType]:
     yield Text(f"\n{counts['failed']} of {counts['finished']} trials failed:", style="bold red")
     for failure in listed[:_FAILURES_SHOWN]:
         levels = results.manifest["cells"][failure["cell"]]
-        named = "".join(f", {axis}={level}" for axis, level in levels.items())
+        named = "".join(f", {axis}={_named(level)}" for axis, level in levels.items())
         yield Text(f"  cell {failure['cell']}{named}, replicate {failure['replicate']}:")
         yield Text(f"    {failure['error']}", style="red")
     if counts["failed"] > len(listed[:_FAILURES_SHOWN]):
@@ -117,14 +117,16 @@ def _axis_table(
 ) -> Table:
     from rich.text import Text
 
-    over = f"{matched} matched cells each" if matched else "cells that differ in other axes too"
+    over = "cells that differ in other axes too"
+    if matched:
+        over = f"{matched} matched cell{'' if matched == 1 else 's'} each"
     levels = list(dict.fromkeys(effect.level for effect in effects))
     table = _table(Text.assemble((axis, "bold cyan"), f"  ({over})"))
     by_place = {(effect.metric, effect.level): effect for effect in effects}
     if len(levels) <= _LEVELS:
         table.add_column("", max_width=_LABEL_LETTERS, overflow="fold")
         for level in levels:
-            table.add_column(Text(str(level)), justify="right", overflow="fold")
+            table.add_column(Text(_named(level)), justify="right", overflow="fold")
         for metric, label in headline:
             cells = [_cell(by_place[metric, level], level == levels[0]) for level in levels]
             table.add_row(Text(label), *cells)
@@ -136,7 +138,7 @@ def _axis_table(
         table.add_column(Text(label), justify="right", overflow="fold")
     for level in levels:
         cells = [_cell(by_place[metric, level], level == levels[0]) for metric, _ in fitting]
-        table.add_row(Text(str(level)), *cells)
+        table.add_row(Text(_named(level)), *cells)
     return table
 
 
@@ -182,6 +184,10 @@ def _cell(effect: Effect, is_first: bool) -> str:
     if not effect.differs:
         return f"{text}  "
     return f"{text} {'▲' if effect.difference > 0 else '▼'}"
+
+
+def _named(level: Any) -> str:
+    return "null" if level is None else str(level)
 
 
 def _with_half(mean: float, *, half: float) -> str:
