@@ -37,6 +37,8 @@ def _parts(results: Results) -> Iterator[RenderableType]:
     trials, cells = results.trials, manifest["cells"]
     axes, _ = axis_and_metric_names(trials)
     headline = headline_of(results)
+    nowhere = [label for name, label in headline if (trials[name].fillna(0) == 0).all()]
+    headline = [(name, label) for name, label in headline if label not in nowhere]
     shown = 0
     for axis in axes:
         if not headline:
@@ -55,6 +57,8 @@ def _parts(results: Results) -> Iterator[RenderableType]:
             "the first level, replicates paired, with 95 % confidence.",
             style="dim",
         )
+    if nowhere:
+        yield Text(f"Nowhere: {', '.join(nowhere)}.", style="dim")
     yield from failures(results)
 
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -186,3 +187,18 @@ def test_the_tables_fit_a_terminal(make_store, rows, capsys):
     assert re.search(r"kswapd\.policy +\(2 matched cells each\)", text)
     assert "1 of 12 trials failed" in text
     assert "ValueError: no" in text
+
+
+def test_what_never_happened_is_said_once(make_store, rows, capsys):
+    """A headline metric that is zero everywhere is a word below the tables, not a row in each."""
+    store = make_store()
+    drops = [replace(row, metrics={**row.metrics, "drops": 0.0}) for row in rows[:-1]]
+    store.add(drops)
+    store.close("complete", headline=[("served", "served"), ("drops", "dropped")])
+
+    show_results(study.read(store.folder.path), Console(width=80, force_terminal=False))
+
+    text = capsys.readouterr().out
+    assert "Nowhere: dropped." in text
+    assert text.count("dropped") == 1
+    assert text.count("served") == 2
