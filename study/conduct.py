@@ -162,7 +162,7 @@ def _rows(
 
 
 def _headline() -> tuple[tuple[str, str], ...]:
-    from study.zone.metrics import HEADLINE
+    from study.zone.simulate import HEADLINE
 
     return tuple(HEADLINE)
 

@@ -25,7 +25,7 @@ from study.scenario.units import (
     number_from,
     pages_from,
 )
-from study.zone import settings as zone
+from study.zone import settings as plain
 
 KernelVersion = Literal["2.6.8", "2.6.9", "2.6.10", "2.6.11"]
 
@@ -75,9 +75,9 @@ def _buddyinfo(value: Any) -> tuple[int, ...] | None:
     words = value.split() if isinstance(value, str) else value
     if isinstance(words, list) and "zone" in words:
         words = words[words.index("zone") + 2 :]
-    if not isinstance(words, list | tuple) or len(words) != zone.NR_ORDERS:
+    if not isinstance(words, list | tuple) or len(words) != plain.NR_ORDERS:
         raise ValueError(
-            f"is {shown(value)}; it must be {zone.NR_ORDERS} numbers, the free blocks of order "
+            f"is {shown(value)}; it must be {plain.NR_ORDERS} numbers, the free blocks of order "
             "0 to 10, as in /proc/buddyinfo"
         )
     if not all(str(word).isdigit() for word in words):
@@ -279,10 +279,10 @@ class Machine(_Group):
             return self.nic.tx_order
         return nic_rules.tx_order(self.nic.mtu)
 
-    def settings(self) -> zone.Settings:
+    def settings(self) -> plain.Settings:
         """The same machine in the kernel's units."""
-        return zone.Settings(
-            memory=zone.Memory(
+        return plain.Settings(
+            memory=plain.Memory(
                 pages=self.zone.memory,
                 lowmem_pages=self.lowmem_pages(),
                 reserved_pages=self.zone.reserved,
@@ -290,19 +290,19 @@ class Machine(_Group):
                 swap=self.zone.swap,
                 buddyinfo=self.zone.buddyinfo,
             ),
-            watermarks=zone.Watermarks(
-                marks=_member(zone.Marks, self.watermarks.marks),
+            watermarks=plain.Watermarks(
+                marks=_member(plain.Marks, self.watermarks.marks),
                 explicit_pages=self.explicit_marks(),
             ),
-            allocation=_member(zone.AllocationPath, self.allocation.path),
-            kswapd=zone.Kswapd(
-                policy=_member(zone.KswapdPolicy, self.kswapd.policy),
-                loop=_member(zone.KswapdLoop, self.kswapd.loop),
+            allocation=_member(plain.AllocationPath, self.allocation.path),
+            kswapd=plain.Kswapd(
+                policy=_member(plain.KswapdPolicy, self.kswapd.policy),
+                loop=_member(plain.KswapdLoop, self.kswapd.loop),
                 pages_per_ms=self.kswapd.speed,
             ),
             defrag=self._defrag_settings(),
             user=self._user_settings(),
-            processes=zone.Processes(
+            processes=plain.Processes(
                 stack_order=nic_rules.kmalloc_order(self.stacks.size),
                 forks_per_s=self.processes.fork_rate,
                 lifetime_median_ns=self.processes.lifetime,
@@ -311,7 +311,7 @@ class Machine(_Group):
                 page_table_pages=self.processes.page_tables,
                 live_max=self.processes.most,
             ),
-            slab=zone.Slab(
+            slab=plain.Slab(
                 initial_share=self.slab.initial,
                 pages_per_s=self.slab.rate,
                 lifetime_median_ns=self.slab.lifetime,
@@ -320,12 +320,12 @@ class Machine(_Group):
                 objects_per_page=self.slab.objects_per_page,
             ),
             nic=self._nic_settings(),
-            costs=zone.Costs(
+            costs=plain.Costs(
                 refault_ns=self.costs.refault,
                 write_ns=self.costs.write,
                 migrate_ns=self.costs.migrate,
             ),
-            clock=zone.Clock(
+            clock=plain.Clock(
                 ageing_ns=self.clock.ageing,
                 measure_ns=self.clock.measure,
                 sample_ns=self.clock.sample,
@@ -338,10 +338,10 @@ class Machine(_Group):
             return None
         return self.watermarks.min, low, high
 
-    def _defrag_settings(self) -> zone.Defrag:
-        return zone.Defrag(
-            mode=_member(zone.DefragMode, self.defrag.mode),
-            run=_member(zone.DefragRun, self.defrag.run),
+    def _defrag_settings(self) -> plain.Defrag:
+        return plain.Defrag(
+            mode=_member(plain.DefragMode, self.defrag.mode),
+            run=_member(plain.DefragRun, self.defrag.run),
             order=self.defrag.order,
             interval_ns=self.defrag.interval,
             blocks_wanted=self.defrag.blocks_wanted,
@@ -349,8 +349,8 @@ class Machine(_Group):
             scan_pages=self.defrag.scan,
         )
 
-    def _user_settings(self) -> zone.User:
-        return zone.User(
+    def _user_settings(self) -> plain.User:
+        return plain.User(
             working_set_pages=self.working_set_pages(),
             extent_pages=self.user.extent,
             zipf_exponent=self.user.zipf,
@@ -364,10 +364,10 @@ class Machine(_Group):
             deletes_per_s=self.user.delete_rate,
         )
 
-    def _nic_settings(self) -> zone.Nic:
-        return zone.Nic(
-            receive=_member(zone.NicReceive, self.nic.receive),
-            transmit=_member(zone.NicTransmit, self.nic.transmit),
+    def _nic_settings(self) -> plain.Nic:
+        return plain.Nic(
+            receive=_member(plain.NicReceive, self.nic.receive),
+            transmit=_member(plain.NicTransmit, self.nic.transmit),
             ring=self.nic.ring,
             rx_order=self.rx_order(),
             tx_order=self.tx_order(),

@@ -47,7 +47,9 @@ _KINDS: dict[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:bool": lambda text: text.lower() == "true",
     "tag:yaml.org,2002:null": lambda text: None,
     "tag:yaml.org,2002:int": int,
-    "tag:yaml.org,2002:float": lambda text: float(text.replace(".inf", "inf").replace(".nan", "nan")),
+    "tag:yaml.org,2002:float": lambda text: float(
+        text.replace(".inf", "inf").replace(".nan", "nan")
+    ),
     "tag:yaml.org,2002:str": str,
 }
 MAX_DIGITS = 300
@@ -154,7 +156,9 @@ def read_text(text: str, name: str) -> Document:
         problem = shown(error.problem or error.context or "cannot be read", 120)
         raise ScenarioError([Fault(name, line, column, f"not YAML: {problem}")]) from None
     except yaml.YAMLError as error:
-        raise ScenarioError([Fault(name, None, None, f"not YAML: {shown(str(error), 120)}")]) from None
+        raise ScenarioError(
+            [Fault(name, None, None, f"not YAML: {shown(str(error), 120)}")]
+        ) from None
     except RecursionError:
         raise ScenarioError([Fault(name, None, None, "nested too deeply to be read")]) from None
     if reader.faults:

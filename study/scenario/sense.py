@@ -99,7 +99,10 @@ def _orders(machine: Machine) -> Iterator[Complaint]:
 def _load(machine: Machine) -> Iterator[Complaint]:
     user, processes = machine.user, machine.processes
     if machine.working_set_pages() < 1:
-        yield "user.working_set", f"is {machine.working_set_pages():,} pages, a working set of nothing"
+        yield (
+            "user.working_set",
+            f"is {machine.working_set_pages():,} pages, a working set of nothing",
+        )
     elif user.extent > machine.working_set_pages():
         yield (
             "user.extent",

@@ -11,7 +11,9 @@ from pydantic import BeforeValidator
 from study.scenario.errors import shown
 from study.zone.settings import PAGE_BYTES
 
-_NUMBER = re.compile(r"^\s*([-+]?[0-9][0-9_,]*(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)\s*([A-Za-zµ%/ ]*)\s*$")
+_NUMBER = re.compile(
+    r"^\s*([-+]?[0-9][0-9_,]*(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)\s*([A-Za-zµ%/ ]*)\s*$"
+)
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _TIMES = {
     "ns": 1,
@@ -38,7 +40,9 @@ def _split(value: Any, what: str, example: str) -> tuple[float, str]:
     else:
         number, unit = float(value), ""
     if not math.isfinite(number) or abs(number) > LARGEST:
-        raise ValueError(f"is {shown(value)}, which is no usable number; {what} looks like {example}")
+        raise ValueError(
+            f"is {shown(value)}, which is no usable number; {what} looks like {example}"
+        )
     if number < 0:
         raise ValueError(f"is {shown(value)}; {what} cannot be negative")
     return number, unit

@@ -8,6 +8,20 @@ import numpy as np
 
 from study.zone.settings import Settings
 
+HEADLINE: tuple[tuple[str, str], ...] = (
+    ("rx_success_ratio", "receive buffer requests served"),
+    ("frames_dropped_ratio", "received frames dropped"),
+    ("tx_success_ratio", "send buffer requests served"),
+    ("stack_stalls", "stack requests that had to wait"),
+    ("order3_absent_share", "time without a free order-3 block"),
+    ("unusable_index_order3_mean", "free memory useless to order 3"),
+    ("reclaimed_pages", "pages reclaimed"),
+    ("defrag_moved_pages", "pages evicted or migrated"),
+    ("refaults", "refaults"),
+    ("time_lost_share", "time lost to refaults"),
+)
+"""The metrics to look at first, and what to call them."""
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -1,0 +1,59 @@
+"""Machine code is never older than any source it was made from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = """
+import numpy as np
+from study.zone.layout import FRAME, NR_HEADS, ZONE
+from study.zone.buddy import free_block
+from study.zone.percpu import take_page
+
+zone = np.zeros(1, ZONE)
+z = zone[0]
+frame = np.zeros(1024 + NR_HEADS, FRAME)
+frame["next"] = frame["prev"] = np.arange(len(frame))
+z["frame_at"], z["frame_rows"] = frame.ctypes.data, len(frame)
+z["pages"] = z["head"] = 1024
+free_block(z, 0, 10)
+print(take_page(z, False))
+"""
+
+
+def run(package: Path, cache: Path) -> str:
+    """What the script prints with a copy of the package and a cache folder."""
+    environment = os.environ | {"PYTHONPATH": str(package), "STUDY_CACHE_DIR": str(cache)}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env=environment,
+        cwd=package,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def test_an_edit_in_a_called_module_takes_effect(root: Path, tmp_path: Path) -> None:
+    """take_page lives in percpu.py; an edit of buddy.py, which it calls, changes what it does."""
+    package, cache = tmp_path / "package", tmp_path / "cache"
+    shutil.copytree(root / "study", package / "study", ignore=shutil.ignore_patterns("__pycache__"))
+    assert run(package, cache) == "0"
+    compiled = sum(1 for _ in cache.rglob("*.nbc"))
+    assert run(package, cache) == "0"
+    assert sum(1 for _ in cache.rglob("*.nbc")) == compiled > 0
+
+    buddy = package / "study" / "zone" / "buddy.py"
+    source = buddy.read_text()
+    split = "add_free_block(z, pfn + (1 << found), found)"
+    assert split in source
+    # Keep the upper half of a split instead of the lower.
+    kept_upper = "add_free_block(z, pfn, found)\n            pfn += 1 << found"
+    buddy.write_text(source.replace(split, kept_upper))
+
+    assert run(package, cache) == "1023"

@@ -1,0 +1,188 @@
+"""Whole trials: repeatable, comparable, and sound at every corner of the policy matrix."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from study.zone.settings import (
+    AllocationPath,
+    Defrag,
+    DefragMode,
+    DefragRun,
+    Kswapd,
+    KswapdLoop,
+    KswapdPolicy,
+    Marks,
+    Memory,
+    Nic,
+    NicReceive,
+    NicTransmit,
+    Processes,
+    Settings,
+    Slab,
+    User,
+    Watermarks,
+)
+from study.zone.simulate import HEADLINE, Outcome, simulate
+from study.zone.verify import verify
+from study.zone.zone import Zone
+from tests.zone.conftest import small
+
+LOAD = (
+    "touches",
+    "forks",
+    "frames_arrived",
+    "frames_to_send",
+)
+
+
+def run(settings: Settings, seed: int = 1, replicate: int = 0) -> Outcome:
+    return simulate(settings, seed=seed, replicate=replicate)
+
+
+def same(one: Outcome, other: Outcome) -> bool:
+    """Equal to the last bit, NaN included."""
+    return (
+        list(one.metrics) == list(other.metrics)
+        and np.array_equal(
+            np.array(list(one.metrics.values())),
+            np.array(list(other.metrics.values())),
+            equal_nan=True,
+        )
+        and one.series.tobytes() == other.series.tobytes()
+    )
+
+
+def load_of(outcome: Outcome) -> dict[str, float]:
+    """What the workload asked for, whether or not it got it."""
+    m = outcome.metrics
+    return {
+        "touches": m["touches"],
+        "forks": m["forks"],
+        "frames_arrived": m["frames_received"] + m["frames_dropped"],
+        "frames_to_send": m["frames_sent"] + m["frames_unsent"],
+    }
+
+
+def test_a_trial_depends_on_its_settings_seed_and_replicate_alone() -> None:
+    """Repeated it is equal to the last bit, after other trials too; another seed differs."""
+    first = run(small())
+    run(small(pages=5_000), seed=9)
+
+    assert same(first, run(small()))
+    assert not same(first, run(small(), seed=2))
+    assert not same(first, run(small(), replicate=1))
+
+
+def test_policies_of_one_replicate_meet_the_same_load() -> None:
+    """Touches, forks and frames are equal in number under every policy."""
+    loads = [
+        load_of(run(small(kswapd=Kswapd(policy=policy), defrag=Defrag(mode=mode, run=how))))
+        for policy in KswapdPolicy
+        for mode in DefragMode
+        for how in DefragRun
+    ]
+    loads.append(load_of(run(small(nic=replace(small().nic, receive=NicReceive.PAGE_ARRAY)))))
+
+    assert all(load == loads[0] for load in loads)
+    assert min(loads[0].values()) > 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "mode", "how", "receive"),
+    list(itertools.product(KswapdPolicy, DefragMode, DefragRun, NicReceive)),
+)
+def test_every_policy_leaves_a_sound_zone(
+    policy: KswapdPolicy, mode: DefragMode, how: DefragRun, receive: NicReceive
+) -> None:
+    """simulate() checks every invariant at the end; the trial has reclaimed and served."""
+    transmit = NicTransmit(int(receive))
+    settings = small(
+        kswapd=Kswapd(policy=policy),
+        defrag=Defrag(mode=mode, run=how, interval_ns=100_000_000),
+        nic=replace(small().nic, receive=receive, transmit=transmit),
+    )
+    metrics = run(settings).metrics
+
+    assert metrics["reclaimed_pages"] > 0
+    assert (metrics["defrag_blocks"] > 0) <= (mode != DefragMode.OFF)
+    if mode == DefragMode.RMAP_EVICT:
+        assert metrics["defrag_migrated_pages"] == 0
+    if mode == DefragMode.RMAP_MIGRATE:
+        assert metrics["defrag_evicted_pages"] == 0
+        assert metrics["refaults_after_defrag"] == 0
+
+
+@pytest.mark.parametrize("path", list(AllocationPath))
+@pytest.mark.parametrize("loop", list(KswapdLoop))
+def test_every_kernel_version_runs(path: AllocationPath, loop: KswapdLoop) -> None:
+    """Each allocation path works with each of kswapd's loops and both formulas of the marks."""
+    for marks in Marks:
+        settings = small(allocation=path, kswapd=Kswapd(loop=loop), watermarks=Watermarks(marks))
+        assert run(settings).metrics["user_attempts"] > 0
+
+
+NO_LOAD = {
+    "user": User(working_set_pages=64, touches_per_s=0.0, drifts_per_s=0.0, deletes_per_s=0.0),
+    "processes": Processes(forks_per_s=0.0),
+    "slab": Slab(pages_per_s=0.0, initial_share=0.0),
+    "nic": Nic(rx_frames_per_s=0.0, tx_frames_per_s=0.0),
+}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(small(pages=1), id="one page"),
+        pytest.param(small(pages=256), id="1 MB"),
+        pytest.param(small(pages=4_095), id="no power of two"),
+        pytest.param(small(**NO_LOAD), id="no load at all"),
+        pytest.param(small(slab=Slab(initial_share=1.0)), id="all pages unmovable"),
+        pytest.param(small(nic=replace(small().nic, ring=8_192)), id="ring larger than memory"),
+        pytest.param(small(memory=Memory(4_096, 4_096, 64, swap=False)), id="no swap"),
+        pytest.param(
+            small(memory=Memory(4_096, 4_096, 64, percpu_lists=False)), id="no per-cpu lists"
+        ),
+        pytest.param(
+            small(defrag=Defrag(DefragMode.RMAP_MIGRATE, DefragRun.INLINE, order=10)),
+            id="defragmenter of order 10",
+        ),
+        pytest.param(
+            small(processes=Processes(forks_per_s=2_000.0, live_max=256)), id="fork storm"
+        ),
+        pytest.param(
+            small(user=replace(small().user, anonymous_share=1.0, write_share=1.0)),
+            id="everything anonymous and dirty",
+        ),
+    ],
+)
+def test_extremes_neither_hang_nor_break(settings: Settings) -> None:
+    """Odd zones and loads end with every invariant intact."""
+    assert run(settings).metrics["free_pages_end"] >= 0
+
+
+def test_a_zone_starts_from_a_buddyinfo_line() -> None:
+    """The article's line gives exactly its counts, 760 free pages, and a sound zone."""
+    line = (258, 9, 5, 0, 1, 2, 0, 1, 1, 0, 0)
+    zone = Zone(Settings(memory=Memory(buddyinfo=line), nic=Nic(rx_frames_per_s=0.0)), seed=3)
+
+    assert tuple(zone.state["nr_free"]) == line
+    assert zone.state["free"] == 760
+    assert (zone.state["min"], zone.state["low"], zone.state["high"]) == (234, 468, 702)
+    verify(zone)
+
+
+def test_headline_metrics_exist() -> None:
+    """What the terminal shows first is measured by every trial."""
+    assert {name for name, _ in HEADLINE} <= set(run(small()).metrics)
+
+
+def test_shares_and_ratios_are_between_zero_and_one() -> None:
+    """Anything called a share, a ratio or an unusable index stays in [0, 1] or is NaN."""
+    for name, value in run(small()).metrics.items():
+        if name.endswith(("_ratio", "_share")) or name.startswith("unusable"):
+            assert np.isnan(value) or 0.0 <= value <= 1.0, name
