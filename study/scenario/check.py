@@ -48,6 +48,7 @@ def machine_of(raw: Mapping[str, Any]) -> tuple[Machine | None, list[Finding]]:
 
 
 def findings(error: ValidationError) -> Iterator[Finding]:
+    """What pydantic found, one sentence for each."""
     for detail in error.errors():
         # A union or validator may add its own names behind the path; keys come first.
         path = tuple(detail["loc"])
@@ -58,22 +59,25 @@ def findings(error: ValidationError) -> Iterator[Finding]:
 def sentence(key: str, detail: ErrorDetails) -> str:
     """One finding as a clause that begins with the key."""
     found = shown(detail["input"])
-    kind = detail["type"]
     context = detail.get("ctx", {})
-    if kind == "extra_forbidden":
-        return f"{key} is not a setting{nearest(key)}"
-    if kind == "missing":
-        return f"{key} is missing"
-    if kind == "literal_error":
-        allowed = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
-        return f"{key} is {found}; allowed are {allowed}{did_you_mean(found, allowed.split(', '))}"
-    if kind == "value_error":
-        return f"{key} {context['error']}"
-    if kind in ("bool_parsing", "bool_type"):
-        return f"{key} is {found}; allowed are true, false"
-    if kind == "model_type":
-        return f"{key} is {found}; it is a group of settings, such as {key}.{_example(key)}"
-    return f"{key} is {found}; {detail['msg'][:1].lower()}{detail['msg'][1:]}"
+    match detail["type"]:
+        case "extra_forbidden":
+            text = f"is not a setting{nearest(key)}"
+        case "missing":
+            text = "is missing"
+        case "literal_error":
+            allowed = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
+            hint = did_you_mean(found, allowed.split(", "))
+            text = f"is {found}; allowed are {allowed}{hint}"
+        case "value_error":
+            text = str(context["error"])
+        case "bool_parsing" | "bool_type":
+            text = f"is {found}; allowed are true, false"
+        case "model_type":
+            text = f"is {found}; it is a group of settings, such as {key}.{_example(key)}"
+        case _:
+            text = f"is {found}; {detail['msg'][:1].lower()}{detail['msg'][1:]}"
+    return f"{key} {text}"
 
 
 def _example(group: str) -> str:

@@ -112,7 +112,6 @@ class _Unfolding:
         self.stop_if_faulty()
         self._check_levels(base, axes, include)
         self.stop_if_faulty()
-        assert head is not None
         cells = self._cells(base, axes, exclude, include)
         if len(cells) * head.replicates > MAX_TRIALS:
             self.fault(
@@ -139,7 +138,7 @@ class _Unfolding:
             source=self.document.name,
         )
 
-    def _head(self) -> _Head | None:
+    def _head(self) -> _Head:
         allowed = (*_Head.model_fields, *_SECTIONS)
         for key in self.raw:
             if key not in allowed:
@@ -151,15 +150,20 @@ class _Unfolding:
             return _Head.model_validate({k: v for k, v in self.raw.items() if v is not None})
         except ValidationError as error:
             for path, text in findings(error):
-                if path == ("name",):
-                    text = (
-                        f"name is {shown(self.raw['name'])}; it names a folder: letters, digits, "
-                        "dot, dash and underscore, at most 64"
-                    )
-                if path == ("replicates",) and "greater than" in text:
-                    text = f"replicates is {shown(self.raw['replicates'])}; it must be at least 1"
-                self.fault(path, text)
-            return None
+                self.fault(path, self._of_head(str(path[0]), text))
+            return _Head()
+
+    def _of_head(self, key: str, text: str) -> str:
+        """A finding about the study's own keys, in better words where there are any."""
+        found = shown(self.raw[key])
+        if key == "name":
+            return (
+                f"name is {found}; it names a folder: letters, digits, dot, dash and underscore, "
+                "at most 64"
+            )
+        if key == "replicates" and "greater than" in text:
+            return f"replicates is {found}; it must be at least 1"
+        return text
 
     def _base(self) -> dict[str, Any]:
         base = self.raw.get("base") or {}
@@ -212,8 +216,8 @@ class _Unfolding:
                     self.fault(path, f"{key} is not an axis, so it can exclude nothing")
                 elif isinstance(level, dict | list):
                     self.fault(path, f"{key}: a level must be a single value")
-                elif section == "exclude" and level not in self.raw["axes"][key]:
-                    levels = ", ".join(map(shown, self.raw["axes"][key]))
+                elif section == "exclude" and level not in _listed(self.raw["axes"][key]):
+                    levels = ", ".join(map(shown, _listed(self.raw["axes"][key])))
                     self.fault(path, f"{key} has no level {shown(level)}; it has {levels}")
         return [entry for entry in entries if isinstance(entry, dict)]
 
@@ -260,8 +264,8 @@ class _Unfolding:
         columns = [*axes, *dict.fromkeys(k for c in combined for k in c if k not in axes)]
         cells: dict[str, Cell] = {}
         for combination in combined:
-            machine, _ = machine_of(with_kernel(with_levels(base, combination)))
-            assert machine is not None, "each level was valid by itself"
+            # Each level was found valid by itself, and no key's type depends on another's.
+            machine = Machine.model_validate(with_kernel(with_levels(base, combination)))
             self._complain(machine, combination, axes)
             if self.faults:
                 continue
@@ -281,6 +285,11 @@ class _Unfolding:
             if key in combination and key in axes and combination[key] in axes[key]:
                 place = ("axes", key, axes[key].index(combination[key]))
             self.fault(place, f"{key} {text}")
+
+
+def _listed(levels: Any) -> list[Any]:
+    """The levels of an axis; none if it is no list, which is a fault of its own."""
+    return levels if isinstance(levels, list) else []
 
 
 def with_kernel(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -262,19 +262,23 @@ class Machine(_Group):
     clock: ClockGroup = Field(default_factory=ClockGroup)
 
     def lowmem_pages(self) -> int:
+        """Present pages of all lowmem zones."""
         return self.zone.lowmem or self.zone.memory
 
     def working_set_pages(self) -> int:
+        """Distinct pages of the working set."""
         if isinstance(self.user.working_set, str):
             return pages_from(self.user.working_set)
         return round(self.user.working_set * self.zone.memory)
 
     def rx_order(self) -> int:
+        """Order of a linear receive buffer, given or implied by driver and MTU."""
         if self.nic.rx_order is not None:
             return self.nic.rx_order
         return nic_rules.rx_order(self.nic.driver, self.nic.mtu)
 
     def tx_order(self) -> int:
+        """Order of a linear frame to send, given or implied by the MTU."""
         if self.nic.tx_order is not None:
             return self.nic.tx_order
         return nic_rules.tx_order(self.nic.mtu)
@@ -333,6 +337,7 @@ class Machine(_Group):
         )
 
     def explicit_marks(self) -> tuple[int, int, int] | None:
+        """min, low and high if all three are given."""
         low, high = self.watermarks.low, self.watermarks.high
         if self.watermarks.min is None or low is None or high is None:
             return None

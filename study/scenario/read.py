@@ -26,7 +26,8 @@ Path = tuple[Hashable, ...]
 class _Loader(yaml.SafeLoader):
     """SafeLoader with the scalars of YAML 1.2's core schema."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    # PyYAML looks for the table on the class.
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
 
 _SCALARS = (
@@ -35,8 +36,10 @@ _SCALARS = (
     ("tag:yaml.org,2002:int", r"^[-+]?[0-9]+$", "-+0123456789"),
     (
         "tag:yaml.org,2002:float",
-        r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$"
-        r"|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$",
+        (
+            r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$"
+            r"|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"
+        ),
         "-+0123456789.",
     ),
 )
@@ -45,13 +48,14 @@ for _tag, _pattern, _first in _SCALARS:
 
 _KINDS: dict[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:bool": lambda text: text.lower() == "true",
-    "tag:yaml.org,2002:null": lambda text: None,
+    "tag:yaml.org,2002:null": lambda _: None,
     "tag:yaml.org,2002:int": int,
     "tag:yaml.org,2002:float": lambda text: float(
         text.replace(".inf", "inf").replace(".nan", "nan")
     ),
     "tag:yaml.org,2002:str": str,
 }
+_TAGS = {*_KINDS, "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 MAX_DIGITS = 300
 
 
@@ -88,7 +92,7 @@ class _Reader:
         self.faults.append(Fault(self.document.name, mark.line + 1, mark.column + 1, text))
 
     def plain(self, node: yaml.Node, path: Path, above: tuple[int, ...]) -> Any:
-        """Turn a node into plain values; aliases are expanded, and what they expand to is counted."""
+        """Turn a node into plain values; aliases are expanded, and what they expand to counts."""
         self.values += 1
         if self.values > MAX_VALUES:
             raise ScenarioError(
@@ -100,6 +104,9 @@ class _Reader:
             return None
         self.document.places.setdefault(path, _place(node))
         above = (*above, id(node))
+        if node.tag not in _TAGS:
+            self.fault_at(node.start_mark, f"the tag {shown(node.tag)} is not allowed")
+            return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, above)
         if isinstance(node, yaml.SequenceNode):
@@ -121,10 +128,7 @@ class _Reader:
         return result
 
     def _scalar(self, node: yaml.Node) -> Any:
-        kind = _KINDS.get(node.tag)
-        if kind is None:
-            self.fault_at(node.start_mark, f"the tag {shown(node.tag)} is not allowed")
-            return None
+        kind = _KINDS[node.tag]
         if len(node.value) > MAX_DIGITS and kind in (int, float):
             self.fault_at(node.start_mark, f"a number of {len(node.value)} digits")
             return None

@@ -38,16 +38,20 @@ def _memory(machine: Machine) -> Iterator[Complaint]:
     if machine.lowmem_pages() < pages:
         yield (
             "zone.lowmem",
-            f"is {machine.lowmem_pages():,} pages; it counts all lowmem zones, so at least the "
-            f"{pages:,} of this one",
+            (
+                f"is {machine.lowmem_pages():,} pages; it counts all lowmem zones, so at least the "
+                f"{pages:,} of this one"
+            ),
         )
     if machine.zone.buddyinfo is not None:
         free = sum(count << order for order, count in enumerate(machine.zone.buddyinfo))
         if free > pages - reserved:
             yield (
                 "zone.buddyinfo",
-                f"has {free:,} free pages; the zone holds {max(pages - reserved, 0):,} besides "
-                "the reserved ones",
+                (
+                    f"has {free:,} free pages; the zone holds {max(pages - reserved, 0):,} besides "
+                    "the reserved ones"
+                ),
             )
 
 
@@ -63,8 +67,10 @@ def _marks(machine: Machine) -> Iterator[Complaint]:
     if not low < mid < high:
         yield (
             "watermarks.min",
-            f"is out of order: min {low:,}, low {mid:,}, high {high:,}; "
-            "it must be min < low < high",
+            (
+                f"is out of order: min {low:,}, low {mid:,}, high {high:,}; "
+                "it must be min < low < high"
+            ),
         )
     if high >= machine.zone.memory:
         yield (
@@ -106,8 +112,10 @@ def _load(machine: Machine) -> Iterator[Complaint]:
     elif user.extent > machine.working_set_pages():
         yield (
             "user.extent",
-            f"is {user.extent:,} pages, more than the working set of "
-            f"{machine.working_set_pages():,}",
+            (
+                f"is {user.extent:,} pages, more than the working set of "
+                f"{machine.working_set_pages():,}"
+            ),
         )
     if machine.working_set_pages() > WORKING_SET_MAX:
         yield "user.working_set", f"is over {WORKING_SET_MAX:,} pages; that cannot be simulated"

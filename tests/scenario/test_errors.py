@@ -1,0 +1,325 @@
+"""Whatever is wrong with a scenario is said in one clear line, before any work starts."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from study.scenario import Fault, ScenarioError, Study, load, load_text
+
+
+def faults(text: str, *overrides: str) -> list[str]:
+    """The lines that a faulty scenario called x.yaml gives."""
+    with pytest.raises(ScenarioError) as caught:
+        load_text(text, "x.yaml", overrides)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == len(caught.value.faults)
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        # Unknown keys, with the nearest valid name.
+        (
+            "base:\n  zone:\n    memroy: 1GiB",
+            "x.yaml:3:5: zone.memroy is not a setting; did you mean zone.memory?",
+        ),
+        ("base:\n  kswpad: {}", "x.yaml:2:3: kswpad is not a setting; did you mean kswapd?"),
+        (
+            "base: {nic: {interval: 1s}}",
+            "x.yaml:1:14: nic.interval is not a setting; did you mean defrag.interval?",
+        ),
+        (
+            "replicate: 3",
+            "x.yaml:1:1: replicate is not a key of a scenario; did you mean replicates?",
+        ),
+        (
+            "zone: {memory: 1GiB}",
+            (
+                "x.yaml:1:1: zone is not a key of a scenario; settings of the machine stand under "
+                "base: base.zone"
+            ),
+        ),
+        ("axes: {nic.mtuu: [1]}", "x.yaml:1:8: nic.mtuu is not a setting; did you mean nic.mtu?"),
+        # Wrong types and units.
+        (
+            "base: {kswapd: {policy: piggin}}",
+            "x.yaml:1:17: kswapd.policy is piggin; allowed are count-only, order-aware",
+        ),
+        (
+            "base: {nic: {receive: lineer}}",
+            (
+                "x.yaml:1:14: nic.receive is lineer; allowed are linear, page-array; "
+                "did you mean linear?"
+            ),
+        ),
+        (
+            "base: {nic: {rx_hold: 10}}",
+            (
+                "x.yaml:1:14: nic.rx_hold is 10, with no unit; a time is given in "
+                "ns, us, µs, ms, s, min, h"
+            ),
+        ),
+        (
+            "base: {nic: {ring: 2.5}}",
+            "x.yaml:1:14: nic.ring is 2.5; it must be a whole number",
+        ),
+        (
+            "base: {zone: {memory: 10ms}}",
+            (
+                "x.yaml:1:15: zone.memory is 10ms, with the unit ms; a size is given in "
+                "B, KiB, MiB, GiB, TiB, pages"
+            ),
+        ),
+        (
+            "base: {zone: {memory: 5000B}}",
+            "x.yaml:1:15: zone.memory is 5000B, which is no whole number of 4 KiB pages",
+        ),
+        (
+            "base: {zone: {percpu_lists: maybe}}",
+            "x.yaml:1:15: zone.percpu_lists is maybe; allowed are true, false",
+        ),
+        (
+            "base: {user: {written: 120%}}",
+            "x.yaml:1:15: user.written is 120%; a share is at most 1 (100%)",
+        ),
+        (
+            "base: {user: {zipf: .nan}}",
+            "x.yaml:1:15: user.zipf is nan, which is no usable number; a number looks like 0.9",
+        ),
+        (
+            "base: {zone: 5}",
+            "x.yaml:1:8: zone is 5; it is a group of settings, such as zone.memory",
+        ),
+        (
+            "base: {kernel: 2.6}",
+            (
+                "x.yaml:1:8: kernel is 2.6; allowed are 2.6.8, 2.6.9, 2.6.10, 2.6.11; "
+                "did you mean 2.6.9?"
+            ),
+        ),
+        ("replicates: 0", "x.yaml:1:1: replicates is 0; it must be at least 1"),
+        ("seed: -1", "x.yaml:1:1: seed is -1; a number cannot be negative"),
+        (
+            "name: ../x",
+            (
+                "x.yaml:1:1: name is ../x; it names a folder: letters, digits, dot, dash and "
+                "underscore, at most 64"
+            ),
+        ),
+        # Impossible values.
+        (
+            "base: {defrag: {order: 11}}",
+            "x.yaml:1:17: defrag.order is 11; the largest block is of order 10 (4MiB)",
+        ),
+        (
+            "base: {watermarks: {min: 5, low: 4, high: 9}}",
+            (
+                "x.yaml:1:21: watermarks.min is out of order: min 5, low 4, high 9; "
+                "it must be min < low < high"
+            ),
+        ),
+        (
+            "base: {watermarks: {min: 5, low: 9}}",
+            "x.yaml:1:8: watermarks.high is missing; min, low and high are given together",
+        ),
+        (
+            "base: {user: {working_set: 0}}",
+            "x.yaml:1:15: user.working_set is 0 pages, a working set of nothing",
+        ),
+        (
+            "base: {zone: {reserved: 1GiB}}",
+            "x.yaml:1:15: zone.reserved is 262,144 pages, all of the zone's 225,280",
+        ),
+        (
+            "base: {zone: {buddyinfo: 0 0 0 0 0 0 0 0 0 0 999}}",
+            (
+                "x.yaml:1:15: zone.buddyinfo has 1,022,976 free pages; the zone holds 222,208 "
+                "besides the reserved ones"
+            ),
+        ),
+        (
+            "base: {zone: {buddyinfo: 1 2 3}}",
+            (
+                "x.yaml:1:15: zone.buddyinfo is 1 2 3; it must be 11 numbers, the free blocks of "
+                "order 0 to 10, as in /proc/buddyinfo"
+            ),
+        ),
+        (
+            "base: {nic: {mtu: 16111}}",
+            "x.yaml:1:14: nic.mtu is 16,111; e1000 takes 68 to 16,110 bytes",
+        ),
+        (
+            "base: {stacks: {size: 16KiB}}",
+            "x.yaml:1:17: stacks.size is 16384 bytes; THREAD_SIZE is 4KiB or 8KiB",
+        ),
+        (
+            "base: {clock: {measure: 0s}}",
+            "x.yaml:1:16: clock.measure is 0; there would be nothing to measure",
+        ),
+        # The matrix.
+        (
+            "axes: {defrag.order: [3, 11]}",
+            "x.yaml:1:26: defrag.order is 11; the largest block is of order 10 (4MiB)",
+        ),
+        (
+            "axes: {nic.mtu: 9000}",
+            "x.yaml:1:8: nic.mtu is 9000; an axis is a list of levels: [a, b]",
+        ),
+        ("axes: {nic.mtu: [1, 1]}", "x.yaml:1:21: nic.mtu has the level 1 twice"),
+        (
+            "axes: {nic.mtu: [1500]}\nexclude: [{nic.ring: 3}]",
+            "x.yaml:2:12: nic.ring is not an axis, so it can exclude nothing",
+        ),
+        (
+            "axes: {nic.mtu: [1500]}\nexclude: [{nic.mtu: 9000}]",
+            "x.yaml:2:12: nic.mtu has no level 9000; it has 1500",
+        ),
+        (
+            "axes: {nic.mtu: [1500]}\nexclude: [{nic.mtu: 1500}]",
+            "x.yaml:2:1: exclude leaves no cell at all",
+        ),
+        # What is no scenario.
+        ("", "x.yaml: the scenario is empty"),
+        ("- a\n- b", "x.yaml: the scenario is no mapping of keys to values"),
+        ("name: x\nname: y", "x.yaml:2:1: name stands here a second time"),
+        (
+            "name: !!python/object/apply:os.system [id]",
+            "x.yaml:1:7: the tag tag:yaml.org,2002:python/object/apply:os.system is not allowed",
+        ),
+    ],
+)
+def test_a_fault_names_its_place_the_value_and_what_is_allowed(text: str, line: str) -> None:
+    """One line: file, line, column, key, what was found, what is allowed, the nearest name."""
+    assert line in faults(text)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """Three wrong keys in three places give three lines."""
+    text = "replicate: 3\nbase:\n  zone: {memroy: 1}\n  nic: {mtu: x}"
+
+    assert len(faults(text)) == 3
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        (
+            "zone.memroy=1",
+            "override 'zone.memroy=1': zone.memroy is not a setting; did you mean zone.memory?",
+        ),
+        ("replicates", "override 'replicates': an override looks like key=value"),
+        ("replicates=0", "override 'replicates=0': replicates is 0; it must be at least 1"),
+        (
+            "zone.memory=1 GB",
+            (
+                "override 'zone.memory=1 GB': zone.memory is 1 GB, with the unit GB; a size is "
+                "given in B, KiB, MiB, GiB, TiB, pages"
+            ),
+        ),
+        (
+            "defrag.order=12",
+            (
+                "override 'defrag.order=12': defrag.order is 12; the largest block is of order 10 "
+                "(4MiB)"
+            ),
+        ),
+    ],
+)
+def test_a_fault_of_an_override_names_the_override(override: str, line: str) -> None:
+    """The place of a wrong override is the override, not the file."""
+    assert line in faults("name: x\naxes: {nic.mtu: [1500, 9000]}", override)
+
+
+def test_hostile_files_are_refused_quickly() -> None:
+    """Alias bombs, self-reference, depth, size and absurd matrices end in a fault."""
+    bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+    names = "abcdefghi"
+    for before, name in itertools.pairwise(names):
+        bomb += f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n"
+    wide = ", ".join(map(str, range(100)))
+    keys = ["nic.mtu", "nic.ring", "defrag.budget", "defrag.scan", "user.extent", "nic.tx_hold"]
+    matrix = "axes:\n" + "".join(f"  {key}: [{wide}]\n" for key in keys)
+
+    assert "more than 50,000 values" in faults(bomb)[0]
+    assert "refers to itself" in faults("base: &a {zone: *a}")[0]
+    assert "nested" in faults("base: " + "[" * 5_000 + "]" * 5_000)[0]
+    assert "larger than" in faults("#" * 2_000_000)[0]
+    assert "combine into 1,000,000,000,000 cells; at most 10,000" in faults(matrix)[0]
+    assert "digits" in faults("seed: " + "9" * 5_000)[0]
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    """Missing (with the nearest name), a folder, no UTF-8: one line each."""
+    (tmp_path / "article.yaml").write_text("name: x")
+    (tmp_path / "latin.yaml").write_bytes(b"name: caf\xe9")
+    for file, words in (
+        ("artcle.yaml", f"no such file; did you mean {tmp_path / 'article.yaml'}?"),
+        ("nowhere/x.yaml", "nor a folder"),
+        ("latin.yaml", "is not UTF-8 text"),
+        (".", "is a folder"),
+    ):
+        with pytest.raises(ScenarioError) as caught:
+            load(tmp_path / file)
+        assert words in str(caught.value)
+        assert str(caught.value).count("\n") == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_named(tmp_path: Path) -> None:
+    """A scenario that may not be read is one line too."""
+    file = tmp_path / "secret.yaml"
+    file.write_text("name: x")
+    file.chmod(0)
+
+    with pytest.raises(ScenarioError, match="cannot be read"):
+        load(file)
+
+
+def attempt(text: str, *overrides: str) -> Study | tuple[Fault, ...]:
+    """The study, or the faults; anything else goes through."""
+    try:
+        return load_text(text, "x.yaml", overrides)
+    except ScenarioError as error:
+        return error.faults
+
+
+WORDS = st.sampled_from(
+    ["name", "base", "axes", "include", "exclude", "seed", "replicates", "zone", "memory", "nic",
+     "mtu", "kernel", "2.6.8", "off", "defrag.mode", "rmap-evict", "1GiB", "10ms", "3%", "-1",
+     "1e99", ".inf", "null", "true", "[", "]", "{", "}", ":", ",", "- ", "\n", "  ", "&a", "*a",
+     "!!x", "'", '"', "#", "|", ">", "\t", "é", "\x00", "999999999999999999999"]
+)  # fmt: skip
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(words=st.lists(WORDS, max_size=30), override=st.lists(WORDS, max_size=4))
+def test_no_text_gives_anything_but_a_study_or_a_fault(
+    words: list[str], override: list[str]
+) -> None:
+    """Random scenarios either load or raise ScenarioError."""
+    outcome = attempt(" ".join(words), *["".join(override)] * bool(override))
+
+    assert isinstance(outcome, Study | tuple)
+    assert outcome
+
+
+@settings(max_examples=200)
+@given(data=st.data())
+def test_no_mutation_of_the_article_gives_anything_else(root: Path, data: st.DataObject) -> None:
+    """The article's scenario with a stretch of it replaced loads or is faulted."""
+    text = (root / "scenarios" / "article.yaml").read_text()
+    text = text[text.index("name:") :]
+    start = data.draw(st.integers(0, len(text)))
+    stop = data.draw(st.integers(start, min(len(text), start + 30)))
+    middle = "".join(data.draw(st.lists(WORDS, max_size=3)))
+    outcome = attempt(text[:start] + middle + text[stop:])
+
+    assert isinstance(outcome, Study | tuple)
+    assert outcome
