@@ -235,7 +235,7 @@ class CostsGroup(_Group):
 
 
 class ClockGroup(_Group):
-    ageing: Duration = 300_000_000_000
+    ageing: Duration = 240_000_000_000
     """Simulated time before anything counts."""
     measure: Duration = 60_000_000_000
     """Simulated time that is measured."""

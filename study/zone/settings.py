@@ -210,7 +210,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Clock:
-    ageing_ns: int = 300_000_000_000
+    ageing_ns: int = 240_000_000_000
     measure_ns: int = 60_000_000_000
     sample_ns: int = 1_000_000_000
 
