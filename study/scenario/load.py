@@ -216,10 +216,14 @@ class _Unfolding:
                     self.fault(path, f"{key} is not an axis, so it can exclude nothing")
                 elif isinstance(level, dict | list):
                     self.fault(path, f"{key}: a level must be a single value")
-                elif section == "exclude" and level not in _listed(self.raw["axes"][key]):
+                elif section == "exclude" and not self._is_level(key, level):
                     levels = ", ".join(map(shown, _listed(self.raw["axes"][key])))
                     self.fault(path, f"{key} has no level {shown(level)}; it has {levels}")
         return [entry for entry in entries if isinstance(entry, dict)]
+
+    def _is_level(self, key: str, level: Level) -> bool:
+        """Is it a level of the axis, or may it have been one before an override cut the axis?"""
+        return level in _listed(self.raw["axes"][key]) or ("axes", key) in self.document.origins
 
     def _check_size(self, axes: Mapping[str, Sequence[Level]]) -> None:
         size = matrix.size(axes)

@@ -179,6 +179,8 @@ def test_overrides_change_study_settings_and_axes() -> None:
     assert study.cells[0].settings.memory.reserved_pages == 256
     assert study_of(text, "base.zone.memory=256MiB").cells[0].settings.memory.pages == 65_536
     assert len(study_of(text, "nic.mtu=[1500, 9000]").cells) == 2
+    excluding = text + "\nexclude: [{nic.mtu: 1500}]"
+    assert len(study_of(excluding, "nic.mtu=9000").cells) == 1
 
 
 def test_defaults_agree_with_the_zones_own() -> None:
