@@ -52,10 +52,11 @@ def _answer(z, caller, order, value, born, pfn):
     elif caller == Caller.SLAB:
         settle_slab(z, pfn, value & RECLAIMABLE, (value >> 1) * 1_000_000)
     else:
-        waiting = (vpages(z)[value].state & WAITING) != 0
-        if waiting and (born < 0 or same_process(z, owner_slot(z, value), born)):
-            vpages(z)[value].state &= ~WAITING
-            install(z, pfn, value, True)
+        page = value >> 1
+        waiting = (vpages(z)[page].state & WAITING) != 0
+        if waiting and (born < 0 or same_process(z, owner_slot(z, page), born)):
+            vpages(z)[page].state &= ~WAITING
+            install(z, pfn, page, value & 1)
         else:
             free_page(z, pfn, False)
 
@@ -73,7 +74,7 @@ def _retry(z, row):
     elif caller == Caller.STACK:
         refuse(z, value)
     elif caller == Caller.USER:
-        vpages(z)[value].state &= ~WAITING
+        vpages(z)[value >> 1].state &= ~WAITING
 
 
 @kernel

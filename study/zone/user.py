@@ -134,7 +134,9 @@ def fault(z, page, write, caller, born):
     gfp = GFP_USER
     if vpage[page].kind == Kind.FILE and not write:
         gfp = GFP_READ
-    pfn = allocate_or_wait(z, 0, gfp, caller, page, born)
+    # What a sleeper remembers: the page, and in bit 0 whether it is to be written.
+    memo = page * 2 + (1 if write else 0)
+    pfn = allocate_or_wait(z, 0, gfp, caller, memo, born)
     if pfn >= 0:
         install(z, pfn, page, write)
     elif pfn == NO_PFN:

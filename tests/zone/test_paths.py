@@ -13,7 +13,7 @@ from study.zone.buddy import take_block
 from study.zone.defrag import cost_of_emptying, empty_block, run_daemon
 from study.zone.kmalloc import adopt, kfree, kmalloc_atomic
 from study.zone.kswapd import wake_kswapd
-from study.zone.layout import NO_PFN, Caller, Flag, Gfp, Home, Kind
+from study.zone.layout import NO_PFN, WAITING, Caller, Flag, Gfp, Home, Kind
 from study.zone.lru import mark_page_accessed
 from study.zone.nic import refill_ring, rx_frame
 from study.zone.percpu import give_back
@@ -31,7 +31,7 @@ from study.zone.settings import (
     User,
     Watermarks,
 )
-from study.zone.user import install
+from study.zone.user import fault, install
 from study.zone.verify import verify
 from study.zone.zone import Zone
 
@@ -148,6 +148,27 @@ def test_sleeping_requests_are_retried_without_bound_up_to_order_3(
     assert zone.state["count"]["failures"][Caller.STACK] == (1 if gives_up else 0)
     assert zone.state["count"]["reclaimed"][DIRECT] >= 32
     assert zone.state["free"] != 0
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_a_fault_that_slept_brings_its_page_in_as_asked(quiet: Quiet, write: bool) -> None:
+    """Below low a fault waits for kswapd; then its page is there, dirty only if written."""
+    zone = full_of_files(quiet)
+    page = 5_000
+    fault(zone.state, page, write, int(Caller.USER), -1)
+    assert zone.vpage[page]["state"] & WAITING
+    assert zone.state["nr_waiting"] == 1
+
+    advance(zone.state, 10**9)
+
+    pfn = int(zone.vpage[page]["pfn"])
+    assert pfn != NO_PFN
+    assert not zone.vpage[page]["state"] & WAITING
+    assert bool(zone.frame[pfn]["flags"] & Flag.DIRTY) == write
+    assert zone.state["nr_waiting"] == 0
+    assert zone.state["count"]["stalls"][Caller.USER] == 1
+    assert zone.state["count"]["stall_ns"][Caller.USER] >= 20_000_000
+    verify(zone)
 
 
 def test_a_second_read_promotes_a_page(quiet: Quiet) -> None:
