@@ -103,6 +103,24 @@ def test_the_percpu_lists_refill_and_drain_as_the_model_does(
     assert free_lists(zone) == model.buddy.free
 
 
+@pytest.mark.parametrize("cold", [False, True])
+def test_a_full_percpu_list_sheds_its_oldest_batch(cold: bool) -> None:
+    """Hot holds six batches and cold two; forty frees leave the model's lists at every step."""
+    pages = 8192
+    zone = empty_zone(pages, percpu=True)
+    model = PerCpu(Buddy(pages), batch_pages(pages))
+    for pfn in range(pages):
+        free_block(zone.state, pfn, 0)
+        model.buddy.give(pfn, 0)
+    held = [take_block(zone.state, 0) for _ in range(40)]
+    assert held == [model.buddy.take(0) for _ in range(40)]
+    for pfn in held:
+        free_page(zone.state, pfn, cold)
+        model.give(pfn, cold)
+        assert zone.state["nr_cold" if cold else "nr_hot"] == len(model.lists[cold])
+        assert free_lists(zone) == model.buddy.free
+
+
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=10)
 def test_pages_freed_in_any_order_make_maximal_blocks(seed: int) -> None:
