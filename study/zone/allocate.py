@@ -7,19 +7,20 @@ Who may not sleep gets an answer at once. Who may sleep reclaims for itself, nap
 from __future__ import annotations
 
 from study.zone.agenda import book
-from study.zone.buddy import take_block
 from study.zone.compile import kernel
 from study.zone.defrag import ask_daemon
+from study.zone.grouping import rmqueue
 from study.zone.kswapd import wake_kswapd
 from study.zone.layout import (
     NO_PFN,
     NO_ROW,
     Event,
     Gfp,
+    Migratetype,
     Reclaimer,
     requests,
 )
-from study.zone.percpu import take_page
+from study.zone.percpu import take_typed_page
 from study.zone.reclaim import (
     DEF_PRIORITY,
     SWAP_CLUSTER_MAX,
@@ -32,6 +33,9 @@ from study.zone.watermark import after_reclaim_ok, first_pass_ok, second_pass_ok
 from study.zone.writeback import congestion_wait_ns
 
 _RETRY = int(Event.RETRY)
+_UNMOVABLE = int(Migratetype.UNMOVABLE)
+_MOVABLE = int(Migratetype.MOVABLE)
+_RECLAIMABLE = int(Migratetype.RECLAIMABLE)
 _DIRECT = int(Reclaimer.DIRECT)
 COSTLY_ORDER = 3
 """Up to this order a sleeping request is retried for ever (__alloc_pages, 2.6.8: order <= 3)."""
@@ -45,11 +49,22 @@ GAVE_UP = -2
 """Answer of go_on(): the request has failed and its row is free."""
 
 
+@kernel(inline=True)
+def migratetype_of(gfp):
+    """The migratetype a request asks for (allocflags_to_migratetype)."""
+    if gfp & Gfp.MOVABLE:
+        return _MOVABLE
+    if gfp & Gfp.RECLAIMABLE:
+        return _RECLAIMABLE
+    return _UNMOVABLE
+
+
 @kernel
 def _take(z, order, gfp):
+    migratetype = migratetype_of(gfp)
     if order == 0:
-        return take_page(z, (gfp & Gfp.COLD) != 0)
-    return take_block(z, order)
+        return take_typed_page(z, (gfp & Gfp.COLD) != 0, migratetype)
+    return rmqueue(z, order, migratetype)
 
 
 @kernel

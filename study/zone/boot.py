@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from study.zone.agenda import book
-from study.zone.buddy import add_free_block
 from study.zone.compile import kernel
 from study.zone.dice import below, exponential, uniform
+from study.zone.grouping import add_typed_block, pageblock_type, prepare_pageblocks
 from study.zone.kmalloc import REAP_NS, adopt
 from study.zone.layout import (
     NO_PFN,
@@ -15,6 +15,7 @@ from study.zone.layout import (
     Event,
     Home,
     Kind,
+    Migratetype,
     Stream,
     extents,
     frames,
@@ -24,12 +25,15 @@ from study.zone.layout import (
     vpages,
 )
 from study.zone.nic import WATCHDOG_NS, refill_ring
-from study.zone.percpu import free_page, take_page
+from study.zone.percpu import free_page, take_typed_page
 from study.zone.settings import NR_ORDERS
 from study.zone.slab import new_slab
 from study.zone.user import install
 from study.zone.writeback import WRITEBACK_NS
 
+_UNMOVABLE = int(Migratetype.UNMOVABLE)
+_MOVABLE = int(Migratetype.MOVABLE)
+_RECLAIMABLE = int(Migratetype.RECLAIMABLE)
 _START = int(Stream.START)
 _DRIFT = int(Stream.DRIFT)
 _DELETE = int(Stream.DELETE)
@@ -70,6 +74,7 @@ def prepare(z, anonymous_share: float, mapped_share: float):
         frame[head].prev = head
     for pfn in range(z.pages, z.head):
         frame[pfn].home = Home.RESERVED
+    prepare_pageblocks(z)
     _chain_rows(z)
     vpage = vpages(z)
     for extent in range(z.extents):
@@ -110,10 +115,10 @@ def free_all(z, reserved):
 def boot_slabs(z, nr_pages):
     """Slab pages of start-up: they stay, unless shrink_slab empties them."""
     for _ in range(nr_pages):
-        pfn = take_page(z, False)
+        reclaimable = uniform(z, _START) <= z.reclaimable_share
+        pfn = take_typed_page(z, False, _RECLAIMABLE if reclaimable else _UNMOVABLE)
         if pfn == NO_PFN:
             return
-        reclaimable = uniform(z, _START) <= z.reclaimable_share
         if new_slab(z, pfn, reclaimable) == NO_ROW:
             free_page(z, pfn, False)
             return
@@ -177,7 +182,7 @@ def start_from_buddyinfo(z, reserved, blocks: np.ndarray, kernel_pages):
             pfn = _free_place(z, reserved, order)
             if pfn == NO_PFN:
                 return False
-            add_free_block(z, pfn, order)
+            add_typed_block(z, pfn, order, pageblock_type(z, pfn), False)
             z.free += 1 << order
             for tail in range(pfn + 1, pfn + (1 << order)):
                 # Told apart from used frames until the rest is filled.
@@ -194,7 +199,7 @@ def fill_memory(z):
         rank = min(room, z.extents) - 1 - i
         first = extents(z)[rank].extent * z.extent_pages
         for page in range(first, first + z.extent_pages):
-            pfn = take_page(z, True)
+            pfn = take_typed_page(z, True, _MOVABLE)
             if pfn == NO_PFN:
                 return
             install(z, pfn, page, False)

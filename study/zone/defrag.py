@@ -9,8 +9,9 @@ that needs the fewest pages moved goes first.
 from __future__ import annotations
 
 from study.zone.agenda import book
-from study.zone.buddy import free_block, remove_free_block
+from study.zone.buddy import remove_free_block
 from study.zone.compile import kernel
+from study.zone.grouping import pageblock_type, return_block
 from study.zone.layout import (
     NO_PFN,
     NO_ROW,
@@ -19,6 +20,7 @@ from study.zone.layout import (
     Flag,
     Home,
     Kind,
+    Migratetype,
     Thrown,
     buckets,
     candidates,
@@ -26,12 +28,13 @@ from study.zone.layout import (
     vpages,
 )
 from study.zone.lru import lru_add_active, lru_add_inactive, lru_del
-from study.zone.percpu import give_back, take_page
+from study.zone.percpu import give_back, take_typed_page
 from study.zone.rmap import forget_page, move_page
 from study.zone.settings import NR_ORDERS, DefragMode, DefragRun
 from study.zone.watermark import watermark_ok
 
 _DEFRAG = int(Event.DEFRAG)
+_MOVABLE = int(Migratetype.MOVABLE)
 LOOK_NS = 20
 """Time to look at one frame while searching: a cache miss or two. Assumed; it only enters
 defrag_ns and delays the inline caller."""
@@ -111,7 +114,7 @@ def _evict(z, pfn):
 @kernel
 def _migrate(z, pfn):
     """Move a page to a free frame elsewhere; returns ns spent, -1 if no frame is to be had."""
-    target = take_page(z, False)
+    target = take_typed_page(z, False, _MOVABLE)
     if target == NO_PFN:
         return -1
     active = frames(z)[pfn].home == Home.ACTIVE
@@ -134,7 +137,7 @@ def _release(z, start, order):
         if frame[pfn].home == Home.ISOLATED:
             part = frame[pfn].order
             frame[pfn].home = Home.NONE
-            free_block(z, pfn, part)
+            return_block(z, pfn, part, pageblock_type(z, pfn))
             pfn += 1 << part
         else:
             pfn += 1

@@ -78,6 +78,9 @@ class Gfp(IntEnum):
     WAIT = 0x10
     HIGH = 0x20
     COLD = 0x100
+    RECLAIMABLE = 0x80000
+    """With MOVABLE the migratetype of the request (2.6.24); neither is UNMOVABLE."""
+    MOVABLE = 0x100000
     ATOMIC = 0x20
     KERNEL = 0xD0
 
@@ -146,6 +149,16 @@ class Stream(IntEnum):
     START = 8
 
 
+class Migratetype(IntEnum):
+    """What a pageblock is meant to hold, and the lists a free block may be on (6.1, without CMA)."""
+
+    UNMOVABLE = 0
+    MOVABLE = 1
+    RECLAIMABLE = 2
+    HIGHATOMIC = 3
+    ISOLATE = 4
+
+
 NR_CALLERS = len(Caller)
 NR_STREAMS = len(Stream)
 NR_CACHES = 6
@@ -162,6 +175,13 @@ HEAD_COLD = NR_ORDERS + 1
 HEAD_ACTIVE = NR_ORDERS + 2
 HEAD_INACTIVE = NR_ORDERS + 3
 NR_HEADS = NR_ORDERS + 4
+
+NR_MIGRATETYPES = len(Migratetype)
+NR_PCP_TYPES = 3
+"""UNMOVABLE, MOVABLE and RECLAIMABLE have per-cpu lists of their own."""
+# With grouping on, the heads of the other types lie below: type t's free lists NR_ORDERS * t rows
+# below those of type 0, and below all of them the hot and cold lists of types 1 and 2.
+NR_TYPED_HEADS = (NR_MIGRATETYPES - 1) * NR_ORDERS + (NR_PCP_TYPES - 1) * 2
 
 FRAME = np.dtype(
     [
@@ -202,6 +222,7 @@ SLOT = np.dtype(
     ]
 )
 INDEX = np.dtype([("row", "i4")])
+PAGEBLOCK = np.dtype([("migratetype", "i4")])
 PROCESS = np.dtype(
     [
         ("stack", "i4"),
@@ -245,6 +266,7 @@ TABLES = {
     "posted": INDEX,
     "candidate": INDEX,
     "bucket": INDEX,
+    "pageblock": PAGEBLOCK,
 }
 
 COUNTERS = np.dtype(
@@ -302,6 +324,7 @@ _SCALARS = """
     pages head now
     min low high allocation percpu swap
     free nr_hot nr_cold pcp_batch
+    grouping pageblock_order typed_heads types_told start_pfn
     nr_active nr_inactive nr_mapped nr_dirty nr_writeback nr_kernel nr_file nr_anon
     nr_scan_active nr_scan_inactive prev_priority temp_priority
     pages_scanned all_unreclaimable slab_scan victims
@@ -365,6 +388,7 @@ _request_pointer = pointer_to(REQUEST)
 _posted_pointer = pointer_to(INDEX)
 _candidate_pointer = pointer_to(INDEX)
 _bucket_pointer = pointer_to(INDEX)
+_pageblock_pointer = pointer_to(PAGEBLOCK)
 
 
 @kernel(inline=True)
@@ -449,3 +473,9 @@ def candidates(z):
 def buckets(z):
     """For each cost, the first block that has it."""
     return carray(_bucket_pointer(z.bucket_at), (z.bucket_rows,))
+
+
+@kernel(inline=True)
+def pageblocks(z):
+    """The pageblocks, by pfn >> pageblock_order; none with grouping off."""
+    return carray(_pageblock_pointer(z.pageblock_at), (z.pageblock_rows,))

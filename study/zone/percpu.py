@@ -1,14 +1,27 @@
 """Per-cpu lists in front of order 0: a hot and a cold one (struct per_cpu_pages, 2.6.8), one CPU.
 
 Pages on them are neither in z.free nor in /proc/buddyinfo, and keep their buddies from merging.
+With mobility grouping on, each is split by migratetype and the parts share its limit, as the lists
+of 6.1 share one; batches are those of 2.6.8.
 """
 
 from __future__ import annotations
 
 from study.zone.buddy import free_block, take_block
 from study.zone.compile import kernel
-from study.zone.layout import HEAD_COLD, HEAD_HOT, NO_PFN, Home, frames
+from study.zone.grouping import pageblock_type, return_block, rmqueue
+from study.zone.layout import (
+    HEAD_COLD,
+    HEAD_HOT,
+    NO_PFN,
+    NR_PCP_TYPES,
+    Home,
+    Migratetype,
+    frames,
+)
 from study.zone.lists import list_add, list_add_tail, list_del
+
+_MOVABLE = int(Migratetype.MOVABLE)
 
 
 def batch_pages(present_pages: int) -> int:
@@ -80,12 +93,95 @@ def take_page(z, cold):
 
 
 @kernel
+def _typed_list(z, cold, migratetype):
+    """The head of the hot or the cold list of a migratetype."""
+    if migratetype == 0:
+        return z.head + HEAD_HOT + cold
+    return z.head - z.typed_heads + 2 * (migratetype - 1) + cold
+
+
+@kernel
+def _drain_typed(z, cold):
+    """Give a batch back, oldest first, from the lists of the types in turn (free_pcppages_bulk)."""
+    drained = 0
+    empty = 0
+    migratetype = 0
+    while drained < z.pcp_batch and empty < NR_PCP_TYPES:
+        head = _typed_list(z, cold, migratetype)
+        pfn = frames(z)[head].prev
+        if pfn == head:
+            empty += 1
+        else:
+            empty = 0
+            list_del(z, pfn)
+            frames(z)[pfn].home = Home.NONE
+            # What the page was freed as, even if its pageblock has changed since.
+            return_block(z, pfn, 0, frames(z)[pfn].owner)
+            drained += 1
+        migratetype = (migratetype + 1) % NR_PCP_TYPES
+    if drained > 0:
+        z.all_unreclaimable = 0
+        z.pages_scanned = 0
+    return drained
+
+
+@kernel
+def _shelve_typed(z, pfn, cold):
+    """free_page with mobility grouping: the page's pageblock names the list (free_unref_page)."""
+    if cold:
+        if z.nr_cold >= 2 * z.pcp_batch:
+            z.nr_cold -= _drain_typed(z, cold)
+        z.nr_cold += 1
+    else:
+        if z.nr_hot >= 6 * z.pcp_batch:
+            z.nr_hot -= _drain_typed(z, cold)
+        z.nr_hot += 1
+    migratetype = pageblock_type(z, pfn)
+    frames(z)[pfn].home = Home.PERCPU
+    frames(z)[pfn].kind = 0
+    frames(z)[pfn].owner = migratetype
+    if migratetype >= NR_PCP_TYPES:
+        migratetype = _MOVABLE
+    list_add(z, _typed_list(z, cold, migratetype), pfn)
+
+
+@kernel
+def take_typed_page(z, cold, migratetype):
+    """One order-0 page for what is of this migratetype; take_page with grouping off."""
+    if z.grouping == 0:
+        return take_page(z, cold)
+    if z.percpu == 0:
+        return rmqueue(z, 0, migratetype)
+    head = _typed_list(z, cold, migratetype)
+    pulled = 0
+    if frames(z)[head].next == head:
+        while pulled < z.pcp_batch:
+            pfn = rmqueue(z, 0, migratetype)
+            if pfn == NO_PFN:
+                break
+            frames(z)[pfn].home = Home.PERCPU
+            frames(z)[pfn].owner = migratetype
+            list_add_tail(z, head, pfn)
+            pulled += 1
+    pfn = frames(z)[head].next
+    if pfn == head:
+        return NO_PFN
+    list_del(z, pfn)
+    frames(z)[pfn].home = Home.NONE
+    if cold:
+        z.nr_cold += pulled - 1
+    else:
+        z.nr_hot += pulled - 1
+    return pfn
+
+
+@kernel
 def give_back(z, pfn, order):
     """Free a block straight to the buddy lists; any such free re-arms kswapd for the zone."""
     frames(z)[pfn].kind = 0
     z.all_unreclaimable = 0
     z.pages_scanned = 0
-    free_block(z, pfn, order)
+    return_block(z, pfn, order, pageblock_type(z, pfn))
 
 
 @kernel
@@ -96,6 +192,9 @@ def free_page(z, pfn, cold):
     """
     if z.percpu == 0:
         give_back(z, pfn, 0)
+        return
+    if z.grouping:
+        _shelve_typed(z, pfn, cold)
         return
     if cold:
         head = z.head + HEAD_COLD

@@ -15,6 +15,13 @@ NR_ORDERS = 11
 """Orders 0..10: MAX_ORDER is 11 (include/linux/mmzone.h, 2.6.8)."""
 
 
+class Grouping(IntEnum):
+    """Whether free blocks are kept by mobility: not in 2.6.8; since 2.6.24, here as in 6.1."""
+
+    OFF = 0
+    ON = 1
+
+
 class Marks(IntEnum):
     """How min, low and high follow from memory size (mm/page_alloc.c, init_per_zone_pages_min)."""
 
@@ -86,6 +93,9 @@ class Memory:
     """Kernel image, mem_map, boot memory: never freed."""
     percpu_lists: bool = True
     swap: bool = True
+    grouping: Grouping = Grouping.OFF
+    pageblock_order: int = 10
+    """Size of a pageblock, of interest with grouping only: a huge page, 4 MB on i386."""
     buddyinfo: tuple[int, ...] | None = None
     """Start with exactly these free blocks per order, all else in use; None starts at boot."""
 

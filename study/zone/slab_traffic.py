@@ -15,6 +15,7 @@ _ARRIVAL = int(Event.SLAB_ARRIVAL)
 _DEATH = int(Event.SLAB_DEATH)
 _CALLER = int(Caller.SLAB)
 _GFP = int(Gfp.KERNEL)
+_RECLAIMABLE_GFP = int(Gfp.RECLAIMABLE)
 RECLAIMABLE = 1
 """Bit 0 of what a waiting request remembers; the other bits are the lifetime in milliseconds."""
 
@@ -38,7 +39,8 @@ def slab_arrives(z):
     # A request that sleeps can remember one number: the lifetime is rounded to milliseconds.
     lifetime_ms = min(lifetime // 1_000_000, 1 << 29)
     memo = lifetime_ms * 2 + (RECLAIMABLE if reclaimable else 0)
-    pfn = allocate_or_wait(z, 0, _GFP, _CALLER, memo, -1)
+    gfp = _GFP | _RECLAIMABLE_GFP if reclaimable else _GFP
+    pfn = allocate_or_wait(z, 0, gfp, _CALLER, memo, -1)
     if pfn >= 0:
         settle_slab(z, pfn, reclaimable, lifetime_ms * 1_000_000)
 

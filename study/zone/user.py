@@ -44,8 +44,8 @@ _DELETE = int(Stream.DELETE)
 _USER = int(Caller.USER)
 _DRIFT_EVENT = int(Event.DRIFT)
 _DELETE_EVENT = int(Event.DELETE)
-GFP_USER = int(Gfp.KERNEL)
-GFP_READ = int(Gfp.KERNEL | Gfp.COLD)
+GFP_USER = int(Gfp.KERNEL | Gfp.MOVABLE)
+GFP_READ = int(Gfp.KERNEL | Gfp.MOVABLE | Gfp.COLD)
 """Page cache that is read asks for cold pages (mm/readahead.c, mm/filemap.c, 2.6.8)."""
 
 

@@ -10,6 +10,7 @@ from study.zone.layout import (
     HEAD_COLD,
     HEAD_HOT,
     HEAD_INACTIVE,
+    NR_MIGRATETYPES,
     Flag,
     Home,
     Kind,
@@ -41,6 +42,12 @@ def _walk(z, head, home, order):
     return length
 
 
+def _total(z: np.void, heads: list[int], home: Home, order: int) -> int:
+    """Length of several lists together, -1 if one of them is broken."""
+    lengths = [_walk(z, head, int(home), order) for head in heads]
+    return -1 if -1 in lengths else sum(lengths)
+
+
 def _require(claim: bool, text: str) -> None:
     if not claim:
         raise InvariantBroken(text)
@@ -63,17 +70,20 @@ def verify(zone: Zone) -> None:
 
 
 def _check_lists(z: np.void) -> None:
-    head = int(z["head"])
+    head, typed = int(z["head"]), int(z["head"] - z["typed_heads"])
+    types = NR_MIGRATETYPES if z["grouping"] else 1
+    hot_typed, cold_typed = ([typed, typed + 2], [typed + 1, typed + 3]) if types > 1 else ([], [])
     for order in range(NR_ORDERS):
-        length = _walk(z, head + order, int(Home.BUDDY), order)
+        heads = [head + order - t * NR_ORDERS for t in range(types)]
+        length = _total(z, heads, Home.BUDDY, order)
         _require(length == z["nr_free"][order], f"free list of order {order}: {length} blocks")
-    for name, offset, home in (
-        ("nr_hot", HEAD_HOT, Home.PERCPU),
-        ("nr_cold", HEAD_COLD, Home.PERCPU),
-        ("nr_active", HEAD_ACTIVE, Home.ACTIVE),
-        ("nr_inactive", HEAD_INACTIVE, Home.INACTIVE),
+    for name, heads, home in (
+        ("nr_hot", [head + HEAD_HOT, *hot_typed], Home.PERCPU),
+        ("nr_cold", [head + HEAD_COLD, *cold_typed], Home.PERCPU),
+        ("nr_active", [head + HEAD_ACTIVE], Home.ACTIVE),
+        ("nr_inactive", [head + HEAD_INACTIVE], Home.INACTIVE),
     ):
-        length = _walk(z, head + offset, int(home), -1)
+        length = _total(z, heads, home, -1)
         _require(length == z[name], f"{name} is {z[name]}, its list holds {length}")
 
 

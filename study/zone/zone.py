@@ -12,13 +12,14 @@ from study.zone.layout import (
     MAX_ORDER_PAGES,
     NR_CACHES,
     NR_HEADS,
+    NR_TYPED_HEADS,
     PAGE_TABLES_MAX,
     PROCESS_PAGES_MAX,
     TABLES,
     ZONE,
 )
 from study.zone.percpu import batch_pages
-from study.zone.settings import Settings
+from study.zone.settings import Grouping, Settings
 from study.zone.user import alias_table
 from study.zone.watermark import marks_of
 from study.zone.writeback import CONGESTED_PAGES
@@ -69,8 +70,11 @@ class Zone:
         live_max = self.settings.processes.live_max
         working_set = extents * self.settings.user.extent_pages
         slots = pages
+        grouping = self.settings.memory.grouping != Grouping.OFF
+        pageblock_order = self.settings.memory.pageblock_order
         return {
-            "frame": blocks * MAX_ORDER_PAGES + NR_HEADS,
+            "frame": blocks * MAX_ORDER_PAGES + (NR_TYPED_HEADS if grouping else 0) + NR_HEADS,
+            "pageblock": blocks * MAX_ORDER_PAGES >> pageblock_order if grouping else 0,
             "vpage": working_set + live_max * PROCESS_PAGES_MAX,
             # Every slab page, frame in flight, process and sleeper books at most one event.
             "event": 2 * pages + live_max + REQUEST_ROWS + 64,
@@ -95,6 +99,9 @@ class Zone:
         explicit = s.watermarks.explicit_pages
         marks = explicit or marks_of(s.watermarks.marks, memory.pages, memory.lowmem_pages)
         z["min"], z["low"], z["high"] = marks
+        z["grouping"] = memory.grouping
+        z["pageblock_order"] = memory.pageblock_order
+        z["typed_heads"] = NR_TYPED_HEADS if memory.grouping else 0
         z["allocation"] = s.allocation
         z["percpu"] = memory.percpu_lists
         z["swap"] = memory.swap
