@@ -150,7 +150,7 @@ class Stream(IntEnum):
 
 
 class Migratetype(IntEnum):
-    """What a pageblock is meant to hold, and the lists a free block may be on (6.1, without CMA)."""
+    """What a pageblock is meant to hold; each has free lists of its own (6.1, without CMA)."""
 
     UNMOVABLE = 0
     MOVABLE = 1
@@ -324,7 +324,7 @@ _SCALARS = """
     pages head now
     min low high allocation percpu swap
     free nr_hot nr_cold pcp_batch
-    grouping pageblock_order typed_heads types_told start_pfn
+    grouping pageblock_order typed_heads types_told claims_only start_pfn
     nr_active nr_inactive nr_mapped nr_dirty nr_writeback nr_kernel nr_file nr_anon
     nr_scan_active nr_scan_inactive prev_priority temp_priority
     pages_scanned all_unreclaimable slab_scan victims

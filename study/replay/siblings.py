@@ -1,0 +1,202 @@
+"""What was recorded beside a trace: snapshots of /proc and ordered free lists."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from study.replay.trace import ReplayError
+from study.zone.settings import NR_ORDERS
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the kernel showed of itself at one moment.
+
+    row      rows of the trace before it
+    settled  row by which the indices had been read too
+    nr_free  zone -> free blocks per order (11)
+    extfrag, unusable  zone -> the printed indices in thousandths, per order; empty if not recorded
+    """
+
+    row: int
+    settled: int
+    nr_free: dict[str, np.ndarray]
+    extfrag: dict[str, np.ndarray]
+    unusable: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class ZoneLists:
+    """One zone's ordered free lists: (order, migratetype) -> pfns, the first to be taken first."""
+
+    start_pfn: int
+    end_pfn: int
+    lists: dict[tuple[int, int], np.ndarray]
+
+
+@dataclass(frozen=True)
+class FreeLists:
+    """Ordered free lists of all zones, and the migratetype of each pageblock from pfn 0 on."""
+
+    zones: dict[str, ZoneLists]
+    pageblock_types: np.ndarray
+
+
+@dataclass(frozen=True)
+class Siblings:
+    """All that was found; what is None was not.
+
+    start_row, end_row  rows before the moment each set of lists was read
+    release             (major, minor) of the kernel, None if unknown
+    lost                events the ring buffer is known to have lost
+    """
+
+    snapshots: list[Snapshot] | None
+    start: FreeLists | None
+    end: FreeLists | None
+    start_row: int
+    end_row: int | None
+    release: tuple[int, int] | None
+    lost: int
+    missing: list[str]
+
+
+def find_siblings(folder: Path, name: str | None) -> Siblings:
+    """Read snapshots_NAME.json.gz and freelists_NAME_{0,1}.json.gz where they exist.
+
+    Raises ReplayError if one exists and cannot be used.
+    """
+    found: list[Path | None] = []
+    missing = []
+    for pattern in ("snapshots_{}", "freelists_{}_0", "freelists_{}_1"):
+        path = folder / (pattern.format(name or "NAME") + ".json.gz")
+        exists = name is not None and path.is_file()
+        found.append(path if exists else None)
+        if not exists:
+            missing.append(path.name)
+    snapshots, lists, lists_after = found
+    meta: dict[str, Any] = {}
+    shots: list[Snapshot] | None = None
+    if snapshots is not None:
+        meta, shots = _read_snapshots(snapshots)
+    start_row, end_row = _rows_of_lists(meta)
+    return Siblings(
+        snapshots=shots,
+        start=None if lists is None else _read_lists(lists),
+        end=None if lists_after is None else _read_lists(lists_after),
+        start_row=start_row,
+        end_row=end_row,
+        release=_release(str(meta.get("uname", ""))),
+        lost=_lost(str(meta.get("ring_stats", ""))),
+        missing=missing,
+    )
+
+
+def _load(path: Path) -> Any:
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            return json.load(file)
+    except (EOFError, zlib.error, OSError, ValueError) as fault:
+        raise ReplayError(f"{path}: cut off or damaged ({fault})") from None
+
+
+def _counts(values: Any) -> np.ndarray:
+    row = np.array(values, np.int64)
+    if row.shape != (NR_ORDERS,):
+        raise ValueError(f"{row.size} numbers where {NR_ORDERS} orders were expected")
+    return row
+
+
+def _thousandths(values: Any) -> np.ndarray:
+    return _counts(np.rint(np.array(values, np.float64) * 1000))
+
+
+def _by_zone(shot: Mapping[str, Any], key: str) -> dict[str, np.ndarray]:
+    return {str(zone): _thousandths(values) for zone, values in (shot.get(key) or {}).items()}
+
+
+def _read_snapshots(path: Path) -> tuple[dict[str, Any], list[Snapshot]]:
+    content = _load(path)
+    try:
+        snapshots = [
+            Snapshot(
+                row=int(shot["idx_buddyinfo"]),
+                settled=int(shot.get("idx_end", shot["idx_buddyinfo"])),
+                nr_free={str(z): _counts(n) for z, n in shot["buddyinfo"].items()},
+                extfrag=_by_zone(shot, "extfrag_index"),
+                unusable=_by_zone(shot, "unusable_index"),
+            )
+            for shot in content["snapshots"]
+            if shot.get("idx_buddyinfo") is not None
+        ]
+        meta = dict(content.get("meta") or {})
+    except (KeyError, TypeError, ValueError, AttributeError) as fault:
+        raise ReplayError(f"{path}: no snapshots as expected ({_say(fault)})") from None
+    return meta, sorted(snapshots, key=lambda shot: shot.row)
+
+
+def _read_lists(path: Path) -> FreeLists:
+    content = _load(path)
+    try:
+        names = list(content.get("migratetypes") or _TYPE_NAMES)
+        types = {name: _TYPE_NAMES.index(name) for name in names if name in _TYPE_NAMES}
+        zones = {
+            str(name): _zone_lists(zone, types)
+            for name, zone in content.items()
+            if isinstance(zone, dict) and "free_list" in zone
+        }
+        pageblocks = np.array(content["pageblock_mt"], np.int64)
+        if not zones:
+            raise ValueError("no zone in it")
+    except (KeyError, TypeError, ValueError, AttributeError) as fault:
+        raise ReplayError(f"{path}: no ordered free lists as expected ({_say(fault)})") from None
+    return FreeLists(zones, pageblocks)
+
+
+_TYPE_NAMES = ["Unmovable", "Movable", "Reclaimable", "HighAtomic", "Isolate"]
+
+
+def _zone_lists(zone: Mapping[str, Any], types: Mapping[str, int]) -> ZoneLists:
+    lists = {}
+    start, end = int(zone["start_pfn"]), int(zone["start_pfn"]) + int(zone["spanned"])
+    for order, by_type in zone["free_list"].items():
+        for name, heads in by_type.items():
+            pfns = np.array(heads, np.int64)
+            if not 0 <= int(order) < NR_ORDERS:
+                raise ValueError(f"order {order}")
+            inside = (pfns >= start) & (pfns + (1 << int(order)) <= end)
+            if pfns.ndim != 1 or not inside.all() or (pfns % (1 << int(order))).any():
+                raise ValueError(f"a block of order {order} lies astray")
+            lists[int(order), types[name]] = pfns
+    return ZoneLists(start, end, lists)
+
+
+def _rows_of_lists(meta: Mapping[str, Any]) -> tuple[int, int | None]:
+    """Rows before the first and before the second set of ordered lists."""
+    dumps = {int(d["n"]): d for d in meta.get("memdumps") or [] if "n" in d}
+    start = int(dumps[0]["idx_end"]) if 0 in dumps else 0
+    end = int(dumps[1]["idx_begin"]) + 1 if 1 in dumps else None
+    return start, end
+
+
+def _release(uname: str) -> tuple[int, int] | None:
+    found = re.search(r"\s(\d+)\.(\d+)[.\-]", uname)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _lost(ring_stats: str) -> int:
+    counts = dict(re.findall(r"^(overrun|dropped events): (\d+)", ring_stats, re.MULTILINE))
+    return sum(map(int, counts.values()))
+
+
+def _say(fault: Exception) -> str:
+    return f"no {fault}" if isinstance(fault, KeyError) else str(fault)
