@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from study.replay.command import replay
+
 if TYPE_CHECKING:
     from study.results import Results
 
@@ -103,6 +105,9 @@ def summary(folder: str, *, as_json: bool) -> None:
         _report(Results(open_folder(folder)), as_json=as_json, quiet=False)
     except ResultsError as fault:
         _refuse(fault)
+
+
+main.add_command(replay)
 
 
 def _report(results: Results, *, as_json: bool, quiet: bool) -> None:

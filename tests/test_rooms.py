@@ -10,7 +10,17 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "study").rglob("*.py"))
 
 # From the ground up: a room imports itself and rooms before it, never a later one.
-ORDER = ["zone", "scenario", "fanout", "results", "conduct", "progress", "cli", "__main__"]
+ORDER = [
+    "zone",
+    "replay",
+    "scenario",
+    "fanout",
+    "results",
+    "conduct",
+    "progress",
+    "cli",
+    "__main__",
+]
 # study/__init__.py gathers the public names and opens everything but the command line.
 GATE = "__init__"
 # What the other rooms know of the zone: what a trial is told, how it runs, what it hands back,
@@ -18,6 +28,8 @@ GATE = "__init__"
 FACES_OF_THE_ZONE = {"settings", "simulate", "metrics", "compile"}
 # The scenario only needs to know what a trial can be told.
 FACES_FOR_THE_SCENARIO = {"settings"}
+# The replay drives the allocator itself.
+FACES_FOR_THE_REPLAY = {"settings", "feed", "indices"}
 KEPT_IN = {
     "yaml": {"scenario"},
     "pydantic": {"scenario"},
@@ -26,8 +38,8 @@ KEPT_IN = {
     "pandas": {"results"},
     "pyarrow": {"results"},
     "scipy": {"results"},
-    "click": {"cli"},
-    "rich": {"cli", "progress", "results"},
+    "click": {"cli", "replay"},
+    "rich": {"cli", "progress", "replay", "results"},
 }
 
 
@@ -79,7 +91,11 @@ def test_imports_go_one_way(path):
         else:
             allowed = ORDER.index(target) <= ORDER.index(room)
         if target == "zone" and room != "zone":
-            faces = FACES_FOR_THE_SCENARIO if room == "scenario" else FACES_OF_THE_ZONE
+            faces = FACES_OF_THE_ZONE
+            if room == "scenario":
+                faces = FACES_FOR_THE_SCENARIO
+            elif room == "replay":
+                faces = FACES_FOR_THE_REPLAY
             allowed = allowed and module[:1] != [] and module[0] in faces
         if not allowed:
             wrong.append(f"line {line}: {dotted}")

@@ -55,20 +55,22 @@ def lines_of(path: Path) -> Iterator[bytes]:
     """
     try:
         with path.open("rb") as raw:
-            start = raw.read(10)
-            raw.seek(0)
-            file = gzip.open(raw) if start.startswith(b"\x1f\x8b") else raw
-            first = file.peek(64) if hasattr(file, "peek") else b""
-            for magic, advice in _BINARY.items():
-                if first.startswith(magic):
-                    raise ReplayError(f"{path}: {advice}")
-            if b"\0" in first:
-                raise ReplayError(f"{path}: neither text nor a numpy archive")
-            yield from file
+            packed = raw.peek(2).startswith(b"\x1f\x8b")
+            with gzip.GzipFile(fileobj=raw) if packed else raw as file:
+                _refuse_binary(path, file.peek(16))
+                yield from file
     except (EOFError, zlib.error, gzip.BadGzipFile) as fault:
         raise ReplayError(f"{path}: cut off or damaged ({fault})") from None
     except OSError as fault:
         raise ReplayError(f"{path}: {fault.strerror or fault}") from None
+
+
+def _refuse_binary(path: Path, start: bytes) -> None:
+    for magic, advice in _BINARY.items():
+        if start.startswith(magic):
+            raise ReplayError(f"{path}: {advice}")
+    if b"\0" in start:
+        raise ReplayError(f"{path}: neither text nor a numpy archive")
 
 
 class _Rows:

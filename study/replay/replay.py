@@ -10,7 +10,7 @@ import numpy as np
 
 from study.replay.columnar import read_columnar
 from study.replay.ftrace import read_text
-from study.replay.siblings import FreeLists, Siblings, Snapshot, find_siblings
+from study.replay.siblings import NR_TYPES, FreeLists, Siblings, Snapshot, find_siblings
 from study.replay.trace import FAILED_PFN, KNOWN_CODES, Code, ReplayError, Trace, name_of
 from study.zone.settings import NR_ORDERS
 
@@ -162,6 +162,10 @@ def _not_compared(siblings: Siblings) -> list[str]:
     return [*lines, f"not found: {absent}"] if absent else lines
 
 
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def _claims_only(trace: Trace, siblings: Siblings) -> bool:
     """Whether the kernel steals as 6.10 and later do: known by its name, else by its habits."""
     if siblings.release is not None:
@@ -219,11 +223,11 @@ def _translate(trace: Trace, siblings: Siblings, oddities: dict[str, int]) -> _O
 
 def _in_range(ops: _Ops, oddities: dict[str, int]) -> _Ops:
     """Leave out rows that no kernel writes."""
-    from study.zone.feed import NR_MIGRATETYPES, Op
+    from study.zone.feed import Op
 
     typed = np.isin(ops.op, [Op.REQUEST, Op.FALLBACK, Op.STOLEN, Op.RETYPE])
     good = (ops.order >= 0) & (ops.order < NR_ORDERS) & (ops.pfn >= 0) & (ops.pfn < _PAGES_MAX)
-    good &= (ops.migratetype < NR_MIGRATETYPES) & ((ops.migratetype >= 0) | ~typed)
+    good &= (ops.migratetype < NR_TYPES) & ((ops.migratetype >= 0) | ~typed)
     shift = np.clip(ops.order, 0, NR_ORDERS)
     good &= ops.pfn & ((np.int64(1) << shift) - 1) == 0
     oddities["rows_out_of_range"] += len(np.unique(ops.row[~good]))
@@ -268,8 +272,11 @@ def _compare(
 ) -> None:
     from study.zone.feed import Tally
 
-    shots = siblings.snapshots or []
+    shots = [shot for shot in siblings.snapshots or [] if shot.row >= siblings.start_row]
     result.snapshots = len(shots)
+    early = len(siblings.snapshots or []) - len(shots)
+    if early:
+        result.not_compared.append(f"{_plural(early, 'snapshot')} from before the free lists")
     comparable = siblings.start is not None
     exact = np.ones(len(shots), bool)
     tally = np.zeros(len(Tally), np.int64)
@@ -304,9 +311,7 @@ def _compare_counts(
         kernel = shot.nr_free.get(zone)
         if kernel is not None and not np.array_equal(kernel, fed.nr_free[i]):
             exact[i] = False
-            result.differences.append(
-                Difference(i, zone, kernel.tolist(), fed.nr_free[i].tolist())
-            )
+            result.differences.append(Difference(i, zone, kernel.tolist(), fed.nr_free[i].tolist()))
 
 
 def _compare_indices(result: Replay, zone: str, shots: list[Snapshot], fed: _ZoneFeed) -> None:
@@ -349,7 +354,6 @@ class _ZoneFeed:
         self._base = span.start_pfn >> NR_ORDERS - 1 << NR_ORDERS - 1
         inside = (ops.pfn >= self._base) & (ops.pfn < span.end_pfn)
         self._ops = ops.take(inside & (ops.row >= siblings.start_row))
-        self._early = ops.take(inside & (ops.row < siblings.start_row)).row
         self.zone = feed.bare_zone(span.start_pfn, span.end_pfn, PAGEBLOCK_ORDER)
         self.zone.state["claims_only"] = claims_only
         self.tally = np.zeros(len(feed.Tally), np.int64)
@@ -418,7 +422,7 @@ class _ZoneFeed:
     def _read_lists(self) -> None:
         z = self.zone.state
         for order in range(NR_ORDERS):
-            for migratetype in range(self._feed.NR_MIGRATETYPES):
+            for migratetype in range(NR_TYPES):
                 length = self._feed.read_list(z, order, migratetype, np.zeros(0, np.int64))
                 pfns = np.zeros(length, np.int64)
                 self._feed.read_list(z, order, migratetype, pfns)

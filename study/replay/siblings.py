@@ -16,6 +16,9 @@ import numpy as np
 from study.replay.trace import ReplayError
 from study.zone.settings import NR_ORDERS
 
+_TYPE_NAMES = ["Unmovable", "Movable", "Reclaimable", "HighAtomic", "Isolate"]
+NR_TYPES = len(_TYPE_NAMES)
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -155,14 +158,11 @@ def _read_lists(path: Path) -> FreeLists:
             if isinstance(zone, dict) and "free_list" in zone
         }
         pageblocks = np.array(content["pageblock_mt"], np.int64)
-        if not zones:
-            raise ValueError("no zone in it")
     except (KeyError, TypeError, ValueError, AttributeError) as fault:
         raise ReplayError(f"{path}: no ordered free lists as expected ({_say(fault)})") from None
+    if not zones:
+        raise ReplayError(f"{path}: no ordered free lists as expected (no zone in it)")
     return FreeLists(zones, pageblocks)
-
-
-_TYPE_NAMES = ["Unmovable", "Movable", "Reclaimable", "HighAtomic", "Isolate"]
 
 
 def _zone_lists(zone: Mapping[str, Any], types: Mapping[str, int]) -> ZoneLists:

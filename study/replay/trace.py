@@ -33,8 +33,11 @@ class Code(IntEnum):
     OTHER = 255
 
 
-KNOWN_CODES = frozenset({*range(1, 14), *range(20, 23), *range(30, 36), *range(40, 52), 60})
-KNOWN_CODES |= frozenset({61, 62, 63, int(Code.OTHER)})
+_MARKS, _RECLAIM, _COMPACTION, _PROCESSES = (20, 23), (30, 36), (40, 52), (60, 64)
+KNOWN_CODES = frozenset(range(1, 14)).union(
+    *(range(*codes) for codes in (_MARKS, _RECLAIM, _COMPACTION, _PROCESSES)), {int(Code.OTHER)}
+)
+"""Every code that the columnar files use."""
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,12 @@ from study.zone.grouping import (
 from study.zone.layout import (
     MAX_ORDER_PAGES,
     NO_PFN,
-    NR_MIGRATETYPES,
     Home,
     Migratetype,
     frames,
     pageblocks,
 )
+from study.zone.lists import list_add_tail, list_del
 from study.zone.settings import (
     NR_ORDERS,
     Grouping,
@@ -287,6 +287,22 @@ def _steal_first(z, order, migratetype, victim, victim_order):
     return same
 
 
+@kernel
+def _turn(z, pfn, order, migratetype):
+    """Turn a free list so that a block on it comes first; nothing if it is on another list.
+
+    Compaction searches the lists for free pages and leaves them turned so, without any event
+    (move_freelist_head, move_freelist_tail); a miss is where it shows.
+    """
+    head = free_list(z, order, migratetype)
+    page = frames(z)[pfn].next
+    while page < z.pages:
+        page = frames(z)[page].next
+    if page == head:
+        list_del(z, head)
+        list_add_tail(z, pfn, head)
+
+
 @kernel(inline=True)
 def _judge(exact, tally):
     """Count a request and whether ours chose the kernel's block."""
@@ -331,13 +347,15 @@ def _serve(z, pfn, order, migratetype, victim, victim_order, tally: np.ndarray):
         cut(z, pfn, found, order, migratetype)
     else:
         exact = False
+        if choice != NO_PFN and frames(z)[pfn].home == Home.BUDDY and frames(z)[pfn].order == found:
+            _turn(z, pfn, found, migratetype)
         was_free = extract(z, pfn, order, migratetype)
     _judge(exact, tally)
     return was_free
 
 
-@kernel
-def _note_user(z, pfn, order, users: np.ndarray, tally: np.ndarray):
+@kernel(inline=True)
+def _note_user(pfn, order, users, tally):
     """A caller got a block."""
     if users[pfn] >= _INSIDE:
         tally[_N_TWICE] += 1
@@ -346,8 +364,8 @@ def _note_user(z, pfn, order, users: np.ndarray, tally: np.ndarray):
         users[page] = _INSIDE
 
 
-@kernel
-def _note_free(z, pfn, order, users: np.ndarray, tally: np.ndarray):
+@kernel(inline=True)
+def _note_free(pfn, order, users, tally):
     """A caller gave a block up."""
     if users[pfn] == _UNKNOWN:
         tally[_N_BEFORE_START] += 1
@@ -359,8 +377,8 @@ def _note_free(z, pfn, order, users: np.ndarray, tally: np.ndarray):
         users[page] = _NOBODY
 
 
-@kernel
-def _note_known(z, pfn, order, users: np.ndarray):
+@kernel(inline=True)
+def _note_known(pfn, order, users):
     """A block left or entered the lists: whoever used it before the start does so no more."""
     for page in range(pfn, pfn + (1 << order)):
         users[page] = _NOBODY
@@ -373,14 +391,14 @@ def note_free_at_start(z, users: np.ndarray):
     while pfn < z.pages:
         if frames(z)[pfn].home == Home.BUDDY:
             order = frames(z)[pfn].order
-            _note_known(z, pfn, order, users)
+            _note_known(pfn, order, users)
             pfn += 1 << order
         else:
             pfn += 1
 
 
 @kernel
-def feed(
+def feed(  # noqa: PLR0917 - the columns of a trace
     z,
     op: np.ndarray,
     pfn: np.ndarray,
@@ -422,18 +440,18 @@ def feed(
                 if start_known or users[page] != _UNKNOWN:
                     tally[_N_LEFT_NOT_FREE] += 1
             victim = NO_PFN
-            _note_known(z, page, size, users)
+            _note_known(page, size, users)
         elif what == _ENTER:
             _enter(z, page, size, kind, tally)
-            _note_known(z, page, size, users)
+            _note_known(page, size, users)
         elif what == _ALLOCATED:
             first, _ = _holder(z, page, size)
             if first != NO_PFN:
                 tally[_N_CAPTURED] += 1
                 extract(z, page, size, pageblock_type(z, page))
-            _note_user(z, page, size, users, tally)
+            _note_user(page, size, users, tally)
         elif what == _FREED:
-            _note_free(z, page, size, users, tally)
+            _note_free(page, size, users, tally)
         elif what == _ISOLATE:
             first, found = _holder(z, page, size)
             if first != NO_PFN and found != size:
@@ -441,7 +459,7 @@ def feed(
             if not extract(z, page, size, pageblock_type(z, page)):
                 if start_known or users[page] != _UNKNOWN:
                     tally[_N_LEFT_NOT_FREE] += 1
-            _note_known(z, page, size, users)
+            _note_known(page, size, users)
         elif what == _FALLBACK:
             victim = page
             victim_order = aux[i]
@@ -451,4 +469,4 @@ def feed(
             first, _ = _holder(z, page, size)
             if first != NO_PFN:
                 _serve_stolen(z, page, size, kind, aux[i], tally)
-                _note_known(z, page, size, users)
+                _note_known(page, size, users)

@@ -291,5 +291,3 @@ def free_of_type(z, order, migratetype):
         nr_blocks += 1
         pfn = frames(z)[pfn].next
     return nr_blocks
-
-

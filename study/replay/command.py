@@ -1,0 +1,53 @@
+"""The command `study replay`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from study.replay.replay import Replay
+
+BAD_INPUT = 2
+
+
+@click.command()
+@click.argument("traces", nargs=-1, required=True, type=click.Path(), metavar="TRACE...")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line and trace.")
+def replay(traces: tuple[str, ...], *, as_json: bool) -> None:
+    """Feed recorded traces of a real kernel through the simulated allocator.
+
+    TRACE is a columnar trace_NAME.npz, or the kernel's own text as /sys/kernel/tracing/trace,
+    `trace-cmd report` or `perf script` print it, gzip or not. Snapshots of /proc and the ordered
+    free lists are looked for beside it, as snapshots_NAME.json.gz and freelists_NAME_0.json.gz;
+    what is absent is not compared.
+
+    Exit status: 0 all traces were replayed, however they compare; 2 one could not be read.
+    """
+    from study.replay.replay import as_json as to_json
+    from study.replay.replay import replay as replay_trace
+    from study.replay.trace import ReplayError
+
+    results: list[Replay] = []
+    status = 0
+    for path in traces:
+        try:
+            result = replay_trace(Path(path))
+        except ReplayError as fault:
+            click.echo(f"study: {fault}", err=True)
+            status = BAD_INPUT
+            continue
+        if as_json:
+            click.echo(json.dumps(to_json(result)))
+        results.append(result)
+    if not as_json:
+        from rich.console import Console
+
+        from study.replay.report import show
+
+        show(results, Console(highlight=False))
+    sys.exit(status)

@@ -1,0 +1,115 @@
+"""What a replay found, for people: a verdict in a line, then what was odd, in 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from study.replay.replay import Replay
+
+_DIFFERENCES_SHOWN = 12
+
+
+def verdict(result: Replay) -> str:
+    """One line: how the counts and the choices compare."""
+    if result.snapshots_exact is None:
+        counts = "counts not compared"
+    elif result.snapshots_exact == result.snapshots:
+        counts = f"all {result.snapshots:,} snapshots exact"
+    else:
+        counts = f"{result.snapshots_exact:,} of {result.snapshots:,} snapshots exact"
+    if result.pfn_exact is None:
+        choices = f"{result.zone_requests:,} requests not compared"
+    elif result.free_running:
+        choices = f"all {result.zone_requests:,} requests alike"
+    else:
+        choices = f"{_share(result)} of {result.zone_requests:,} requests alike"
+    return f"{_name(result)}: {counts}; {choices}"
+
+
+def show(results: Sequence[Replay], console: Console) -> None:
+    """Print all results: verdict and oddities of each, then a table of them all."""
+    for result in results:
+        console.print(verdict(result), style="bold", soft_wrap=True)
+        for line in result.not_compared:
+            console.print(f"  not compared: {line}")
+        if any(result.irregularities.values()):
+            console.print(_irregularities(result))
+        if result.differences:
+            console.print(_differences(result))
+            more = sum(len(d) for d in _changes(result)) - _DIFFERENCES_SHOWN
+            if more > 0:
+                console.print(f"  and {more:,} more")
+        console.print()
+    if results:
+        console.print(_overview(results))
+
+
+def _name(result: Replay) -> str:
+    return Path(result.trace).name
+
+
+def _share(result: Replay) -> str:
+    """Requests alike in percent, never rounded up to all of them."""
+    exact, requests = result.pfn_exact or 0, result.zone_requests
+    if requests == 0:
+        return "none"
+    return f"{exact * 10_000 // requests / 100:.2f} %"
+
+
+def _overview(results: Sequence[Replay]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("trace", overflow="fold")
+    for heading in ("rows", "snapshots", "indices", "requests", "same pfn", "end lists"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for result in results:
+        table.add_row(
+            _name(result).removeprefix("trace_"),
+            f"{result.rows:,}",
+            _part(result.snapshots_exact, result.snapshots),
+            _part(result.indices_exact, result.indices),
+            f"{result.zone_requests:,}",
+            "-" if result.pfn_exact is None else _share(result),
+            _part(result.lists_exact, result.lists),
+        )
+    return table
+
+
+def _part(exact: int | None, total: int) -> str:
+    return "-" if exact is None else f"{exact}/{total}"
+
+
+def _irregularities(result: Replay) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
+    for kind, count in result.irregularities.items():
+        if count:
+            table.add_row("  " + kind.replace("_", " "), f"{count:,}")
+    table.columns[1].justify = "right"
+    return table
+
+
+def _changes(result: Replay) -> list[list[tuple[str, ...]]]:
+    """Per differing zone of a snapshot, the orders that differ."""
+    return [
+        [
+            (f"{d.snapshot}", d.zone, f"{order}", f"{kernel:,}", f"{ours:,}")
+            for order, (kernel, ours) in enumerate(zip(d.kernel, d.ours, strict=True))
+            if kernel != ours
+        ]
+        for d in result.differences
+    ]
+
+
+def _differences(result: Replay) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2))
+    table.add_column("  snapshot", justify="right")
+    table.add_column("zone")
+    for heading in ("order", "kernel", "ours"):
+        table.add_column(heading, justify="right")
+    rows = [row for change in _changes(result) for row in change]
+    for row in rows[:_DIFFERENCES_SHOWN]:
+        table.add_row(*row)
+    return table
