@@ -39,8 +39,11 @@ _CODES = {
     b"kp_free1": Code.FREE_ONE,
     b"kp_freeok": Code.FREE_OK,
 }
-_BLOCK = re.compile(rb"pfn=(\w+) order=(\d+)(?: migratetype=(-?\d+))?")
-"""What the frequent events print, the page before it left out."""
+_BLOCK = re.compile(
+    rb"(mm_page_(?:alloc|free|free_batched|alloc_zone_locked|pcpu_drain)):\s*"
+    rb"page=\S+ pfn=(0x)?([0-9a-f]+) order=(\d+)(?: migratetype=(-?\d+))?"
+)
+"""The frequent events, with what matters of them: one search a line."""
 
 _BINARY = {
     b"\x17\x08\x44tracing": "trace-cmd's own file: give what `trace-cmd report` prints",
@@ -74,25 +77,28 @@ def _refuse_binary(path: Path, start: bytes) -> None:
 
 
 class _Rows:
-    """Rows under construction, column by column."""
+    """Rows under construction: five numbers each, one after the other."""
 
     def __init__(self) -> None:
-        self.code, self.pfn, self.order = array("q"), array("q"), array("q")
-        self.migratetype, self.aux = array("q"), array("q")
+        self.cells = array("q")
         self.oddities: Counter[str] = Counter()
+        self.isolation_returns = 0
         self.vmemmap: int | None = None
         # Rows whose pfn has to be worked out from the address of a struct page.
         self.by_address: list[tuple[int, int]] = []
         self.isolating: list[int] = []
 
+    def __len__(self) -> int:
+        return len(self.cells) // _CELLS
+
     def add(
         self, code: int, pfn: int = 0, order: int = 0, migratetype: int = -1, aux: int = 0
     ) -> None:
-        self.code.append(code)
-        self.pfn.append(pfn)
-        self.order.append(order)
-        self.migratetype.append(migratetype)
-        self.aux.append(aux)
+        """Append a row."""
+        self.cells.extend((code, pfn, order, migratetype, aux))
+
+
+_CELLS, _CODE, _PFN, _AUX = 5, 0, 1, 4
 
 
 def _number(text: bytes) -> int:
@@ -103,16 +109,9 @@ def _fields(text: bytes) -> dict[bytes, bytes]:
     return dict(_FIELD.findall(text))
 
 
-def _take_block(rows: _Rows, code: int, text: bytes) -> None:
-    block = _BLOCK.search(text)
-    if block is None:
-        raise ValueError(text)
-    pfn, order, migratetype = block.groups()
-    number = _number(pfn)
-    # The kernel prints a failed allocation as pfn 0, older ones as -1.
-    if code == Code.ALLOC and (number == 0 or number >= FAILED_PFN):
-        number = FAILED_PFN
-    rows.add(code, number, int(order), -1 if migratetype is None else int(migratetype))
+def _refuse(_rows: _Rows, _code: int, text: bytes) -> None:
+    """An event that is read in one search, and was not found by it."""
+    raise ValueError(text)
 
 
 def _take_extfrag(rows: _Rows, code: int, text: bytes) -> None:
@@ -128,15 +127,15 @@ def _take_extfrag(rows: _Rows, code: int, text: bytes) -> None:
 
 def _take_isolate(rows: _Rows, code: int, text: bytes) -> None:
     at = _fields(text)
-    rows.by_address.append((len(rows.code), _number(at[b"page"])))
-    rows.isolating.append(len(rows.code))
+    rows.by_address.append((len(rows), _number(at[b"page"])))
+    rows.isolating.append(len(rows))
     # Taken unless the return probe says otherwise.
     rows.add(code, 0, int(at[b"order"]), -1, 1)
 
 
 def _take_address(rows: _Rows, code: int, text: bytes) -> None:
     at = _fields(text)
-    rows.by_address.append((len(rows.code), _number(at[b"page"])))
+    rows.by_address.append((len(rows), _number(at[b"page"])))
     rows.add(code, 0, int(at[b"order"]))
 
 
@@ -156,11 +155,11 @@ def _take_free_one(rows: _Rows, code: int, text: bytes) -> None:
 
 
 _TAKE: dict[int, Callable[[_Rows, int, bytes], None]] = {
-    Code.ALLOC: _take_block,
-    Code.FREE: _take_block,
-    Code.FREE_BATCHED: _take_block,
-    Code.ZONE_LOCKED: _take_block,
-    Code.PCPU_DRAIN: _take_block,
+    Code.ALLOC: _refuse,
+    Code.FREE: _refuse,
+    Code.FREE_BATCHED: _refuse,
+    Code.ZONE_LOCKED: _refuse,
+    Code.PCPU_DRAIN: _refuse,
     Code.EXTFRAG: _take_extfrag,
     Code.ISOLATE: _take_isolate,
     Code.SET_TYPE: _take_type,
@@ -176,53 +175,65 @@ def read_text(path: Path) -> Trace:
     ReplayError if the file cannot be read or holds no event at all.
     """
     rows = _Rows()
-    written = _read_lines(rows, lines_of(path))
-    events = len(rows.code) + rows.oddities["unreadable_lines"]
-    if not rows.code:
+    kept = _read_lines(rows, lines_of(path))
+    if not len(rows):
         raise ReplayError(f"{path}: no event in it: it is no kernel trace")
-    if not any(code in _TAKE for code in set(rows.code)):
-        raise ReplayError(f"{path}: no event of the page allocator in it (kmem:*)")
-    returns = rows.oddities.pop("returns", 0)
-    if written > events + returns:
-        rows.oddities["rows_cut_off"] += written - events - returns
+    seen = len(rows) + rows.isolation_returns + rows.oddities["unreadable_lines"]
+    if kept > seen:
+        rows.oddities["rows_cut_off"] += kept - seen
     _place_by_address(rows)
-    code, pfn, order, migratetype, aux = (
-        np.frombuffer(column, np.int64)
-        for column in (rows.code, rows.pfn, rows.order, rows.migratetype, rows.aux)
-    )
+    table = np.frombuffer(rows.cells, np.int64).reshape(-1, _CELLS)
+    if not np.isin(table[:, _CODE], list(_TAKE)).any():
+        raise ReplayError(f"{path}: no event of the page allocator in it (kmem:*)")
+    code, pfn, order, migratetype, aux = np.ascontiguousarray(table.T)
     return Trace(path, code, pfn, order, migratetype, aux, dict(rows.oddities))
 
 
 def _read_lines(rows: _Rows, lines: Iterable[bytes]) -> int:
     """Fill rows; returns how many entries the tracer says it kept, 0 if it does not say."""
-    entries = 0
-    codes = _CODES
-    take = {name: (_TAKE[code], int(code)) for name, code in codes.items()}
+    kept = 0
+    codes = {name: int(code) for name, code in _CODES.items()}
+    frequent = _BLOCK.search
+    extend = rows.cells.extend
     for line in lines:
-        event = _EVENT.search(line)
-        if event is not None:
-            name, text = event.groups()
-            known = take.get(name)
-            if known is None:
-                if name == b"kp_isofree_ret":
-                    _refuse_isolation(rows, text)
-                else:
-                    rows.add(Code.OTHER)
-                continue
-            try:
-                known[0](rows, known[1], text)
-            except (ValueError, KeyError, OverflowError):
-                rows.oddities["unreadable_lines"] += 1
+        block = frequent(line)
+        if block is None:
+            kept += _read_rare(rows, line)
             continue
-        entries += _read_other(rows, line)
-    return entries
+        name, is_hex, digits, order, migratetype = block.groups()
+        pfn = int(digits, 16 if is_hex else 10)
+        code = codes[name]
+        # The kernel prints a failed allocation as pfn 0, older ones as -1.
+        if code == Code.ALLOC and (pfn == 0 or pfn >= FAILED_PFN):
+            pfn = FAILED_PFN
+        extend((code, pfn, int(order), -1 if migratetype is None else int(migratetype), 0))
+    return kept
+
+
+def _read_rare(rows: _Rows, line: bytes) -> int:
+    """A line with none of the frequent events; returns the entries a header says there are."""
+    event = _EVENT.search(line)
+    if event is None:
+        return _read_other(rows, line)
+    name, text = event.groups()
+    code = _CODES.get(name)
+    if name == b"kp_isofree_ret":
+        _refuse_isolation(rows, text)
+    elif code is None:
+        rows.add(Code.OTHER)
+    else:
+        try:
+            _TAKE[code](rows, code, text)
+        except (ValueError, KeyError, OverflowError):
+            rows.oddities["unreadable_lines"] += 1
+    return 0
 
 
 def _refuse_isolation(rows: _Rows, text: bytes) -> None:
-    rows.oddities["returns"] += 1
+    rows.isolation_returns += 1
     answer = _fields(text).get(b"ret", b"1")
     if rows.isolating:
-        rows.aux[rows.isolating.pop()] = _number(answer)
+        rows.cells[rows.isolating.pop() * _CELLS + _AUX] = _number(answer)
 
 
 def _read_other(rows: _Rows, line: bytes) -> int:
@@ -247,6 +258,6 @@ def _place_by_address(rows: _Rows) -> None:
         pfn, rest = divmod(address - base, _PAGE_STRUCT_BYTES)
         if rest or not 0 <= pfn < FAILED_PFN:
             rows.oddities["unplaced_pages"] += 1
-            rows.code[row] = Code.OTHER
+            rows.cells[row * _CELLS + _CODE] = Code.OTHER
         else:
-            rows.pfn[row] = pfn
+            rows.cells[row * _CELLS + _PFN] = pfn

@@ -298,7 +298,8 @@ def _compare(
         if siblings.snapshots is not None:
             result.snapshots_exact = int(exact.sum())
         result.pfn_exact = int(tally[Tally.PFN_EXACT])
-        result.free_running = result.pfn_exact == result.zone_requests
+        if result.zone_requests:
+            result.free_running = result.pfn_exact == result.zone_requests
         result.first_miss = min(first_misses, default=None)
     else:
         oddities["fallbacks_different"] = 0
