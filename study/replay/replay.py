@@ -10,20 +10,24 @@ import numpy as np
 
 from study.replay.columnar import read_columnar
 from study.replay.ftrace import read_text
-from study.replay.siblings import NR_TYPES, FreeLists, Siblings, Snapshot, find_siblings
+from study.replay.siblings import (
+    NR_TYPES,
+    PAGEBLOCK_ORDER,
+    ZONE_ENDS,
+    FreeLists,
+    Siblings,
+    Snapshot,
+    find_siblings,
+)
 from study.replay.trace import FAILED_PFN, KNOWN_CODES, Code, ReplayError, Trace, name_of
 from study.zone.settings import NR_ORDERS
 
-PAGEBLOCK_ORDER = 9
-"""A huge page of 2 MB on x86-64."""
 PCP_ORDERS = frozenset({0, 1, 2, 3, PAGEBLOCK_ORDER})
 """Orders that the per-cpu lists keep: costly ones only if they are huge pages (5.13)."""
-_PAGES_MAX = 1 << 26
+_PAGES_MAX = ZONE_ENDS[-1][1]
 """Frames up to 256 GB of memory; a pfn beyond is taken for damage."""
 _STEALS_BY_CLAIM = (6, 10)
 """Since this release a steal leaves free pages where they are unless it claims the pageblock."""
-# Where the zones of x86-64 end if no list of them says so: 16 MB, 4 GB.
-_ZONE_ENDS = (("DMA", 1 << 12), ("DMA32", 1 << 20), ("Normal", _PAGES_MAX))
 
 TALLIED = {
     "blocks_left_not_free": "LEFT_NOT_FREE",
@@ -154,11 +158,14 @@ def _not_compared(siblings: Siblings) -> list[str]:
     lines = []
     absent = ", ".join(siblings.missing)
     if siblings.start is None:
-        lines.append("placement and counts: no ordered free lists of the start")
-    elif siblings.snapshots is None:
-        lines.append("counts: no snapshots")
+        lines.append("counts and placement: what was free at the start is not known")
+    else:
+        if not siblings.start.ordered:
+            lines.append("placement: the order of the free lists at the start is not known")
+        if siblings.snapshots is None:
+            lines.append("counts: no snapshots")
     if siblings.end is None:
-        lines.append("order of the lists at the end: no such lists")
+        lines.append("the lists at the end: none recorded")
     return [*lines, f"not found: {absent}"] if absent else lines
 
 
@@ -242,7 +249,7 @@ def _spans(ops: _Ops, siblings: Siblings) -> list[_Span]:
         return sorted(spans, key=lambda span: span.start_pfn)
     last = int((ops.pfn + (1 << ops.order)).max()) if len(ops.pfn) else 1
     spans, start = [], 0
-    for name, end in _ZONE_ENDS:
+    for name, end in ZONE_ENDS:
         if last > start:
             spans.append(_Span(name, start, min(end, last)))
         start = end
@@ -272,12 +279,9 @@ def _compare(
 ) -> None:
     from study.zone.feed import Tally
 
-    shots = [shot for shot in siblings.snapshots or [] if shot.row >= siblings.start_row]
-    result.snapshots = len(shots)
-    early = len(siblings.snapshots or []) - len(shots)
-    if early:
-        result.not_compared.append(f"{_plural(early, 'snapshot')} from before the free lists")
+    shots = _comparable_snapshots(result, siblings)
     comparable = siblings.start is not None
+    ordered = siblings.start is not None and siblings.start.ordered
     exact = np.ones(len(shots), bool)
     tally = np.zeros(len(Tally), np.int64)
     first_misses = []
@@ -290,6 +294,7 @@ def _compare(
         if comparable:
             _compare_counts(result, span.name, shots, fed, exact)
             _compare_indices(result, span.name, shots, fed)
+        if ordered:
             _compare_lists(result, span.name, siblings, fed)
     for name, member in TALLIED.items():
         oddities[name] += int(tally[Tally[member]])
@@ -297,12 +302,27 @@ def _compare(
     if comparable:
         if siblings.snapshots is not None:
             result.snapshots_exact = int(exact.sum())
+    if ordered:
         result.pfn_exact = int(tally[Tally.PFN_EXACT])
         if result.zone_requests:
             result.free_running = result.pfn_exact == result.zone_requests
         result.first_miss = min(first_misses, default=None)
     else:
         oddities["fallbacks_different"] = 0
+
+
+def _comparable_snapshots(result: Replay, siblings: Siblings) -> list[Snapshot]:
+    """The snapshots between the lists of the start and the end of the trace."""
+    shots = siblings.snapshots or []
+    early = sum(shot.row < siblings.start_row for shot in shots)
+    late = sum(shot.row > result.rows for shot in shots)
+    if early and siblings.start is not None:
+        result.not_compared.append(f"{_plural(early, 'snapshot')} before the start was recorded")
+    if late:
+        result.not_compared.append(f"{_plural(late, 'snapshot')} after the end of the trace")
+    shots = [shot for shot in shots if siblings.start_row <= shot.row <= result.rows]
+    result.snapshots = len(shots)
+    return shots
 
 
 def _compare_counts(
@@ -335,7 +355,7 @@ def _compare_indices(result: Replay, zone: str, shots: list[Snapshot], fed: _Zon
 
 def _compare_lists(result: Replay, zone: str, siblings: Siblings, fed: _ZoneFeed) -> None:
     end = siblings.end
-    if end is None or zone not in end.zones:
+    if end is None or zone not in end.zones or (siblings.end_row or 0) > result.rows:
         return
     kernel = {key: pfns for key, pfns in end.zones[zone].lists.items() if len(pfns)}
     ours = fed.lists_at_end

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,12 @@ import numpy as np
 from study.replay.trace import ReplayError
 from study.zone.settings import NR_ORDERS
 
+# Where the zones of x86-64 end if no list of them says so: 16 MB, 4 GB, 256 GB.
+ZONE_ENDS = (("DMA", 1 << 12), ("DMA32", 1 << 20), ("Normal", 1 << 26))
+PAGEBLOCK_ORDER = 9
+"""A huge page of 2 MB on x86-64."""
+_KPF_BUDDY = 10
+_MOVABLE = 1
 _TYPE_NAMES = ["Unmovable", "Movable", "Reclaimable", "HighAtomic", "Isolate"]
 NR_TYPES = len(_TYPE_NAMES)
 
@@ -48,10 +55,14 @@ class ZoneLists:
 
 @dataclass(frozen=True)
 class FreeLists:
-    """Ordered free lists of all zones, and the migratetype of each pageblock from pfn 0 on."""
+    """The free blocks of all zones, and the migratetype of each pageblock from pfn 0 on.
+
+    ordered  whether lists and types are the kernel's; else only the blocks are
+    """
 
     zones: dict[str, ZoneLists]
     pageblock_types: np.ndarray
+    ordered: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,8 @@ class Siblings:
 def find_siblings(folder: Path, name: str | None) -> Siblings:
     """Read snapshots_NAME.json.gz and freelists_NAME_{0,1}.json.gz where they exist.
 
-    Raises ReplayError if one exists and cannot be used.
+    Without lists of the start, kpageflags_NAME.npz will do for the counts: it says which pages are
+    free, though not in which order. Raises ReplayError if a file exists and cannot be used.
     """
     found: list[Path | None] = []
     missing = []
@@ -92,9 +104,14 @@ def find_siblings(folder: Path, name: str | None) -> Siblings:
     if snapshots is not None:
         meta, shots = _read_snapshots(snapshots)
     start_row, end_row = _rows_of_lists(meta)
+    start = None if lists is None else _read_lists(lists)
+    if start is None and name is not None:
+        start = read_kpageflags(folder / f"kpageflags_{name}.npz")
+        if start is not None:
+            start_row = _row_of_kpageflags(meta)
     return Siblings(
         snapshots=shots,
-        start=None if lists is None else _read_lists(lists),
+        start=start,
         end=None if lists_after is None else _read_lists(lists_after),
         start_row=start_row,
         end_row=end_row,
@@ -158,11 +175,75 @@ def _read_lists(path: Path) -> FreeLists:
             if isinstance(zone, dict) and "free_list" in zone
         }
         pageblocks = np.array(content["pageblock_mt"], np.int64)
+        if pageblocks.ndim != 1 or ((pageblocks < 0) | (pageblocks >= NR_TYPES)).any():
+            raise ValueError("a pageblock of no known migratetype")
+        _check_blocks(zones)
     except (KeyError, TypeError, ValueError, AttributeError) as fault:
         raise ReplayError(f"{path}: no ordered free lists as expected ({_say(fault)})") from None
     if not zones:
         raise ReplayError(f"{path}: no ordered free lists as expected (no zone in it)")
     return FreeLists(zones, pageblocks)
+
+
+def _check_blocks(zones: Mapping[str, ZoneLists]) -> None:
+    """Raise ValueError if a page is free twice."""
+    blocks = [
+        (pfns, np.full(len(pfns), 1 << order))
+        for zone in zones.values()
+        for (order, _), pfns in zone.lists.items()
+    ]
+    first = np.concatenate([pfns for pfns, _ in blocks] or [np.zeros(0, np.int64)])
+    pages = np.concatenate([size for _, size in blocks] or [np.zeros(0, np.int64)])
+    by_pfn = np.argsort(first)
+    first, pages = first[by_pfn], pages[by_pfn]
+    twice = np.flatnonzero(first[:-1] + pages[:-1] > first[1:])
+    if twice.size:
+        raise ValueError(f"pfn {first[twice[0] + 1]} is free twice")
+
+
+def read_kpageflags(path: Path) -> FreeLists | None:
+    """The free blocks at the start from the first table of /proc/kpageflags; None if no such file.
+
+    A page's bit says that it is free; blocks are as large as they can be. Raises ReplayError if
+    the file cannot be used.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            free = archive["k0"] >> _KPF_BUDDY & 1 != 0
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, KeyError) as fault:
+        raise ReplayError(f"{path}: cut off or damaged ({_say(fault)})") from None
+    zones = {}
+    start = 0
+    for name, end in ZONE_ENDS:
+        if start < len(free):
+            stop = min(end, len(free))
+            zones[name] = ZoneLists(start, stop, _largest_blocks(free, start, stop))
+        start = end
+    pageblocks = -(-len(free) >> PAGEBLOCK_ORDER)
+    return FreeLists(zones, np.full(pageblocks, _MOVABLE, np.int64), ordered=False)
+
+
+def _largest_blocks(free: np.ndarray, start: int, end: int) -> dict[tuple[int, int], np.ndarray]:
+    size = 1 << NR_ORDERS - 1
+    pages = np.zeros(-(-(end - start) // size) * size, bool)
+    pages[: end - start] = free[start:end]
+    whole = [pages]
+    for _ in range(1, NR_ORDERS):
+        whole.append(whole[-1][::2] & whole[-1][1::2])
+    lists = {}
+    for order in range(NR_ORDERS):
+        blocks = whole[order].copy()
+        if order + 1 < NR_ORDERS:
+            blocks &= ~np.repeat(whole[order + 1], 2)
+        lists[order, _MOVABLE] = (np.flatnonzero(blocks) << order) + start
+    return lists
+
+
+def _row_of_kpageflags(meta: Mapping[str, Any]) -> int:
+    tables = [t for t in meta.get("kpageflags") or [] if t.get("n") == 0]
+    return int(tables[0]["idx_end"]) if tables else 0
 
 
 def _zone_lists(zone: Mapping[str, Any], types: Mapping[str, int]) -> ZoneLists:
