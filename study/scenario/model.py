@@ -96,6 +96,10 @@ class ZoneGroup(_Group):
     """Order-0 pages go through per-cpu lists (hot and cold), as in every 2.6 kernel."""
     swap: bool = True
     """Anonymous pages can be swapped out."""
+    grouping: Literal["off", "on"] = "off"
+    """Free lists per migratetype, with fallback and stealing: off is 2.6.8, on is 6.1."""
+    pageblock_order: Count = 10
+    """Size of a pageblock, of interest with grouping only: 10 is a huge page of i386 (4 MB)."""
     buddyinfo: Annotated[tuple[int, ...] | None, BeforeValidator(_buddyinfo)] = None
     """Start with these free blocks, everything else in use: a line of /proc/buddyinfo."""
 
@@ -292,6 +296,8 @@ class Machine(_Group):
                 reserved_pages=self.zone.reserved,
                 percpu_lists=self.zone.percpu_lists,
                 swap=self.zone.swap,
+                grouping=_member(plain.Grouping, self.zone.grouping),
+                pageblock_order=self.zone.pageblock_order,
                 buddyinfo=self.zone.buddyinfo,
             ),
             watermarks=plain.Watermarks(

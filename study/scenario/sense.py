@@ -82,13 +82,14 @@ def _marks(machine: Machine) -> Iterator[Complaint]:
 def _orders(machine: Machine) -> Iterator[Complaint]:
     top = NR_ORDERS - 1
     for key, order, most, why in (
+        ("zone.pageblock_order", machine.zone.pageblock_order, top, "blocks end at order 10"),
         ("defrag.order", machine.defrag.order, top, "the largest block is of order 10 (4MiB)"),
         ("nic.rx_order", machine.rx_order(), KMALLOC_ORDER_MAX, "kmalloc ends at order 5"),
         ("nic.tx_order", machine.tx_order(), KMALLOC_ORDER_MAX, "kmalloc ends at order 5"),
     ):
         if order > most:
             yield key, f"is {order}; {why}"
-        elif machine.zone.memory >= 1 and 1 << order > machine.zone.memory:
+        elif key != "zone.pageblock_order" and 1 << order > machine.zone.memory >= 1:
             yield key, f"is {order}; a block of {1 << order} pages is larger than the whole zone"
     if machine.defrag.order < 1:
         yield "defrag.order", "is 0; single pages need no defragmenter, give 1 to 10"

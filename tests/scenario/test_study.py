@@ -195,6 +195,7 @@ def test_defaults_agree_with_the_zones_own() -> None:
 
 
 SAMPLES = {
+    "zone.grouping": "on", "zone.pageblock_order": "9",
     "zone.memory": "64MiB", "zone.lowmem": "1GiB", "zone.reserved": "1MiB",
     "zone.percpu_lists": "false", "zone.swap": "false", "zone.buddyinfo": "1 0 0 0 0 0 0 0 0 0 0",
     "watermarks.marks": "2.6.10", "allocation.path": "2.6.9", "kswapd.policy": "order-aware",

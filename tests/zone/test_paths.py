@@ -118,6 +118,27 @@ def test_kswapd_of_2_6_8_gives_up_after_thirteen_priorities(quiet: Quiet) -> Non
     assert zone.state["count"]["reclaimed"][KSWAPD] == 0
 
 
+def test_distress_makes_mapped_pages_fair_game_within_one_run(quiet: Quiet) -> None:
+    """With 68 % mapped nothing may be unmapped until the scan has gone as deep as priority 4."""
+    zone = full_of_files(quiet, pages=1024)
+    mapped = list(range(700))
+    for pfn in range(700, 1024):
+        evict(zone, [pfn])
+        adopt(zone.state, take_block(zone.state, 0), int(Kind.SLAB))
+    for pfn in mapped:
+        mark_page_accessed(zone.state, pfn)
+        mark_page_accessed(zone.state, pfn)
+        zone.frame[pfn]["flags"] = Flag.MAPPED
+    zone.state["nr_mapped"] = len(mapped)
+    assert not reclaim_mapped(zone.state)
+    wake_kswapd(zone.state, 0)
+    advance(zone.state, 10**9)
+
+    assert zone.state["count"]["wakeups"] == 1
+    assert zone.state["count"]["reclaimed"][KSWAPD] > 0
+    assert zone.state["prev_priority"] <= 4
+
+
 def test_a_wake_up_above_low_is_refused(quiet: Quiet) -> None:
     """wakeup_kswapd of 2.6.8 does nothing while free > low, whatever the order."""
     zone = full_of_files(quiet)
