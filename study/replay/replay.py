@@ -13,6 +13,7 @@ from study.replay.ftrace import read_text
 from study.replay.siblings import (
     NR_TYPES,
     PAGEBLOCK_ORDER,
+    TYPE_NAMES,
     ZONE_ENDS,
     FreeLists,
     Siblings,
@@ -154,9 +155,40 @@ def replay(path: Path) -> Replay:
     return result
 
 
+def lists_after(path: Path, row: int) -> dict[str, Any]:
+    """Our free lists after so many rows of a trace, laid out as a freelists_NAME_0.json.gz.
+
+    Raises ReplayError if the trace cannot be used or nothing is known of its start.
+    """
+    trace = read_trace(path)
+    siblings = find_siblings(path.parent, name_of(path))
+    if siblings.start is None:
+        raise ReplayError(f"{path}: what was free at its start is not known")
+    oddities: dict[str, int] = dict.fromkeys((*READ, *TALLIED), 0)
+    ops = _translate(trace, siblings, oddities)
+    spans = _spans(ops, siblings)
+    ops = _within(ops, spans, oddities)
+    ops = ops.take(ops.row < row)
+    types = siblings.start.pageblock_types.copy()
+    found: dict[str, Any] = {}
+    for span in spans:
+        fed = _ZoneFeed(span, ops, siblings, _claims_only(trace, siblings))
+        fed.run([])
+        lists: dict[str, dict[str, list[int]]] = {str(o): {} for o in range(NR_ORDERS)}
+        for (order, migratetype), pfns in fed.lists_at_end.items():
+            lists[str(order)][TYPE_NAMES[migratetype]] = pfns.tolist()
+        found[span.name] = {
+            "free_list": lists,
+            "start_pfn": span.start_pfn,
+            "spanned": span.end_pfn - span.start_pfn,
+        }
+        fed.read_types(types)
+    return {**found, "pageblock_mt": types.tolist(), "migratetypes": list(TYPE_NAMES)}
+
+
 def _not_compared(siblings: Siblings) -> list[str]:
     lines = []
-    absent = ", ".join(siblings.missing)
+    absent = " and ".join(siblings.missing)
     if siblings.start is None:
         lines.append("counts and placement: what was free at the start is not known")
     else:
@@ -166,7 +198,7 @@ def _not_compared(siblings: Siblings) -> list[str]:
             lines.append("counts: no snapshots")
     if siblings.end is None:
         lines.append("the lists at the end: none recorded")
-    return [*lines, f"not found: {absent}"] if absent else lines
+    return [*lines, f"{absent}: not found"] if absent else lines
 
 
 def _plural(count: int, noun: str) -> str:
@@ -299,9 +331,8 @@ def _compare(
     for name, member in TALLIED.items():
         oddities[name] += int(tally[Tally[member]])
     result.zone_requests = int(tally[Tally.REQUESTS])
-    if comparable:
-        if siblings.snapshots is not None:
-            result.snapshots_exact = int(exact.sum())
+    if comparable and siblings.snapshots is not None:
+        result.snapshots_exact = int(exact.sum())
     if ordered:
         result.pfn_exact = int(tally[Tally.PFN_EXACT])
         if result.zone_requests:
@@ -439,6 +470,13 @@ class _ZoneFeed:
             self._siblings.start is not None,
         )
         self.nr_free[shot : shot + len(stops)] = counts.reshape(-1, NR_ORDERS)
+
+    def read_types(self, types: np.ndarray) -> None:
+        """Enter the zone's pageblock types into those of all memory."""
+        first = self._base >> PAGEBLOCK_ORDER
+        here = self.zone.pageblock["migratetype"]
+        rows = min(len(here), len(types) - first)
+        types[first : first + rows] = here[:rows]
 
     def _read_lists(self) -> None:
         z = self.zone.state

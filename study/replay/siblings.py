@@ -23,8 +23,9 @@ PAGEBLOCK_ORDER = 9
 """A huge page of 2 MB on x86-64."""
 _KPF_BUDDY = 10
 _MOVABLE = 1
-_TYPE_NAMES = ["Unmovable", "Movable", "Reclaimable", "HighAtomic", "Isolate"]
-NR_TYPES = len(_TYPE_NAMES)
+TYPE_NAMES = ("Unmovable", "Movable", "Reclaimable", "HighAtomic", "Isolate")
+"""As /proc/pagetypeinfo has them, by number."""
+NR_TYPES = len(TYPE_NAMES)
 
 
 @dataclass(frozen=True)
@@ -167,22 +168,27 @@ def _read_snapshots(path: Path) -> tuple[dict[str, Any], list[Snapshot]]:
 def _read_lists(path: Path) -> FreeLists:
     content = _load(path)
     try:
-        names = list(content.get("migratetypes") or _TYPE_NAMES)
-        types = {name: _TYPE_NAMES.index(name) for name in names if name in _TYPE_NAMES}
+        names = list(content.get("migratetypes") or TYPE_NAMES)
+        types = {name: TYPE_NAMES.index(name) for name in names if name in TYPE_NAMES}
         zones = {
             str(name): _zone_lists(zone, types)
             for name, zone in content.items()
             if isinstance(zone, dict) and "free_list" in zone
         }
-        pageblocks = np.array(content["pageblock_mt"], np.int64)
-        if pageblocks.ndim != 1 or ((pageblocks < 0) | (pageblocks >= NR_TYPES)).any():
-            raise ValueError("a pageblock of no known migratetype")
+        pageblocks = _pageblock_types(content["pageblock_mt"])
         _check_blocks(zones)
     except (KeyError, TypeError, ValueError, AttributeError) as fault:
         raise ReplayError(f"{path}: no ordered free lists as expected ({_say(fault)})") from None
     if not zones:
         raise ReplayError(f"{path}: no ordered free lists as expected (no zone in it)")
     return FreeLists(zones, pageblocks)
+
+
+def _pageblock_types(values: Any) -> np.ndarray:
+    types = np.array(values, np.int64)
+    if types.ndim != 1 or ((types < 0) | (types >= NR_TYPES)).any():
+        raise ValueError("a pageblock of no known migratetype")
+    return types
 
 
 def _check_blocks(zones: Mapping[str, ZoneLists]) -> None:

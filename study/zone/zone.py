@@ -40,6 +40,7 @@ class Zone:
     frame: np.ndarray
     vpage: np.ndarray
     event: np.ndarray
+    pageblock: np.ndarray
 
     def __init__(
         self, settings: Settings, *, seed: int = 0, replicate: int = 0, empty: bool = False
