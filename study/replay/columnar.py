@@ -19,7 +19,7 @@ def read_columnar(path: Path) -> Trace:
     Raises ReplayError if it is cut off, damaged or something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [name for name in _COLUMNS if name not in archive.files]
             if missing:
                 raise ReplayError(f"{path}: no trace: it has no column {missing[0]!r}")

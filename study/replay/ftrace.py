@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from study.replay.trace import FAILED_PFN, Code, ReplayError, Trace
+from study.replay.trace import FAILED_PFN, PAGEBLOCK_ORDER, Code, ReplayError, Trace
 
 # "   cat-202   [000] d..3.  18.648704: mm_page_alloc: page=..." with or without flags and cpu;
 # perf puts the subsystem before the event's name.
@@ -145,7 +145,7 @@ def _take_type(rows: _Rows, code: int, text: bytes) -> None:
     rows.vmemmap = _number(at[b"page"]) - pfn * _PAGE_STRUCT_BYTES
     # The probe fires for other bits of the pageblock too: compaction's skip hint, say.
     changes_type = _number(at.get(b"mask", b"7")) == 7
-    rows.add(code if changes_type else Code.OTHER, pfn, 0, int(at[b"mt"]))
+    rows.add(code if changes_type else Code.OTHER, pfn, PAGEBLOCK_ORDER, int(at[b"mt"]))
 
 
 def _take_free_one(rows: _Rows, code: int, text: bytes) -> None:

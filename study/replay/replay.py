@@ -12,7 +12,6 @@ from study.replay.columnar import read_columnar
 from study.replay.ftrace import read_text
 from study.replay.siblings import (
     NR_TYPES,
-    PAGEBLOCK_ORDER,
     TYPE_NAMES,
     ZONE_ENDS,
     FreeLists,
@@ -20,7 +19,15 @@ from study.replay.siblings import (
     Snapshot,
     find_siblings,
 )
-from study.replay.trace import FAILED_PFN, KNOWN_CODES, Code, ReplayError, Trace, name_of
+from study.replay.trace import (
+    FAILED_PFN,
+    KNOWN_CODES,
+    PAGEBLOCK_ORDER,
+    Code,
+    ReplayError,
+    Trace,
+    name_of,
+)
 from study.zone.settings import NR_ORDERS
 
 PCP_ORDERS = frozenset({0, 1, 2, 3, PAGEBLOCK_ORDER})

@@ -18,13 +18,13 @@ def verdict(result: Replay) -> str:
     if result.snapshots_exact is None:
         counts = "counts not compared"
     elif result.snapshots_exact == result.snapshots:
-        counts = f"all {result.snapshots:,} snapshots exact"
+        counts = _all(result.snapshots, "snapshot") + " exact"
     else:
         counts = f"{result.snapshots_exact:,} of {result.snapshots:,} snapshots exact"
     if result.pfn_exact is None:
         choices = f"{result.zone_requests:,} requests not compared"
     elif result.free_running:
-        choices = f"all {result.zone_requests:,} requests alike"
+        choices = _all(result.zone_requests, "request") + " alike"
     else:
         choices = f"{_share(result)} of {result.zone_requests:,} requests alike"
     return f"{_name(result)}: {counts}; {choices}"
@@ -46,6 +46,10 @@ def show(results: Sequence[Replay], console: Console) -> None:
         console.print()
     if results:
         console.print(_overview(results))
+
+
+def _all(count: int, noun: str) -> str:
+    return f"all {count:,} {noun}s" if count > 1 else f"{count} {noun}{'' if count else 's'}"
 
 
 def _name(result: Replay) -> str:

@@ -14,13 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from study.replay.trace import ReplayError
+from study.replay.trace import PAGEBLOCK_ORDER, ReplayError
 from study.zone.settings import NR_ORDERS
 
 # Where the zones of x86-64 end if no list of them says so: 16 MB, 4 GB, 256 GB.
 ZONE_ENDS = (("DMA", 1 << 12), ("DMA32", 1 << 20), ("Normal", 1 << 26))
-PAGEBLOCK_ORDER = 9
-"""A huge page of 2 MB on x86-64."""
 _KPF_BUDDY = 10
 _MOVABLE = 1
 TYPE_NAMES = ("Unmovable", "Movable", "Reclaimable", "HighAtomic", "Isolate")
@@ -100,24 +98,23 @@ def find_siblings(folder: Path, name: str | None) -> Siblings:
         if not exists:
             missing.append(path.name)
     snapshots, lists, lists_after = found
-    meta: dict[str, Any] = {}
-    shots: list[Snapshot] | None = None
+    about, shots = _About(), None
     if snapshots is not None:
-        meta, shots = _read_snapshots(snapshots)
-    start_row, end_row = _rows_of_lists(meta)
+        about, shots = _read_snapshots(snapshots)
+    start_row = about.start_row
     start = None if lists is None else _read_lists(lists)
     if start is None and name is not None:
         start = read_kpageflags(folder / f"kpageflags_{name}.npz")
         if start is not None:
-            start_row = _row_of_kpageflags(meta)
+            start_row = about.kpageflags_row
     return Siblings(
         snapshots=shots,
         start=start,
         end=None if lists_after is None else _read_lists(lists_after),
         start_row=start_row,
-        end_row=end_row,
-        release=_release(str(meta.get("uname", ""))),
-        lost=_lost(str(meta.get("ring_stats", ""))),
+        end_row=about.end_row,
+        release=about.release,
+        lost=about.lost,
         missing=missing,
     )
 
@@ -145,7 +142,31 @@ def _by_zone(shot: Mapping[str, Any], key: str) -> dict[str, np.ndarray]:
     return {str(zone): _thousandths(values) for zone, values in (shot.get(key) or {}).items()}
 
 
-def _read_snapshots(path: Path) -> tuple[dict[str, Any], list[Snapshot]]:
+@dataclass(frozen=True)
+class _About:
+    """What a snapshots file says of its trace; fields as in Siblings."""
+
+    start_row: int = 0
+    end_row: int | None = None
+    kpageflags_row: int = 0
+    release: tuple[int, int] | None = None
+    lost: int = 0
+
+
+def _read_about(meta: Mapping[str, Any]) -> _About:
+    dumps = {int(dump["n"]): dump for dump in meta.get("memdumps") or []}
+    tables = {int(table["n"]): table for table in meta.get("kpageflags") or []}
+    return _About(
+        start_row=int(dumps[0]["idx_end"]) if 0 in dumps else 0,
+        # The row that announces it belongs to what came before.
+        end_row=int(dumps[1]["idx_begin"]) + 1 if 1 in dumps else None,
+        kpageflags_row=int(tables[0]["idx_end"]) if 0 in tables else 0,
+        release=_release(str(meta.get("uname", ""))),
+        lost=_lost(str(meta.get("ring_stats", ""))),
+    )
+
+
+def _read_snapshots(path: Path) -> tuple[_About, list[Snapshot]]:
     content = _load(path)
     try:
         snapshots = [
@@ -159,10 +180,10 @@ def _read_snapshots(path: Path) -> tuple[dict[str, Any], list[Snapshot]]:
             for shot in content["snapshots"]
             if shot.get("idx_buddyinfo") is not None
         ]
-        meta = dict(content.get("meta") or {})
+        about = _read_about(content.get("meta") or {})
     except (KeyError, TypeError, ValueError, AttributeError) as fault:
         raise ReplayError(f"{path}: no snapshots as expected ({_say(fault)})") from None
-    return meta, sorted(snapshots, key=lambda shot: shot.row)
+    return about, sorted(snapshots, key=lambda shot: shot.row)
 
 
 def _read_lists(path: Path) -> FreeLists:
@@ -216,7 +237,7 @@ def read_kpageflags(path: Path) -> FreeLists | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             free = archive["k0"] >> _KPF_BUDDY & 1 != 0
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, KeyError) as fault:
         raise ReplayError(f"{path}: cut off or damaged ({_say(fault)})") from None
@@ -247,11 +268,6 @@ def _largest_blocks(free: np.ndarray, start: int, end: int) -> dict[tuple[int, i
     return lists
 
 
-def _row_of_kpageflags(meta: Mapping[str, Any]) -> int:
-    tables = [t for t in meta.get("kpageflags") or [] if t.get("n") == 0]
-    return int(tables[0]["idx_end"]) if tables else 0
-
-
 def _zone_lists(zone: Mapping[str, Any], types: Mapping[str, int]) -> ZoneLists:
     lists = {}
     start, end = int(zone["start_pfn"]), int(zone["start_pfn"]) + int(zone["spanned"])
@@ -265,14 +281,6 @@ def _zone_lists(zone: Mapping[str, Any], types: Mapping[str, int]) -> ZoneLists:
                 raise ValueError(f"a block of order {order} lies astray")
             lists[int(order), types[name]] = pfns
     return ZoneLists(start, end, lists)
-
-
-def _rows_of_lists(meta: Mapping[str, Any]) -> tuple[int, int | None]:
-    """Rows before the first and before the second set of ordered lists."""
-    dumps = {int(d["n"]): d for d in meta.get("memdumps") or [] if "n" in d}
-    start = int(dumps[0]["idx_end"]) if 0 in dumps else 0
-    end = int(dumps[1]["idx_begin"]) + 1 if 1 in dumps else None
-    return start, end
 
 
 def _release(uname: str) -> tuple[int, int] | None:

@@ -10,6 +10,8 @@ import numpy as np
 
 FAILED_PFN = 0xFFFFFFFF
 """The pfn of an allocation that failed."""
+PAGEBLOCK_ORDER = 9
+"""A huge page of 2 MB on x86-64."""
 
 
 class ReplayError(Exception):

@@ -34,7 +34,7 @@ CUTS = (
 )
 TEXTS = {
     "trace_head_hiorder.txt.gz": 700,
-    "trace_text_rare_hiorder.txt.gz": 400,
+    "trace_text_rare_hiorder.txt.gz": 900,
 }
 
 
