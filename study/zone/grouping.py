@@ -204,15 +204,17 @@ def _claim(z, pfn, migratetype, moved, movable):
 @kernel
 def steal(z, pfn, found, migratetype):
     """Move a block, or all that is free in its pageblock, to a type (steal_suitable_fallback)."""
-    whole = may_steal_pageblock(z, found, migratetype)
-    if whole and found < z.pageblock_order and pageblock_type(z, pfn) != _HIGHATOMIC:
+    # What is reserved for HIGHATOMIC may lend a block, but keeps its pageblock.
+    reserved = pageblock_type(z, pfn) == _HIGHATOMIC
+    if found >= z.pageblock_order:
+        if not reserved and not z.types_told:
+            set_pageblock_type(z, pfn, found, migratetype)
+    elif not reserved and may_steal_pageblock(z, found, migratetype):
         moved, movable = move_free_pages(z, pfn, migratetype)
         if moved > 0:
             if not z.types_told:
                 _claim(z, pfn, migratetype, moved, movable)
             return
-    if found >= z.pageblock_order and not z.types_told:
-        set_pageblock_type(z, pfn, found, migratetype)
     _move_block(z, pfn, found, migratetype)
 
 
