@@ -410,11 +410,12 @@ class _ZoneFeed:
 
         self._feed = feed
         self._siblings = siblings
-        self._base = span.start_pfn >> NR_ORDERS - 1 << NR_ORDERS - 1
+        self.zone = feed.BareZone(
+            span.start_pfn, span.end_pfn, PAGEBLOCK_ORDER, claims_only=claims_only
+        )
+        self._base = self.zone.base
         inside = (ops.pfn >= self._base) & (ops.pfn < span.end_pfn)
         self._ops = ops.take(inside & (ops.row >= siblings.start_row))
-        self.zone = feed.bare_zone(span.start_pfn, span.end_pfn, PAGEBLOCK_ORDER)
-        self.zone.state["claims_only"] = claims_only
         self.tally = np.zeros(len(feed.Tally), np.int64)
         self.tally[feed.Tally.FIRST_MISS] = -1
         self.users = np.zeros(len(self.zone.frame), np.int64)

@@ -7,7 +7,7 @@ import numpy as np
 from study.zone.agenda import book
 from study.zone.compile import kernel
 from study.zone.dice import below, exponential, uniform
-from study.zone.grouping import add_typed_block, pageblock_type, prepare_pageblocks
+from study.zone.grouping import add_typed_block, pageblock_type, prepare_lists
 from study.zone.kmalloc import REAP_NS, adopt
 from study.zone.layout import (
     NO_PFN,
@@ -69,12 +69,9 @@ def _chain_rows(z):
 def prepare(z, anonymous_share: float, mapped_share: float):
     """Empty lists, free rows chained, virtual pages given their kind and popularity."""
     frame = frames(z)
-    for head in range(z.head, z.frame_rows):
-        frame[head].next = head
-        frame[head].prev = head
     for pfn in range(z.pages, z.head):
         frame[pfn].home = Home.RESERVED
-    prepare_pageblocks(z)
+    prepare_lists(z)
     _chain_rows(z)
     vpage = vpages(z)
     for extent in range(z.extents):

@@ -23,30 +23,26 @@ from study.zone.grouping import (
     free_list,
     move_free_pages,
     pageblock_type,
+    prepare_lists,
     return_block,
     set_pageblock_type,
     steal,
 )
 from study.zone.layout import (
+    FRAME,
     MAX_ORDER_PAGES,
     NO_PFN,
+    NR_HEADS,
+    NR_TYPED_HEADS,
+    PAGEBLOCK,
+    ZONE,
     Home,
     Migratetype,
     frames,
     pageblocks,
 )
 from study.zone.lists import list_add_tail, list_del
-from study.zone.settings import (
-    NR_ORDERS,
-    Grouping,
-    Memory,
-    Nic,
-    Processes,
-    Settings,
-    Slab,
-    User,
-)
-from study.zone.zone import Zone
+from study.zone.settings import NR_ORDERS, Grouping
 
 
 class Op(IntEnum):
@@ -125,33 +121,35 @@ _N_FALLBACK = int(Tally.FALLBACK_DIFFERS)
 _UNKNOWN, _NOBODY, _INSIDE, _FIRST = 0, 1, 2, 3
 
 
-def bare_zone(start_pfn: int, end_pfn: int, pageblock_order: int) -> Zone:
-    """A zone without load in which nothing is free yet, mobility grouping on.
+class BareZone:
+    """A zone of nothing but frames, pageblocks and free lists, mobility grouping on, none free.
 
-    The frames are numbered from start_pfn rounded down to the largest block; end_pfn is the first
-    frame after it.
+    Frames are numbered from start_pfn rounded down to the largest block; end_pfn is the first frame
+    after the zone. `state` is what kernels take.
     """
-    base = start_pfn // MAX_ORDER_PAGES * MAX_ORDER_PAGES
-    pages = end_pfn - base
-    zone = Zone(
-        Settings(
-            memory=Memory(
-                pages=pages,
-                lowmem_pages=pages,
-                reserved_pages=0,
-                grouping=Grouping.ON,
-                pageblock_order=pageblock_order,
-            ),
-            user=User(working_set_pages=16, touches_per_s=0.0, filled=False),
-            processes=Processes(forks_per_s=0.0, live_max=1),
-            slab=Slab(initial_share=0.0, pages_per_s=0.0),
-            nic=Nic(ring=0, rx_frames_per_s=0.0, tx_frames_per_s=0.0),
-        ),
-        empty=True,
-    )
-    zone.state["start_pfn"] = start_pfn - base
-    zone.state["types_told"] = 1
-    return zone
+
+    def __init__(
+        self, start_pfn: int, end_pfn: int, pageblock_order: int, *, claims_only: bool
+    ) -> None:
+        self.base = start_pfn // MAX_ORDER_PAGES * MAX_ORDER_PAGES
+        pages = end_pfn - self.base
+        rows = -(-pages // MAX_ORDER_PAGES) * MAX_ORDER_PAGES
+        self.frame = np.zeros(rows + NR_TYPED_HEADS + NR_HEADS, FRAME)
+        self.pageblock = np.zeros(rows >> pageblock_order, PAGEBLOCK)
+        self.record = np.zeros(1, ZONE)
+        self.state = z = self.record[0]
+        for name, table in (("frame", self.frame), ("pageblock", self.pageblock)):
+            z[f"{name}_at"] = table.ctypes.data
+            z[f"{name}_rows"] = len(table)
+        z["head"] = len(self.frame) - NR_HEADS
+        z["typed_heads"] = NR_TYPED_HEADS
+        z["grouping"] = Grouping.ON
+        z["pageblock_order"] = pageblock_order
+        z["pages"] = pages
+        z["start_pfn"] = start_pfn - self.base
+        z["types_told"] = 1
+        z["claims_only"] = claims_only
+        prepare_lists(z)
 
 
 @kernel

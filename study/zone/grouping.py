@@ -31,10 +31,10 @@ def free_list(z, order, migratetype):
 
 
 @kernel
-def prepare_pageblocks(z):
-    """Empty lists of every type, and every pageblock MOVABLE (memmap_init)."""
+def prepare_lists(z):
+    """Empty lists, of every type if grouping is on, and every pageblock MOVABLE (memmap_init)."""
     frame = frames(z)
-    for head in range(z.head - z.typed_heads, z.head):
+    for head in range(z.head - z.typed_heads, z.frame_rows):
         frame[head].next = head
         frame[head].prev = head
     for row in range(z.pageblock_rows):
