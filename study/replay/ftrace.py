@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from study.replay.trace import FAILED_PFN, PAGEBLOCK_ORDER, Code, ReplayError, Trace
+from study.zone.settings import NR_ORDERS
 
 # "   cat-202   [000] d..3.  18.648704: mm_page_alloc: page=..." with or without flags and cpu;
 # perf puts the subsystem before the event's name.
@@ -192,7 +193,10 @@ def read_text(path: Path) -> Trace:
 def _read_lines(rows: _Rows, lines: Iterable[bytes]) -> int:
     """Fill rows; returns how many entries the tracer says it kept, 0 if it does not say."""
     kept = 0
+    # Plain numbers and tables of the frequent ones: this loop is where the time goes.
     codes = {name: int(code) for name, code in _CODES.items()}
+    small = {b"%d" % number: number for number in range(-1, 12)} | {None: -1}
+    alloc = int(Code.ALLOC)
     frequent = _BLOCK.search
     extend = rows.cells.extend
     for line in lines:
@@ -204,9 +208,9 @@ def _read_lines(rows: _Rows, lines: Iterable[bytes]) -> int:
         pfn = int(digits, 16 if is_hex else 10)
         code = codes[name]
         # The kernel prints a failed allocation as pfn 0, older ones as -1.
-        if code == Code.ALLOC and (pfn == 0 or pfn >= FAILED_PFN):
+        if code == alloc and (pfn == 0 or pfn >= FAILED_PFN):
             pfn = FAILED_PFN
-        extend((code, pfn, int(order), -1 if migratetype is None else int(migratetype), 0))
+        extend((code, pfn, small.get(order, NR_ORDERS), small.get(migratetype, NR_ORDERS), 0))
     return kept
 
 

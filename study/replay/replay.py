@@ -238,7 +238,12 @@ def _translate(trace: Trace, siblings: Siblings, oddities: dict[str, int]) -> _O
     by_pcp = np.isin(order, list(PCP_ORDERS))
     freed_at_once = (code == Code.FREE_ONE) & ~by_pcp
     claims_only = _claims_only(trace, siblings)
+    # Without the probe that tells of types, a steal tells whether it took the pageblock over.
+    owned = (code == Code.EXTFRAG) & (trace.aux >> 16 & 1 == 1) & ~(code == Code.SET_TYPE).any()
+    owned_twice = owned & (trace.aux & 0xFF > PAGEBLOCK_ORDER)
     steps = [
+        (Op.RETYPE, owned),
+        (Op.RETYPE, owned_twice),
         (Op.REQUEST, code == Code.ZONE_LOCKED),
         (Op.STOLEN if claims_only else Op.FALLBACK, code == Code.EXTFRAG),
         (Op.ENTER, (code == Code.PCPU_DRAIN) | (code == Code.FREE_ONE)),
@@ -255,7 +260,9 @@ def _translate(trace: Trace, siblings: Siblings, oddities: dict[str, int]) -> _O
     op = np.repeat([int(step) for step, _ in steps], [len(r) for r in rows])
     # Of one row, the free comes before the block enters the lists.
     by_row = np.argsort(row, kind="stable")
-    row, op = row[by_row], op[by_row]
+    pfn = trace.pfn[row]
+    pfn[len(rows[0]) : len(rows[0]) + len(rows[1])] += 1 << PAGEBLOCK_ORDER
+    row, op, pfn = row[by_row], op[by_row], pfn[by_row]
     migratetype = trace.migratetype[row]
     told = trace.code[row] == Code.PCPU_DRAIN
     if not claims_only:
@@ -263,7 +270,7 @@ def _translate(trace: Trace, siblings: Siblings, oddities: dict[str, int]) -> _O
     migratetype = np.where((op == Op.ENTER) & ~told, -1, migratetype)
     order = np.where(op == Op.RETYPE, 0, trace.order[row])
     aux = np.where(trace.code[row] == Code.EXTFRAG, trace.aux[row] & 0xFF, trace.aux[row])
-    ops = _Ops(row, op, trace.pfn[row], order, migratetype, aux)
+    ops = _Ops(row, op, pfn, order, migratetype, aux)
     return _in_range(ops, oddities)
 
 

@@ -93,6 +93,22 @@ def test_reserved_pageblocks_do_not_merge_with_others(write):
     assert replay(write(other, free, snapshots=shots[1:])).snapshots_exact == 1
 
 
+def test_a_steal_says_whose_the_pageblock_is(write):
+    """Without rows of pageblock types, a change of ownership decides where a free goes."""
+    rows = [
+        (EXTFRAG, 1024, 4, 0, 9 | MOVABLE << 8 | 1 << 16),
+        (REQUEST, 1024, 4, 0, 1),
+        (FREE, 1024, 4, -1, 0),
+        (REQUEST, 1024, 4, 0, 1),
+    ]
+
+    result = replay(write(rows, {(9, MOVABLE): [1024]}))
+
+    assert result.pfn_exact == result.zone_requests == 2
+    rows[0] = (EXTFRAG, 1024, 4, 0, 9 | MOVABLE << 8)
+    assert replay(write(rows, {(9, MOVABLE): [1024]})).pfn_exact == 1
+
+
 def test_large_blocks_come_back_at_once(write):
     """Order 4 enters with its free, order 3 and huge pages only when the per-cpu lists drain."""
     rows = [(FREE, 16, 4, -1, 0), (FREE, 32, 3, -1, 0), (FREE, 512, 9, -1, 0)]
