@@ -31,6 +31,8 @@ def known_keys() -> tuple[str, ...]:
 
 def nearest(key: str) -> str:
     """A suggestion for an unknown key: the same word in another group comes before a like one."""
+    if key in Machine.model_fields:
+        return f"; it is a group of settings, such as {key}.{_example(key)}"
     last = key.rsplit(".", 1)[-1]
     elsewhere = [known for known in known_keys() if known.rsplit(".", 1)[-1] == last]
     if len(elsewhere) == 1:
@@ -52,7 +54,11 @@ def findings(error: ValidationError) -> Iterator[Finding]:
     for detail in error.errors():
         # A union or validator may add its own names behind the path; keys come first.
         path = tuple(detail["loc"])
-        key = ".".join(map(str, path))
+        if detail["type"] == "extra_forbidden" and path[0] in known_keys():
+            group, _, name = str(path[0]).partition(".")
+            yield path, f"{path[0]} is not written with a dot here but as {group}: {{{name}: ...}}"
+            continue
+        key = shown(".".join(map(str, path)), 100)
         yield path, sentence(key, detail)
 
 

@@ -20,7 +20,8 @@ class Fault:
         place = self.file
         if self.line is not None:
             place += f":{self.line}:{self.column}"
-        return f"{place}: {self.text}"
+        # Keys and file names come from whoever wrote them: one line, and no control of a terminal.
+        return printable(f"{place}: {self.text}")
 
 
 class ScenarioError(ValueError):
@@ -34,10 +35,19 @@ class ScenarioError(ValueError):
         return (ScenarioError, (self.faults,))
 
 
+_AS_WRITTEN = {None: "null", True: "true", False: "false"}
+
+
+def printable(text: str) -> str:
+    """The same text on one line, without control characters."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def shown(value: object, limit: int = 60) -> str:
-    """A value as it may stand in a message: on one line, not too long, no control characters."""
-    text = value if isinstance(value, str) else repr(value)
-    text = "".join(c if c.isprintable() else "?" for c in text)
+    """A value as it may stand in a message: as YAML has it, on one line, not too long."""
+    if value is None or isinstance(value, bool):
+        return _AS_WRITTEN[value]
+    text = printable(value if isinstance(value, str) else repr(value))
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

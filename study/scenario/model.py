@@ -6,6 +6,7 @@ words into the plain numbers that the simulated zone is told.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -62,10 +63,17 @@ class _Group(BaseModel):
 
 def _working_set(value: Any) -> str | float:
     """A multiple of the zone's memory (1.2) or a size (1GiB); kept as it was written."""
-    if isinstance(value, str) and not value.replace(".", "", 1).isdigit():
-        pages_from(value)
-        return value
-    return number_from(value)
+    try:
+        if isinstance(value, str) and not value.replace(".", "", 1).isdigit():
+            pages_from(value)
+            return value
+        return number_from(value)
+    except ValueError as error:
+        if "looks like" not in str(error):
+            raise
+    raise ValueError(
+        f"is {shown(value)}; it must be a multiple of the zone's memory (1.2) or a size (1GiB)"
+    )
 
 
 def _buddyinfo(value: Any) -> tuple[int, ...] | None:
@@ -80,8 +88,8 @@ def _buddyinfo(value: Any) -> tuple[int, ...] | None:
             f"is {shown(value)}; it must be {plain.NR_ORDERS} numbers, the free blocks of order "
             "0 to 10, as in /proc/buddyinfo"
         )
-    if not all(str(word).isdigit() for word in words):
-        raise ValueError(f"is {shown(value)}; each of the numbers must be whole and not negative")
+    if not all(re.fullmatch("[0-9]{1,9}", str(word)) for word in words):
+        raise ValueError(f"is {shown(value)}; each must be a whole number, 0 to 999,999,999")
     return tuple(int(word) for word in words)
 
 

@@ -44,6 +44,7 @@ def rx_order(driver: str, mtu: int) -> int:
 
     e1000 picks a buffer of 2048, 4096, 8192 or 16384 bytes for the largest frame
     (e1000_change_mtu); tg3 has one size for standard and one for jumbo frames (tg3_alloc_rx_skb).
+    An MTU beyond MTU_LIMITS has the largest buffer, for want of one that fits.
     """
     if driver == "tg3":
         buffer = 1_536 + 66 if mtu <= 1_500 else 9_046 + 2 + 64
@@ -51,7 +52,7 @@ def rx_order(driver: str, mtu: int) -> int:
     frame = mtu + ETHERNET
     buffer = 2_048
     if frame > 1_518:
-        buffer = next(size for size in (4_096, 8_192, 16_384) if frame <= size)
+        buffer = next(size for size in (4_096, 8_192, 16_384) if frame <= size or size == 16_384)
     return skb_order(buffer + IP_ALIGN + HEADROOM)
 
 

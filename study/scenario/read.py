@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -28,6 +28,17 @@ class _Loader(yaml.SafeLoader):
 
     # PyYAML looks for the table on the class.
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+    nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """As PyYAML's, but a text of too many values is left as soon as that shows."""
+        self.nodes += 1
+        if self.nodes > MAX_VALUES:
+            raise yaml.MarkedYAMLError(
+                problem=f"more than {MAX_VALUES:,} values",
+                problem_mark=self.peek_event().start_mark,
+            )
+        return cast("yaml.Node | None", super().compose_node(parent, index))
 
 
 _SCALARS = (
@@ -55,7 +66,12 @@ _KINDS: dict[str, Callable[[str], Any]] = {
     ),
     "tag:yaml.org,2002:str": str,
 }
-_TAGS = {*_KINDS, "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
+_PATTERNS = {tag: re.compile(pattern) for tag, pattern, _ in _SCALARS}
+_TAGS: dict[type[yaml.Node], frozenset[str]] = {
+    yaml.ScalarNode: frozenset(_KINDS),
+    yaml.MappingNode: frozenset({"tag:yaml.org,2002:map"}),
+    yaml.SequenceNode: frozenset({"tag:yaml.org,2002:seq"}),
+}
 MAX_DIGITS = 300
 
 
@@ -104,14 +120,14 @@ class _Reader:
             return None
         self.document.places.setdefault(path, _place(node))
         above = (*above, id(node))
-        if node.tag not in _TAGS:
+        if node.tag not in _TAGS[type(node)]:
             self.fault_at(node.start_mark, f"the tag {shown(node.tag)} is not allowed")
             return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, above)
         if isinstance(node, yaml.SequenceNode):
             return [self.plain(n, (*path, i), above) for i, n in enumerate(node.value)]
-        return self._scalar(node)
+        return self._scalar(cast("yaml.ScalarNode", node))
 
     def _mapping(self, node: yaml.MappingNode, path: Path, above: tuple[int, ...]) -> Any:
         result: dict[str, Any] = {}
@@ -127,8 +143,13 @@ class _Reader:
             result[key] = self.plain(value_node, (*path, key), above)
         return result
 
-    def _scalar(self, node: yaml.Node) -> Any:
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
         kind = _KINDS[node.tag]
+        # A tag that is written out may name another kind than the text has: !!int abc.
+        if node.tag in _PATTERNS and not _PATTERNS[node.tag].match(node.value):
+            name = node.tag.rpartition(":")[2]
+            self.fault_at(node.start_mark, f"{shown(node.value)} cannot be read as !!{name}")
+            return None
         if len(node.value) > MAX_DIGITS and kind in (int, float):
             self.fault_at(node.start_mark, f"a number of {len(node.value)} digits")
             return None

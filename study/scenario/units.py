@@ -12,7 +12,9 @@ from study.scenario.errors import shown
 from study.zone.settings import PAGE_BYTES
 
 _NUMBER = re.compile(
-    r"^\s*([-+]?[0-9][0-9_,]*(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)\s*([A-Za-zµ%/ ]*)\s*$"
+    # A comma stands between thousands and nowhere else: 1,5s is no 15 s.
+    r"^\s*([-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*|(?=\.[0-9]))(?:\.[0-9]+)?"
+    r"(?:[eE][-+]?[0-9]+)?)\s*([A-Za-zµ%/ ]*)\s*$"
 )
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _TIMES = {
@@ -26,6 +28,8 @@ _TIMES = {
 }
 _PER = {"/s": 1.0, "/ms": 1e3, "/min": 1 / 60}
 LARGEST = 1e15
+LONGEST_NS = 10_000 * _TIMES["h"]
+"""Sums of times stay far from the end of a 64-bit number of nanoseconds (292 years)."""
 
 
 def _split(value: Any, what: str, example: str) -> tuple[float, str]:
@@ -39,10 +43,12 @@ def _split(value: Any, what: str, example: str) -> tuple[float, str]:
         raise ValueError(f"is {shown(value)}; {what} looks like {example}")
     else:
         number, unit = float(value), ""
-    if not math.isfinite(number) or abs(number) > LARGEST:
+    if not math.isfinite(number):
         raise ValueError(
             f"is {shown(value)}, which is no usable number; {what} looks like {example}"
         )
+    if number > LARGEST:
+        raise ValueError(f"is {shown(value)}; at most {LARGEST:,.0f}")
     if number < 0:
         raise ValueError(f"is {shown(value)}; {what} cannot be negative")
     return number, unit
@@ -76,7 +82,10 @@ def bytes_from(value: Any) -> int:
 
 def nanoseconds_from(value: Any) -> int:
     """A time: `10ms`, `2 s`, `1min`; a bare number has no unit and is refused."""
-    return round(_scaled(value, _TIMES, "a time", "10ms"))
+    nanoseconds = round(_scaled(value, _TIMES, "a time", "10ms"))
+    if nanoseconds > LONGEST_NS:
+        raise ValueError(f"is {shown(value)}; a time is at most 10,000h")
+    return nanoseconds
 
 
 def per_second_from(value: Any) -> float:

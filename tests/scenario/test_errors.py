@@ -255,6 +255,24 @@ def test_hostile_files_are_refused_quickly() -> None:
     assert "digits" in faults("seed: " + "9" * 5_000)[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("seed: !!int abc", "abc cannot be read as !!int"),
+        ("seed: !!map 3", "is not allowed"),
+        ("base: {nic: {rx_hold: 1,5s}}", "rx_hold"),
+        ("base: {nic: {rx_hold: 20_000h}}", "a time is at most 10,000h"),
+        ("base: {zone.memory: 1GiB}", "not written with a dot here but as zone: {memory: ...}"),
+        ("axes: {zone: [1]}", "it is a group of settings, such as zone."),
+        ("base: {user: {working_set: lots}}", "a multiple of the zone's memory (1.2) or a size"),
+        ('base: {"ni\\ec": {}}', "ni?c is not a setting"),
+    ],
+)
+def test_what_looks_nearly_right_is_told_from_what_is_right(text: str, words: str) -> None:
+    """Tags that lie, decimal commas, endless times, dotted groups and control characters."""
+    assert words in faults(text)[0]
+
+
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     """Missing (with the nearest name), a folder, no UTF-8: one line each."""
     (tmp_path / "article.yaml").write_text("name: x")
