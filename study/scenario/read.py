@@ -36,9 +36,9 @@ class _Loader(yaml.SafeLoader):
         if self.nodes > MAX_VALUES:
             raise yaml.MarkedYAMLError(
                 problem=f"more than {MAX_VALUES:,} values",
-                problem_mark=self.peek_event().start_mark,
+                problem_mark=self.peek_event().start_mark,  # type: ignore[no-untyped-call]
             )
-        return cast("yaml.Node | None", super().compose_node(parent, index))
+        return super().compose_node(parent, index)
 
 
 _SCALARS = (
