@@ -9,6 +9,8 @@ import numpy as np
 from study.zone.settings import Settings
 
 HEADLINE: tuple[tuple[str, str], ...] = (
+    ("probe_freed_pages", "pages that the probe had to free or move"),
+    ("probe_touches_lost_share", "touches that lose their page by it"),
     ("rx_success_ratio", "receive buffer requests served"),
     ("frames_dropped_ratio", "received frames dropped"),
     ("tx_success_ratio", "send buffer requests served"),
@@ -38,13 +40,14 @@ class Outcome:
 
 
 def simulate(settings: Settings, *, seed: int, replicate: int) -> Outcome:
-    """Run one trial: bring the zone up, age it, measure it, check it.
+    """Run one trial: bring the zone up, age it, measure it, probe it if asked to, check it.
 
     The result depends on nothing but the three arguments. Raises InvariantBroken if the zone
     contradicts itself afterwards, ValueError if it cannot be set up as told.
     """
     from study.zone.advance import advance
     from study.zone.metrics import AGEING, MEASURED, SAMPLE, measure, sample
+    from study.zone.probe import probe
     from study.zone.verify import verify
     from study.zone.zone import Zone
 
@@ -65,8 +68,10 @@ def simulate(settings: Settings, *, seed: int, replicate: int) -> Outcome:
             advance(zone.state, time)
             sample(zone, phase, series[row])
             row += 1
+    metrics = measure(zone, series[series["phase"] == MEASURED])
+    metrics |= probe(zone)
     verify(zone)
-    return Outcome(measure(zone, series[series["phase"] == MEASURED]), series)
+    return Outcome(metrics, series)
 
 
 def _sample_times(start: int, end: int, step: int) -> np.ndarray:

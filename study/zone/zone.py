@@ -39,6 +39,7 @@ class Zone:
 
     frame: np.ndarray
     vpage: np.ndarray
+    extent: np.ndarray
     event: np.ndarray
     pageblock: np.ndarray
 
