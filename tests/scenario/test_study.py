@@ -201,6 +201,7 @@ SAMPLES = {
     "watermarks.marks": "2.6.10", "allocation.path": "2.6.9", "kswapd.policy": "order-aware",
     "kswapd.loop": "2.6.9", "kswapd.speed": "50 pages/ms", "defrag.mode": "rmap-evict",
     "defrag.run": "inline", "defrag.order": "4", "defrag.interval": "1s",
+    "probe.victims": "lru", "probe.order": "2", "probe.blocks": "3",
     "defrag.blocks_wanted": "7", "defrag.budget": "16 pages", "defrag.scan": "2MiB",
     "stacks.size": "4KiB", "user.working_set": "2GiB", "user.extent": "8 pages",
     "user.zipf": "1.1", "user.touch_rate": "5/s", "user.run": "3", "user.anonymous": "7%",
