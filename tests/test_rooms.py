@@ -18,6 +18,7 @@ ORDER = [
     "results",
     "conduct",
     "progress",
+    "commands",
     "cli",
     "__main__",
 ]
@@ -38,8 +39,8 @@ KEPT_IN = {
     "pandas": {"results"},
     "pyarrow": {"results"},
     "scipy": {"results"},
-    "click": {"cli", "replay"},
-    "rich": {"cli", "progress", "replay", "results"},
+    "click": {"cli", "commands", "replay"},
+    "rich": {"cli", "commands", "progress", "replay", "results"},
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import perf_counter
 
 import numpy as np
 
@@ -39,11 +40,14 @@ class Outcome:
     series: np.ndarray
 
 
-def simulate(settings: Settings, *, seed: int, replicate: int) -> Outcome:
+def simulate(
+    settings: Settings, *, seed: int, replicate: int, time_limit_s: float | None = None
+) -> Outcome:
     """Run one trial: bring the zone up, age it, measure it, probe it if asked to, check it.
 
-    The result depends on nothing but the three arguments. Raises InvariantBroken if the zone
-    contradicts itself afterwards, ValueError if it cannot be set up as told.
+    The result depends on settings, seed and replicate alone. Raises InvariantBroken if the zone
+    contradicts itself afterwards, ValueError if it cannot be set up as told, and TimeoutError at
+    the first sample after time_limit_s seconds of wall time.
     """
     from study.zone.advance import advance
     from study.zone.metrics import AGEING, MEASURED, SAMPLE, measure, sample
@@ -51,6 +55,7 @@ def simulate(settings: Settings, *, seed: int, replicate: int) -> Outcome:
     from study.zone.verify import verify
     from study.zone.zone import Zone
 
+    started = perf_counter()
     zone = Zone(settings, seed=seed, replicate=replicate)
     clock = settings.clock
     phases = (
@@ -68,10 +73,19 @@ def simulate(settings: Settings, *, seed: int, replicate: int) -> Outcome:
             advance(zone.state, time)
             sample(zone, phase, series[row])
             row += 1
+            if time_limit_s is not None and perf_counter() - started > time_limit_s:
+                raise TimeoutError(f"took more than {time_limit_s:g} s")
     metrics = measure(zone, series[series["phase"] == MEASURED])
     metrics |= probe(zone)
     verify(zone)
     return Outcome(metrics, series)
+
+
+def bytes_needed(settings: Settings) -> int:
+    """Memory that one trial's zone takes, in bytes."""
+    from study.zone.zone import zone_bytes
+
+    return zone_bytes(settings)
 
 
 def _sample_times(start: int, end: int, step: int) -> np.ndarray:

@@ -299,6 +299,18 @@ def test_sizes_survive_being_written(pages: int) -> None:
         assert pages_from(text) == pages
 
 
+def test_a_resolved_scenario_is_a_scenario(root: Path) -> None:
+    """What a manifest keeps of a study gives, read again, the same cells and the same document."""
+    samples = [f"{key}={value}" for key, value in SAMPLES.items() if key != "zone.buddyinfo"]
+    studies = [study_of("name: x", *samples)]
+    studies += [load(file) for file in sorted((root / "scenarios").glob("*.yaml"))]
+    for study in studies:
+        again = load_text(json.dumps(study.document), "manifest.json")
+        assert again.cells == study.cells
+        assert again.document == study.document
+        assert (again.name, again.seed, len(again)) == (study.name, study.seed, len(study))
+
+
 @given(milliseconds=st.integers(0, 10**9))
 def test_times_survive_being_written(milliseconds: int) -> None:
     """10ms, 10 ms and 0.01s are the same."""

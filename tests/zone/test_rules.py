@@ -13,6 +13,7 @@ from study.zone.advance import advance
 from study.zone.buddy import take_block
 from study.zone.kmalloc import cache_limits, kfree, kmalloc_atomic
 from study.zone.layout import NO_ROW, Caller, Flag, Gfp, Home, Kind
+from study.zone.percpu import give_back
 from study.zone.reclaim import begin_shrink, shrink_done, shrink_slab, shrink_step
 from study.zone.settings import (
     Memory,
@@ -136,6 +137,17 @@ def _forget(zone: Zone, pfn: int) -> None:
 
     lru_del(zone.state, pfn)
     forget_page(zone.state, pfn)
+
+
+def test_a_free_that_reaches_the_buddy_lists_rearms_kswapd(quiet: Quiet) -> None:
+    """A zone that was given up is tried again as soon as anything of it is freed."""
+    zone = full(quiet)
+    zone.state["all_unreclaimable"], zone.state["pages_scanned"] = 1, 12_345
+    _forget(zone, 7)
+    give_back(zone.state, 7, 0)
+
+    assert zone.state["all_unreclaimable"] == 0
+    assert zone.state["pages_scanned"] == 0
 
 
 def test_pdflush_writes_what_is_old_or_too_much(quiet: Quiet) -> None:
