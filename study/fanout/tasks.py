@@ -202,6 +202,7 @@ def _run_batch(
     import faulthandler
 
     from study.zone.compile import digest
+    from study.zone.simulate import load
 
     if digest() != expected:
         raise RuntimeError(
@@ -209,6 +210,7 @@ def _run_batch(
             "install the same study, numba and numpy on every node"
         )
     prepare_simulation()
+    load()
     started = perf_counter()
     rows: list[Row] = []
     for trial in trials:

@@ -81,6 +81,11 @@ def simulate(
     return Outcome(metrics, series)
 
 
+def load() -> None:
+    """Load all machine code (seconds in a new process), so that no trial is charged for it."""
+    from study.zone import advance, metrics, probe, verify, zone  # noqa: F401
+
+
 def bytes_needed(settings: Settings) -> int:
     """Memory that one trial's zone takes, in bytes."""
     from study.zone.zone import zone_bytes
