@@ -58,12 +58,10 @@ def refill_inactive(z, nr_pages):
     frame = frames(z)
     head = z.head + HEAD_ACTIVE
     fair_game = reclaim_mapped(z)
-    scanned = 0
-    while scanned < nr_pages:
+    # The kernel takes its batch off the list first: no page is looked at twice.
+    scanned = min(nr_pages, z.nr_active)
+    for _ in range(scanned):
         pfn = frame[head].prev
-        if pfn == head:
-            break
-        scanned += 1
         keep = False
         if frame[pfn].flags & Flag.MAPPED:
             keep = not fair_game or page_referenced(z, pfn)

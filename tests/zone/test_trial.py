@@ -145,6 +145,21 @@ NO_LOAD = {
         pytest.param(small(nic=replace(small().nic, ring=8_192)), id="ring larger than memory"),
         pytest.param(small(memory=Memory(4_096, 4_096, 64, swap=False)), id="no swap"),
         pytest.param(
+            small(
+                memory=Memory(1_024, 1_024, 64, swap=False),
+                user=replace(small().user, anonymous_share=1.0),
+            ),
+            id="memory exhausted",
+        ),
+        pytest.param(
+            small(
+                pages=20,
+                nic=replace(small().nic, rx_order=5),
+                defrag=Defrag(DefragMode.RMAP_EVICT, DefragRun.DAEMON, order=10),
+            ),
+            id="order above what the zone holds",
+        ),
+        pytest.param(
             small(memory=Memory(4_096, 4_096, 64, percpu_lists=False)), id="no per-cpu lists"
         ),
         pytest.param(

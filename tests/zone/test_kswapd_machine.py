@@ -1,0 +1,78 @@
+"""When kswapd is woken, for which order it works and when it rests, against an obvious model."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from study.zone.kswapd import run_kswapd, wake_kswapd
+from study.zone.settings import KswapdPolicy
+from study.zone.zone import Zone
+from tests.zone.reference import order_test
+from tests.zone.test_lru_machine import IDLE
+
+MARKS = (8, 16, 24)
+
+
+class Kswapd(RuleBasedStateMachine):
+    """Free counts are set by hand, so that each decision depends on them alone."""
+
+    @initialize(aware=st.booleans())
+    def boot(self, aware: bool) -> None:
+        """Asleep, with no wish pending."""
+        self.zone = Zone(IDLE, empty=True)
+        self.z = self.zone.state
+        self.z["min"], self.z["low"], self.z["high"] = MARKS
+        self.aware = aware
+        self.z["kswapd_policy"] = KswapdPolicy.ORDER_AWARE if aware else KswapdPolicy.COUNT_ONLY
+        self.blocks = [0] * 11
+        self.awake, self.order, self.wish = False, 0, 0
+
+    def _enough(self, order: int, mark: int) -> bool:
+        if self.aware:
+            return order_test(self.blocks, order, mark, False, False)
+        return sum(n << o for o, n in enumerate(self.blocks)) > mark
+
+    @rule(blocks=st.lists(st.integers(0, 12), min_size=5, max_size=5))
+    def memory_changes(self, blocks: list[int]) -> None:
+        """Other parts of the zone allocate and free."""
+        self.blocks = blocks + [0] * 6
+        self.z["nr_free"] = self.blocks
+        self.z["free"] = sum(n << o for o, n in enumerate(self.blocks))
+
+    @rule(order=st.integers(0, 4))
+    def wake(self, order: int) -> None:
+        """Refused if low is met for the order; else a larger order is remembered."""
+        refused = int(self.z["count"]["wakeups_refused"])
+        wake_kswapd(self.z, order)
+        if self._enough(order, MARKS[1]):
+            assert self.z["count"]["wakeups_refused"] == refused + 1
+        elif self.awake:
+            self.wish = max(self.wish, order)
+        else:
+            self.awake, self.order, self.wish = True, order, 0
+        self._agree()
+
+    @rule()
+    def look(self) -> None:
+        """With high met it rests, unless a larger order was wished for meanwhile."""
+        if not self.awake or not self._enough(self.order, MARKS[2]):
+            return
+        run_kswapd(self.z)
+        if self.wish > self.order:
+            self.order = self.wish
+        else:
+            self.awake = False
+        self.wish = 0
+        self._agree()
+
+    def _agree(self) -> None:
+        assert bool(self.z["kswapd_awake"]) == self.awake
+        if self.awake:
+            assert self.z["kswapd_order"] == self.order
+            assert self.z["kswapd_max_order"] == self.wish
+
+
+TestKswapd = Kswapd.TestCase
+TestKswapd.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
