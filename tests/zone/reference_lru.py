@@ -104,9 +104,8 @@ class TwoLists:
     def deactivate(self, wanted: int) -> int:
         """Up to so many pages from the active tail; returns how many were looked at."""
         fair = self.fair_game()
-        looked = 0
-        while looked < wanted and self.active:
-            looked += 1
+        looked = min(wanted, len(self.active))
+        for _ in range(looked):
             number = self.active.pop()
             page = self.pages[number]
             stays = page.mapped and (not fair or self.used_since(number))

@@ -312,10 +312,8 @@ def test_a_long_random_walk_stays_with_the_model(seed: int) -> None:
         machine.both_agree(thorough=number % 50 == 0)
 
     count = machine.zone.state["count"]
-    walked = {
-        name: int(count[name])
-        for name in ("activated", "deactivated", "written", "defrag_evicted", "defrag_migrated")
-    }
+    walked = {name: int(count[name]) for name in ("activated", "deactivated", "written")}
+    walked["emptied"] = int(count["defrag_evicted"] + count["defrag_migrated"])
     assert min(walked.values()) > 0, walked
     assert count["wakeups"] > 10
     assert (count["swapped_out"] > 0) == (seed % 3 != 0)

@@ -12,9 +12,11 @@ from study.zone import allocate as alloc
 from study.zone.advance import advance
 from study.zone.buddy import take_block
 from study.zone.kmalloc import cache_limits, kfree, kmalloc_atomic
-from study.zone.layout import NO_ROW, Caller, Flag, Gfp, Home, Kind
-from study.zone.percpu import give_back
-from study.zone.reclaim import begin_shrink, shrink_done, shrink_slab, shrink_step
+from study.zone.kswapd import wake_kswapd
+from study.zone.layout import HEAD_INACTIVE, NO_ROW, Caller, Flag, Gfp, Home, Kind
+from study.zone.lru import mark_page_accessed
+from study.zone.percpu import give_back, take_page
+from study.zone.reclaim import begin_shrink, shrink_cache, shrink_done, shrink_slab, shrink_step
 from study.zone.settings import (
     Memory,
     NicReceive,
@@ -137,6 +139,44 @@ def _forget(zone: Zone, pfn: int) -> None:
 
     lru_del(zone.state, pfn)
     forget_page(zone.state, pfn)
+
+
+def test_kswapd_is_woken_at_low_and_not_above(quiet: Quiet) -> None:
+    """With one page more than low free it is not; with exactly low it is."""
+    zone = full(quiet)
+    zone.state["free"] = zone.state["low"] + 1
+    wake_kswapd(zone.state, 0)
+    assert not zone.state["kswapd_awake"]
+
+    zone.state["free"] = zone.state["low"]
+    wake_kswapd(zone.state, 0)
+    assert zone.state["kswapd_awake"]
+
+
+def test_the_hot_list_is_refilled_when_two_batches_are_left(quiet: Quiet) -> None:
+    """With 2 * batch pages on it, a request first brings in another batch."""
+    zone = Zone(quiet(65_536))
+    batch = int(zone.state["pcp_batch"])
+    while zone.state["nr_hot"] != 2 * batch + 1:
+        take_page(zone.state, False)
+    take_page(zone.state, False)
+    assert zone.state["nr_hot"] == 2 * batch
+    take_page(zone.state, False)
+    assert zone.state["nr_hot"] == 3 * batch - 1
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_dirty_page_in_use_is_not_written_yet(quiet: Quiet, used: bool) -> None:
+    """Reclaim starts the write of an idle dirty page only; a used one makes another round."""
+    zone = full(quiet)
+    pfn = int(zone.frame[zone.state["head"] + HEAD_INACTIVE]["prev"])
+    set_dirty(zone.state, pfn)
+    if used:
+        mark_page_accessed(zone.state, pfn)
+    shrink_cache(zone.state, KSWAPD, 1)
+
+    assert bool(zone.frame[pfn]["flags"] & Flag.WRITEBACK) != used
+    assert zone.state["count"]["written"] == (0 if used else 1)
 
 
 def test_a_free_that_reaches_the_buddy_lists_rearms_kswapd(quiet: Quiet) -> None:
