@@ -136,6 +136,13 @@ def _reclaim(found: dict[str, float], zone: Zone, count: np.void) -> None:
     found["swapped_out_pages"] = count["swapped_out"]
     found["kswapd_wakeups"] = count["wakeups"]
     found["kswapd_wakeups_refused"] = count["wakeups_refused"]
+    found["blockless_requests"] = count["blockless"]
+    found["blockless_kswapd_rests_ratio"] = _ratio(count["blockless_rests"], count["blockless"])
+    found["blockless_above_low_asked"] = count["blockless_asked"]
+    found["blockless_above_low_woken"] = count["blockless_woken"]
+    found["blockless_above_low_woken_ratio"] = _ratio(
+        count["blockless_woken"], count["blockless_asked"]
+    )
     found["kswapd_busy_share"] = count["kswapd_ns"] / measured_ns
     found["oom_kills"] = count["oom"]
     found["defrag_runs"] = count["defrag_runs"]
