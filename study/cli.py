@@ -14,7 +14,7 @@ import click
 from study.replay.command import replay
 
 if TYPE_CHECKING:
-    from study.results import Results
+    from study.statistics import Findings
 
 FAILED = 1
 BAD_INPUT = 2
@@ -99,10 +99,11 @@ def run(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 def summary(folder: str, *, as_json: bool) -> None:
     """Show the tables of the results folder DIR again."""
-    from study.results import Results, ResultsError, open_folder
+    from study.results import ResultsError
+    from study.statistics import read_findings
 
     try:
-        _report(Results(open_folder(folder)), as_json=as_json, quiet=False)
+        _report(read_findings(folder), as_json=as_json, quiet=False)
     except ResultsError as fault:
         _refuse(fault)
 
@@ -110,17 +111,17 @@ def summary(folder: str, *, as_json: bool) -> None:
 main.add_command(replay)
 
 
-def _report(results: Results, *, as_json: bool, quiet: bool) -> None:
+def _report(results: Findings, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         import json
 
-        from study.results.tables import outline
+        from study.statistics.tables import outline
 
         click.echo(json.dumps(outline(results), indent=2))
         return
     from rich.console import Console
 
-    from study.results.tables import failures, show_results
+    from study.statistics.tables import failures, show_results
 
     console = Console(highlight=False, soft_wrap=False)
     if quiet:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from study.fanout import Row
-    from study.results import Folder, Results, Store
+    from study.results import Folder, Store
     from study.scenario import Study
+    from study.statistics import Findings
 
 
 class Watcher(Protocol):
@@ -63,7 +64,7 @@ def conduct(
     force: bool = False,
     watcher: Watcher = SILENT,
     command: Sequence[str] = (),
-) -> Results:
+) -> Findings:
     """Run all trials of a study into a results folder and summarise them.
 
     batch  trials per Ray task instead of a measured number
@@ -72,7 +73,8 @@ def conduct(
     'complete', 'failed' (some trials did) or 'interrupted' (SIGINT or SIGTERM came; finished
     trials are kept). Raises ResultsError or FanoutError when the run cannot start or go on.
     """
-    from study.results import Results, Store
+    from study.results import Store
+    from study.statistics import write_findings
 
     started = monotonic()
     folder = _new_folder(study, out, command, force=force)
@@ -105,7 +107,7 @@ def conduct(
         else:
             state = "failed" if counts["failed"] else "complete"
         store.close(state, elapsed_s=monotonic() - started, headline=_headline())
-    return Results(folder)
+        return write_findings(folder)
 
 
 def _new_folder(

@@ -3,7 +3,6 @@
 pandas, pyarrow and scipy live in this room. Importing it loads none of them.
 """
 
-from study.results.effects import Effect, main_effects
 from study.results.folder import Folder, ResultsError, create_folder, default_path, open_folder
 from study.results.manifest import FORMAT, fingerprint_of
 from study.results.read import Results, read_series, read_summary, read_trials
@@ -11,7 +10,6 @@ from study.results.store import Store
 
 __all__ = [
     "FORMAT",
-    "Effect",
     "Folder",
     "Results",
     "ResultsError",
@@ -19,7 +17,6 @@ __all__ = [
     "create_folder",
     "default_path",
     "fingerprint_of",
-    "main_effects",
     "open_folder",
     "read_series",
     "read_summary",

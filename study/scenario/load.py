@@ -13,11 +13,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from study.scenario import matrix
 from study.scenario.check import findings, known_keys, machine_of, nearest
+from study.scenario.claims import Claim, read_claims
 from study.scenario.errors import Fault, ScenarioError, did_you_mean, shown
 from study.scenario.model import KERNELS, Machine
 from study.scenario.override import apply_overrides
 from study.scenario.read import MAX_BYTES, Document, read_text
 from study.scenario.sense import complaints
+from study.scenario.stopping import Stopping
 from study.scenario.trial import Cell, Level, Study, cell_id
 from study.scenario.units import count_from
 
@@ -35,7 +37,7 @@ class _Head(BaseModel):
     replicates: Annotated[int, BeforeValidator(count_from), Field(ge=1)] = 5
 
 
-_SECTIONS = ("base", "axes", "include", "exclude")
+_SECTIONS = ("base", "axes", "include", "exclude", "claims")
 
 
 def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Study:
@@ -93,6 +95,7 @@ class _Unfolding:
         self.document = document
         self.raw: dict[str, Any] = document.value
         self.faults: list[Fault] = []
+        self.stopping: Stopping | None = None
 
     def fault(self, path: tuple[Any, ...], text: str) -> None:
         self.faults.append(self.document.fault(path, text))
@@ -102,6 +105,7 @@ class _Unfolding:
             raise ScenarioError(self.faults)
 
     def study(self) -> Study:
+        self.stopping = self._stopping()
         head = self._head()
         base = self._base()
         axes = self._axes()
@@ -113,12 +117,14 @@ class _Unfolding:
         self._check_levels(base, axes, include)
         self.stop_if_faulty()
         cells = self._cells(base, axes, exclude, include)
-        if len(cells) * head.replicates > MAX_TRIALS:
+        most = self.stopping.most if self.stopping else head.replicates
+        if len(cells) * most > MAX_TRIALS:
             self.fault(
                 ("replicates",),
-                f"replicates is {head.replicates:,}, which makes {len(cells) * head.replicates:,} "
+                f"replicates is {most:,}, which makes {len(cells) * most:,} "
                 f"trials; at most {MAX_TRIALS:,}",
             )
+        claims = self._claims({cell.id: cell.levels for cell in cells})
         self.stop_if_faulty()
         resolved = Machine.model_validate(with_kernel(base)).model_dump(mode="json")
         return Study(
@@ -134,9 +140,48 @@ class _Unfolding:
                 "axes": axes,
                 "exclude": exclude,
                 "include": include,
+                "claims": [claim.plain() for claim in claims],
+                **({"stopping": self.stopping.plain()} if self.stopping else {}),
             },
             source=self.document.name,
+            claims=tuple(claims),
+            stopping=self.stopping,
         )
+
+    def _stopping(self) -> Stopping | None:
+        """The rule under `replicates:`, whose least number then stands there instead."""
+        raw = self.raw.get("replicates")
+        if not isinstance(raw, dict):
+            return None
+        self.raw["replicates"] = None
+        try:
+            stopping = Stopping.from_plain(raw)
+        except ValidationError as error:
+            for path, text in findings(error):
+                self.fault(("replicates", *path), text)
+            return None
+        axes = self.raw.get("axes") or {}
+        if stopping.axis is not None and stopping.axis not in axes:
+            self.fault(
+                ("replicates", "until", "axis"),
+                f"until.axis is {shown(stopping.axis)}, which is no axis"
+                f"{did_you_mean(stopping.axis, axes)}",
+            )
+        if stopping.metric is None and not self.raw.get("claims"):
+            self.fault(("replicates", "until"), "until is claims, but the scenario makes no claims")
+        self.raw["replicates"] = stopping.least
+        return stopping
+
+    def _claims(self, cells: Mapping[str, Mapping[str, Level]]) -> list[Claim]:
+        claims, wrong = read_claims(
+            self.raw.get("claims"),
+            cells,
+            say=findings,
+            may_lack=lambda key: ("axes", key) in self.document.origins,
+        )
+        for path, text in wrong:
+            self.fault(("claims", *path), text)
+        return claims
 
     def _head(self) -> _Head:
         allowed = (*_Head.model_fields, *_SECTIONS)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import floor, isfinite, log10
 from typing import TYPE_CHECKING, Any
 
-from study.results.effects import Effect, main_effects
-from study.results.read import Results
 from study.results.summary import axis_and_metric_names
+from study.statistics.contrasts import LEVELS_MOST
+from study.statistics.effects import Effect, main_effects
+from study.statistics.findings import Findings, alpha_of, plain_verdicts
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console, RenderableType
     from rich.table import Table
 
@@ -20,41 +22,49 @@ _LABEL_LETTERS = 34
 _FAILURES_SHOWN = 5
 
 
-def show_results(results: Results, console: Console) -> None:
-    """Print the question, what each axis does to the headline metrics, and what failed."""
+def show_results(results: Findings, console: Console) -> None:
+    """Print the question, the verdicts, what each axis does to the headline metrics, and what
+    failed.
+    """
     for part in _parts(results):
         console.print(part)
 
 
-def _parts(results: Results) -> Iterator[RenderableType]:
+def _parts(results: Findings) -> Iterator[RenderableType]:
     from rich.padding import Padding
     from rich.text import Text
+
+    from study.statistics.words import verdict_parts
 
     manifest = results.manifest
     yield Text()
     if manifest["question"]:
         yield Padding(Text(manifest["question"].strip(), style="bold"), (0, 0, 1, 0))
+    yield from verdict_parts(results.judged(), alpha=alpha_of(manifest))
     trials, cells = results.trials, manifest["cells"]
     axes, _ = axis_and_metric_names(trials)
     headline = headline_of(results)
     nowhere = [label for name, label in headline if (trials[name].fillna(0) == 0).all()]
     headline = [(name, label) for name, label in headline if label not in nowhere]
+    marks = _marks(trials, cells, axes, [name for name, _ in headline])
     shown = 0
     for axis in axes:
         if not headline:
             break
+        if len({str(levels.get(axis)) for levels in cells.values()}) > LEVELS_MOST:
+            continue
         effects, matched = main_effects(
             trials, axis=axis, metrics=[name for name, _ in headline], cells=cells
         )
         if len({str(effect.level) for effect in effects}) > 1:
-            yield _axis_table(axis, effects, matched, headline)
+            yield _axis_table(axis, effects, matched, headline, marks)
             shown += 1
     if headline and not shown:
         yield _plain_table(results, headline)
     if shown:
         yield Text(
             "Means over cells and replicates ± half of the 95 % interval. ▲ ▼: above or below "
-            "the first level, replicates paired, with 95 % confidence.",
+            "the first level, replicates paired, 5 % for all marks together (Holm).",
             style="dim",
         )
     if nowhere:
@@ -62,7 +72,20 @@ def _parts(results: Results) -> Iterator[RenderableType]:
     yield from failures(results)
 
 
-def failures(results: Results) -> Iterator[RenderableType]:
+def _marks(
+    trials: pd.DataFrame,
+    cells: Mapping[str, Mapping[str, Any]],
+    axes: Sequence[str],
+    metrics: Sequence[str],
+) -> dict[tuple[str, str, Any], str]:
+    """(metric, axis, level) -> ▲ or ▼ where it differs from the first level of its axis."""
+    from study.statistics.contrasts import significant_levels
+
+    found = significant_levels(trials, cells=cells, axes=axes, metrics=metrics)
+    return {place: "▲" if difference > 0 else "▼" for place, difference in found.items()}
+
+
+def failures(results: Findings) -> Iterator[RenderableType]:
     """The first few failed trials and why; nothing if none failed."""
     from rich.text import Text
 
@@ -72,14 +95,14 @@ def failures(results: Results) -> Iterator[RenderableType]:
     yield Text(f"\n{counts['failed']} of {counts['finished']} trials failed:", style="bold red")
     for failure in listed[:_FAILURES_SHOWN]:
         levels = results.manifest["cells"][failure["cell"]]
-        named = "".join(f", {axis}={_named(level)}" for axis, level in levels.items())
-        yield Text(f"  cell {failure['cell']}{named}, replicate {failure['replicate']}:")
+        where = "".join(f", {axis}={named(level)}" for axis, level in levels.items())
+        yield Text(f"  cell {failure['cell']}{where}, replicate {failure['replicate']}:")
         yield Text(f"    {failure['error']}", style="red")
     if counts["failed"] > len(listed[:_FAILURES_SHOWN]):
         yield Text(f"  ... all of them: column `error` of {results.path}/trials", style="red")
 
 
-def outline(results: Results) -> dict[str, Any]:
+def outline(results: Findings) -> dict[str, Any]:
     """The same for machines: how the run ended, and every main effect on the headline metrics."""
     manifest = results.manifest
     axes, _ = axis_and_metric_names(results.trials)
@@ -99,6 +122,7 @@ def outline(results: Results) -> dict[str, Any]:
         "counts": manifest["counts"],
         "elapsed_s": manifest.get("elapsed_s"),
         "failures": manifest["failures"],
+        "verdicts": plain_verdicts(results.judged()),
         "effects": [
             {
                 name: value if not isinstance(value, float) or isfinite(value) else None
@@ -109,7 +133,7 @@ def outline(results: Results) -> dict[str, Any]:
     }
 
 
-def headline_of(results: Results) -> list[tuple[str, str]]:
+def headline_of(results: Findings) -> list[tuple[str, str]]:
     """(metric, label) to show first: those the simulation names, else the first few there are."""
     _, metrics = axis_and_metric_names(results.trials)
     named = [(name, label) for name, label in results.manifest["headline"] if name in metrics]
@@ -117,7 +141,11 @@ def headline_of(results: Results) -> list[tuple[str, str]]:
 
 
 def _axis_table(
-    axis: str, effects: Sequence[Effect], matched: int, headline: Sequence[tuple[str, str]]
+    axis: str,
+    effects: Sequence[Effect],
+    matched: int,
+    headline: Sequence[tuple[str, str]],
+    marks: Mapping[tuple[str, str, Any], str],
 ) -> Table:
     from rich.text import Text
 
@@ -130,9 +158,9 @@ def _axis_table(
     if len(levels) <= _LEVELS:
         table.add_column("", max_width=_LABEL_LETTERS, overflow="fold")
         for level in levels:
-            table.add_column(Text(_named(level)), justify="right", overflow="fold")
+            table.add_column(Text(named(level)), justify="right", overflow="fold")
         for metric, label in headline:
-            cells = [_cell(by_place[metric, level], level == levels[0]) for level in levels]
+            cells = [_cell(by_place[metric, level], marks) for level in levels]
             table.add_row(Text(label), *cells)
         return table
     # Many levels: one row each, and only as many metrics as fit.
@@ -141,12 +169,12 @@ def _axis_table(
     for _, label in fitting:
         table.add_column(Text(label), justify="right", overflow="fold")
     for level in levels:
-        cells = [_cell(by_place[metric, level], level == levels[0]) for metric, _ in fitting]
-        table.add_row(Text(_named(level)), *cells)
+        cells = [_cell(by_place[metric, level], marks) for metric, _ in fitting]
+        table.add_row(Text(named(level)), *cells)
     return table
 
 
-def _plain_table(results: Results, headline: Sequence[tuple[str, str]]) -> Table:
+def _plain_table(results: Findings, headline: Sequence[tuple[str, str]]) -> Table:
     """A study without axes, or with one level each: the cells as they are."""
     from rich.text import Text
 
@@ -159,7 +187,7 @@ def _plain_table(results: Results, headline: Sequence[tuple[str, str]]) -> Table
     for metric, label in headline:
         of_metric = summary[summary["metric"] == metric].set_index("cell")
         values = [
-            _with_half(mean, half=high - mean)
+            with_half(mean, half=high - mean)
             for mean, high in of_metric.loc[ids, ["mean", "high"]].to_numpy()
         ]
         table.add_row(Text(label), *values)
@@ -181,28 +209,25 @@ def _table(title: Any) -> Table:
     )
 
 
-def _cell(effect: Effect, is_first: bool) -> str:
-    text = _with_half(effect.mean, half=effect.half)
-    if is_first:
-        return f"{text}  "
-    if not effect.differs:
-        return f"{text}  "
-    return f"{text} {'▲' if effect.difference > 0 else '▼'}"
+def _cell(effect: Effect, marks: Mapping[tuple[str, str, Any], str]) -> str:
+    mark = marks.get((effect.metric, effect.axis, effect.level), " ")
+    return f"{with_half(effect.mean, half=effect.half)} {mark}"
 
 
-def _named(level: Any) -> str:
+def named(level: Any) -> str:
+    """A level as the scenario has it."""
     return "null" if level is None else str(level)
 
 
-def _with_half(mean: float, *, half: float) -> str:
+def with_half(mean: float, *, half: float) -> str:
     """A mean and its half-width, in one unit and to the same decimal, as '20.8k ±2.3k'."""
     if not isfinite(mean):
         return "-"
     factor, unit = _unit(mean)
     if not isfinite(half):
-        return _digits(mean / factor, 4) + unit
+        return digits(mean / factor, 4) + unit
     if half == 0:
-        return f"{_digits(mean / factor, 4)}{unit} ±0"
+        return f"{digits(mean / factor, 4)}{unit} ±0"
     scaled = half / factor
     before_point = len(str(int(abs(mean / factor))))
     decimals = min(max(1 - floor(log10(scaled)), 0), 5 - before_point)
@@ -220,7 +245,7 @@ def _unit(value: float) -> tuple[float, str]:
     return (1e3, "k") if size >= 1e4 else (1.0, "")
 
 
-def _digits(value: float, digits: int) -> str:
+def digits(value: float, digits: int) -> str:
     """At most so many digits that count, without trailing zeros."""
     text = f"{value:.{digits}g}"
     return text if "e" not in text or abs(value) < 1 else f"{value:.0f}"
