@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from study.commands.compare import compare
+from study.commands.contrasts import contrasts
+from study.commands.tradeoff import tradeoff
+from study.commands.verdicts import verdicts
 from study.replay.command import replay
 
 if TYPE_CHECKING:
@@ -108,7 +112,11 @@ def summary(folder: str, *, as_json: bool) -> None:
         _refuse(fault)
 
 
+main.add_command(compare)
+main.add_command(contrasts)
 main.add_command(replay)
+main.add_command(tradeoff)
+main.add_command(verdicts)
 
 
 def _report(results: Findings, *, as_json: bool, quiet: bool) -> None:

@@ -223,13 +223,12 @@ class Claim:
             raise ValueError(f"{' and '.join(map(words, named))} share no setting of other axes")
         sums = [_mean_over(group, shared) for group in groups]
         base = sums[-1] if self.baseline is not None else {}
-        if other is None:
-            assert isinstance(self.against, float)
-            reference = _sum((1 - self.share, base)) if base else {}
-            constant = self.share * self.against if base else self.against
-            return Comparison(f"{self.against:g}", sums[0], reference, {}, constant)
-        reference = _sum((self.share, sums[1]), (1 - self.share, base))
-        return Comparison(words(other), sums[0], reference, sums[1])
+        if other is not None:
+            reference = _sum((self.share, sums[1]), (1 - self.share, base))
+            return Comparison(words(other), sums[0], reference, sums[1])
+        number = 0.0 if isinstance(self.against, tuple) else self.against
+        reference = _sum((1 - self.share, base))
+        return Comparison(f"{number:g}", sums[0], reference, {}, self.share * number)
 
 
 def words(levels: Levels) -> str:

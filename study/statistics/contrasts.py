@@ -144,9 +144,10 @@ def significant_levels(
     return {(metric, axis, level): float(gap) for metric, axis, level, gap in rows}
 
 
-_NUMBERS = """
-    mean mean_against difference low high ratio ratio_low ratio_high effect p p_holm pairing
-""".split()
+_NUMBERS = (
+    *("mean", "mean_against", "difference", "low", "high"),
+    *("ratio", "ratio_low", "ratio_high", "effect", "p", "p_holm", "pairing"),
+)
 _COLUMNS = [
     *("kind", "axis", "level", "against", "cell", "cell_against", "metric", "family"),
     *("n", "cells", *_NUMBERS, "note"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from study.statistics.verdict import Verdict
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Findings(Results):
     """The results of a study.
 
@@ -30,6 +30,7 @@ class Findings(Results):
     series     one row per sample of every trial
     contrasts  one row per metric and two levels, or two cells: paired difference, interval, ratio
     verdicts   one row per claim of the scenario
+    tradeoff   one row per cell: service and costs with intervals, and whether any cell beats it
     """
 
     @cached_property
@@ -43,6 +44,13 @@ class Findings(Results):
             axes=self.manifest["axes"],
             headline=[name for name, _ in self.manifest["headline"]],
         )
+
+    @cached_property
+    def tradeoff(self) -> pd.DataFrame:
+        """Service against cost, cell by cell, and the cells that no other beats."""
+        from study.statistics.tradeoff import tradeoff
+
+        return tradeoff(self.trials, self.manifest["cells"])
 
     @cached_property
     def verdicts(self) -> pd.DataFrame:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import floor, isfinite, log10
 from typing import TYPE_CHECKING, Any
 
+from study.results.folder import ResultsError
 from study.results.summary import axis_and_metric_names
+from study.scenario.errors import did_you_mean
 from study.statistics.contrasts import LEVELS_MOST
 from study.statistics.effects import Effect, main_effects
 from study.statistics.findings import Findings, alpha_of, plain_verdicts
@@ -102,6 +104,109 @@ def failures(results: Findings) -> Iterator[RenderableType]:
         yield Text(f"  ... all of them: column `error` of {results.path}/trials", style="red")
 
 
+def contrast_parts(
+    results: Findings, *, metrics: Sequence[str], axes: Sequence[str], each_cell: bool
+) -> Iterator[RenderableType]:
+    """Contrasts of the metrics and axes that are named, one table for each two levels or cells.
+
+    Unless named, metrics are those of the headline. Raises ResultsError for an unknown name.
+    """
+    from rich.text import Text
+
+    known_axes, known = axis_and_metric_names(results.trials)
+    for name, names, what in [(n, known, "metric") for n in metrics] + [
+        (n, known_axes, "axis") for n in axes
+    ]:
+        if name not in names:
+            raise ResultsError(f"{name} is no {what} of {results.path}{did_you_mean(name, names)}")
+    labels = dict(headline_of(results))
+    table = results.contrasts
+    wanted = table["metric"].isin(list(metrics) or list(labels))
+    wanted &= table["axis"].isin(list(axes) or known_axes)
+    wanted &= table["kind"] == ("cell" if each_cell else "axis")
+    groups = table[wanted].groupby(
+        ["axis", "level", "against", "cell", "cell_against"], sort=False, dropna=False
+    )
+    for (axis, level, against, cell, _), rows in groups:
+        where = f"  ({rows['cells'].max()} matched cells)"
+        if each_cell:
+            levels = results.manifest["cells"][cell]
+            where = "\n" + ", ".join(f"{k}={named(v)}" for k, v in levels.items() if k != axis)
+        title = Text.assemble(
+            (str(axis), "bold cyan"), f": {named(level)} less {named(against)}", where
+        )
+        yield _contrast_table(title, rows, labels)
+    yield Text(
+        "Paired differences and half of their 95 % interval; geometric mean of paired ratios; "
+        "Hedges' g; p after Holm's correction; how many times fewer trials pairing needs.",
+        style="dim",
+    )
+
+
+def _contrast_table(title: Any, rows: pd.DataFrame, labels: Mapping[str, str]) -> Table:
+    from rich.text import Text
+
+    table = _table(title)
+    table.add_column("", max_width=_LABEL_LETTERS, overflow="fold")
+    for name in ("difference", "ratio", "effect", "p Holm", "pairing"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows.to_dict("records"):
+        difference = with_half(row["difference"], half=row["high"] - row["difference"])
+        table.add_row(
+            Text(labels.get(row["metric"], row["metric"])),
+            difference if row["n"] else "-",
+            _short(row["ratio"], ".3f"),
+            _short(row["effect"], "+.2f"),
+            "<.0001" if row["p_holm"] < 1e-4 else _short(row["p_holm"], ".4f"),
+            _short(row["pairing"], ".1f"),
+        )
+    return table
+
+
+def tradeoff_parts(
+    table: pd.DataFrame, axes: Sequence[str], *, everything: bool = False
+) -> Iterator[RenderableType]:
+    """The cells that no other beats in service and all costs, best service first.
+
+    table  as tradeoff() makes it
+    """
+    from rich.text import Text
+
+    from study.statistics.tradeoff import front_rows, varying
+
+    axes = varying(table, axes)
+    rows = table.sort_values("gain", ascending=False) if everything else front_rows(table)
+    if rows.empty:
+        yield Text("No cell has a value of service and of every cost.")
+        return
+    shown = _table(Text(f"{len(rows)} of {len(table)} cells", style="bold cyan"))
+    shown.add_column("", overflow="fold")
+    for name in ("served", "pages taken", "refaults", "time lost", "sure"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    for row in rows.to_dict("records"):
+        means = [
+            with_half(row[name], half=(row[f"{name}_high"] - row[f"{name}_low"]) / 2)
+            for name in ("gain", "pages_taken", "refaults", "time_lost_share")
+        ]
+        sure = f"{row['on_front']:.0%}" if isfinite(row["on_front"]) else "-"
+        label = " ".join(named(row[axis]) for axis in axes)
+        if row.get("alike"):
+            label += f" (and {row['alike']} alike)"
+        shown.add_row(Text(label), *means, sure)
+    yield shown
+    yield Text(
+        f"Levels: {', '.join(axes)}. Sure: in how many of 1,000 draws of replicates no cell serves "
+        "as much at no more of any cost.",
+        style="dim",
+    )
+
+
+def _short(value: float, form: str) -> str:
+    if not isfinite(value):
+        return "-"
+    return format(value, form) if abs(value) < 1e4 else f"{value:.0e}"
+
+
 def outline(results: Findings) -> dict[str, Any]:
     """The same for machines: how the run ended, and every main effect on the headline metrics."""
     manifest = results.manifest
@@ -153,7 +258,7 @@ def _axis_table(
     if matched:
         over = f"{matched} matched cell{'' if matched == 1 else 's'} each"
     levels = list(dict.fromkeys(effect.level for effect in effects))
-    table = _table(Text.assemble((axis, "bold cyan"), f"  ({over})"))
+    table = _table(Text.assemble((str(axis), "bold cyan"), f"  ({over})"))
     by_place = {(effect.metric, effect.level): effect for effect in effects}
     if len(levels) <= _LEVELS:
         table.add_column("", max_width=_LABEL_LETTERS, overflow="fold")

@@ -41,7 +41,9 @@ POWER = 0.8
 """Chance to be decided after the replicates that an undecided claim is said to need."""
 REPLICATES_MOST = 100_000
 DIFFERING_MOST = 0.15
-"""Trials that all agree decide once fewer than this share can differ: twenty do."""
+"""Trials that all agree decide once fewer than this share can differ."""
+ALIKE_LEAST = 19
+"""So many do that, at 95 % (a test holds the two together)."""
 
 ALL_AGREE = "the same in all {n} replicates: with 95 % confidence fewer than {share:.0%} differ"
 TOO_NEAR = "the difference is about as large as the one that matters; no number of trials decides"
@@ -182,7 +184,7 @@ def _decide(
     nothing: dict[Part, float] = {"less": 1.0, "same": 1.0, "more": 1.0}
     middle = float(gap.mean())
     if n < 2:
-        return nothing, None, (float("nan"), float("nan")), "one replicate: no spread"
+        return nothing, None, (float("nan"), float("nan")), ""
     rounding = 1e-12 * max(float(np.abs(gap).max()), 1e-300)
     if np.ptp(gap) <= rounding:
         share = differing_share(n, confidence=1 - alpha)
@@ -204,7 +206,7 @@ def _decide(
         inside = "same"
     note = ""
     if n < REPLICATES_LEAST:
-        inside, note = None, f"fewer than {REPLICATES_LEAST} replicates decide nothing"
+        inside = None
     elif bool(plain.sparse):
         inside, note = None, "nearly all replicates agree; too few differ to judge"
     return _tests(gap, margins), inside, (float(plain.low), float(plain.high)), note
@@ -248,15 +250,17 @@ def _needed(gap: Array, margins: Array, alpha: float) -> int | None:
     """Replicates after which this would probably be decided; None if no number would do."""
     from statsmodels.stats.power import TTestPower
 
-    if len(gap) < 2 or np.ptp(gap) == 0:
-        return 20
+    if len(gap) < 2:
+        return REPLICATES_LEAST
+    if np.ptp(gap) == 0:
+        return ALIKE_LEAST
     distances = []
     for edge in (gap - margins, gap + margins):
         spread = float(edge.std(ddof=1))
         distances.append(abs(float(edge.mean())) / spread if spread else np.inf)
     size = min(distances)
     if not np.isfinite(size):
-        return 20
+        return ALIKE_LEAST
     low = TTestPower().power(size, REPLICATES_MOST, alpha / 2, alternative="larger")
     if not low >= POWER:
         return None

@@ -7,6 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from study.statistics.tables import digits
+from study.statistics.verdict import REPLICATES_LEAST
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -54,6 +55,8 @@ def footnote(verdicts: Sequence[Verdict], *, alpha: float) -> str:
             f"verdict among their {len(asked)} (Holm). [ ]: interval of that confidence."
         )
         text = text.replace(f"{1 - alpha:.4g} of", f"at least {100 * (1 - alpha):.4g} % of")
+        if n < REPLICATES_LEAST:
+            text = f"{n} replicate{'s' * (n > 1)}: fewer than {REPLICATES_LEAST} decide nothing."
     skipped = len(verdicts) - len(asked)
     if skipped:
         text += f" {skipped} more claim{'s' * (skipped > 1)}: this study lacks the cells."

@@ -1,0 +1,1 @@
+"""Commands of `study`, one a module; study/cli.py gathers them."""
