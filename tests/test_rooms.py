@@ -39,7 +39,7 @@ KEPT_IN = {
     "ray": {"fanout"},
     "pandas": {"results", "statistics"},
     "pyarrow": {"results"},
-    "scipy": {"results", "statistics"},
+    "scipy": {"results", "scenario", "statistics"},
     "statsmodels": {"statistics"},
     "SALib": {"statistics"},
     "click": {"cli", "commands", "replay"},

@@ -179,23 +179,23 @@ def tradeoff_parts(
     if rows.empty:
         yield Text("No cell has a value of service and of every cost.")
         return
-    shown = _table(Text(f"{len(rows)} of {len(table)} cells", style="bold cyan"))
-    shown.add_column("", overflow="fold")
-    for name in ("served", "pages taken", "refaults", "time lost", "sure"):
-        shown.add_column(name, justify="right", no_wrap=True)
+    # The levels of a cell are too long for a column: they stand above its figures.
+    names = ("served", "pages taken", "refaults", "time lost")
+    yield Text("".join(f"{name:>18}" for name in names) + f"{'sure':>7}", style="bold cyan")
     for row in rows.to_dict("records"):
         means = [
             with_half(row[name], half=(row[f"{name}_high"] - row[f"{name}_low"]) / 2)
             for name in ("gain", "pages_taken", "refaults", "time_lost_share")
         ]
         sure = f"{row['on_front']:.0%}" if isfinite(row["on_front"]) else "-"
-        label = " ".join(named(row[axis]) for axis in axes)
+        label = ", ".join(named(row[axis]) for axis in axes)
         if row.get("alike"):
             label += f" (and {row['alike']} alike)"
-        shown.add_row(Text(label), *means, sure)
-    yield shown
+        yield Text(label)
+        yield Text("".join(f"{mean:>18}" for mean in means) + f"{sure:>7}")
     yield Text(
-        f"Levels: {', '.join(axes)}. Sure: in how many of 1,000 draws of replicates no cell serves "
+        f"{len(rows)} of {len(table)} cells; levels: {', '.join(axes)}. Sure: in how many of 1,000 "
+        "draws of replicates no cell serves "
         "as much at no more of any cost.",
         style="dim",
     )
