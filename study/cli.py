@@ -13,6 +13,7 @@ import click
 
 from study.commands.compare import compare
 from study.commands.contrasts import contrasts
+from study.commands.sensitivity import sensitivity
 from study.commands.tradeoff import tradeoff
 from study.commands.verdicts import verdicts
 from study.replay.command import replay
@@ -115,6 +116,7 @@ def summary(folder: str, *, as_json: bool) -> None:
 main.add_command(compare)
 main.add_command(contrasts)
 main.add_command(replay)
+main.add_command(sensitivity)
 main.add_command(tradeoff)
 main.add_command(verdicts)
 

@@ -279,7 +279,7 @@ def read_claims(
     raw: Any,
     cells: Mapping[str, Mapping[str, Level]],
     *,
-    say: Callable[[ValidationError], Iterator[Finding]],
+    say: Callable[[ValidationError, Callable[[str], str]], Iterator[Finding]],
     may_lack: Callable[[str], bool],
 ) -> tuple[list[Claim], list[Finding]]:
     """The claims of a scenario, and what is wrong with them.
@@ -302,7 +302,7 @@ def read_claims(
         try:
             claim = Claim.from_plain(entry)
         except ValidationError as error:
-            wrong += [((index, *path), text) for path, text in say(error)]
+            wrong += [((index, *path), text) for path, text in say(error, _no_key)]
             continue
         if claim.id in [earlier.id for earlier in claims]:
             wrong.append(((index, "id"), f"there are two claims with the id {claim.id}"))
@@ -316,6 +316,11 @@ def read_claims(
                 found = [(("side",), f"claim {claim.id}: {error}")]
         wrong += [((index, *path), text) for path, text in found]
     return claims, wrong
+
+
+def _no_key(name: str) -> str:
+    hint = did_you_mean(name, ClaimKeys.model_fields)
+    return f"{shown(name)} is not a key of a claim{hint}"
 
 
 def _unknown_levels(

@@ -164,7 +164,7 @@ class _Unfolding:
         try:
             stopping = Stopping.from_plain(raw)
         except ValidationError as error:
-            for path, text in findings(error):
+            for path, text in findings(error, lambda key: f"{key} is not a key of replicates"):
                 self.fault(("replicates", *path), text)
             return None
         axes = self.raw.get("axes") or {}
@@ -256,7 +256,7 @@ class _Unfolding:
         try:
             return SamplingKeys.model_validate(raw or {})
         except ValidationError as error:
-            for path, text in findings(error):
+            for path, text in findings(error, lambda key: f"{key} is not a key of sampling"):
                 self.fault(("sampling", *path), text)
             return SamplingKeys()
 

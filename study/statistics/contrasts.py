@@ -38,6 +38,7 @@ NO_PAIR = "no replicate has both"
 ONE_PAIR = "one replicate: no spread"
 ALL_ZERO = "no replicate differs"
 ALL_EQUAL = "every replicate differs by the same"
+TOO_LARGE = "values too large for a spread"
 NO_RATIO = "no ratio: not all values are above 0"
 
 
@@ -182,6 +183,7 @@ def _rows(
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
+@np.errstate(all="ignore")
 def both_sides(measured: Measured, values: Array, pair: Pair) -> tuple[Array, Array, int]:
     """(left, right, matched): a mean per replicate on each side, over the cells it rests on.
 
@@ -198,6 +200,7 @@ def both_sides(measured: Measured, values: Array, pair: Pair) -> tuple[Array, Ar
     return left[whole], right[whole], int(ever.sum())
 
 
+@np.errstate(all="ignore")
 def paired(left: Array, right: Array) -> dict[str, Any]:
     """One contrast: arrays of equal length, one value per replicate."""
     from scipy import stats
@@ -209,13 +212,12 @@ def paired(left: Array, right: Array) -> dict[str, Any]:
     if n == 0:
         return found
     gap = left - right
-    with np.errstate(all="ignore"):
-        found |= {
-            "mean": _mean(left),
-            "mean_against": _mean(right),
-            "difference": _mean(gap),
-            "note": "",
-        }
+    found |= {"mean": _mean(left), "mean_against": _mean(right), "difference": _mean(gap)}
+    found["note"] = ""
+    if not np.isfinite([found["mean"], found["mean_against"], found["difference"], *gap]).all():
+        return (
+            found | dict.fromkeys(("mean", "mean_against", "difference"), nan) | {"note": TOO_LARGE}
+        )
     if n == 1:
         found["note"] = ONE_PAIR
         if left[0] > 0 and right[0] > 0:
@@ -229,7 +231,7 @@ def paired(left: Array, right: Array) -> dict[str, Any]:
         found |= {"effect": 0.0} if alike else {}
         notes.append(ALL_ZERO if alike else ALL_EQUAL)
     else:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             test = stats.ttest_rel(left, right)
             low, high = test.confidence_interval(CONFIDENCE)
@@ -243,7 +245,7 @@ def paired(left: Array, right: Array) -> dict[str, Any]:
             found["pairing"] = float((spread_left + spread_right) / gap.var(ddof=1))
         if not np.isfinite([found["low"], found["high"], found["p"]]).all():
             found |= dict.fromkeys(("low", "high", "p", "effect", "pairing"), nan)
-            notes.append("values too large for a spread")
+            notes.append(TOO_LARGE)
     if (left > 0).all() and (right > 0).all():
         found |= _ratio(np.log(left) - np.log(right))
     else:
@@ -260,12 +262,11 @@ def _ratio(logs: Array) -> dict[str, float]:
         low = high = middle
     else:
         low, high = stats.ttest_1samp(logs, 0.0).confidence_interval(CONFIDENCE)
-    with np.errstate(over="ignore"):
-        return {
-            "ratio": float(np.exp(middle)),
-            "ratio_low": float(np.exp(low)),
-            "ratio_high": float(np.exp(high)),
-        }
+    return {
+        "ratio": float(np.exp(middle)),
+        "ratio_low": float(np.exp(low)),
+        "ratio_high": float(np.exp(high)),
+    }
 
 
 def _mean(values: Array) -> float:
@@ -284,8 +285,9 @@ def holm(p: Array) -> Array:
     """Holm's correction of those p-values that are numbers."""
     from statsmodels.stats.multitest import multipletests
 
-    adjusted = np.full(len(p), np.nan)
+    adjusted = np.array(p, np.float64)
     there = np.isfinite(p)
-    if there.any():
+    # One test needs no correction.
+    if there.sum() > 1:
         adjusted[there] = multipletests(p[there], method="holm")[1]
     return adjusted

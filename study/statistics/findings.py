@@ -37,11 +37,14 @@ class Findings(Results):
     def contrasts(self) -> pd.DataFrame:
         """Differences between levels and between cells, paired by replicate."""
         from study.statistics.contrasts import contrast_table
+        from study.statistics.sensitivity import sampled_axes
 
         return contrast_table(
             self.trials,
             cells=self.manifest["cells"],
-            axes=self.manifest["axes"],
+            axes=[
+                axis for axis in self.manifest["axes"] if axis not in sampled_axes(self.manifest)
+            ],
             headline=[name for name, _ in self.manifest["headline"]],
         )
 

@@ -7,7 +7,7 @@ and an interval of no width would end a study whose true rate is 97 %. So:
   (Clopper and Pearson 1934) with the effective number of trials of Korn and Graubard (1998,
   Survey Methodology 24): n times p (1 - p) over the variance seen, at most n squared. Zeros and
   ones are the plain exact interval; the bound n squared is what a spread seen in n trials can
-  vouch for. Student's interval is used where it is wider.
+  vouch for. Between 0 and 1, Student's interval is used where it is wider.
 - Another metric of which at least half of the values are one and the same has its interval
   widened by the trials that may differ unseen (exact again), each as far as the farthest one seen.
 - Where a few trials alone differ, `sparse` says that they are too few to tell how far they do.
@@ -69,7 +69,9 @@ def mean_interval(
     low, high = mean - reach, mean + reach
     if share:
         exact_low, exact_high = _share_bounds(mean, variance, n, confidence)
-        low, high = np.fmin(low, exact_low), np.fmax(high, exact_high)
+        binary = ((values == 0) | (values == 1)).all(axis=-1)
+        low = np.where(binary, exact_low, np.minimum(low, exact_low))
+        high = np.where(binary, exact_high, np.maximum(high, exact_high))
         low, high = np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
         return MeanInterval(mean, low, high, equal, np.zeros_like(equal))
     usual = np.sort(values, axis=-1)[..., n // 2]

@@ -43,6 +43,15 @@ def sampled_axes(manifest: Mapping[str, Any]) -> dict[str, Range]:
     return {key: range_of(key, raw) for key, raw in axes.items() if isinstance(raw, dict)}
 
 
+def first_that_varies(findings: Findings) -> list[str]:
+    """The first headline metric that is not the same everywhere, if there is one."""
+    trials = findings.trials
+    for name, _ in findings.manifest["headline"]:
+        if name in trials and trials[name].nunique() > 1:
+            return [name]
+    return []
+
+
 def sensitivity(findings: Findings, metric: str) -> pd.DataFrame:
     """One row per range, for each combination of the levels of other axes.
 

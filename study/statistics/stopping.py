@@ -19,7 +19,7 @@ import numpy as np
 from study.scenario.claims import Claim
 from study.scenario.stopping import Stopping
 from study.statistics.contrasts import axis_pairs, both_sides
-from study.statistics.intervals import CONFIDENCE, mean_interval
+from study.statistics.intervals import CONFIDENCE, differing_share, mean_interval
 from study.statistics.measured import Measured
 from study.zone.names import is_share
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from study.statistics.intervals import Array
+
+DIFFERING_MOST = 0.05
+"""A metric of no known range that is always the same is known once fewer trials can differ."""
 
 
 def replicates_wanted(
@@ -101,6 +104,8 @@ def _known(values: Array, half_width: float, alpha: float, *, share: bool) -> bo
     if len(values) < 2:
         return False
     found = mean_interval(values, confidence=1 - alpha, share=share)
+    if not share and bool(found.equal):
+        return differing_share(len(values), confidence=1 - alpha) <= DIFFERING_MOST
     return bool(settled(found.half_width, found.sparse, half_width))
 
 

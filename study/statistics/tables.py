@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from study.results.folder import ResultsError
 from study.results.summary import axis_and_metric_names
 from study.scenario.errors import did_you_mean
-from study.statistics.contrasts import LEVELS_MOST
 from study.statistics.effects import Effect, main_effects
 from study.statistics.findings import Findings, alpha_of, plain_verdicts
+from study.statistics.sensitivity import first_that_varies, sampled_axes, sensitivity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,8 @@ def _parts(results: Findings) -> Iterator[RenderableType]:
         yield Padding(Text(manifest["question"].strip(), style="bold"), (0, 0, 1, 0))
     yield from verdict_parts(results.judged(), alpha=alpha_of(manifest))
     trials, cells = results.trials, manifest["cells"]
-    axes, _ = axis_and_metric_names(trials)
+    ranges = sampled_axes(manifest)
+    axes = [axis for axis in axis_and_metric_names(trials)[0] if axis not in ranges]
     headline = headline_of(results)
     nowhere = [label for name, label in headline if (trials[name].fillna(0) == 0).all()]
     headline = [(name, label) for name, label in headline if label not in nowhere]
@@ -53,15 +54,16 @@ def _parts(results: Findings) -> Iterator[RenderableType]:
     for axis in axes:
         if not headline:
             break
-        if len({str(levels.get(axis)) for levels in cells.values()}) > LEVELS_MOST:
-            continue
         effects, matched = main_effects(
             trials, axis=axis, metrics=[name for name, _ in headline], cells=cells
         )
         if len({str(effect.level) for effect in effects}) > 1:
             yield _axis_table(axis, effects, matched, headline, marks)
             shown += 1
-    if headline and not shown:
+    if ranges:
+        for metric in first_that_varies(results):
+            yield from sensitivity_parts(sensitivity(results, metric))
+    elif headline and not shown:
         yield _plain_table(results, headline)
     if shown:
         yield Text(
@@ -197,6 +199,44 @@ def tradeoff_parts(
         f"{len(rows)} of {len(table)} cells; levels: {', '.join(axes)}. Sure: in how many of 1,000 "
         "draws of replicates no cell serves "
         "as much at no more of any cost.",
+        style="dim",
+    )
+
+
+def sensitivity_parts(table: pd.DataFrame) -> Iterator[RenderableType]:
+    """Sobol's indices of one metric, the largest total first.
+
+    table  as sensitivity() makes it
+    """
+    from rich.text import Text
+
+    axes = list(table.columns[: list(table.columns).index("axis")])
+    for levels, rows in table.groupby(axes, sort=False) if axes else [((), table)]:
+        others = ", ".join(
+            f"{axis} {named(level)}" for axis, level in zip(axes, levels, strict=True)
+        )
+        metric, points = rows["metric"].iloc[0], rows["points"].iloc[0]
+        title = f"  {points} points, {rows['replicates'].iloc[0]} replicates"
+        shown = _table(
+            Text.assemble((str(metric), "bold cyan"), f"{', ' * bool(others)}{others}", title)
+        )
+        shown.add_column("", overflow="fold")
+        for name in ("first", "total", "trend"):
+            shown.add_column(name, justify="right", no_wrap=True)
+        by = "total" if rows["total"].notna().any() else "first"
+        for row in rows.sort_values(by, ascending=False).to_dict("records"):
+            indices = [
+                with_half(row[name], half=row[f"{name}_high"] - row[name])
+                for name in ("first", "total")
+            ]
+            shown.add_row(row["axis"], *indices, _short(row["trend"], "+.2f"))
+        yield shown
+        for note in rows["note"].unique():
+            if note:
+                yield Text(note, style="yellow")
+    yield Text(
+        "first: share of the variance that goes once this is known; total: that stays while it "
+        "alone is unknown (± half of the 95 % interval). trend: rank correlation.",
         style="dim",
     )
 

@@ -16,13 +16,14 @@ of sums, never by dividing means.
 from __future__ import annotations
 
 import warnings
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from study.scenario.claims import Claim, Comparison
+from study.scenario.claims import Claim, Comparison, words
 from study.statistics.contrasts import holm
 from study.statistics.intervals import CONFIDENCE, differing_share, mean_interval
 from study.statistics.measured import Measured
@@ -47,6 +48,7 @@ ALIKE_LEAST = 19
 
 ALL_AGREE = "the same in all {n} replicates: with 95 % confidence fewer than {share:.0%} differ"
 TOO_NEAR = "the difference is about as large as the one that matters; no number of trials decides"
+TOO_LARGE = "values too large for a spread"
 NO_VALUE = "no replicate has a value on both sides"
 _PARTS: tuple[Part, ...] = ("less", "same", "more")
 
@@ -58,6 +60,8 @@ class Verdict:
     against       the comparison it hung on: the least favourable, if there are several
     estimate      mean difference over the replicates; low and high its 95 % interval
     side, other   means of both sides (other: of what is compared with, or the number)
+    share         how much of `other` the side had to reach, counted from the baseline if any
+    baseline      the cells that both sides are counted from, in words; '' if none
     margin        the smallest difference that matters, in the metric's unit
     p, p_holm     of the verdict's own test
     more          replicates that would probably decide it, if undecided; None: no number would
@@ -74,6 +78,8 @@ class Verdict:
     n: int
     side: float
     other: float
+    share: float
+    baseline: str
     estimate: float
     low: float
     high: float
@@ -106,6 +112,7 @@ class _Look:
     note: str
 
 
+@np.errstate(all="ignore")
 def judge(
     claims: Iterable[Claim],
     trials: pd.DataFrame,
@@ -171,7 +178,7 @@ def _compare(
         margin=float(margins.mean()),
         p=p,
         inside=inside,
-        needed=None if inside else _needed(gap, margins, alpha),
+        needed=None if inside or note == TOO_LARGE else _needed(gap, margins, alpha),
         note=note,
     )
 
@@ -205,11 +212,14 @@ def _decide(
     elif float(lower.low) > 0 and float(upper.high) < 0:
         inside = "same"
     note = ""
+    bounds = float(plain.low), float(plain.high)
+    if not np.isfinite([middle, *bounds, float(upper.low), float(lower.high)]).all():
+        return nothing, None, (float("nan"), float("nan")), TOO_LARGE
     if n < REPLICATES_LEAST:
         inside = None
-    elif bool(plain.sparse):
-        inside, note = None, "nearly all replicates agree; too few differ to judge"
-    return _tests(gap, margins), inside, (float(plain.low), float(plain.high)), note
+    elif bool(plain.sparse) and n < ALIKE_LEAST:
+        inside, note = None, "most replicates agree: too few differ to judge"
+    return _tests(gap, margins), inside, bounds, note
 
 
 def _part(low: float, high: float, margin: float) -> Part | None:
@@ -227,7 +237,7 @@ def _tests(gap: Array, margins: Array) -> dict[Part, float]:
     """
     from statsmodels.stats.weightstats import DescrStatsW
 
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         above, below = DescrStatsW(gap - margins), DescrStatsW(gap + margins)
         if np.ptp(margins) == 0:
@@ -259,23 +269,16 @@ def _needed(gap: Array, margins: Array, alpha: float) -> int | None:
         spread = float(edge.std(ddof=1))
         distances.append(abs(float(edge.mean())) / spread if spread else np.inf)
     size = min(distances)
-    if not np.isfinite(size):
+    if not np.isfinite(size) or not np.isfinite(gap).all():
         return ALIKE_LEAST
-    low = TTestPower().power(size, REPLICATES_MOST, alpha / 2, alternative="larger")
-    if not low >= POWER:
+    least = ALIKE_LEAST if bool(mean_interval(gap).sparse) else REPLICATES_LEAST
+
+    def power(n: int) -> float:
+        return float(TTestPower().power(size, n, alpha / 2, alternative="larger"))
+
+    if not power(REPLICATES_MOST) >= POWER:
         return None
-    for n in _steps():
-        if TTestPower().power(size, n, alpha / 2, alternative="larger") >= POWER:
-            return max(n, REPLICATES_LEAST)
-    return None
-
-
-def _steps() -> Sequence[int]:
-    """Numbers of replicates worth naming: each a tenth more than the one before."""
-    counts = [3]
-    while counts[-1] < REPLICATES_MOST:
-        counts.append(counts[-1] + max(1, counts[-1] // 10))
-    return counts
+    return max(bisect_left(range(REPLICATES_MOST + 1), POWER, lo=2, key=power), least)
 
 
 def _single(claim: Claim, looks: list[_Look] | str) -> Verdict:
@@ -309,6 +312,8 @@ def _verdict(claim: Claim, word: Word, metric: str, look: _Look, p: float) -> Ve
         n=look.n,
         side=look.side,
         other=look.other,
+        share=claim.share,
+        baseline=words(claim.baseline) if claim.baseline else "",
         estimate=look.estimate,
         low=look.low,
         high=look.high,

@@ -71,8 +71,10 @@ def evidence(verdict: Verdict) -> str:
         if sums:
             parts.append(f"{verdict.metric}: {_signed(verdict.estimate)}{_interval(verdict)}")
         else:
+            of = f"{100 * verdict.share:g} % of " if verdict.share != 1 else ""
+            of += f"the gain from {verdict.baseline} to " if verdict.baseline else ""
             parts.append(
-                f"{verdict.metric} {number(verdict.side)} against {number(verdict.other)}: "
+                f"{verdict.metric} {number(verdict.side)} against {of}{number(verdict.other)}: "
                 f"{_signed(verdict.estimate)}{_interval(verdict)}"
             )
         if verdict.margin:
