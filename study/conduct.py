@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from study.fanout import Row
     from study.results import Folder, Store
-    from study.scenario import Study
+    from study.scenario import Study, Trial
     from study.statistics import Findings
 
 
@@ -84,13 +84,13 @@ def conduct(
         try:
             for rows in _rows(
                 study,
+                store,
                 workers=workers,
                 address=address,
                 ray=ray,
                 batch=batch,
                 watcher=watcher,
                 signals=signals,
-                path=folder.path,
             ):
                 store.add(rows)
                 watcher.advance(len(rows), sum(row.status == "failed" for row in rows))
@@ -124,6 +124,7 @@ def _new_folder(
 
 def _rows(
     study: Study,
+    store: Store,
     *,
     workers: int | None,
     address: str | None,
@@ -131,15 +132,11 @@ def _rows(
     batch: int | None,
     watcher: Watcher,
     signals: _Signals,
-    path: Path,
 ) -> Iterator[list[Row]]:
     """Batches of finished rows, from wherever the trials run."""
     from study.fanout import in_process, on_ray, open_session, prepare_simulation
 
-    total = len(study.cells) * study.replicates
-
-    def begin() -> None:
-        watcher.start(total, cells=len(study.cells), replicates=study.replicates, path=path)
+    rounds = _rounds(study, store, watcher, stop=lambda: signals.stopped)
 
     if address is None:
         watcher.phase("preparing the simulation (compiled once per machine and version)")
@@ -147,20 +144,60 @@ def _rows(
     # From here on a signal must not break off what is under way: processes are being started.
     signals.gently = True
     if not ray:
-        begin()
-        yield from in_process(study.trials(), stop=lambda: signals.stopped)
+        for trials, _ in rounds:
+            yield from in_process(trials, stop=lambda: signals.stopped)
         return
     watcher.phase("starting Ray" if address is None else f"joining Ray at {address}")
     with open_session(address=address, workers=workers) as session:
-        begin()
-        yield from on_ray(
-            study.trials(),
-            session=session,
-            total=total,
-            batch=batch,
-            stop=lambda: signals.stopped,
+        for trials, total in rounds:
+            yield from on_ray(
+                trials,
+                session=session,
+                total=total,
+                batch=batch,
+                stop=lambda: signals.stopped,
+            )
+            watcher.close()
+
+
+def _rounds(
+    study: Study, store: Store, watcher: Watcher, *, stop: Callable[[], bool]
+) -> Iterator[tuple[Iterable[Trial], int]]:
+    """Trials to run, and how many: the study's own, then what its stopping rule asks for.
+
+    The rule looks at the rows on disk, so that a look is the same whoever takes it.
+    """
+    cells, path = {cell.id: cell for cell in study.cells}, store.folder.path
+    total = len(study)
+    watcher.start(total, cells=len(cells), replicates=study.replicates, path=path)
+    yield study.trials(), total
+    while study.stopping is not None and not stop():
+        from study.results import read_trials
+        from study.scenario import Trial
+        from study.statistics import replicates_wanted
+
+        watcher.phase("looking whether that is enough")
+        store.flush()
+        rows = read_trials(store.folder)
+        if rows.empty:
+            # No trial has succeeded: more of them would not either.
+            return
+        wanted = replicates_wanted(
+            study.stopping, rows, store.folder.manifest["cells"], study.claims
         )
-        watcher.close()
+        if not wanted:
+            return
+        have = rows["cell"].value_counts().to_dict()
+        more = [
+            Trial(cells[cell], replicate, study.seed)
+            for replicate in range(max(wanted.values()))
+            for cell in wanted
+            if have[cell] <= replicate < wanted[cell]
+        ]
+        store.folder.manifest["counts"]["trials"] += len(more)
+        most = max(wanted.values())
+        watcher.start(len(more), cells=len(wanted), replicates=most, path=path)
+        yield more, len(more)
 
 
 def _headline() -> tuple[tuple[str, str], ...]:

@@ -251,7 +251,8 @@ class _Unfolding:
 
     def _sampling(self) -> SamplingKeys:
         raw = self.raw.get("sampling")
-        if raw is not None and not self.ranges and not self.faults:
+        cut = any(path[:1] == ("axes",) for path in self.document.origins)
+        if raw is not None and not self.ranges and not self.faults and not cut:
             self.fault(("sampling",), "sampling has nothing to draw: no axis is a range")
         try:
             return SamplingKeys.model_validate(raw or {})

@@ -6,6 +6,7 @@ SciPy, statsmodels and SALib do the statistics. Importing this room loads none o
 from study.statistics.contrasts import contrast_table
 from study.statistics.effects import Effect, main_effects
 from study.statistics.findings import Findings, read_findings, write_findings
+from study.statistics.stopping import replicates_wanted
 
 __all__ = [
     "Effect",
@@ -13,5 +14,6 @@ __all__ = [
     "contrast_table",
     "main_effects",
     "read_findings",
+    "replicates_wanted",
     "write_findings",
 ]

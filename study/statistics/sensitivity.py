@@ -40,7 +40,10 @@ TOO_FEW = "too few points"
 def sampled_axes(manifest: Mapping[str, Any]) -> dict[str, Range]:
     """The axes of a study that are ranges."""
     axes = manifest["scenario"].get("axes", {})
-    return {key: range_of(key, raw) for key, raw in axes.items() if isinstance(raw, dict)}
+    # The manifest's own list has the order in which they were drawn.
+    return {
+        key: range_of(key, axes[key]) for key in manifest["axes"] if isinstance(axes.get(key), dict)
+    }
 
 
 def first_that_varies(findings: Findings) -> list[str]:

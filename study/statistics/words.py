@@ -51,10 +51,10 @@ def footnote(verdicts: Sequence[Verdict], *, alpha: float) -> str:
     if asked:
         n = max(verdict.n for verdict in asked)
         text = (
-            f"{n} replicates, compared within each; {1 - alpha:.4g} of such studies have no wrong "
-            f"verdict among their {len(asked)} (Holm). [ ]: interval of that confidence."
+            f"{n} replicates, compared within each. At least {100 * (1 - alpha):.4g} % of such "
+            f"studies say nothing wrong (Holm over {len(asked)} claim{'s' * (len(asked) > 1)}). "
+            "[ ]: interval of that confidence."
         )
-        text = text.replace(f"{1 - alpha:.4g} of", f"at least {100 * (1 - alpha):.4g} % of")
         if n < REPLICATES_LEAST:
             text = f"{n} replicate{'s' * (n > 1)}: fewer than {REPLICATES_LEAST} decide nothing."
     skipped = len(verdicts) - len(asked)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
@@ -95,6 +95,7 @@ def test_numbers_that_degenerate_are_said_to(
         assert found["difference"] == pytest.approx(difference)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.lists(FLOATS, min_size=4, max_size=4), max_size=5))
 def test_whatever_the_numbers_a_missing_one_has_its_reason(rows: list[list[float]]) -> None:
     """Any metrics give one row a pair, and a field that is not a number comes with a note."""

@@ -100,4 +100,4 @@ def test_what_is_simulated_is_what_stops_a_study() -> None:
             if found.half_width <= 0.12:
                 break
     assert counts == expected
-    assert len(set(counts.values())) > 2
+    assert len(set(counts.values())) > 1
