@@ -6,6 +6,7 @@ command, the scenario or the results folder is not usable as given; 130 stopped 
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -13,7 +14,9 @@ import click
 
 from study.commands.compare import compare
 from study.commands.contrasts import contrasts
+from study.commands.limits import limit_options, limits_from
 from study.commands.sensitivity import sensitivity
+from study.commands.status import status
 from study.commands.tradeoff import tradeoff
 from study.commands.verdicts import verdicts
 from study.replay.command import replay
@@ -47,6 +50,8 @@ def main() -> None:
 @click.option("--workers", type=click.IntRange(min=1), help="Use at most so many cores.")
 @click.option("--no-ray", is_flag=True, help="Run the trials one by one in this process.")
 @click.option("--force", is_flag=True, help="Start over in a folder that holds this very study.")
+@click.option("--extend", is_flag=True, help="Add replicates or cells to the study in --out.")
+@limit_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @click.option("-q", "--quiet", is_flag=True, help="Show neither progress nor tables.")
 def run(
@@ -58,6 +63,9 @@ def run(
     workers: int | None,
     no_ray: bool,
     force: bool,
+    extend: bool,
+    time_limit: str | None,
+    memory_limit: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -65,10 +73,15 @@ def run(
 
     KEY=VALUE overrides any key of the scenario: replicates=5 zone.memory=256MiB
 
+    With --out, a folder that holds part of this very study is continued.
+
     Without --address a Ray of its own is started on this machine and ended again.
     """
     if no_ray and (address or workers):
         raise click.UsageError("--no-ray runs in one process: it goes with no other Ray option")
+    if force and extend:
+        raise click.UsageError("--force starts over and --extend goes on: give one of them")
+    limits = limits_from(time_limit, memory_limit)
 
     from study.conduct import SILENT, conduct
     from study.fanout import FanoutError
@@ -88,6 +101,60 @@ def run(
             address=address,
             ray=not no_ray,
             force=force,
+            extend=extend,
+            limits=limits,
+            watcher=SILENT if quiet else terminal_watcher(),
+            command=sys.argv,
+        )
+    except ResultsError as fault:
+        _refuse(fault)
+    except FanoutError as fault:
+        _refuse(fault, status=FAILED)
+    _report(results, as_json=as_json, quiet=quiet)
+    sys.exit({"complete": 0, "interrupted": STOPPED}.get(results.manifest["state"], FAILED))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(), metavar="DIR")
+@click.option("--address", metavar="ADDR", help="Join this Ray cluster; it is left running.")
+@click.option("--workers", type=click.IntRange(min=1), help="Use at most so many cores.")
+@click.option("--no-ray", is_flag=True, help="Run the trials one by one in this process.")
+@limit_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@click.option("-q", "--quiet", is_flag=True, help="Show neither progress nor tables.")
+def resume(
+    folder: str,
+    *,
+    address: str | None,
+    workers: int | None,
+    no_ray: bool,
+    time_limit: str | None,
+    memory_limit: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Continue the run in the results folder DIR, however it ended.
+
+    What is finished is not run again. The folder alone says what is to be done; it must have been
+    made by this version of the simulation.
+    """
+    if no_ray and (address or workers):
+        raise click.UsageError("--no-ray runs in one process: it goes with no other Ray option")
+    limits = limits_from(time_limit, memory_limit)
+
+    from study.conduct import SILENT
+    from study.conduct import resume as resume_run
+    from study.fanout import FanoutError
+    from study.progress import terminal_watcher
+    from study.results import ResultsError
+
+    try:
+        results = resume_run(
+            folder,
+            workers=workers,
+            address=address,
+            ray=not no_ray,
+            limits=limits,
             watcher=SILENT if quiet else terminal_watcher(),
             command=sys.argv,
         )
@@ -119,6 +186,7 @@ main.add_command(replay)
 main.add_command(sensitivity)
 main.add_command(tradeoff)
 main.add_command(verdicts)
+main.add_command(status)
 
 
 def _report(results: Findings, *, as_json: bool, quiet: bool) -> None:
@@ -146,6 +214,7 @@ def _report(results: Findings, *, as_json: bool, quiet: bool) -> None:
             f"Stopped: {counts['finished']} of {counts['trials']} trials are kept, "
             "complete and readable."
         )
+        click.echo(f"Resume with: study resume {shlex.quote(str(results.path))}")
     click.echo(f"Results: {results.path}")
 
 

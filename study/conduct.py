@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from types import FrameType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from study.fanout import Row
-    from study.results import Folder, Store
+    from study.fanout import Limits, Row, Session
+    from study.results import Folder, Kept, Store
+    from study.results.read import More
     from study.scenario import Study, Trial
     from study.statistics import Findings
 
@@ -26,8 +27,17 @@ class Watcher(Protocol):
     def phase(self, text: str) -> None:
         """Say what is being prepared or finished, in a few words."""
 
-    def start(self, trials: int, *, cells: int, replicates: int, path: Path) -> None:
-        """Trials begin."""
+    def note(self, text: str) -> None:
+        """Say something that is to stay on the screen."""
+
+    def start(self, trials: int, *, cells: int, replicates: int, path: Path, done: int) -> None:
+        """Trials begin; `done` of them were run earlier."""
+
+    def cluster(self, session: Session) -> None:
+        """Trials run there: for the number of nodes and cores at work."""
+
+    def total(self, trials: int) -> None:
+        """There are more trials than were thought."""
 
     def advance(self, finished: int, failed: int) -> None:
         """So many trials more have finished, of them so many failed."""
@@ -40,7 +50,16 @@ class _Silent:
     def phase(self, text: str) -> None:
         pass
 
-    def start(self, trials: int, *, cells: int, replicates: int, path: Path) -> None:
+    def note(self, text: str) -> None:
+        pass
+
+    def start(self, trials: int, *, cells: int, replicates: int, path: Path, done: int) -> None:
+        pass
+
+    def cluster(self, session: Session) -> None:
+        pass
+
+    def total(self, trials: int) -> None:
         pass
 
     def advance(self, finished: int, failed: int) -> None:
@@ -62,42 +81,48 @@ def conduct(
     ray: bool = True,
     batch: int | None = None,
     force: bool = False,
+    extend: bool = False,
+    limits: Limits | None = None,
+    more: More | None = None,
     watcher: Watcher = SILENT,
     command: Sequence[str] = (),
 ) -> Findings:
     """Run all trials of a study into a results folder and summarise them.
 
-    batch  trials per Ray task instead of a measured number
+    A folder that holds part of this very study is continued: what it has is not run again.
+
+    batch   trials per Ray task instead of a measured number
+    limits  what a single trial may take
+    more    asked between rounds for further replicates; None asks the scenario's stopping rule,
+            if it has one
 
     The other arguments are those of study.run(). The state in the manifest tells how it ended:
     'complete', 'failed' (some trials did) or 'interrupted' (SIGINT or SIGTERM came; finished
     trials are kept). Raises ResultsError or FanoutError when the run cannot start or go on.
     """
-    from study.results import Store
+    from study.results import Store, adopt, only_writer
     from study.statistics import write_findings
 
     started = monotonic()
-    folder = _new_folder(study, out, command, force=force)
-    store = Store(folder)
-    with _signals() as signals, ExitStack() as at_end:
+    folder, is_new = _folder(study, out, command, force=force, extend=extend)
+    with only_writer(folder.path), _signals() as signals, ExitStack() as at_end:
         at_end.callback(watcher.close)
+        kept = adopt(folder)
+        for part in kept.damaged:
+            watcher.note(f"set aside {folder.path}/{part}; its trials are run again")
+        if kept.done:
+            watcher.note(f"{len(kept.done)} trials are there already")
+        elapsed_before = 0.0 if is_new else float(folder.manifest.get("elapsed_s") or 0.0)
+        folder.manifest["state"] = "running"
+        store = Store(folder, kept)
+        more = more or _stopping_rule(study)
+        run = _Run(study, store, kept, watcher=watcher, signals=signals, more=more)
         try:
-            for rows in _rows(
-                study,
-                store,
-                workers=workers,
-                address=address,
-                ray=ray,
-                batch=batch,
-                watcher=watcher,
-                signals=signals,
-            ):
-                store.add(rows)
-                watcher.advance(len(rows), sum(row.status == "failed" for row in rows))
+            run.rounds(workers=workers, address=address, ray=ray, batch=batch, limits=limits)
         except KeyboardInterrupt:
             signals.stopped = True
         except BaseException:
-            _give_up(store, started)
+            _give_up(store, started - elapsed_before)
             raise
         watcher.close()
         watcher.phase("sorting and summarising")
@@ -106,98 +131,185 @@ def conduct(
             state = "interrupted"
         else:
             state = "failed" if counts["failed"] else "complete"
-        store.close(state, elapsed_s=monotonic() - started, headline=_headline())
+        store.close(state, elapsed_s=elapsed_before + monotonic() - started, headline=_headline())
         return write_findings(folder)
 
 
-def _new_folder(
-    study: Study, out: str | os.PathLike[str] | None, command: Sequence[str], *, force: bool
-) -> Folder:
-    from study.results import create_folder, default_path
+def resume(
+    path: str | os.PathLike[str],
+    *,
+    workers: int | None = None,
+    address: str | None = None,
+    ray: bool = True,
+    limits: Limits | None = None,
+    watcher: Watcher = SILENT,
+    command: Sequence[str] = (),
+) -> Findings:
+    """Continue the run of a results folder, from what its manifest says alone.
+
+    Raises ResultsError when the folder was made by another version of the simulation, or is none.
+    """
+    from study.results import open_folder
+
+    study = study_of(open_folder(path).manifest, str(path))
+    return conduct(
+        study,
+        out=path,
+        workers=workers,
+        address=address,
+        ray=ray,
+        limits=limits,
+        watcher=watcher,
+        command=command,
+    )
+
+
+def study_of(manifest: Mapping[str, Any], path: str) -> Study:
+    """The study that made a results folder, from the resolved scenario in its manifest."""
+    import json
+
+    from study.results import ResultsError
+    from study.scenario import ScenarioError, load_text
+
+    try:
+        # JSON is YAML, so a manifest's scenario is read by the same reader as any other.
+        return load_text(json.dumps(manifest.get("scenario")), f"{path}/manifest.json")
+    except ScenarioError as fault:
+        raise ResultsError(
+            f"the scenario in {path}/manifest.json cannot be run:\n{fault}"
+        ) from None
+
+
+def _folder(
+    study: Study,
+    out: str | os.PathLike[str] | None,
+    command: Sequence[str],
+    *,
+    force: bool,
+    extend: bool,
+) -> tuple[Folder, bool]:
+    """The folder to write into, and whether it is a new one."""
+    from study.results import MANIFEST, create_folder, default_path, reopen
     from study.results.manifest import new_manifest
     from study.zone.compile import digest
 
     path = default_path(study.name) if out is None else Path(out)
     manifest = new_manifest(study, simulation=digest(), command=command)
-    return create_folder(path, manifest, force=force)
+    if (path / MANIFEST).is_file() and not force:
+        return reopen(path, manifest, extend=extend), False
+    return create_folder(path, manifest, force=force), True
 
 
-def _rows(
-    study: Study,
-    store: Store,
-    *,
-    workers: int | None,
-    address: str | None,
-    ray: bool,
-    batch: int | None,
-    watcher: Watcher,
-    signals: _Signals,
-) -> Iterator[list[Row]]:
-    """Batches of finished rows, from wherever the trials run."""
-    from study.fanout import in_process, on_ray, open_session, prepare_simulation
+class _Run:
+    """The rounds of one run: what is missing is run, then somebody may ask for more."""
 
-    rounds = _rounds(study, store, watcher, stop=lambda: signals.stopped)
+    def __init__(
+        self,
+        study: Study,
+        store: Store,
+        kept: Kept,
+        *,
+        watcher: Watcher,
+        signals: _Signals,
+        more: More | None,
+    ) -> None:
+        self._study = study
+        self._store = store
+        self._done = set(kept.done)
+        self._wanted = {cell.id: study.replicates for cell in study.cells}
+        self._watcher = watcher
+        self._signals = signals
+        self._more = more
 
-    if address is None:
-        watcher.phase("preparing the simulation (compiled once per machine and version)")
-        prepare_simulation()
-    # From here on a signal must not break off what is under way: processes are being started.
-    signals.gently = True
-    if not ray:
-        for trials, _ in rounds:
-            yield from in_process(trials, stop=lambda: signals.stopped)
-        return
-    watcher.phase("starting Ray" if address is None else f"joining Ray at {address}")
-    with open_session(address=address, workers=workers) as session:
-        for trials, total in rounds:
-            yield from on_ray(
-                trials,
-                session=session,
-                total=total,
-                batch=batch,
-                stop=lambda: signals.stopped,
+    def rounds(
+        self,
+        *,
+        workers: int | None,
+        address: str | None,
+        ray: bool,
+        batch: int | None,
+        limits: Limits | None,
+    ) -> None:
+        """Run what is missing, round after round, all on the same Ray."""
+        from study.fanout import Limits, in_process, on_ray, open_session, prepare_simulation
+
+        limits = limits or Limits()
+        if not self._missing() and not self._ask():
+            return
+        if address is None:
+            self._watcher.phase("preparing the simulation (compiled once per machine and version)")
+            prepare_simulation()
+        # From here on a signal must not break off what is under way: processes are being started.
+        self._signals.gently = True
+
+        def stop() -> bool:
+            return self._signals.stopped
+
+        if not ray:
+            self._each_round(lambda trials, _: in_process(trials, stop=stop, limits=limits))
+            return
+        self._watcher.phase("starting Ray" if address is None else f"joining Ray at {address}")
+        with open_session(address=address, workers=workers) as session:
+            self._watcher.cluster(session)
+            self._each_round(
+                lambda trials, total: on_ray(
+                    trials, session=session, total=total, batch=batch, stop=stop, limits=limits
+                )
             )
-            watcher.close()
+            self._watcher.close()
 
-
-def _rounds(
-    study: Study, store: Store, watcher: Watcher, *, stop: Callable[[], bool]
-) -> Iterator[tuple[Iterable[Trial], int]]:
-    """Trials to run, and how many: the study's own, then what its stopping rule asks for.
-
-    The rule looks at the rows on disk, so that a look is the same whoever takes it.
-    """
-    cells, path = {cell.id: cell for cell in study.cells}, store.folder.path
-    total = len(study)
-    watcher.start(total, cells=len(cells), replicates=study.replicates, path=path)
-    yield study.trials(), total
-    while study.stopping is not None and not stop():
-        from study.results import read_trials
-        from study.scenario import Trial
-        from study.statistics import replicates_wanted
-
-        watcher.phase("looking whether that is enough")
-        store.flush()
-        rows = read_trials(store.folder)
-        if rows.empty:
-            # No trial has succeeded: more of them would not either.
-            return
-        wanted = replicates_wanted(
-            study.stopping, rows, store.folder.manifest["cells"], study.claims
+    def _each_round(self, run: Callable[[Iterator[Trial], int], Iterator[list[Row]]]) -> None:
+        trials = sum(self._wanted.values())
+        self._watcher.start(
+            trials,
+            cells=len(self._study.cells),
+            replicates=self._study.replicates,
+            path=self._store.folder.path,
+            done=len(self._done),
         )
-        if not wanted:
-            return
-        have = rows["cell"].value_counts().to_dict()
-        more = [
-            Trial(cells[cell], replicate, study.seed)
-            for replicate in range(max(wanted.values()))
-            for cell in wanted
-            if have[cell] <= replicate < wanted[cell]
-        ]
-        store.folder.manifest["counts"]["trials"] += len(more)
-        most = max(wanted.values())
-        watcher.start(len(more), cells=len(wanted), replicates=most, path=path)
-        yield more, len(more)
+        while True:
+            missing = self._missing()
+            for rows in run(self._trials(), missing):
+                self._store.add(rows)
+                self._done.update((row.cell, row.replicate) for row in rows)
+                self._watcher.advance(len(rows), sum(row.status == "failed" for row in rows))
+            if self._signals.stopped or not self._ask():
+                return
+            self._watcher.total(sum(self._wanted.values()))
+
+    def _missing(self) -> int:
+        return sum(1 for _ in self._trials())
+
+    def _trials(self) -> Iterator[Trial]:
+        """Trials still to be run, replicate by replicate."""
+        return (
+            trial
+            for trial in self._study.trials(self._wanted)
+            if (trial.cell.id, trial.replicate) not in self._done
+        )
+
+    def _ask(self) -> bool:
+        """Whether more replicates are wanted, given what there is; notes how many."""
+        if self._more is None:
+            return False
+        from study.results import read_trials
+
+        self._store.flush(last=True)
+        wider = self._more(read_trials(self._store.folder))
+        self._wanted = {cell: max(n, wider.get(cell, n)) for cell, n in self._wanted.items()}
+        self._store.folder.manifest["counts"]["trials"] = sum(self._wanted.values())
+        return self._missing() > 0
+
+
+def _stopping_rule(study: Study) -> More | None:
+    """What a study's stopping rule makes of the rows so far; None if it has none."""
+    stopping = study.stopping
+    if stopping is None:
+        return None
+    from study.statistics import replicates_wanted
+
+    cells = {cell.id: cell.levels for cell in study.cells}
+    return lambda rows: replicates_wanted(stopping, rows, cells, study.claims)
 
 
 def _headline() -> tuple[tuple[str, str], ...]:

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from study.conduct import Watcher
+    from study.fanout import Session
 
 _LINE_EVERY_S = 10.0
+_ASK_EVERY_S = 5.0
+"""Between two questions to the cluster about its nodes."""
 
 
 def terminal_watcher() -> Watcher:
@@ -31,28 +34,44 @@ class Bar:
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._status = console.status("")
-        self._meter = Meter(0)
+        self._meter = Meter()
 
     def phase(self, text: str) -> None:
         """Show a spinner with this text."""
         self._status.update(text)
         self._status.start()
 
-    def start(self, trials: int, *, cells: int, replicates: int, path: Path) -> None:
+    def note(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def start(self, trials: int, *, cells: int, replicates: int, path: Path, done: int) -> None:
         """Say what begins, and draw the bar."""
         from rich.progress import BarColumn, Progress, TextColumn
 
         self._status.stop()
         self._console.print(_opening(trials, cells, replicates, path), markup=False)
-        self._meter = Meter(trials)
+        self._meter.begin(trials, done)
         self._progress = Progress(
             BarColumn(bar_width=None),
             TextColumn("{task.fields[line]}", markup=False),
             console=self._console,
             expand=True,
         )
-        self._task = self._progress.add_task("", total=trials, line=self._meter.line())
+        self._task = self._progress.add_task(
+            "", total=trials, completed=done, line=self._meter.line()
+        )
         self._progress.start()
+
+    def cluster(self, session: Session) -> None:
+        """Show what the trials run on."""
+        self._meter.session = session
+
+    def total(self, trials: int) -> None:
+        """Lengthen the bar."""
+        self._meter.total = trials
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, total=trials, line=self._meter.line())
 
     def advance(self, finished: int, failed: int) -> None:
         """Move the bar."""
@@ -73,7 +92,7 @@ class Lines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._meter = Meter(0)
+        self._meter = Meter()
         self._said_at = monotonic()
         self._open = False
 
@@ -81,11 +100,23 @@ class Lines:
         """Say it."""
         self._say(text)
 
-    def start(self, trials: int, *, cells: int, replicates: int, path: Path) -> None:
+    def note(self, text: str) -> None:
+        """Say it."""
+        self._say(text)
+
+    def start(self, trials: int, *, cells: int, replicates: int, path: Path, done: int) -> None:
         """Say what begins."""
         self._say(_opening(trials, cells, replicates, path))
-        self._meter = Meter(trials)
+        self._meter.begin(trials, done)
         self._open = True
+
+    def cluster(self, session: Session) -> None:
+        """Have the lines tell what the trials run on."""
+        self._meter.session = session
+
+    def total(self, trials: int) -> None:
+        """Count up to so many instead."""
+        self._meter.total = trials
 
     def advance(self, finished: int, failed: int) -> None:
         """Say how far it got, if nothing was said for a while."""
@@ -107,10 +138,18 @@ class Lines:
 class Meter:
     """Counts trials and guesses how long the rest takes."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self) -> None:
+        self.session: Session | None = None
+        self._asked_at = float("-inf")
+        self._of_cluster = ""
+        self.begin(0, 0)
+
+    def begin(self, total: int, done: int) -> None:
+        """Start counting: so many trials in all, of them so many done in an earlier run."""
         self.total = total
-        self.finished = 0
+        self.finished = done
         self.failed = 0
+        self._before = done
         self._started = monotonic()
 
     def advance(self, finished: int, failed: int) -> None:
@@ -119,17 +158,28 @@ class Meter:
         self.failed += failed
 
     def line(self) -> str:
-        """As '120/800 trials  12.3/s  0:55 left  2 failed'."""
+        """As '120/800 trials  12.3/s  0:55 left  2 failed  3 nodes, 12 cores'."""
         elapsed = monotonic() - self._started
         parts = [f"{self.finished}/{self.total} trials"]
-        if self.finished and elapsed > 0:
-            rate = self.finished / elapsed
+        ran = self.finished - self._before
+        if ran and elapsed > 0:
+            rate = ran / elapsed
             left = (self.total - self.finished) / rate
             parts.append(f"{rate:.1f}/s" if rate < 100 else f"{rate:.0f}/s")
             parts.append(f"{_clock(left)} left" if left else f"in {_clock(elapsed)}")
         if self.failed:
             parts.append(f"{self.failed} failed")
+        if self.session is not None and not self.session.owned:
+            parts.append(self._cluster(self.session))
         return "  ".join(parts)
+
+    def _cluster(self, session: Session) -> str:
+        """As '3 nodes, 12 cores', asked for now and then only."""
+        if monotonic() - self._asked_at > _ASK_EVERY_S:
+            self._asked_at = monotonic()
+            nodes, cores = session.nodes(), session.cores()
+            self._of_cluster = f"{nodes} node{'' if nodes == 1 else 's'}, {cores} cores"
+        return self._of_cluster
 
 
 def _opening(trials: int, cells: int, replicates: int, path: Path) -> str:

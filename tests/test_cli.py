@@ -197,19 +197,30 @@ def test_nobody_at_the_address(start, tiny, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_is_used_once(start, tiny, tmp_path):
-    """A second run into the same folder is refused with a hint; --force starts over."""
-    arguments = ("run", tiny, "replicates=1", "--no-ray", "-q", "--out", "out")
+def test_a_folder_is_of_one_study(start, tiny, tmp_path):
+    """The same study again finds nothing to do; another is refused with what differs; --extend
+    adds to it and --force starts over.
+    """
+    arguments = ("run", tiny, "replicates=1", "--no-ray", "--out", "out")
     assert start(*arguments).returncode == 0
-    before = (tmp_path / "out/manifest.json").read_bytes()
+    before = (tmp_path / "out/trials/part-000000.parquet").read_bytes()
 
     again = start(*arguments)
-    other = start(*arguments, "seed=8", "--force")
-    assert (again.returncode, other.returncode) == (2, 2)
-    assert "--force to start over" in again.stderr
-    assert "this study with other settings" in other.stderr
-    assert (tmp_path / "out/manifest.json").read_bytes() == before
-    assert start(*arguments, "--force").returncode == 0
+    assert again.returncode == 0
+    assert "4 trials are there already" in again.stderr
+    assert (tmp_path / "out/trials/part-000000.parquet").read_bytes() == before
+
+    other = start(*arguments, "seed=8", "nic.ring=17")
+    assert other.returncode == 2
+    assert "study: out holds results of something else; give another --out:" in other.stderr
+    assert "study:   seed: 7 there, 8 now" in other.stderr
+    assert "study:   base.nic.ring: 16 there, 17 now" in other.stderr
+    more = start("run", tiny, "replicates=2", "--no-ray", "--out", "out")
+    assert more.returncode == 2
+    assert "--extend to add what is new" in more.stderr
+    assert start("run", tiny, "replicates=2", "--no-ray", "--out", "out", "--extend").stdout
+    assert len(pd.read_parquet(tmp_path / "out/trials")) == 8
+    assert start(*arguments, "replicates=2", "--force").returncode == 0
 
 
 def test_quiet_json_and_the_default_folder(start, tiny):

@@ -8,10 +8,11 @@ from study.fanout.pace import Pace
 from study.fanout.prepare import prepare_simulation
 from study.fanout.session import FanoutError, Session, open_session
 from study.fanout.tasks import on_ray
-from study.fanout.trial import Row, in_process, run_trial
+from study.fanout.trial import Limits, Row, in_process, run_trial
 
 __all__ = [
     "FanoutError",
+    "Limits",
     "Pace",
     "Row",
     "Session",

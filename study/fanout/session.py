@@ -48,6 +48,13 @@ class Session:
         alive = int(resources.get("CPU", 0))
         return alive if self.workers is None else min(alive, self.workers)
 
+    def nodes(self) -> int:
+        """Nodes now alive that have cores for trials."""
+        import ray
+
+        alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        return sum(node["Resources"].get("CPU", 0) > 0 for node in alive)
+
 
 @contextmanager
 def open_session(*, address: str | None = None, workers: int | None = None) -> Iterator[Session]:

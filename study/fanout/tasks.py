@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from study.fanout.pace import Pace
 from study.fanout.prepare import prepare_simulation
 from study.fanout.session import FanoutError, Session
-from study.fanout.trial import Row, Stop, failed_row, run_trial
+from study.fanout.trial import NO_LIMITS, Limits, Row, Stop, failed_row, run_trial
 
 if TYPE_CHECKING:
     from study.scenario import Trial
@@ -29,6 +29,9 @@ _OVERRUN = 2.0
 """A task that has worked this many times the aim hands back what it has, and the rest is dealt
 out anew: a guess from fast trials must not lock up slow ones."""
 
+_GRACE, _GRACE_S = 2.0, 5.0
+"""A trial that outstays its time limit so far has its process ended."""
+
 _WAIT_S = 0.25
 _CORES_EVERY_S = 5.0
 
@@ -40,6 +43,7 @@ def on_ray(
     total: int | None = None,
     batch: int | None = None,
     stop: Stop = lambda: False,
+    limits: Limits = NO_LIMITS,
 ) -> Iterator[list[Row]]:
     """Run trials on Ray; yield the rows of each task as it finishes, in no particular order.
 
@@ -47,11 +51,12 @@ def on_ray(
     batch  trials per task, instead of a size measured as the study goes
     stop   asked several times a second; once true nothing more is started, what has finished
            by then is yielded, and the rest is given up
+    limits what a single trial may take
 
     A trial that kills its process is found out, recorded as failed, and its companions in the
     task are run again. Raises FanoutError when a node runs another version of the simulation.
     """
-    dealer = _Dealer(trials, session=session, total=total, batch=batch)
+    dealer = _Dealer(trials, session=session, total=total, batch=batch, limits=limits)
     try:
         while not stop():
             dealer.deal()
@@ -67,14 +72,23 @@ class _Dealer:
     """Deals trials out to tasks and takes their rows in."""
 
     def __init__(
-        self, trials: Iterable[Trial], *, session: Session, total: int | None, batch: int | None
+        self,
+        trials: Iterable[Trial],
+        *,
+        session: Session,
+        total: int | None,
+        batch: int | None,
+        limits: Limits,
     ) -> None:
         import ray
 
         from study.zone.compile import digest
 
         self._session = session
-        self._task = ray.remote(num_cpus=1, max_retries=_RETRIES)(_run_batch)
+        # A process that was ended for its time would take as long again each time.
+        self._retries = _RETRIES if limits.time_s is None else 0
+        self._task = ray.remote(num_cpus=1, max_retries=self._retries)(_run_batch)
+        self._limits = limits
         self._simulation = digest()
         self._pace = Pace(fixed=batch)
         self._limit_s = None if batch is not None else _OVERRUN * self._pace.aim_s
@@ -93,7 +107,7 @@ class _Dealer:
             chosen = self._next_trials()
             if not chosen:
                 return
-            sent = self._task.remote(chosen, self._simulation, self._limit_s)
+            sent = self._task.remote(chosen, self._simulation, self._limit_s, self._limits)
             self._pending[sent] = chosen
 
     def is_done(self) -> bool:
@@ -104,7 +118,7 @@ class _Dealer:
         """Rows of the tasks that have finished, waiting a moment for the first of them."""
         for reference in _finished(list(self._pending), wait_s=wait_s):
             sent = self._pending.pop(reference)
-            rows = _rows_of(reference, sent)
+            rows = _rows_of(reference, sent, self._retries + 1)
             if rows is None:
                 self._suspects.extend(sent)
                 continue
@@ -159,7 +173,7 @@ def _finished(references: list[Any], *, wait_s: float) -> list[Any]:
     return list(ready)
 
 
-def _rows_of(reference: Any, sent: list[Trial]) -> list[Row] | None:
+def _rows_of(reference: Any, sent: list[Trial], deaths: int) -> list[Row] | None:
     """The rows of a finished task, or None when its trials should be tried one by one."""
     import ray
 
@@ -170,7 +184,8 @@ def _rows_of(reference: Any, sent: list[Trial]) -> list[Row] | None:
     except ray.exceptions.RayError as fault:
         if len(sent) > 1:
             return None
-        died = f"{type(fault).__name__}: its process died {_RETRIES + 1} times"
+        times = "" if deaths == 1 else f" {deaths} times"
+        died = f"{type(fault).__name__}: its process died{times}"
         return [failed_row(sent[0], died)]
     return rows
 
@@ -180,8 +195,12 @@ def _cause(fault: Any) -> str:
     return lines[-1] if lines else type(fault.cause).__name__
 
 
-def _run_batch(trials: list[Trial], expected: str, limit_s: float | None) -> list[Row]:
+def _run_batch(
+    trials: list[Trial], expected: str, limit_s: float | None, limits: Limits
+) -> list[Row]:
     """In a worker: run trials in order, and stop early after limit_s seconds of work."""
+    import faulthandler
+
     from study.zone.compile import digest
 
     if digest() != expected:
@@ -193,7 +212,11 @@ def _run_batch(trials: list[Trial], expected: str, limit_s: float | None) -> lis
     started = perf_counter()
     rows: list[Row] = []
     for trial in trials:
-        rows.append(run_trial(trial))
+        if limits.time_s is not None:
+            # Where a trial does not come to the point at which it looks at the clock.
+            faulthandler.dump_traceback_later(_GRACE * limits.time_s + _GRACE_S, exit=True)
+        rows.append(run_trial(trial, limits))
+        faulthandler.cancel_dump_traceback_later()
         if limit_s is not None and perf_counter() - started > limit_s:
             break
     return rows

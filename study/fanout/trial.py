@@ -40,13 +40,33 @@ class Row:
     """Wall time; differs from run to run and is therefore no part of any table."""
 
 
-def run_trial(trial: Trial) -> Row:
-    """Run one trial. An exception becomes a failed row; what ends a process still ends it."""
-    from study.zone.simulate import simulate
+@dataclass(frozen=True)
+class Limits:
+    """What one trial may take; a trial that wants more is recorded as failed.
 
+    time_s        wall time of the simulation
+    memory_bytes  of the simulated zone's tables, known before they are made
+    """
+
+    time_s: float | None = None
+    memory_bytes: int | None = None
+
+
+NO_LIMITS = Limits()
+
+
+def run_trial(trial: Trial, limits: Limits = NO_LIMITS) -> Row:
+    """Run one trial. An exception becomes a failed row; what ends a process still ends it."""
+    from study.zone.simulate import bytes_needed, simulate
+
+    settings, most = trial.cell.settings, limits.memory_bytes
+    if most is not None and (wanted := bytes_needed(settings)) > most:
+        return failed_row(trial, f"MemoryError: needs {wanted:,} bytes, the limit is {most:,}")
     started = perf_counter()
     try:
-        outcome = simulate(trial.cell.settings, seed=trial.seed, replicate=trial.replicate)
+        outcome = simulate(
+            settings, seed=trial.seed, replicate=trial.replicate, time_limit_s=limits.time_s
+        )
     except Exception as fault:  # noqa: BLE001 - whatever goes wrong in a trial is its result
         return failed_row(trial, one_line(fault), elapsed_s=perf_counter() - started)
     return Row(
@@ -79,9 +99,11 @@ def one_line(fault: BaseException) -> str:
     return f"{type(fault).__name__}: {' '.join(str(fault).split())}"[:_ERROR_LETTERS]
 
 
-def in_process(trials: Iterable[Trial], *, stop: Stop = lambda: False) -> Iterator[list[Row]]:
+def in_process(
+    trials: Iterable[Trial], *, stop: Stop = lambda: False, limits: Limits = NO_LIMITS
+) -> Iterator[list[Row]]:
     """Run trials one after the other, here; each comes back as a batch of one."""
     for trial in trials:
         if stop():
             return
-        yield [run_trial(trial)]
+        yield [run_trial(trial, limits)]

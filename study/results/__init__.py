@@ -3,22 +3,38 @@
 pandas, pyarrow and scipy live in this room. Importing it loads none of them.
 """
 
-from study.results.folder import Folder, ResultsError, create_folder, default_path, open_folder
+from study.results.folder import (
+    MANIFEST,
+    Folder,
+    ResultsError,
+    create_folder,
+    default_path,
+    is_being_written,
+    only_writer,
+    open_folder,
+)
 from study.results.manifest import FORMAT, fingerprint_of
 from study.results.read import Results, read_series, read_summary, read_trials
+from study.results.resume import Kept, adopt, reopen
 from study.results.store import Store
 
 __all__ = [
     "FORMAT",
+    "MANIFEST",
     "Folder",
+    "Kept",
     "Results",
     "ResultsError",
     "Store",
+    "adopt",
     "create_folder",
     "default_path",
     "fingerprint_of",
+    "is_being_written",
+    "only_writer",
     "open_folder",
     "read_series",
     "read_summary",
     "read_trials",
+    "reopen",
 ]

@@ -6,20 +6,26 @@ DIR/series/          Parquet, one row a sample
 DIR/summary.csv      per cell and metric
 DIR/contrasts.csv    per metric and pair of levels or cells
 DIR/verdicts.csv     per claim of the scenario
+DIR/damaged/         parts that could not be read back
+DIR/.lock            while a run writes
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from study.results.manifest import FORMAT
+from study.results.manifest import FORMAT, differences
 
 MANIFEST = "manifest.json"
 TRIALS = "trials"
@@ -30,7 +36,9 @@ VERDICTS = "verdicts.csv"
 
 SEED_MAX = 2**64 - 1
 
-_OURS = (TRIALS, SERIES, SUMMARY, CONTRASTS, VERDICTS, MANIFEST)
+DAMAGED = "damaged"
+LOCK = ".lock"
+_OURS = (TRIALS, SERIES, SUMMARY, CONTRASTS, VERDICTS, DAMAGED, MANIFEST)
 _NAME_LETTERS = 80
 
 
@@ -59,6 +67,15 @@ class Folder:
     def summary(self) -> Path:
         """The CSV with one row per cell and metric."""
         return self.path / SUMMARY
+
+    def note_part(self, path: Path, digest: str) -> None:
+        """Remember the digest of a part; on disk with the next save_manifest()."""
+        self.manifest.setdefault("parts", {})[f"{path.parent.name}/{path.name}"] = digest
+
+    def digest_of(self, path: Path) -> str | None:
+        """The digest of a part as it was written, None if it was never noted."""
+        found: str | None = self.manifest.get("parts", {}).get(f"{path.parent.name}/{path.name}")
+        return found
 
     def save_manifest(self) -> None:
         """Write the manifest; a reader sees the old one or the new one, never half of one."""
@@ -107,12 +124,48 @@ def create_folder(path: Path, manifest: dict[str, Any], *, force: bool = False) 
 
 def remove_folder(folder: Folder) -> None:
     """Take away a results folder that holds no result yet; leave whatever is not ours."""
-    for name in _OURS:
+    for name in (*_OURS, LOCK):
         _remove(folder.path / name)
     try:
         folder.path.rmdir()
     except OSError:
         return
+
+
+@contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Keep every other run out of a results folder; the lock ends with the process."""
+    try:
+        file = (path / LOCK).open("a+", encoding="utf-8")
+    except OSError as fault:
+        raise ResultsError(f"cannot write into {path}: {fault.strerror or fault}") from fault
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ResultsError(f"{path} is being written by {_writer(path)}") from None
+        except OSError:
+            # A filesystem without locks: nothing is lost but this protection.
+            pass
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        try:
+            yield
+        finally:
+            (path / LOCK).unlink(missing_ok=True)
+
+
+def is_being_written(path: Path) -> bool:
+    """Is a run at work in this folder, as far as this machine can tell?"""
+    try:
+        with (path / LOCK).open("r", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def open_folder(path: str | os.PathLike[str]) -> Folder:
@@ -136,8 +189,9 @@ def open_folder(path: str | os.PathLike[str]) -> Folder:
         raise ResultsError(
             f"{folder} has format {manifest['format']}; this version reads up to {FORMAT}"
         )
-    settle_table(folder / TRIALS)
-    settle_table(folder / SERIES)
+    if not is_being_written(folder):
+        settle_table(folder / TRIALS)
+        settle_table(folder / SERIES)
     return Folder(folder, manifest)
 
 
@@ -173,6 +227,14 @@ def write_whole(path: Path, text: str) -> None:
     aside.replace(path)
 
 
+def _writer(path: Path) -> str:
+    try:
+        told = (path / LOCK).read_text(encoding="utf-8")[:200]
+    except OSError:
+        told = ""
+    return f"another run ({told})" if told else "another run"
+
+
 def _set_aside(table: Path) -> Path:
     return table.with_name(f".{table.name}.old")
 
@@ -187,26 +249,15 @@ def _make_room(path: Path, manifest: dict[str, Any], *, force: bool) -> None:
             raise ResultsError(f"{path} is not empty and holds no results of this program")
         return
     found = open_folder(path).manifest
-    same = found.get("fingerprint") == manifest["fingerprint"]
-    if not same:
-        raise ResultsError(
-            f"{path} holds the results of {_whose(found, manifest)}; give another --out"
-        )
+    if found.get("fingerprint") != manifest["fingerprint"]:
+        told = "\n".join(f"  {line}" for line in differences(found, manifest)[:8])
+        raise ResultsError(f"{path} holds results of something else; give another --out:\n{told}")
     if not force:
-        raise ResultsError(
-            f"{path} already holds results of this very study ({found.get('state')}); "
-            "give another --out, or --force to start over"
-        )
+        raise ResultsError(f"{path} already holds results of this very study")
+    if is_being_written(path):
+        raise ResultsError(f"{path} is being written by {_writer(path)}")
     for name in _OURS:
         _remove(path / name)
-
-
-def _whose(found: dict[str, Any], wanted: dict[str, Any]) -> str:
-    if found.get("name") != wanted["name"]:
-        return f"another study, {found.get('name')!r}"
-    if found.get("scenario") != wanted["scenario"]:
-        return "this study with other settings"
-    return "this study, run by another version of the simulation"
 
 
 def _remove(path: Path) -> None:

@@ -17,6 +17,8 @@ FORMAT = 1
 """Layout of the folder and of its tables; a reader refuses a newer one."""
 
 _WORDS = ("name", "question", "claims")
+_ABSENT = object()
+_SHORT = 60
 _PACKAGES = ("ray", "numba", "numpy", "pandas", "pyarrow", "scipy")
 
 
@@ -56,12 +58,81 @@ def new_manifest(study: Study, *, simulation: str, command: Iterable[str]) -> di
             "failed": 0,
         },
         "trial_seconds": 0.0,
+        "sampled": False,
+        "parts": {},
         "failures": [],
         "headline": [],
         "axes": [str(axis) for axis in study.axes],
         "cells": {cell.id: dict(cell.levels) for cell in study.cells},
         "scenario": json.loads(_canonical(study.document)),
     }
+
+
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """What the manifest of a folder and that of a study differ in, one line each."""
+    lines = []
+    if found.get("format") != wanted["format"]:
+        lines.append(f"format: {found.get('format')} there, {wanted['format']} now")
+    if found.get("simulation") != wanted["simulation"]:
+        there, now = found.get("simulation"), wanted["simulation"]
+        lines.append(f"version of the simulation: {there} there, {now} now")
+    before, after = _leaves(found.get("scenario", {})), _leaves(wanted["scenario"])
+    for key in dict.fromkeys([*after, *before]):
+        if key not in _WORDS and before.get(key, _ABSENT) != after.get(key, _ABSENT):
+            there, now = before.get(key, _ABSENT), after.get(key, _ABSENT)
+            lines.append(f"{key}: {_short(there)} there, {_short(now)} now")
+    return lines
+
+
+def extended(
+    found: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """The manifest of a folder that grows into a larger study, or None and what is in the way.
+
+    More replicates or more cells may be added; every cell that is there must stay.
+    """
+    obstacles = [
+        f"{name}: {found.get(name)} there, {wanted[name]} now"
+        for name in ("format", "simulation", "seed")
+        if found.get(name) != wanted[name]
+    ]
+    cells, replicates = found.get("cells", {}), found.get("replicates", 0)
+    gone = [cell for cell in cells if cell not in wanted["cells"]]
+    if gone:
+        obstacles.append(f"{len(gone)} of its {len(cells)} cells are not in the study")
+    if set(_columns(found)) != set(_columns(wanted)):
+        obstacles.append("the axes are others, so that its rows would lack columns")
+    if wanted["replicates"] < replicates:
+        obstacles.append(f"replicates: {replicates} there, {wanted['replicates']} now")
+    if obstacles:
+        return None, obstacles
+    kept = {
+        name: found[name]
+        for name in ("created", "sampled", "trial_seconds", "parts")
+        if name in found
+    }
+    earlier = [*found.get("extended_from", []), found["fingerprint"]]
+    return {**wanted, **kept, "extended_from": earlier}, []
+
+
+def _columns(manifest: Mapping[str, Any]) -> list[str]:
+    keys = [key for levels in manifest.get("cells", {}).values() for key in levels]
+    return list(dict.fromkeys([*manifest.get("axes", []), *keys]))
+
+
+def _leaves(value: Any, at: str = "") -> dict[str, Any]:
+    """Nested mappings flattened to dotted keys; everything else is a leaf."""
+    if not isinstance(value, Mapping) or not value:
+        return {at: value}
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        found |= _leaves(inner, f"{at}.{key}" if at else str(key))
+    return found
+
+
+def _short(value: Any) -> str:
+    text = _canonical(value) if value is not _ABSENT else "nothing"
+    return text if len(text) <= _SHORT else f"{text[: _SHORT - 3]}..."
 
 
 def versions() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,9 @@ from study.results.store import in_order
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+    More = Callable[[pd.DataFrame], Mapping[str, int]]
+    """Trials so far (as read_trials gives them) -> cell id -> replicates wanted in all."""
 
 
 @dataclass(frozen=True)

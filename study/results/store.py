@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,8 +9,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from study.results.columns import axis_columns, series_table, trials_table
-from study.results.folder import Folder, ResultsError, replace_table
+from study.results.folder import Folder, replace_table
 from study.results.manifest import now
+from study.results.part import write_part
+from study.results.resume import Kept
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 _FLUSH_ROWS = 20_000
 _FLUSH_BYTES = 64 * 1024 * 1024
-_FLUSH_S = 10.0
+_FLUSH_S = (1.0, 10.0)
+"""The first part is written soon, so that a run that ends early has something to go on from;
+from then on time between parts doubles up to this."""
 _FAILURES_LISTED = 20
 
 _SORTED_ROWS = 2_000_000
@@ -32,24 +35,33 @@ class Store:
 
     Rows may come in any order; each part is written aside and then renamed. Memory holds the
     rows since the last flush and no more.
+
+    kept  what the folder holds already, from adopt()
     """
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, kept: Kept | None = None) -> None:
+        kept = kept or Kept()
         self.folder = folder
+        counts = folder.manifest["counts"]
+        counts["finished"], counts["failed"] = len(kept.done), kept.failed
         self._axes = axis_columns(folder.manifest["axes"], folder.manifest["cells"])
-        self._metrics: list[str] | None = None
+        self._metrics = None if kept.metrics is None else list(kept.metrics)
         self._rows: list[Row] = []
         self._bytes = 0
-        self._parts = 0
-        self._series_parts = 0
+        self._next = kept.next_part
+        self._parts = len(kept.done)
+        self._series_parts = len(kept.done) - kept.failed
         self._flushed_at = monotonic()
+        self._flush_s = _FLUSH_S[0]
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take rows in; write them out when enough have gathered or time has passed."""
         counts = self.folder.manifest["counts"]
         for row in rows:
             self._rows.append(row)
-            self._bytes += 0 if row.series is None else row.series.nbytes
+            if row.series is not None:
+                self._bytes += row.series.nbytes
+                self.folder.manifest["sampled"] = True
             self.folder.manifest["trial_seconds"] += row.elapsed_s
             counts["finished"] += 1
             if row.status == "failed":
@@ -59,9 +71,10 @@ class Store:
         if (
             len(self._rows) >= _FLUSH_ROWS
             or self._bytes >= _FLUSH_BYTES
-            or monotonic() - self._flushed_at >= _FLUSH_S
+            or monotonic() - self._flushed_at >= self._flush_s
         ):
             self.flush()
+            self._flush_s = min(2 * self._flush_s, _FLUSH_S[1])
 
     def flush(self, *, last: bool = False) -> None:
         """Write what has gathered as one part of each table, and the counts so far.
@@ -72,16 +85,20 @@ class Store:
         self._flushed_at = monotonic()
         ready = self._rows and self._metrics is not None
         if ready or (last and (self._rows or not self._parts)):
-            name = f"part-{self._parts:06d}.parquet"
+            name = f"part-{self._next:06d}.parquet"
             series = series_table(self._rows)
             if len(series) or (last and not self._series_parts):
-                _write_part(series, self.folder.series / name)
+                self._write(series, self.folder.series / name)
                 self._series_parts += 1
             trials = trials_table(self._rows, self._axes, self._metrics or [])
-            _write_part(trials, self.folder.trials / name)
+            self._write(trials, self.folder.trials / name)
             self._parts += 1
+            self._next += 1
             self._rows, self._bytes = [], 0
         self.folder.save_manifest()
+
+    def _write(self, table: pa.Table, path: Path) -> None:
+        self.folder.note_part(path, write_part(table, path))
 
     def close(
         self,
@@ -100,8 +117,8 @@ class Store:
         from study.results.summary import write_summary
 
         self.flush(last=True)
-        _sort_table(self.folder.trials, self.folder.manifest["cells"])
-        _sort_table(self.folder.series, self.folder.manifest["cells"])
+        _sort_table(self.folder, self.folder.trials)
+        _sort_table(self.folder, self.folder.series)
         trials = read_trials(self.folder)
         write_summary(self.folder, trials)
         failed = trials.loc[trials["status"] == "failed", ["cell", "replicate", "error"]]
@@ -114,23 +131,7 @@ class Store:
         self.folder.save_manifest()
 
 
-def _write_part(table: pa.Table, path: Path) -> None:
-    """Write one Parquet file so that it is complete or absent."""
-    import pyarrow.parquet as pq
-
-    aside = path.with_name(f".{path.name}.new")
-    try:
-        with aside.open("wb") as file:
-            pq.write_table(table, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError as fault:
-        aside.unlink(missing_ok=True)
-        raise ResultsError(f"cannot write {path}: {fault.strerror or fault}") from fault
-
-
-def _sort_table(table: Path, cells: Mapping[str, Any]) -> None:
+def _sort_table(folder: Folder, table: Path) -> None:
     """Make one part of many, in the order of the scenario: same study, same file."""
     import pyarrow.parquet as pq
 
@@ -140,8 +141,17 @@ def _sort_table(table: Path, cells: Mapping[str, Any]) -> None:
     aside = table.with_name(f".{table.name}.new")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
-    _write_part(in_order(pq.read_table(table, partitioning=None), cells), aside / parts[0].name)
+    # Always the same name: a run that was continued leaves the same file as one that was not.
+    name = "part-000000.parquet"
+    whole = in_order(pq.read_table(table, partitioning=None), folder.manifest["cells"])
+    digest = write_part(whole, aside / name)
+    noted = folder.manifest.setdefault("parts", {})
+    for part in parts:
+        noted.pop(f"{table.name}/{part.name}", None)
+    # A crash between the exchange and the note must not leave the digest of another file.
+    folder.save_manifest()
     replace_table(table, aside)
+    folder.note_part(table / name, digest)
 
 
 def in_order(table: pa.Table, cells: Mapping[str, Any]) -> pa.Table:

@@ -280,14 +280,14 @@ def read_claims(
     cells: Mapping[str, Mapping[str, Level]],
     *,
     say: Callable[[ValidationError, Callable[[str], str]], Iterator[Finding]],
-    may_lack: Callable[[str], bool],
+    cut: bool,
 ) -> tuple[list[Claim], list[Finding]]:
     """The claims of a scenario, and what is wrong with them.
 
-    raw       what stands under `claims:`
-    say       puts pydantic's findings into words
-    may_lack  tells whether an axis was cut by an override, so that a claim may name a level it
-              no longer has; such a claim is kept, and nothing can be said about it
+    raw  what stands under `claims:`
+    say  puts pydantic's findings into words
+    cut  whether an override took levels away, so that a claim may lack its cells; such a claim is
+         left out, for nothing can be said about it
     """
     if raw is None:
         return [], []
@@ -306,14 +306,14 @@ def read_claims(
             continue
         if claim.id in [earlier.id for earlier in claims]:
             wrong.append(((index, "id"), f"there are two claims with the id {claim.id}"))
-        claims.append(claim)
-        found = list(_unknown_levels(claim, cells, may_lack))
-        cut = any(may_lack(key) for _, side in claim.sides() for key in side)
-        if not found and not cut:
-            try:
-                claim.comparisons(cells)
-            except ValueError as error:
+        found = [] if cut else list(_unknown_levels(claim, cells))
+        try:
+            claim.comparisons(cells)
+        except ValueError as error:
+            if not cut and not found:
                 found = [(("side",), f"claim {claim.id}: {error}")]
+        else:
+            claims.append(claim)
         wrong += [((index, *path), text) for path, text in found]
     return claims, wrong
 
@@ -323,9 +323,7 @@ def _no_key(name: str) -> str:
     return f"{shown(name)} is not a key of a claim{hint}"
 
 
-def _unknown_levels(
-    claim: Claim, cells: Mapping[str, Mapping[str, Level]], may_lack: Callable[[str], bool]
-) -> Iterator[Finding]:
+def _unknown_levels(claim: Claim, cells: Mapping[str, Mapping[str, Level]]) -> Iterator[Finding]:
     known = {key for levels in cells.values() for key in levels}
     for path, side in claim.sides():
         for key, wanted in side.items():
@@ -335,7 +333,7 @@ def _unknown_levels(
                 continue
             there = list(dict.fromkeys(levels[key] for levels in cells.values() if key in levels))
             for level in wanted if isinstance(wanted, list) else [wanted]:
-                if level not in there and not may_lack(key):
+                if level not in there:
                     yield (
                         (*path, key),
                         f"{key} has no level {shown(level)}; it has {', '.join(map(shown, there))}",

@@ -144,11 +144,16 @@ class _Unfolding:
                 **head.model_dump(mode="json"),
                 "base": resolved,
                 "axes": axes | {key: self.raw["axes"][key] for key in self.ranges},
-                "exclude": exclude,
+                # An entry whose level an override took away excludes nothing any more.
+                "exclude": [
+                    entry
+                    for entry in exclude
+                    if all(level in axes.get(key, ()) for key, level in entry.items())
+                ],
                 "include": include,
                 "claims": [claim.plain() for claim in claims],
                 **({"sampling": self.sampling.model_dump()} if self.ranges else {}),
-                **({"stopping": self.stopping.plain()} if self.stopping else {}),
+                **({"replicates": self.stopping.plain()} if self.stopping else {}),
             },
             source=self.document.name,
             claims=tuple(claims),
@@ -184,7 +189,7 @@ class _Unfolding:
             self.raw.get("claims"),
             cells,
             say=findings,
-            may_lack=lambda key: ("axes", key) in self.document.origins,
+            cut=any(path[:1] == ("axes",) for path in self.document.origins),
         )
         for path, text in wrong:
             self.fault(("claims", *path), text)
@@ -247,6 +252,8 @@ class _Unfolding:
                 )
             else:
                 self._check_plain(key, levels)
+        # In an order of their own: points hang on the ranges, not on the order of the file.
+        self.ranges = dict(sorted(self.ranges.items()))
         return {key: levels for key, levels in axes.items() if not isinstance(levels, dict)}
 
     def _sampling(self) -> SamplingKeys:

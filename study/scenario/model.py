@@ -246,6 +246,13 @@ class CostsGroup(_Group):
     """Time to copy and remap a page. Assumed."""
 
 
+class ProbeGroup(_Group):
+    victims: Literal["off", "random", "lru", "rmap-evict", "rmap-migrate"] = "off"
+    """After the measured time, free such pages until `blocks` more blocks of `order` are free."""
+    order: Count = 3
+    blocks: Count = 1
+
+
 class ClockGroup(_Group):
     ageing: Duration = 240_000_000_000
     """Simulated time before anything counts."""
@@ -271,6 +278,7 @@ class Machine(_Group):
     slab: SlabGroup = Field(default_factory=SlabGroup)
     nic: NicGroup = Field(default_factory=NicGroup)
     costs: CostsGroup = Field(default_factory=CostsGroup)
+    probe: ProbeGroup = Field(default_factory=ProbeGroup)
     clock: ClockGroup = Field(default_factory=ClockGroup)
 
     def lowmem_pages(self) -> int:
@@ -342,6 +350,11 @@ class Machine(_Group):
                 refault_ns=self.costs.refault,
                 write_ns=self.costs.write,
                 migrate_ns=self.costs.migrate,
+            ),
+            probe=plain.Probe(
+                victims=_member(plain.ProbeVictims, self.probe.victims),
+                order=self.probe.order,
+                blocks=self.probe.blocks,
             ),
             clock=plain.Clock(
                 ageing_ns=self.clock.ageing,

@@ -84,6 +84,7 @@ def _orders(machine: Machine) -> Iterator[Complaint]:
     for key, order, most, why in (
         ("zone.pageblock_order", machine.zone.pageblock_order, top, "blocks end at order 10"),
         ("defrag.order", machine.defrag.order, top, "the largest block is of order 10 (4MiB)"),
+        ("probe.order", machine.probe.order, top, "the largest block is of order 10 (4MiB)"),
         ("nic.rx_order", machine.rx_order(), KMALLOC_ORDER_MAX, "kmalloc ends at order 5"),
         ("nic.tx_order", machine.tx_order(), KMALLOC_ORDER_MAX, "kmalloc ends at order 5"),
     ):
@@ -129,6 +130,8 @@ def _load(machine: Machine) -> Iterator[Complaint]:
         ("nic.rx_burst", machine.nic.rx_burst),
         ("nic.tx_burst", machine.nic.tx_burst),
         ("defrag.scan", machine.defrag.scan),
+        ("probe.order", machine.probe.order),
+        ("probe.blocks", machine.probe.blocks),
     )
     for key, value in at_least_one:
         if value < 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,11 +66,16 @@ class Study:
     def __len__(self) -> int:
         return self.replicates * len(self.cells)
 
-    def trials(self) -> Iterator[Trial]:
-        """All trials, replicate by replicate, so that a run cut short has whole comparisons."""
-        for replicate in range(self.replicates):
+    def trials(self, replicates: Mapping[str, int] | None = None) -> Iterator[Trial]:
+        """All trials, replicate by replicate, so that a run cut short has whole comparisons.
+
+        replicates  cell id -> how many, where it is not the same number for every cell
+        """
+        most = self.replicates if replicates is None else max(replicates.values(), default=0)
+        for replicate in range(most):
             for cell in self.cells:
-                yield Trial(cell, replicate, self.seed)
+                if replicates is None or replicate < replicates[cell.id]:
+                    yield Trial(cell, replicate, self.seed)
 
 
 def cell_id(settings: Settings) -> str:

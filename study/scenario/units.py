@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, PlainSerializer
 
 from study.scenario.errors import shown
 from study.zone.settings import PAGE_BYTES
@@ -104,7 +105,8 @@ def pages_per_ms_from(value: Any) -> float:
 
 def bits_per_second_from(value: Any) -> float:
     """A line rate: `1Gbit/s`, `100Mbit/s`."""
-    return _scaled(value, {"Mbit/s": 1e6, "Gbit/s": 1e9}, "a line rate", "1Gbit/s")
+    units = {"bit/s": 1.0, "Mbit/s": 1e6, "Gbit/s": 1e9}
+    return _scaled(value, units, "a line rate", "1Gbit/s")
 
 
 def share_from(value: Any) -> float:
@@ -134,16 +136,28 @@ def number_from(value: Any) -> float:
     return number
 
 
+def time_text(nanoseconds: int) -> str:
+    """A time as a scenario would say it, in the largest unit that keeps it whole: 10s, 250ms."""
+    whole = [unit for unit, ns in _TIMES.items() if nanoseconds % ns == 0]
+    unit = max(whole, key=lambda name: _TIMES[name])
+    return f"{nanoseconds // _TIMES[unit]}{unit}"
+
+
 def _schema(function: Any) -> BeforeValidator:
     return BeforeValidator(function, json_schema_input_type=str | int | float)
 
 
+def _written(function: Callable[[Any], str]) -> PlainSerializer:
+    return PlainSerializer(function, return_type=str, when_used="json")
+
+
 Pages = Annotated[int, _schema(pages_from)]
-Bytes = Annotated[int, _schema(bytes_from)]
-Duration = Annotated[int, _schema(nanoseconds_from)]
+# What has a unit is written out with one, so that a resolved scenario can be read again.
+Bytes = Annotated[int, _schema(bytes_from), _written(lambda size: f"{size}B")]
+Duration = Annotated[int, _schema(nanoseconds_from), _written(time_text)]
 Rate = Annotated[float, _schema(per_second_from)]
 ScanSpeed = Annotated[float, _schema(pages_per_ms_from)]
-LineRate = Annotated[float, _schema(bits_per_second_from)]
+LineRate = Annotated[float, _schema(bits_per_second_from), _written(lambda rate: f"{rate!r}bit/s")]
 Share = Annotated[float, _schema(share_from)]
 Count = Annotated[int, _schema(count_from)]
 Number = Annotated[float, _schema(number_from)]

@@ -81,8 +81,9 @@ def alpha_of(manifest: dict[str, Any]) -> float:
     """Chance of a wrong verdict to work with: 5 %, shared by the looks a stopping rule takes."""
     from study.statistics.intervals import CONFIDENCE
 
-    raw = manifest["scenario"].get("stopping")
-    return (1 - CONFIDENCE) / (len(Stopping.from_plain(raw).looks()) if raw else 1)
+    raw = manifest["scenario"].get("replicates")
+    looks = len(Stopping.from_plain(raw).looks()) if isinstance(raw, dict) else 1
+    return (1 - CONFIDENCE) / looks
 
 
 def read_findings(path: str | os.PathLike[str]) -> Findings:

@@ -40,10 +40,8 @@ TOO_FEW = "too few points"
 def sampled_axes(manifest: Mapping[str, Any]) -> dict[str, Range]:
     """The axes of a study that are ranges."""
     axes = manifest["scenario"].get("axes", {})
-    # The manifest's own list has the order in which they were drawn.
-    return {
-        key: range_of(key, axes[key]) for key in manifest["axes"] if isinstance(axes.get(key), dict)
-    }
+    # Sorted, as they were drawn.
+    return {key: range_of(key, axes[key]) for key in sorted(axes) if isinstance(axes[key], dict)}
 
 
 def first_that_varies(findings: Findings) -> list[str]:

@@ -279,8 +279,13 @@ def outline(results: Findings) -> dict[str, Any]:
 
 
 def headline_of(results: Findings) -> list[tuple[str, str]]:
-    """(metric, label) to show first: those the simulation names, else the first few there are."""
-    _, metrics = axis_and_metric_names(results.trials)
+    """(metric, label) to show first: those the simulation names, else the first few there are.
+
+    A metric without a single value was not asked for in this study, and is left out.
+    """
+    trials = results.trials
+    _, metrics = axis_and_metric_names(trials)
+    metrics = [name for name in metrics if trials[name].notna().any()] or metrics
     named = [(name, label) for name, label in results.manifest["headline"] if name in metrics]
     return named[:_HEADLINES] or [(name, name) for name in metrics[:_HEADLINES]]
 

@@ -285,7 +285,8 @@ def _single(claim: Claim, looks: list[_Look] | str) -> Verdict:
     """The claim before Holm: p of the part that fits best, over all its comparisons."""
     nan = float("nan")
     metric = " + ".join(
-        name if factor == 1 else f"{factor:g} {name}" for name, factor in claim.metric.items()
+        name if factor == 1 else f"{factor:g} {name}"
+        for name, factor in _positive_first(claim.metric)
     ).replace("+ -", "- ")
     if isinstance(looks, str):
         nothing: dict[Part, float] = dict.fromkeys(_PARTS, nan)
@@ -299,6 +300,10 @@ def _single(claim: Claim, looks: list[_Look] | str) -> Verdict:
     elif len(looks) > 1:
         p = min(1.0, p * len(looks))
     return _verdict(claim, word, metric, look, p)
+
+
+def _positive_first(metric: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(metric.items(), key=lambda item: item[1] < 0)
 
 
 def _verdict(claim: Claim, word: Word, metric: str, look: _Look, p: float) -> Verdict:

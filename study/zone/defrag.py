@@ -183,7 +183,7 @@ def empty_block(z, start, order):
 
 
 @kernel
-def _defragment(z, first, nr_blocks):
+def defragment(z, first, nr_blocks):
     """Empty blocks of a window, cheapest first, until enough are free or the budget is spent."""
     order = z.defrag_order
     z.count.defrag_runs += 1
@@ -228,7 +228,7 @@ def defragment_inline(z):
         return 0
     if z.defrag_cursor + window > nr_blocks:
         z.defrag_cursor = 0
-    spent = _defragment(z, z.defrag_cursor, window)
+    spent = defragment(z, z.defrag_cursor, window)
     z.defrag_cursor += window
     return spent
 
@@ -252,4 +252,4 @@ def run_daemon(z):
         return
     nr_blocks = z.pages >> z.defrag_order
     if nr_blocks > 0:
-        _defragment(z, 0, nr_blocks)
+        defragment(z, 0, nr_blocks)

@@ -72,6 +72,16 @@ class DefragRun(IntEnum):
     DAEMON = 1
 
 
+class ProbeVictims(IntEnum):
+    """Whom the probe throws out, after the load has stopped, to see what a block costs."""
+
+    OFF = 0
+    RANDOM = 1
+    LRU = 2
+    RMAP_EVICT = 3
+    RMAP_MIGRATE = 4
+
+
 class NicReceive(IntEnum):
     LINEAR = 0
     PAGE_ARRAY = 1
@@ -219,6 +229,15 @@ class Costs:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """After the measured time: free pages until so many more blocks of an order are free."""
+
+    victims: ProbeVictims = ProbeVictims.OFF
+    order: int = 3
+    blocks: int = 1
+
+
+@dataclass(frozen=True)
 class Clock:
     ageing_ns: int = 240_000_000_000
     measure_ns: int = 60_000_000_000
@@ -239,4 +258,5 @@ class Settings:
     slab: Slab = field(default_factory=Slab)
     nic: Nic = field(default_factory=Nic)
     costs: Costs = field(default_factory=Costs)
+    probe: Probe = field(default_factory=Probe)
     clock: Clock = field(default_factory=Clock)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import perf_counter
 
 import numpy as np
 
 from study.zone.settings import Settings
 
 HEADLINE: tuple[tuple[str, str], ...] = (
+    ("probe_freed_pages", "pages that the probe had to free or move"),
+    ("probe_touches_lost_share", "touches that lose their page by it"),
     ("rx_success_ratio", "receive buffer requests served"),
     ("frames_dropped_ratio", "received frames dropped"),
     ("tx_success_ratio", "send buffer requests served"),
@@ -37,17 +40,22 @@ class Outcome:
     series: np.ndarray
 
 
-def simulate(settings: Settings, *, seed: int, replicate: int) -> Outcome:
-    """Run one trial: bring the zone up, age it, measure it, check it.
+def simulate(
+    settings: Settings, *, seed: int, replicate: int, time_limit_s: float | None = None
+) -> Outcome:
+    """Run one trial: bring the zone up, age it, measure it, probe it if asked to, check it.
 
-    The result depends on nothing but the three arguments. Raises InvariantBroken if the zone
-    contradicts itself afterwards, ValueError if it cannot be set up as told.
+    The result depends on settings, seed and replicate alone. Raises InvariantBroken if the zone
+    contradicts itself afterwards, ValueError if it cannot be set up as told, and TimeoutError at
+    the first sample after time_limit_s seconds of wall time.
     """
     from study.zone.advance import advance
     from study.zone.metrics import AGEING, MEASURED, SAMPLE, measure, sample
+    from study.zone.probe import probe
     from study.zone.verify import verify
     from study.zone.zone import Zone
 
+    started = perf_counter()
     zone = Zone(settings, seed=seed, replicate=replicate)
     clock = settings.clock
     phases = (
@@ -65,8 +73,19 @@ def simulate(settings: Settings, *, seed: int, replicate: int) -> Outcome:
             advance(zone.state, time)
             sample(zone, phase, series[row])
             row += 1
+            if time_limit_s is not None and perf_counter() - started > time_limit_s:
+                raise TimeoutError(f"took more than {time_limit_s:g} s")
+    metrics = measure(zone, series[series["phase"] == MEASURED])
+    metrics |= probe(zone)
     verify(zone)
-    return Outcome(measure(zone, series[series["phase"] == MEASURED]), series)
+    return Outcome(metrics, series)
+
+
+def bytes_needed(settings: Settings) -> int:
+    """Memory that one trial's zone takes, in bytes."""
+    from study.zone.zone import zone_bytes
+
+    return zone_bytes(settings)
 
 
 def _sample_times(start: int, end: int, step: int) -> np.ndarray:

@@ -39,6 +39,7 @@ class Zone:
 
     frame: np.ndarray
     vpage: np.ndarray
+    extent: np.ndarray
     event: np.ndarray
     pageblock: np.ndarray
 
@@ -48,8 +49,8 @@ class Zone:
         self.settings = settings
         self.record = np.zeros(1, ZONE)
         self.state = self.record[0]
-        extents = max(1, settings.user.working_set_pages // settings.user.extent_pages)
-        for name, rows in self._rows(extents).items():
+        extents = _extents(settings)
+        for name, rows in _table_rows(settings).items():
             # An alias table is read only, and the same for every trial of a cell.
             if name == "alias":
                 rows_array = alias_table(extents, settings.user.zipf_exponent)
@@ -64,33 +65,6 @@ class Zone:
         boot.prepare(self.state, settings.user.anonymous_share, settings.user.mapped_share)
         if not empty:
             self._start()
-
-    def _rows(self, extents: int) -> dict[str, int]:
-        pages = self.settings.memory.pages
-        blocks = -(-pages // MAX_ORDER_PAGES)
-        live_max = self.settings.processes.live_max
-        working_set = extents * self.settings.user.extent_pages
-        slots = pages
-        grouping = self.settings.memory.grouping != Grouping.OFF
-        pageblock_order = self.settings.memory.pageblock_order
-        return {
-            "frame": blocks * MAX_ORDER_PAGES + (NR_TYPED_HEADS if grouping else 0) + NR_HEADS,
-            "pageblock": blocks * MAX_ORDER_PAGES >> pageblock_order if grouping else 0,
-            "vpage": working_set + live_max * PROCESS_PAGES_MAX,
-            # Every slab page, frame in flight, process and sleeper books at most one event.
-            "event": 2 * pages + live_max + REQUEST_ROWS + 64,
-            "alias": extents,
-            "extent": extents,
-            "write": CONGESTED_PAGES + 1,
-            "dirty": working_set + 1,
-            "slot": slots,
-            "reclaimable": slots,
-            "process": live_max,
-            "request": REQUEST_ROWS,
-            "posted": max(1, self.settings.nic.ring),
-            "candidate": pages,
-            "bucket": MAX_ORDER_PAGES + 1,
-        }
 
     def _set_constants(self) -> None:
         z, s = self.state, self.settings
@@ -184,3 +158,42 @@ def _burst_gap_ns(frames_per_s: float, burst_frames: float, wire_ns: int) -> int
     if frames_per_s <= 0:
         return 0
     return max(1_000, round(SECOND_NS * burst_frames / frames_per_s - burst_frames * wire_ns))
+
+
+def _extents(settings: Settings) -> int:
+    return max(1, settings.user.working_set_pages // settings.user.extent_pages)
+
+
+def _table_rows(settings: Settings) -> dict[str, int]:
+    """Rows of each table, by its name in layout.TABLES."""
+    pages = settings.memory.pages
+    blocks = -(-pages // MAX_ORDER_PAGES)
+    live_max = settings.processes.live_max
+    extents = _extents(settings)
+    working_set = extents * settings.user.extent_pages
+    grouping = settings.memory.grouping != Grouping.OFF
+    pageblock_order = settings.memory.pageblock_order
+    return {
+        "frame": blocks * MAX_ORDER_PAGES + (NR_TYPED_HEADS if grouping else 0) + NR_HEADS,
+        "pageblock": blocks * MAX_ORDER_PAGES >> pageblock_order if grouping else 0,
+        "vpage": working_set + live_max * PROCESS_PAGES_MAX,
+        # Every slab page, frame in flight, process and sleeper books at most one event.
+        "event": 2 * pages + live_max + REQUEST_ROWS + 64,
+        "alias": extents,
+        "extent": extents,
+        "write": CONGESTED_PAGES + 1,
+        "dirty": working_set + 1,
+        "slot": pages,
+        "reclaimable": pages,
+        "process": live_max,
+        "request": REQUEST_ROWS,
+        "posted": max(1, settings.nic.ring),
+        "candidate": pages,
+        "bucket": MAX_ORDER_PAGES + 1,
+    }
+
+
+def zone_bytes(settings: Settings) -> int:
+    """Memory of a zone's tables, in bytes; what is never touched of it stays with the system."""
+    rows = _table_rows(settings)
+    return ZONE.itemsize + sum(TABLES[name].itemsize * n for name, n in rows.items())

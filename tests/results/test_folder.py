@@ -27,7 +27,7 @@ def test_another_study_is_never_overwritten(root: Path, tmp_path: Path, manifest
     )
 
     for force in (False, True):
-        with pytest.raises(ResultsError, match="this study with other settings; give another"):
+        with pytest.raises(ResultsError, match=r"something else.*\n  seed: 7 there, 8 now"):
             create_folder(path, other, force=force)
     assert (path / "manifest.json").read_bytes() == before
 
@@ -37,7 +37,7 @@ def test_another_simulation_is_never_overwritten(tmp_path: Path, tiny: Study, ma
     create_folder(tmp_path / "out", manifest)
     newer = new_manifest(tiny, simulation="1" * 16, command=())
 
-    with pytest.raises(ResultsError, match="run by another version of the simulation"):
+    with pytest.raises(ResultsError, match=r"version of the simulation: 0{16} there, 1{16} now"):
         create_folder(tmp_path / "out", newer, force=True)
 
 
@@ -46,7 +46,7 @@ def test_the_same_study_is_started_over_only_when_asked(tmp_path: Path, manifest
     folder = create_folder(tmp_path / "out", manifest)
     (folder.trials / "part-000000.parquet").write_bytes(b"old")
 
-    with pytest.raises(ResultsError, match=r"results of this very study \(running\)"):
+    with pytest.raises(ResultsError, match="results of this very study"):
         create_folder(tmp_path / "out", manifest)
     again = create_folder(tmp_path / "out", manifest, force=True)
     assert not list(again.trials.iterdir())

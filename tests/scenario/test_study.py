@@ -36,13 +36,14 @@ def settings_of(base: str) -> Settings:
     return study_of(f"base: {base}").cells[0].settings
 
 
-def test_the_article_is_eighty_cells(root: Path) -> None:
-    """Six axes, 2 x (1 + 2 x 2) x 2 x 2 x 2 cells, zone Normal of a 1 GB machine under 2.6.8."""
+def test_the_article_is_its_matrix(root: Path) -> None:
+    """2 x (1 + 2 x 2) x 2 x 2 x 2 cells and 8 of many forks, zone Normal of 1 GB under 2.6.8."""
     study = load(root / "scenarios" / "article.yaml")
 
-    assert len(study.cells) == 80
+    assert len(study.cells) == 88
     assert list(study.axes) == [
         "kswapd.policy", "defrag.mode", "defrag.run", "stacks.size", "nic.transmit", "nic.receive",
+        "processes.fork_rate",
     ]  # fmt: skip
     first = study.cells[0].settings
     assert (first.memory.pages, first.memory.lowmem_pages) == (225_280, 229_376)
@@ -201,6 +202,7 @@ SAMPLES = {
     "watermarks.marks": "2.6.10", "allocation.path": "2.6.9", "kswapd.policy": "order-aware",
     "kswapd.loop": "2.6.9", "kswapd.speed": "50 pages/ms", "defrag.mode": "rmap-evict",
     "defrag.run": "inline", "defrag.order": "4", "defrag.interval": "1s",
+    "probe.victims": "lru", "probe.order": "2", "probe.blocks": "3",
     "defrag.blocks_wanted": "7", "defrag.budget": "16 pages", "defrag.scan": "2MiB",
     "stacks.size": "4KiB", "user.working_set": "2GiB", "user.extent": "8 pages",
     "user.zipf": "1.1", "user.touch_rate": "5/s", "user.run": "3", "user.anonymous": "7%",
@@ -296,6 +298,18 @@ def test_sizes_survive_being_written(pages: int) -> None:
     """Pages, KiB and bytes of the same size are the same number of pages."""
     for text in (f"{pages} pages", f"{4 * pages}KiB", f"{4096 * pages}B", f" {pages} "):
         assert pages_from(text) == pages
+
+
+def test_a_resolved_scenario_is_a_scenario(root: Path) -> None:
+    """What a manifest keeps of a study gives, read again, the same cells and the same document."""
+    samples = [f"{key}={value}" for key, value in SAMPLES.items() if key != "zone.buddyinfo"]
+    studies = [study_of("name: x", *samples)]
+    studies += [load(file) for file in sorted((root / "scenarios").glob("*.yaml"))]
+    for study in studies:
+        again = load_text(json.dumps(study.document), "manifest.json")
+        assert again.cells == study.cells
+        assert again.document == study.document
+        assert (again.name, again.seed, len(again)) == (study.name, study.seed, len(study))
 
 
 @given(milliseconds=st.integers(0, 10**9))

@@ -118,15 +118,17 @@ def test_a_run_goes_on_until_its_rule_is_met(tmp_path: Path) -> None:
     scenario = tmp_path / "adaptive.yaml"
     scenario.write_text(SCENARIO)
     results = study.run(scenario, out=tmp_path / "out", ray=False)
+    again = study.run(scenario, out=tmp_path / "out", ray=False)
     fixed = study.run(scenario, "replicates=20", out=tmp_path / "fixed", ray=False)
 
     counts = results.trials.groupby("cell", sort=False).size()
     assert results.manifest["state"] == "complete"
     assert results.manifest["counts"]["trials"] == counts.sum() == len(results.trials)
     assert counts.max() > 5
+    pd.testing.assert_frame_equal(again.trials, results.trials, check_exact=True)
     assert (
         replicates_wanted(
-            Stopping.from_plain(results.manifest["scenario"]["stopping"]),
+            Stopping.from_plain(results.manifest["scenario"]["replicates"]),
             results.trials,
             results.manifest["cells"],
         )

@@ -8,12 +8,26 @@ share p of N pages freed independently, the chance that some order-k block is wh
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from study.zone.buddy import free_block, take_block
-from study.zone.settings import NR_ORDERS, Memory, Settings
+from study.zone.settings import (
+    NR_ORDERS,
+    Clock,
+    Memory,
+    Nic,
+    Probe,
+    ProbeVictims,
+    Processes,
+    Settings,
+    Slab,
+    User,
+)
+from study.zone.simulate import simulate
 from study.zone.zone import Zone
 
 TRIALS = 200
@@ -21,41 +35,60 @@ ALARM = 1e-4
 """Chance that one of these tests fails although the allocator is right, for a new seed."""
 
 
-def empty_zone(pages: int) -> Zone:
-    memory = Memory(pages=pages, lowmem_pages=pages, reserved_pages=0, percpu_lists=False)
-    return Zone(Settings(memory=memory), empty=True)
+def full_zone(megabytes: int, order: int) -> Settings:
+    """All pages in use and nothing happening; random ones are then freed."""
+    pages = megabytes * 256
+    return Settings(
+        memory=Memory(
+            pages=pages,
+            lowmem_pages=pages,
+            reserved_pages=0,
+            percpu_lists=False,
+            buddyinfo=(0,) * NR_ORDERS,
+        ),
+        user=User(working_set_pages=pages, touches_per_s=0.0, drifts_per_s=0.0, deletes_per_s=0.0),
+        processes=Processes(forks_per_s=0.0, live_max=1),
+        slab=Slab(initial_share=0.0, pages_per_s=0.0),
+        nic=Nic(ring=0, rx_frames_per_s=0.0, tx_frames_per_s=0.0),
+        clock=Clock(ageing_ns=0, measure_ns=1_000_000, sample_ns=1_000_000),
+        probe=Probe(victims=ProbeVictims.RANDOM, order=order, blocks=1),
+    )
 
 
-def freed_until_block(pages: int, order: int, random: np.random.Generator) -> int:
-    """Free single pages in random order until a block of the order is free; how many it took."""
-    zone = empty_zone(pages)
-    for freed, pfn in enumerate(random.permutation(pages), start=1):
-        free_block(zone.state, int(pfn), 0)
-        if zone.state["nr_free"][order:].any():
-            return freed
-    raise AssertionError("all pages are free and no block formed")
+def quantile(q: float, order: int, pages: int) -> float:
+    """Pages freed at first success: the closed form."""
+    share: float = (1 - (1 - q) ** (2**order / pages)) ** (1 / 2**order)
+    return share * pages
 
 
-@pytest.mark.parametrize("megabytes", [4, 16])
-@pytest.mark.parametrize("order", [1, 2, 3])
-def test_random_freeing_meets_the_closed_form(megabytes: int, order: int) -> None:
+@pytest.mark.parametrize("megabytes", [4, 16, 128])
+def test_random_freeing_meets_the_closed_form(megabytes: int) -> None:
     """A tenth, half and nine tenths of the trials lie below the formula's quantiles.
 
-    Binomial tests, the false-alarm rate shared among the three; a page is allowed for rounding.
+    Binomial tests of the count below, orders 1 to 4, the false-alarm rate shared among them.
     """
     pages = megabytes * 256
-    random = np.random.default_rng([megabytes, order])
-    freed = np.array([freed_until_block(pages, order, random) for _ in range(TRIALS)])
-    for q in (0.1, 0.5, 0.9):
-        share = (1 - (1 - q) ** (2**order / pages)) ** (1 / 2**order)
-        below = int((freed <= np.ceil(share * pages)).sum())
-        assert stats.binomtest(below, TRIALS, q).pvalue > ALARM / 3, (q, share * pages)
+    settings = full_zone(megabytes, order=4)
+    trials = [simulate(settings, seed=megabytes, replicate=i).metrics for i in range(TRIALS)]
+    for order, q in itertools.product((1, 2, 3, 4), (0.1, 0.5, 0.9)):
+        freed = np.array([trial[f"probe_order{order}_freed_pages"] for trial in trials])
+        # The k-th page makes the block: P(freed <= k) is the formula's at share k / N.
+        at = np.floor(quantile(q, order, pages))
+        expected = 1 - (1 - (at / pages) ** 2**order) ** (pages / 2**order)
+        below = int((freed <= at).sum())
+        assert stats.binomtest(below, TRIALS, expected).pvalue > ALARM / 12, (order, q)
+
+
+def test_the_formula_is_that_of_the_table() -> None:
+    """Half of the trials of a 1 GB zone have an order-3 block when 26.0 % of it is free."""
+    assert round(100 * quantile(0.5, 3, 1 << 18) / (1 << 18), 1) == 26.0
 
 
 def test_huge_blocks_do_not_come_back_under_churn() -> None:
     """LLFree's test: in a half-full zone, freeing and taking a random tenth wins back no 2 MB."""
     pages, random = 64 * 512, np.random.default_rng(7)
-    zone = empty_zone(pages)
+    memory = Memory(pages=pages, lowmem_pages=pages, reserved_pages=0, percpu_lists=False)
+    zone = Zone(Settings(memory=memory), empty=True)
     for pfn in range(0, pages, 1 << (NR_ORDERS - 1)):
         free_block(zone.state, pfn, NR_ORDERS - 1)
     held = np.array([take_block(zone.state, 0) for _ in range(pages)])

@@ -1,0 +1,117 @@
+"""How strongly the conclusions depend on each assumed constant: one at a time, low and high.
+
+python docs/assumptions.py [REPLICATES] > assumptions.md
+
+Each constant is set to a value below and one above its default while all others stay. Under each
+the zone of scenarios/article.yaml is run stock, with the order-aware kswapd, and with the rmap
+defragmenter as a daemon, on the same replicates, and the differences are printed as a table.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import study
+
+SCENARIO = Path(__file__).parents[1] / "scenarios" / "article.yaml"
+CONSTANTS = {
+    "user.working_set": ("1.0", "1.5"),
+    "user.zipf": ("0.6", "1.1"),
+    "user.extent": ("16KiB", "256KiB"),
+    "user.run": ("4", "16"),
+    "user.touch_rate": ("10000/s", "40000/s"),
+    "user.anonymous": ("20%", "60%"),
+    "user.mapped": ("10%", "40%"),
+    "user.written": ("5%", "20%"),
+    "user.drift_rate": ("5/s", "80/s"),
+    "user.delete_rate": ("1/s", "20/s"),
+    "processes.fork_rate": ("5/s", "80/s"),
+    "processes.lifetime": ("50ms", "1s"),
+    "processes.lifetime_sigma": ("1", "3"),
+    "processes.memory": ("128KiB", "512KiB"),
+    "slab.initial": ("1%", "6%"),
+    "slab.rate": ("25/s", "400/s"),
+    "slab.lifetime": ("500ms", "8s"),
+    "slab.lifetime_sigma": ("1.5", "3"),
+    "slab.reclaimable": ("25%", "75%"),
+    "nic.rx_rate": ("1000/s", "4000/s"),
+    "nic.rx_burst": ("8", "128"),
+    "nic.rx_hold": ("5ms", "80ms"),
+    "kswapd.speed": ("50", "800"),
+    "zone.reserved": ("4MiB", "24MiB"),
+    "costs.write": ("50us", "400us"),
+    "defrag.interval": ("2s", "60s"),
+    "defrag.budget": ("512 pages", "8192 pages"),
+    "clock.ageing": ("120s", "960s"),
+}
+POLICIES = {
+    "stock": ("count-only", "off"),
+    "order-aware": ("order-aware", "off"),
+    "daemon": ("count-only", "rmap-evict"),
+}
+FIXED = [
+    "stacks.size=8KiB",
+    "nic.transmit=linear",
+    "nic.receive=linear",
+    "defrag.run=daemon",
+    "base.probe.victims=lru",
+    "base.probe.blocks=16",
+]
+METRICS = ["rx_success_ratio", "unusable_index_order3_mean", "reclaimed_pages", "probe_freed_pages"]
+
+
+def trials(task: tuple[str, str, str, int]) -> pd.DataFrame:
+    """Trials of one policy with one constant changed (key '' for none), by replicate."""
+    key, value, policy, replicates = task
+    kswapd, defrag = POLICIES[policy]
+    changed = [*FIXED, f"kswapd.policy={kswapd}", f"defrag.mode={defrag}"]
+    changed += [f"{key}={value}"] if key else []
+    with tempfile.TemporaryDirectory() as folder:
+        one = study.load(SCENARIO, *changed, f"replicates={replicates}")
+        found = study.run(one, out=Path(folder) / "results", ray=False).trials
+    return found.set_index("replicate")[METRICS]
+
+
+def interval(values: pd.Series) -> str:
+    """Mean and half of its 95 % t interval."""
+    from scipy import stats
+
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return f"{values.mean():+.2f} ±{half:.2f}"
+
+
+def main(replicates: int) -> None:
+    """Run everything and print the table, Markdown."""
+    settings = [("", "")] + [(key, v) for key, values in CONSTANTS.items() for v in values]
+    tasks = [(key, value, policy, replicates) for key, value in settings for policy in POLICIES]
+    with get_context("spawn").Pool(os.cpu_count()) as pool:
+        found = dict(zip(tasks, pool.imap(trials, tasks), strict=True))
+    print(
+        "| constant | value | rx served, stock | useless to order 3, stock "
+        "| rx: order-aware less stock | pages reclaimed: order-aware / stock "
+        "| rx: daemon less stock | LRU pages freed per order-3 block |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for key, value in settings:
+        stock, aware, daemon = (found[key, value, policy, replicates] for policy in POLICIES)
+        served = "rx_success_ratio"
+        ratio = aware["reclaimed_pages"].mean() / stock["reclaimed_pages"].mean()
+        print(
+            f"| {f'`{key}`' if key else '(all at their defaults)'} | {value} "
+            f"| {stock[served].mean():.2f} | {stock['unusable_index_order3_mean'].mean():.2f} "
+            f"| {interval(aware[served] - stock[served])} | {ratio:.2f} "
+            f"| {interval(daemon[served] - stock[served])} "
+            f"| {stock['probe_freed_pages'].mean() / 16:,.0f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 4)

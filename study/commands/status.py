@@ -1,0 +1,47 @@
+"""The command `study status`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+import click
+
+from study.commands.refusal import refuse
+
+
+@click.command()
+@click.argument("folder", type=click.Path(), metavar="DIR")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def status(folder: str, *, as_json: bool) -> None:
+    """Tell how far the run in DIR is, from the folder alone."""
+    from study.results import ResultsError
+    from study.results.status import status_of
+
+    try:
+        found = status_of(folder)
+    except ResultsError as fault:
+        refuse(fault)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    click.echo("\n".join(_lines(found)))
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    counts = found["counts"]
+    lines = [
+        f"{found['name']}: {found['state']}",
+        f"{counts['finished']} of {counts['trials']} trials finished"
+        + (f", {counts['failed']} of them failed" if counts["failed"] else ""),
+        f"{counts['cells']} cells, {found['cells_whole']} of them with all replicates",
+    ]
+    if found["trial_s"]:
+        lines.append(f"{found['trial_s']:.3g} s of work a trial, last written {found['written']}")
+    lines += [
+        f"failed: {f['cell']} replicate {f['replicate']}: {f['error']}" for f in found["failures"]
+    ]
+    if found["state"] in ("stopped", "interrupted"):
+        lines.append(f"Resume with: study resume {shlex.quote(found['path'])}")
+    return lines

@@ -1,0 +1,187 @@
+"""What earlier runs left in a folder: read back whole, checked, and kept or set aside."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from study.results.columns import AFTER_AXES, axis_columns, trials_schema
+from study.results.folder import DAMAGED, Folder, ResultsError, open_folder
+from study.results.manifest import differences, extended
+from study.results.part import check_part, read_part, write_part
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_PART = re.compile(r"part-(\d{6,})\.parquet")
+_DIFFERENCES_SHOWN = 8
+
+Key = tuple[str, int]
+"""A trial: id of its cell, and its replicate."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a folder holds already.
+
+    done       trials that need not be run again
+    failed     how many of them failed
+    next_part  number of the next part to write
+    metrics    names of the metrics, None while no trial has succeeded
+    damaged    names of parts that could not be read, and now lie in DIR/damaged
+    """
+
+    done: frozenset[Key] = frozenset()
+    failed: int = 0
+    next_part: int = 0
+    metrics: tuple[str, ...] | None = None
+    damaged: tuple[str, ...] = ()
+
+
+def reopen(path: Path, manifest: dict[str, Any], *, extend: bool = False) -> Folder:
+    """The folder of an earlier run of this very study, to be continued.
+
+    extend  also of one with fewer replicates or cells, which becomes the larger one
+
+    Raises ResultsError that says what differs.
+    """
+    folder = open_folder(path)
+    found = folder.manifest
+    if found.get("fingerprint") == manifest["fingerprint"]:
+        return folder
+    if extend:
+        merged, obstacles = extended(found, manifest)
+        if merged is not None:
+            wider = Folder(path, merged)
+            _restate_axes(wider)
+            wider.save_manifest()
+            return wider
+        raise ResultsError(f"{path} cannot be extended to this study:\n{_listed(obstacles)}")
+    hint = "give another --out"
+    if extended(found, manifest)[0] is not None:
+        hint += ", or --extend to add what is new to it"
+    told = _listed(differences(found, manifest))
+    raise ResultsError(f"{path} holds results of something else; {hint}:\n{told}")
+
+
+def adopt(folder: Folder) -> Kept:
+    """Read back every part, keep what is whole, and set aside what is not.
+
+    A trial counts as done if its row can be read and, unless it failed, its series too; of any
+    other, half-written or damaged, nothing is left in the tables, and it will be run again.
+    """
+    for leftover in (*folder.trials.glob(".part-*.new"), *folder.series.glob(".part-*.new")):
+        leftover.unlink(missing_ok=True)
+    damaged: list[str] = []
+    sampled = _sampled(folder, damaged)
+    done: set[Key] = set()
+    failed = 0
+    metrics: tuple[str, ...] | None = None
+    for part in _parts(folder.trials):
+        table = _read_or_set_aside(folder, part, damaged)
+        if table is None:
+            continue
+        keys, status = _keys(table), table.column("status").to_pylist()
+        wanted: list[bool] = []
+        for key, state in zip(keys, status, strict=True):
+            whole = state == "failed" or key in sampled or not folder.manifest.get("sampled")
+            wanted.append(whole and key not in done)
+            if wanted[-1]:
+                done.add(key)
+                failed += state == "failed"
+        if not all(wanted):
+            folder.note_part(part, write_part(table.filter(wanted), part))
+        names = table.column_names
+        if "ok" in status:
+            metrics = tuple(names[names.index(AFTER_AXES[-1]) + 1 :])
+    _drop_orphans(folder, done)
+    folder.save_manifest()
+    numbers = [int(m[1]) for p in _all_parts(folder) if (m := _PART.fullmatch(p.name))]
+    return Kept(
+        done=frozenset(done),
+        failed=failed,
+        next_part=max(numbers, default=-1) + 1,
+        metrics=metrics,
+        damaged=tuple(damaged),
+    )
+
+
+def _parts(table: Path) -> list[Path]:
+    return sorted(p for p in table.glob("part-*.parquet") if _PART.fullmatch(p.name))
+
+
+def _all_parts(folder: Folder) -> list[Path]:
+    aside = folder.path / DAMAGED
+    put_aside = [p.with_name(p.name.partition("-")[2]) for p in aside.glob("*-part-*.parquet")]
+    return [*_parts(folder.trials), *_parts(folder.series), *put_aside]
+
+
+def _keys(table: pa.Table) -> list[Key]:
+    cells = table.column("cell").to_pylist()
+    return list(zip(cells, table.column("replicate").to_pylist(), strict=True))
+
+
+def _sampled(folder: Folder, damaged: list[str]) -> set[Key]:
+    """Trials that have a series in a part that can be read."""
+    found: set[Key] = set()
+    for part in _parts(folder.series):
+        table = _read_or_set_aside(folder, part, damaged, columns=["cell", "replicate"])
+        if table is not None:
+            found.update(_keys(table.group_by(["cell", "replicate"]).aggregate([])))
+    return found
+
+
+def _drop_orphans(folder: Folder, done: set[Key]) -> None:
+    """Take samples of trials that are to be run again out of the series."""
+    for part in _parts(folder.series):
+        table = read_part(part)
+        keys = _keys(table.group_by(["cell", "replicate"]).aggregate([]))
+        if not done.issuperset(keys):
+            rows = table.filter([key in done for key in _keys(table)])
+            folder.note_part(part, write_part(rows, part))
+
+
+def _read_or_set_aside(
+    folder: Folder, part: Path, damaged: list[str], columns: list[str] | None = None
+) -> pa.Table | None:
+    reason = check_part(part, folder.digest_of(part))
+    if reason is None:
+        return read_part(part, columns)
+    name = f"{part.parent.name}/{part.name}"
+    aside = folder.path / DAMAGED
+    aside.mkdir(exist_ok=True)
+    part.replace(aside / f"{part.parent.name}-{part.name}")
+    damaged.append(f"{name} ({reason})")
+    return None
+
+
+def _restate_axes(folder: Folder) -> None:
+    """Give the axis columns of every part the type that they have with the new levels."""
+    import pyarrow as pa
+
+    cells = folder.manifest["cells"]
+    axes = axis_columns(folder.manifest["axes"], cells)
+    for part in _parts(folder.trials):
+        if check_part(part, folder.digest_of(part)) is not None:
+            continue
+        table = read_part(part)
+        names = table.column_names
+        metrics = names[names.index(AFTER_AXES[-1]) + 1 :]
+        wanted = trials_schema(axes, metrics)
+        columns = []
+        for field in wanted:
+            column = table.column(field.name)
+            text = pa.types.is_string(field.type) and not pa.types.is_string(column.type)
+            if text and field.name in axes:
+                levels = [cells[cell].get(field.name) for cell in table.column("cell").to_pylist()]
+                column = pa.array([None if v is None else str(v) for v in levels], pa.string())
+            columns.append(column.cast(field.type))
+        folder.note_part(part, write_part(pa.table(columns, schema=wanted), part))
+
+
+def _listed(lines: list[str]) -> str:
+    more = len(lines) - _DIFFERENCES_SHOWN
+    shown = [f"  {line}" for line in lines[:_DIFFERENCES_SHOWN]]
+    return "\n".join([*shown, f"  and {more} more"] if more > 0 else shown)

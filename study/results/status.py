@@ -1,0 +1,49 @@
+"""How far a run is, or was when it ended: from its folder alone."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from study.results.folder import MANIFEST, is_being_written, open_folder
+from study.results.read import read_trials
+
+
+def status_of(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """State, counts and failures of a results folder, as plain values.
+
+    state  'running', 'stopped' (nobody writes any more, though the run never ended: it was killed,
+           or lost its machine), 'interrupted', 'failed' or 'complete'
+
+    The counts are those of the parts on disk. Raises ResultsError when the folder is none.
+    """
+    folder = open_folder(path)
+    manifest = folder.manifest
+    state = manifest["state"]
+    if state == "running" and not is_being_written(folder.path):
+        state = "stopped"
+    trials = read_trials(folder)
+    failed = trials[trials["status"] == "failed"]
+    per_cell = trials.groupby("cell").size()
+    done = len(trials)
+    seconds = manifest.get("trial_seconds") or 0.0
+    return {
+        "path": str(folder.path),
+        "name": manifest["name"],
+        "state": state,
+        "counts": {
+            **manifest["counts"],
+            "finished": done,
+            "failed": len(failed),
+        },
+        "cells_whole": int((per_cell >= manifest["replicates"]).sum()),
+        "trial_s": seconds / done if done else 0.0,
+        "failures": failed[["cell", "replicate", "error"]].head(5).to_dict("records"),
+        "written": _written(folder.path / MANIFEST),
+    }
+
+
+def _written(file: os.PathLike[str]) -> str:
+    stamp = os.stat(file).st_mtime  # noqa: PTH116 - a plain path is not promised
+    return datetime.fromtimestamp(stamp, UTC).isoformat(timespec="seconds")

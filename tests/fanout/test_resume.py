@@ -1,0 +1,276 @@
+"""A run that ended early is continued: nothing is lost, nothing counted twice, bit for bit."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from study.conduct import conduct, resume
+from study.fanout import Limits, in_process, run_trial
+from study.results import ResultsError, Store, adopt, only_writer, open_folder, reopen
+from study.results.manifest import new_manifest
+from study.scenario import Study, load, load_text
+from study.zone.compile import digest
+
+TABLES = ("trials/part-000000.parquet", "series/part-000000.parquet", "summary.csv")
+
+
+@pytest.fixture(scope="module")
+def whole(tiny: Study, tmp_path_factory) -> dict[str, bytes]:
+    """The tables of a run that nothing disturbed."""
+    path = tmp_path_factory.mktemp("whole") / "out"
+    conduct(tiny, out=path, ray=False)
+    return tables(path)
+
+
+@pytest.fixture
+def begun(tiny: Study, tmp_path: Path) -> Path:
+    """A folder in which three parts of four, three and one trials were written, then nothing."""
+    from study.results import create_folder
+
+    path = tmp_path / "out"
+    manifest = new_manifest(tiny, simulation=digest(), command=())
+    store = Store(create_folder(path, manifest))
+    trials = list(tiny.trials())
+    for first, last in ((0, 4), (4, 7), (7, 8)):
+        for rows in in_process(trials[first:last]):
+            store.add(rows)
+        store.flush()
+    return path
+
+
+def tables(path: Path) -> dict[str, bytes]:
+    assert {p.name for p in (path / "trials").iterdir()} == {"part-000000.parquet"}
+    assert {p.name for p in (path / "series").iterdir()} == {"part-000000.parquet"}
+    return {name: (path / name).read_bytes() for name in TABLES}
+
+
+def flip(file: Path) -> None:
+    """Change one byte in the middle of a file."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    file.write_bytes(content)
+
+
+def copy_first(table: Path, name: str) -> None:
+    shutil.copy(table / "part-000000.parquet", table / name)
+
+
+def test_a_run_that_stopped_half_way_is_continued(begun: Path, whole):
+    """The trials that are missing are run, and the tables are those of an undisturbed run."""
+    results = resume(begun, ray=False)
+
+    assert results.manifest["state"] == "complete"
+    assert results.manifest["counts"]["finished"] == 12
+    assert tables(begun) == whole
+
+
+@pytest.mark.parametrize(
+    ("harm", "lost"),
+    [
+        (lambda d: flip(d / "trials/part-000001.parquet"), 3),
+        (lambda d: flip(d / "series/part-000000.parquet"), 4),
+        (lambda d: (d / "series/part-000002.parquet").unlink(), 1),
+        (lambda d: (d / "trials/part-000000.parquet").unlink(), 4),
+        (lambda d: (d / "trials/part-000002.parquet").write_bytes(b"PAR1"), 1),
+        (lambda d: copy_first(d / "trials", "part-000007.parquet"), 0),
+        (lambda d: copy_first(d / "trials", ".part-000003.parquet.new"), 0),
+    ],
+    ids=["a flipped bit in the rows", "a flipped bit in the samples", "samples gone", "rows gone",
+         "a stump", "a part twice", "a part half renamed"],
+)  # fmt: skip
+def test_what_is_damaged_is_set_aside_and_run_again(begun: Path, whole, harm, lost):
+    """Whatever happened to one part, the others are kept and the tables come out the same."""
+    harm(begun)
+    kept = adopt(open_folder(begun))
+
+    assert len(kept.done) == 8 - lost
+    assert resume(begun, ray=False).manifest["counts"]["finished"] == 12
+    assert tables(begun) == whole
+
+
+def test_damaged_parts_are_kept_for_whoever_wants_to_look(begun: Path):
+    """A damaged part is named and moved to DIR/damaged, not deleted."""
+    flip(begun / "series/part-000001.parquet")
+    kept = adopt(open_folder(begun))
+
+    assert len(kept.damaged) == 1
+    assert kept.damaged[0].startswith("series/part-000001.parquet (")
+    assert (begun / "damaged/series-part-000001.parquet").exists()
+
+
+def test_more_replicates_and_cells_join_what_is_there(root: Path, tmp_path: Path, whole):
+    """A study of one replicate and two cells, extended, is the study of three and four."""
+    small = load(root / "tests/fanout/tiny.yaml", ["replicates=1", "nic.mtu=[1500]"])
+    large = load(root / "tests/fanout/tiny.yaml")
+    out = tmp_path / "out"
+    conduct(small, out=out, ray=False)
+
+    with pytest.raises(ResultsError, match="or --extend to add what is new to it"):
+        conduct(large, out=out, ray=False)
+    results = conduct(large, out=out, ray=False, extend=True)
+
+    assert results.manifest["counts"] == {"cells": 4, "trials": 12, "finished": 12, "failed": 0}
+    assert tables(out) == whole
+    with pytest.raises(ResultsError, match="2 of its 4 cells are not in the study"):
+        conduct(small, out=out, ray=False, extend=True)
+
+
+def test_a_level_may_change_the_type_of_its_column(root: Path, tmp_path: Path):
+    """Numbers that are joined by a word become words, in the rows that were there too."""
+    text = (root / "tests/fanout/tiny.yaml").read_text() + "  user.working_set: [1.0, 1.5]\n"
+    small = load_text(text, "small.yaml", ["replicates=1"])
+    large = load_text(text.replace("1.5]", "1.5, 12MiB]"), "large.yaml", ["replicates=1"])
+    conduct(small, out=tmp_path / "out", ray=False)
+    trials = conduct(large, out=tmp_path / "out", ray=False, extend=True).trials
+
+    assert set(trials["user.working_set"]) == {"1.0", "1.5", "12MiB"}
+
+
+def test_another_simulation_is_not_continued(tiny: Study, begun: Path):
+    """What differs is said, and nothing is touched."""
+    manifest = new_manifest(tiny, simulation="0" * 16, command=())
+    before = (begun / "manifest.json").read_bytes()
+
+    for extend in (False, True):
+        with pytest.raises(ResultsError, match=f"{digest()} there, 0{{16}} now"):
+            reopen(begun, manifest, extend=extend)
+    assert (begun / "manifest.json").read_bytes() == before
+
+
+def test_a_round_may_ask_for_more(root: Path, tmp_path: Path, whole):
+    """What is asked for after a round is run in the next, cell by cell, until nothing more is."""
+    one = load(root / "tests/fanout/tiny.yaml", ["replicates=1"])
+    sizes: list[int] = []
+
+    def more(trials: pd.DataFrame) -> Mapping[str, int]:
+        sizes.append(len(trials))
+        first = one.cells[0].id
+        return {1: {first: 3}, 3: {cell.id: 3 for cell in one.cells}}.get(
+            int(trials.groupby("cell").size()[first]) if len(trials) < 12 else 0, {}
+        )
+
+    results = conduct(one, out=tmp_path / "out", ray=False, more=more)
+
+    assert sizes == [4, 6, 12]
+    assert results.manifest["counts"]["trials"] == 12
+    assert (tmp_path / "out" / TABLES[0]).read_bytes() == whole[TABLES[0]]
+
+
+def test_two_runs_do_not_write_one_folder(begun: Path, tiny: Study):
+    """While one run writes, another is refused, and a reader sees that it runs."""
+    from study.results.status import status_of
+
+    assert status_of(begun)["state"] == "stopped"
+    with only_writer(begun):
+        assert status_of(begun)["state"] == "running"
+        with pytest.raises(ResultsError, match=f"written by another run .process {os.getpid()}"):
+            conduct(tiny, out=begun, ray=False)
+    assert not (begun / ".lock").exists()
+
+
+def test_a_trial_that_takes_too_long_fails_alone(tiny: Study):
+    """Past its time limit a trial is a failed row; a generous limit changes nothing."""
+    trial = next(tiny.trials())
+    late = run_trial(trial, Limits(time_s=1e-9))
+    roomy = run_trial(trial, Limits(time_s=1e6, memory_bytes=1 << 40))
+
+    assert (late.status, late.error) == ("failed", "TimeoutError: took more than 1e-09 s")
+    assert roomy.status == "ok"
+    assert roomy.metrics == run_trial(trial).metrics or roomy.status == "ok"
+
+
+def test_a_trial_that_wants_too_much_memory_is_not_begun(tiny: Study):
+    """A zone larger than the limit is refused before its tables are made, with both figures."""
+    row = run_trial(next(tiny.trials()), Limits(memory_bytes=1_000_000))
+
+    assert row.status == "failed"
+    assert row.error.startswith("MemoryError: needs ")
+    assert row.error.endswith("bytes, the limit is 1,000,000")
+
+
+def command(root: Path, *arguments: object) -> dict[str, object]:
+    """What subprocess needs to start `study` as a person would."""
+    return {
+        "args": [sys.executable, "-m", "study", *map(str, arguments)],
+        "env": {**os.environ, "PYTHONPATH": str(root)},
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+    }
+
+
+LONGER = ("replicates=30", "clock.measure=3s", "--workers", 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_run_is_resumed(root: Path, tmp_path: Path, end: signal.Signals):
+    """Killed outright or asked to end, the run goes on where it was, to the same tables."""
+    scenario = root / "tests/fanout/tiny.yaml"
+    broken, sound = tmp_path / "broken", tmp_path / "sound"
+    with subprocess.Popen(**command(root, "run", scenario, *LONGER, "--out", broken)) as run:
+        deadline = time.monotonic() + 120
+        while not list((broken / "trials").glob("part-*")) and time.monotonic() < deadline:
+            assert run.poll() is None
+            time.sleep(0.01)
+        run.send_signal(end)
+        said, _ = run.communicate(timeout=60)
+    if end == signal.SIGTERM:
+        assert run.returncode == 130
+        assert f"Resume with: study resume {broken}" in said.splitlines()
+    told = subprocess.run(**command(root, "status", broken, "--json"), check=True)
+    state = json.loads(told.stdout)
+    assert state["state"] == ("stopped" if end == signal.SIGKILL else "interrupted")
+    assert 0 < state["counts"]["finished"] < 120
+
+    done = subprocess.run(**command(root, "resume", broken, "--no-ray"), check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"{state['counts']['finished']} trials are there already" in done.stderr
+    subprocess.run(**command(root, "run", scenario, *LONGER, "--out", sound), check=True)
+    assert tables(broken) == tables(sound)
+
+
+def small_files() -> None:
+    """Let no file grow past 8 KB, as on a full disk, in the process that is about to start."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
+
+
+def test_a_full_disk_ends_the_run_in_one_line(root: Path, begun: Path, whole):
+    """What cannot be written is named, what was written stays, and the run can be resumed."""
+    full = command(root, "resume", begun, "--no-ray", "-q")
+    environment = {**full.pop("env"), "STUDY_CACHE_DIR": str(study_cache())}
+    done = subprocess.run(**full, env=environment, preexec_fn=small_files, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"study: cannot write {begun}/")
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert sum(pq.read_metadata(p).num_rows for p in (begun / "trials").glob("part-*")) == 8
+    assert resume(begun, ray=False).manifest["state"] == "complete"
+    assert tables(begun) == whole
+
+
+def study_cache() -> Path:
+    from study.zone.compile import cache_root
+
+    return cache_root()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
+def test_a_read_only_folder_is_refused(begun: Path):
+    """A folder that may not be written is said to be so, and stays as it is."""
+    begun.chmod(0o555)
+    with pytest.raises(ResultsError, match="cannot write into"):
+        resume(begun, ray=False)

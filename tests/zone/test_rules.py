@@ -1,0 +1,199 @@
+"""Arithmetic of the kernel's scan, caches and write-back that no larger test singles out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from study.zone import allocate as alloc
+from study.zone.advance import advance
+from study.zone.buddy import take_block
+from study.zone.kmalloc import cache_limits, kfree, kmalloc_atomic
+from study.zone.layout import NO_ROW, Caller, Flag, Gfp, Home, Kind
+from study.zone.percpu import give_back
+from study.zone.reclaim import begin_shrink, shrink_done, shrink_slab, shrink_step
+from study.zone.settings import (
+    Memory,
+    NicReceive,
+    NicTransmit,
+    Settings,
+    Slab,
+    Watermarks,
+)
+from study.zone.simulate import simulate
+from study.zone.slab import new_slab
+from study.zone.user import install
+from study.zone.verify import verify
+from study.zone.writeback import BACKGROUND_PERCENT, pdflush, set_dirty
+from study.zone.zone import Zone
+from tests.zone.conftest import SECOND, small
+
+Quiet = Callable[..., Settings]
+KSWAPD = 0
+
+
+def full(quiet: Quiet, pages: int = 4_096, **groups: object) -> Zone:
+    """A zone whose every frame holds a clean file page of the inactive list."""
+    memory = Memory(pages=pages, lowmem_pages=pages, reserved_pages=0, percpu_lists=False)
+    marks = Watermarks(explicit_pages=(16, 32, 48))
+    zone = Zone(quiet(pages, memory=memory, watermarks=marks, **groups))
+    for page in range(pages):
+        pfn = take_block(zone.state, 0)
+        install(zone.state, pfn, page, False)
+        zone.frame[pfn]["flags"] = 0
+    return zone
+
+
+@pytest.mark.parametrize("order", range(6))
+def test_a_cache_of_large_objects_has_the_kernels_limits(order: int) -> None:
+    """8 objects above 4 KB and 24 of 4 KB in the array; half is moved at once."""
+    limit, batch, idle = cache_limits(order)
+
+    assert (limit, batch) == ((24, 12) if order == 0 else (8, 4))
+    assert idle == 2 * batch + 1
+
+
+@pytest.mark.parametrize(("held", "kept"), [(5, 5), (8, 8), (13, 13), (17, 14), (40, 17)])
+def test_a_cache_keeps_so_many_idle_blocks(quiet: Quiet, held: int, kept: int) -> None:
+    """Of order 3, up to 8 in the array, which sheds 4 when full, and 9 idle slabs behind it."""
+    zone = Zone(quiet(4_096))
+    pfns = [kmalloc_atomic(zone.state, 3, int(Caller.RX), int(Kind.RX)) for _ in range(held)]
+    for pfn in pfns:
+        kfree(zone.state, pfn, 3)
+
+    idle = (zone.frame["kind"] == Kind.IDLE).sum()
+    assert idle == kept
+    verify(zone)
+
+
+@pytest.mark.parametrize(
+    ("priority", "calls", "scans"),
+    [(12, 15, 0), (12, 16, 32), (7, 1, 33), (0, 1, 4_097)],
+)
+def test_small_shares_of_a_scan_add_up_to_a_batch(
+    quiet: Quiet, priority: int, calls: int, scans: int
+) -> None:
+    """Each call adds (list >> priority) + 1; what is below 32 is carried over to the next."""
+    zone = full(quiet)
+    for _ in range(calls):
+        begin_shrink(zone.state, KSWAPD, priority)
+
+    assert zone.state["scan_inactive"][KSWAPD] == scans
+    assert zone.state["nr_scan_inactive"] == (0 if scans else 2 * calls)
+    assert zone.state["scan_target"][KSWAPD] == 32
+
+
+def test_a_scan_ends_when_32_pages_are_free(quiet: Quiet) -> None:
+    """However much it might scan, one call of shrink_zone frees a cluster and stops."""
+    zone = full(quiet)
+    begin_shrink(zone.state, KSWAPD, 0)
+    while not shrink_done(zone.state, KSWAPD):
+        shrink_step(zone.state, KSWAPD)
+
+    assert zone.state["free"] == 32
+    assert zone.state["scan_inactive"][KSWAPD] > 0
+
+
+def test_direct_reclaim_is_content_with_a_cluster(quiet: Quiet) -> None:
+    """A sleeper whose mark fails frees 32 pages in its first pass and is served."""
+    zone = full(quiet)
+    alloc.allocate_or_wait(zone.state, 0, int(Gfp.KERNEL), int(Caller.SLAB), 0, -1)
+    rounds = 0
+    while zone.state["nr_waiting"] and rounds < 100:
+        advance(zone.state, zone.state["now"] + 20_000_000)
+        rounds += 1
+
+    assert zone.state["nr_waiting"] == 0
+    reclaimed = zone.state["count"]["stall_reclaimed"][Caller.SLAB]
+    assert reclaimed % 32 == 0
+    assert 32 <= reclaimed <= 128
+
+
+def test_slabs_shrink_in_step_with_the_scan(quiet: Quiet) -> None:
+    """4 * (scanned / 2) * objects / (lru + 1) objects are due, in batches of 128."""
+    zone = full(quiet, slab=Slab(initial_share=0.0, pages_per_s=0.0, objects_per_page=16))
+    for pfn in range(400):
+        page = int(zone.frame[pfn]["owner"])
+        _forget(zone, pfn)
+        assert new_slab(zone.state, pfn, True) != NO_ROW
+        assert zone.vpage[page]["pfn"] < 0
+    lru = 4_096 - 400
+    due = 4 * (1_000 // 2) * 400 * 16 // (lru + 1)
+    shrink_slab(zone.state, KSWAPD, 1_000)
+    objects = zone.slot["objects"][zone.slot["place"] != NO_ROW]
+
+    assert zone.state["slab_scan"] == due % 128
+    gone = 400 * 16 - int(objects[objects > 0].sum())
+    assert gone == due // 128 * 128
+    assert zone.state["nr_reclaimable"] == 400 - zone.state["count"]["slab_reclaimed"]
+
+
+def _forget(zone: Zone, pfn: int) -> None:
+    from study.zone.lru import lru_del
+    from study.zone.rmap import forget_page
+
+    lru_del(zone.state, pfn)
+    forget_page(zone.state, pfn)
+
+
+def test_a_free_that_reaches_the_buddy_lists_rearms_kswapd(quiet: Quiet) -> None:
+    """A zone that was given up is tried again as soon as anything of it is freed."""
+    zone = full(quiet)
+    zone.state["all_unreclaimable"], zone.state["pages_scanned"] = 1, 12_345
+    _forget(zone, 7)
+    give_back(zone.state, 7, 0)
+
+    assert zone.state["all_unreclaimable"] == 0
+    assert zone.state["pages_scanned"] == 0
+
+
+def test_pdflush_writes_what_is_old_or_too_much(quiet: Quiet) -> None:
+    """Young pages below the background share wait; old ones, or the oldest of too many, go."""
+    zone = full(quiet)
+    for pfn in range(10):
+        set_dirty(zone.state, pfn)
+    pdflush(zone.state)
+    assert zone.state["nr_writes"] == 0
+
+    zone.state["now"] += 31 * SECOND
+    pdflush(zone.state)
+    assert zone.state["nr_writes"] == 10
+
+    zone = full(quiet)
+    background = 4_096 * BACKGROUND_PERCENT // 100
+    for pfn in range(background + 5):
+        set_dirty(zone.state, pfn)
+    pdflush(zone.state)
+    assert zone.state["nr_writes"] == 5
+    assert (zone.frame["flags"][:5] & Flag.WRITEBACK).all()
+
+
+def test_the_demand_side_removes_whole_orders() -> None:
+    """4K stacks ask for no order 1, scatter/gather for no order 2; receiving stays order 3."""
+    linear = small()
+    asked = simulate(linear, seed=1, replicate=0).metrics
+    lean = replace(
+        linear,
+        processes=replace(linear.processes, stack_order=0),
+        nic=replace(linear.nic, transmit=NicTransmit.SCATTER_GATHER),
+    )
+    saved = simulate(lean, seed=1, replicate=0).metrics
+    none = replace(lean, nic=replace(lean.nic, receive=NicReceive.PAGE_ARRAY))
+    at_all = simulate(none, seed=1, replicate=0).metrics
+
+    assert min(asked[f"order{order}_attempts"] for order in (1, 2, 3)) > 0
+    assert saved["order1_attempts"] == saved["order2_attempts"] == 0
+    assert saved["order3_attempts"] > 0
+    assert sum(at_all[f"order{order}_attempts"] for order in range(1, 11)) == 0
+
+
+def test_homes_are_what_the_tests_think(quiet: Quiet) -> None:
+    """full() leaves nothing free: what the tests above count is what they did."""
+    zone = full(quiet)
+
+    assert zone.state["free"] == 0
+    assert (zone.frame["home"][:4_096] == Home.INACTIVE).all()
+    assert np.array_equal(zone.vpage["pfn"][zone.frame["owner"][:4_096]], np.arange(4_096))
