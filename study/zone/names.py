@@ -27,6 +27,7 @@ _OF_A_ZONE = """
     time_lost_share forks forks_refused exits
     frames_received frames_dropped frames_dropped_ratio
     frames_sent frames_unsent frames_unsent_ratio
+    probe_freed_pages probe_written_pages probe_touches_lost_share
 """
 
 
@@ -40,6 +41,8 @@ def _all() -> tuple[str, ...]:
         names += [f"free_order{order}_blocks_{what}" for what in ("mean", "end")]
         names.append(f"order{order}_absent_share")
         names += [f"{index}_index_order{order}_mean" for index in ("unusable", "extfrag")]
+        if order:
+            names.append(f"probe_order{order}_freed_pages")
     return (*names, *_OF_A_ZONE.split())
 
 
@@ -49,4 +52,6 @@ METRICS: tuple[str, ...] = _all()
 
 def is_share(name: str) -> bool:
     """Does the metric lie between 0 and 1, whatever happens?"""
+    if name.startswith("probe_"):
+        return False  # a difference of two shares
     return name.endswith(("_ratio", "_share")) or "_index_order" in name
