@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
 
 import study
+from study.cli import main
 from study.scenario import Claim
 from study.statistics.findings import plain_verdicts
 from study.statistics.verdict import ALIKE_LEAST, REPLICATES_MOST, Verdict, judge
@@ -317,3 +320,22 @@ def test_verdicts_read_well_at_80_columns(make_findings: Callable[..., Any], cap
     assert "8 replicates, compared within each" in " ".join(lines)
     assert all(len(line) <= 80 for line in lines)
     assert ALIKE_LEAST == 19
+
+
+def test_claims_can_be_made_afterwards(make_findings: Callable[..., Any], tmp_path: Path) -> None:
+    """`study verdicts DIR SCENARIO` judges another file's claims; a wrong one is told, exit 2."""
+    chance = np.random.default_rng(0)
+    findings = make_findings(
+        SCENARIO, lambda levels, _: {"rx_attempts": levels["nic.mtu"] / 100 + chance.normal()}
+    )
+    other = tmp_path / "other.yaml"
+    other.write_text(SCENARIO.replace("expect: more", "expect: less"))
+    run = CliRunner().invoke
+
+    assert run(main, ["verdicts", str(findings.path)]).output.startswith("supported")
+    judged = run(main, ["verdicts", "--json", str(findings.path), str(other)])
+    assert [one["verdict"] for one in json.loads(judged.output)] == ["contradicted"]
+    other.write_text(SCENARIO.replace("rx_attempts", "rx_attempt"))
+    refused = run(main, ["verdicts", str(findings.path), str(other)])
+    assert refused.exit_code == 2
+    assert "did you mean rx_attempts?" in refused.output
