@@ -31,17 +31,14 @@ class Measured:
         self.index = {cell: column for column, cell in enumerate(cells)}
         self._place = (rows, finished["cell"].map(self.index).to_numpy(np.int64))
         self._frame = finished
-        self._cache: dict[str, Array] = {}
 
     def values(self, metric: str) -> Array:
         """Array (replicates, cells) of a metric; NaN where there is no finite value."""
-        if metric not in self._cache:
-            found = np.full((len(self.replicates), len(self.cells)), np.nan)
-            if metric in self.metrics:
-                found[self._place] = self._frame[metric].to_numpy(np.float64)
-                found[~np.isfinite(found)] = np.nan
-            self._cache[metric] = found
-        return self._cache[metric]
+        found = np.full((len(self.replicates), len(self.cells)), np.nan)
+        if metric in self.metrics:
+            found[self._place] = self._frame[metric].to_numpy(np.float64)
+            found[~np.isfinite(found)] = np.nan
+        return found
 
     def total(self, metric: Mapping[str, float]) -> Array:
         """Weighted sum of metrics, (replicates, cells)."""
