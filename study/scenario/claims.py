@@ -39,14 +39,18 @@ Weights = dict[str, float]
 _PERCENT = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*$")
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
 def _metric(value: Any) -> Any:
-    names = value if isinstance(value, dict) else {value: 1}
-    if not names or not all(isinstance(name, str) for name in names):
+    names = {value: 1} if isinstance(value, str) else value
+    if not isinstance(names, dict) or not names:
         raise ValueError(f"is {shown(value)}; it is a metric's name, or a map of names to factors")
     for name, factor in names.items():
         if name not in METRICS:
             raise ValueError(f"is {shown(name)}, which is no metric{did_you_mean(name, METRICS)}")
-        if isinstance(factor, bool) or not isinstance(factor, int | float):
+        if not _is_number(factor):
             raise ValueError(f"has the factor {shown(factor)} for {name}; it must be a number")
     return {name: float(factor) for name, factor in names.items()}
 
@@ -56,7 +60,7 @@ def _matters(value: Any) -> tuple[float, bool]:
     percent = _PERCENT.match(value) if isinstance(value, str) else None
     if percent:
         return float(percent[1]) / 100, True
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e300:
+    if not _is_number(value) or value < 0:
         raise ValueError(f"is {shown(value)}; it must be a number, not negative, or like 10%")
     return float(value), False
 
@@ -68,7 +72,7 @@ def _levels(value: Any) -> Any:
 
 
 def _against(value: Any) -> Any:
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if _is_number(value):
         return float(value)
     sides = value if isinstance(value, list) else [value]
     if not sides or not all(isinstance(side, dict) for side in sides):

@@ -172,7 +172,8 @@ class _Unfolding:
             for path, text in findings(error, lambda key: f"{key} is not a key of replicates"):
                 self.fault(("replicates", *path), text)
             return None
-        axes = self.raw.get("axes") or {}
+        axes = self.raw.get("axes")
+        axes = axes if isinstance(axes, dict) else {}
         if stopping.axis is not None and stopping.axis not in axes:
             self.fault(
                 ("replicates", "until", "axis"),
@@ -261,6 +262,9 @@ class _Unfolding:
         cut = any(path[:1] == ("axes",) for path in self.document.origins)
         if raw is not None and not self.ranges and not self.faults and not cut:
             self.fault(("sampling",), "sampling has nothing to draw: no axis is a range")
+        if raw is not None and not isinstance(raw, dict):
+            self.fault(("sampling",), f"sampling is {shown(raw)}; it must be a mapping")
+            return SamplingKeys()
         try:
             return SamplingKeys.model_validate(raw or {})
         except ValidationError as error:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from study.scenario import ScenarioError, Stopping, load, load_text
+from study.scenario import Fault, ScenarioError, Stopping, load, load_text
 from study.zone.names import METRICS, is_share
 from study.zone.settings import Clock, Memory, Settings
 from study.zone.simulate import simulate
@@ -184,3 +187,67 @@ def test_a_resolved_scenario_is_a_scenario(root: Path, name: str) -> None:
     assert {cell.id for cell in again.cells} == {cell.id for cell in study.cells}
     assert (again.claims, again.stopping) == (study.claims, study.stopping)
     assert json.dumps(again.document, sort_keys=True) == text
+
+
+SPARE: dict[str, Any] = {
+    "axes": {"user.zipf": {"uniform": [0.2, 0.9]}, "nic.rx_hold": {"log_uniform": ["1ms", "2ms"]}},
+    "sampling": {"design": "sobol", "points": 8},
+    "replicates": {"min": 5, "until": {"metric": "refaults", "half_width": 3, "axis": "user.zipf"}},
+    "claims": [
+        {
+            "id": "a",
+            "says": "b",
+            "metric": {"refaults": 1},
+            "where": {},
+            "side": {"user.zipf": 1},
+            "against": [0.5],
+            "baseline": {},
+            "share": 0.5,
+            "expect": "more",
+            "matters": "1%",
+        }
+    ],
+}
+JUNK = [
+    "null",
+    "true",
+    "-1",
+    ".inf",
+    ".nan",
+    "1e308",
+    '""',
+    "x",
+    "1%",
+    "[]",
+    "[[1]]",
+    "{}",
+    "{a: 1}",
+]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of everything in a document."""
+    if path:
+        yield path
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    if isinstance(value, dict | list):
+        for key, inner in pairs:
+            yield from places(inner, (*path, key))
+
+
+@pytest.mark.parametrize("path", list(places(SPARE)), ids=lambda path: ".".join(map(str, path)))
+def test_junk_anywhere_is_a_fault_or_fine(path: tuple[Any, ...]) -> None:
+    """Whatever stands in the place of any value: a study, or faults that can be read."""
+    for junk in JUNK:
+        document = copy.deepcopy(SPARE)
+        group = document
+        for key in path[:-1]:
+            group = group[key]
+        group[path[-1]] = "JUNK"
+        text = json.dumps(document).replace('"JUNK"', junk)
+        faults: tuple[Fault, ...] = ()
+        try:
+            load_text(text, "x.yaml")
+        except ScenarioError as error:
+            faults = error.faults
+        assert all(fault.text.strip() for fault in faults)
