@@ -60,6 +60,7 @@ FIXED = [
     "stacks.size=8KiB",
     "nic.transmit=linear",
     "nic.receive=linear",
+    "processes.fork_rate=20/s",
     "defrag.run=daemon",
     "base.probe.victims=lru",
     "base.probe.blocks=16",

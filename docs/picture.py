@@ -39,6 +39,7 @@ def draw(folder: Path, target: Path) -> None:
     """Write the picture of one results folder to an SVG file."""
     trials = study.read(folder).trials
     demand = (trials["nic.receive"] == "linear") & (trials["nic.transmit"] == "linear")
+    demand &= trials["processes.fork_rate"] == "20/s"
     trials = trials[demand & (trials["stacks.size"] == "8KiB")].copy()
     trials["defrag"] = trials["defrag.mode"].where(
         trials["defrag.mode"] == "off", trials["defrag.mode"] + " " + trials["defrag.run"]

@@ -6,6 +6,8 @@
     results.trials       # pandas.DataFrame, one row a trial
     results.summary      # one row per cell and metric: n, mean, sd, 95 % interval
     results.series       # one row per sample
+    results.contrasts    # one row per metric and two levels: paired difference, interval, p
+    results.verdicts     # one row per claim of the scenario
     study.read(results.path)
 
 Importing this package loads neither Ray nor numba nor pandas; the calls do.
@@ -20,12 +22,13 @@ if TYPE_CHECKING:
 
     from study.conduct import Watcher
     from study.fanout import FanoutError
-    from study.results import Results, ResultsError
+    from study.results import ResultsError
     from study.scenario import ScenarioError, Study
+    from study.statistics import Findings
 
 __all__ = [
     "FanoutError",
-    "Results",
+    "Findings",
     "ResultsError",
     "ScenarioError",
     "Study",
@@ -54,7 +57,7 @@ def run(
     ray: bool = True,
     progress: bool = False,
     force: bool = False,
-) -> Results:
+) -> Findings:
     """Run every trial of a scenario and return its results, which are also in a folder.
 
     scenario   a file, or what load() returned
@@ -97,16 +100,16 @@ def run(
     return results
 
 
-def read(path: str | os.PathLike[str]) -> Results:
+def read(path: str | os.PathLike[str]) -> Findings:
     """Open a results folder. Raises ResultsError if it is none."""
-    from study.results import Results, open_folder
+    from study.statistics import read_findings
 
-    return Results(open_folder(path))
+    return read_findings(path)
 
 
 _HOMES = {
     "FanoutError": "study.fanout",
-    "Results": "study.results",
+    "Findings": "study.statistics",
     "ResultsError": "study.results",
     "ScenarioError": "study.scenario",
     "Study": "study.scenario",

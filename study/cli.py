@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from study.commands.compare import compare
+from study.commands.contrasts import contrasts
 from study.commands.limits import limit_options, limits_from
+from study.commands.sensitivity import sensitivity
 from study.commands.status import status
+from study.commands.tradeoff import tradeoff
+from study.commands.verdicts import verdicts
 from study.replay.command import replay
 
 if TYPE_CHECKING:
-    from study.results import Results
+    from study.statistics import Findings
 
 FAILED = 1
 BAD_INPUT = 2
@@ -166,29 +171,35 @@ def resume(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 def summary(folder: str, *, as_json: bool) -> None:
     """Show the tables of the results folder DIR again."""
-    from study.results import Results, ResultsError, open_folder
+    from study.results import ResultsError
+    from study.statistics import read_findings
 
     try:
-        _report(Results(open_folder(folder)), as_json=as_json, quiet=False)
+        _report(read_findings(folder), as_json=as_json, quiet=False)
     except ResultsError as fault:
         _refuse(fault)
 
 
+main.add_command(compare)
+main.add_command(contrasts)
 main.add_command(replay)
+main.add_command(sensitivity)
+main.add_command(tradeoff)
+main.add_command(verdicts)
 main.add_command(status)
 
 
-def _report(results: Results, *, as_json: bool, quiet: bool) -> None:
+def _report(results: Findings, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         import json
 
-        from study.results.tables import outline
+        from study.statistics.tables import outline
 
         click.echo(json.dumps(outline(results), indent=2))
         return
     from rich.console import Console
 
-    from study.results.tables import failures, show_results
+    from study.statistics.tables import failures, show_results
 
     console = Console(highlight=False, soft_wrap=False)
     if quiet:

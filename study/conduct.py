@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from study.fanout import Limits, Row, Session
-    from study.results import Folder, Kept, Results, Store
+    from study.results import Folder, Kept, Store
     from study.results.read import More
     from study.scenario import Study, Trial
+    from study.statistics import Findings
 
 
 class Watcher(Protocol):
@@ -85,20 +86,22 @@ def conduct(
     more: More | None = None,
     watcher: Watcher = SILENT,
     command: Sequence[str] = (),
-) -> Results:
+) -> Findings:
     """Run all trials of a study into a results folder and summarise them.
 
     A folder that holds part of this very study is continued: what it has is not run again.
 
     batch   trials per Ray task instead of a measured number
     limits  what a single trial may take
-    more    asked between rounds for further replicates; None runs those of the scenario only
+    more    asked between rounds for further replicates; None asks the scenario's stopping rule,
+            if it has one
 
     The other arguments are those of study.run(). The state in the manifest tells how it ended:
     'complete', 'failed' (some trials did) or 'interrupted' (SIGINT or SIGTERM came; finished
     trials are kept). Raises ResultsError or FanoutError when the run cannot start or go on.
     """
-    from study.results import Results, Store, adopt, only_writer
+    from study.results import Store, adopt, only_writer
+    from study.statistics import write_findings
 
     started = monotonic()
     folder, is_new = _folder(study, out, command, force=force, extend=extend)
@@ -112,6 +115,7 @@ def conduct(
         elapsed_before = 0.0 if is_new else float(folder.manifest.get("elapsed_s") or 0.0)
         folder.manifest["state"] = "running"
         store = Store(folder, kept)
+        more = more or _stopping_rule(study)
         run = _Run(study, store, kept, watcher=watcher, signals=signals, more=more)
         try:
             run.rounds(workers=workers, address=address, ray=ray, batch=batch, limits=limits)
@@ -128,7 +132,7 @@ def conduct(
         else:
             state = "failed" if counts["failed"] else "complete"
         store.close(state, elapsed_s=elapsed_before + monotonic() - started, headline=_headline())
-    return Results(folder)
+        return write_findings(folder)
 
 
 def resume(
@@ -140,7 +144,7 @@ def resume(
     limits: Limits | None = None,
     watcher: Watcher = SILENT,
     command: Sequence[str] = (),
-) -> Results:
+) -> Findings:
     """Continue the run of a results folder, from what its manifest says alone.
 
     Raises ResultsError when the folder was made by another version of the simulation, or is none.
@@ -295,6 +299,17 @@ class _Run:
         self._wanted = {cell: max(n, wider.get(cell, n)) for cell, n in self._wanted.items()}
         self._store.folder.manifest["counts"]["trials"] = sum(self._wanted.values())
         return self._missing() > 0
+
+
+def _stopping_rule(study: Study) -> More | None:
+    """What a study's stopping rule makes of the rows so far; None if it has none."""
+    stopping = study.stopping
+    if stopping is None:
+        return None
+    from study.statistics import replicates_wanted
+
+    cells = {cell.id: cell.levels for cell in study.cells}
+    return lambda rows: replicates_wanted(stopping, rows, cells, study.claims)
 
 
 def _headline() -> tuple[tuple[str, str], ...]:

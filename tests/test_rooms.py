@@ -16,6 +16,7 @@ ORDER = [
     "scenario",
     "fanout",
     "results",
+    "statistics",
     "conduct",
     "progress",
     "commands",
@@ -26,9 +27,9 @@ ORDER = [
 GATE = "__init__"
 # What the other rooms know of the zone: what a trial is told, how it runs, what it hands back,
 # and which simulation that is.
-FACES_OF_THE_ZONE = {"settings", "simulate", "metrics", "compile"}
-# The scenario only needs to know what a trial can be told.
-FACES_FOR_THE_SCENARIO = {"settings"}
+FACES_OF_THE_ZONE = {"settings", "simulate", "metrics", "compile", "names"}
+# The scenario only needs to know what a trial can be told, and what its metrics are called.
+FACES_FOR_THE_SCENARIO = {"settings", "names"}
 # The replay drives the allocator itself.
 FACES_FOR_THE_REPLAY = {"settings", "feed", "indices"}
 KEPT_IN = {
@@ -36,11 +37,13 @@ KEPT_IN = {
     "pydantic": {"scenario"},
     "numba": {"zone"},
     "ray": {"fanout"},
-    "pandas": {"results"},
+    "pandas": {"results", "statistics"},
     "pyarrow": {"results"},
-    "scipy": {"results"},
+    "scipy": {"results", "scenario", "statistics"},
+    "statsmodels": {"statistics"},
+    "SALib": {"statistics"},
     "click": {"cli", "commands", "replay"},
-    "rich": {"cli", "commands", "progress", "replay", "results"},
+    "rich": {"cli", "commands", "progress", "replay", "statistics"},
 }
 
 

@@ -3,7 +3,6 @@
 pandas, pyarrow and scipy live in this room. Importing it loads none of them.
 """
 
-from study.results.effects import Effect, main_effects
 from study.results.folder import (
     MANIFEST,
     Folder,
@@ -22,7 +21,6 @@ from study.results.store import Store
 __all__ = [
     "FORMAT",
     "MANIFEST",
-    "Effect",
     "Folder",
     "Kept",
     "Results",
@@ -33,7 +31,6 @@ __all__ = [
     "default_path",
     "fingerprint_of",
     "is_being_written",
-    "main_effects",
     "only_writer",
     "open_folder",
     "read_series",

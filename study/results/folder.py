@@ -4,6 +4,8 @@ DIR/manifest.json    what made it, how far it got
 DIR/trials/          Parquet, one row a trial
 DIR/series/          Parquet, one row a sample
 DIR/summary.csv      per cell and metric
+DIR/contrasts.csv    per metric and pair of levels or cells
+DIR/verdicts.csv     per claim of the scenario
 DIR/damaged/         parts that could not be read back
 DIR/.lock            while a run writes
 """
@@ -29,12 +31,14 @@ MANIFEST = "manifest.json"
 TRIALS = "trials"
 SERIES = "series"
 SUMMARY = "summary.csv"
-DAMAGED = "damaged"
-LOCK = ".lock"
+CONTRASTS = "contrasts.csv"
+VERDICTS = "verdicts.csv"
 
 SEED_MAX = 2**64 - 1
 
-_OURS = (TRIALS, SERIES, SUMMARY, DAMAGED, MANIFEST)
+DAMAGED = "damaged"
+LOCK = ".lock"
+_OURS = (TRIALS, SERIES, SUMMARY, CONTRASTS, VERDICTS, DAMAGED, MANIFEST)
 _NAME_LETTERS = 80
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Layout of the folder and of its tables; a reader refuses a newer one."""
 
-_WORDS = ("name", "question")
+_WORDS = ("name", "question", "claims")
 _ABSENT = object()
 _SHORT = 60
 _PACKAGES = ("ray", "numba", "numpy", "pandas", "pyarrow", "scipy")
@@ -25,7 +25,7 @@ _PACKAGES = ("ray", "numba", "numpy", "pandas", "pyarrow", "scipy")
 def fingerprint_of(document: Mapping[str, Any], simulation: str) -> str:
     """Name of everything that decides the rows: the resolved scenario, the simulation, the format.
 
-    32 hex digits. What the study is called and what it asks are left out: they change no row.
+    32 hex digits. What the study is called, asks and claims is left out: it changes no row.
     """
     settings = {key: value for key, value in document.items() if key not in _WORDS}
     decisive = {"document": settings, "simulation": simulation, "format": FORMAT}

@@ -1,14 +1,18 @@
 """Words to trials: a scenario file is read, checked and unfolded into cells."""
 
+from study.scenario.claims import Claim
 from study.scenario.errors import Fault, ScenarioError
 from study.scenario.load import load, load_text
+from study.scenario.stopping import Stopping
 from study.scenario.trial import Cell, Level, Study, Trial
 
 __all__ = [
     "Cell",
+    "Claim",
     "Fault",
     "Level",
     "ScenarioError",
+    "Stopping",
     "Study",
     "Trial",
     "load",

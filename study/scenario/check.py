@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -49,11 +49,19 @@ def machine_of(raw: Mapping[str, Any]) -> tuple[Machine | None, list[Finding]]:
         return None, list(findings(error))
 
 
-def findings(error: ValidationError) -> Iterator[Finding]:
-    """What pydantic found, one sentence for each."""
+def findings(
+    error: ValidationError, unknown: Callable[[str], str] | None = None
+) -> Iterator[Finding]:
+    """What pydantic found, one sentence for each.
+
+    unknown  says what is wrong with a key that is none, where it would be no setting of a machine
+    """
     for detail in error.errors():
         # A union or validator may add its own names behind the path; keys come first.
         path = tuple(detail["loc"])
+        if detail["type"] == "extra_forbidden" and unknown:
+            yield path, unknown(str(path[-1]))
+            continue
         if detail["type"] == "extra_forbidden" and path[0] in known_keys():
             group, _, name = str(path[0]).partition(".")
             yield path, f"{path[0]} is not written with a dot here but as {group}: {{{name}: ...}}"

@@ -13,11 +13,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from study.scenario import matrix
 from study.scenario.check import findings, known_keys, machine_of, nearest
+from study.scenario.claims import Claim, read_claims
 from study.scenario.errors import Fault, ScenarioError, did_you_mean, shown
 from study.scenario.model import KERNELS, Machine
 from study.scenario.override import apply_overrides
 from study.scenario.read import MAX_BYTES, Document, read_text
+from study.scenario.sampling import Range, SamplingKeys, draw, range_of, rows_of
 from study.scenario.sense import complaints
+from study.scenario.stopping import Stopping
 from study.scenario.trial import Cell, Level, Study, cell_id
 from study.scenario.units import count_from
 
@@ -35,7 +38,7 @@ class _Head(BaseModel):
     replicates: Annotated[int, BeforeValidator(count_from), Field(ge=1)] = 5
 
 
-_SECTIONS = ("base", "axes", "include", "exclude")
+_SECTIONS = ("base", "axes", "include", "exclude", "sampling", "claims")
 
 
 def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Study:
@@ -93,6 +96,9 @@ class _Unfolding:
         self.document = document
         self.raw: dict[str, Any] = document.value
         self.faults: list[Fault] = []
+        self.stopping: Stopping | None = None
+        self.ranges: dict[str, Range] = {}
+        self.sampling = SamplingKeys()
 
     def fault(self, path: tuple[Any, ...], text: str) -> None:
         self.faults.append(self.document.fault(path, text))
@@ -102,9 +108,11 @@ class _Unfolding:
             raise ScenarioError(self.faults)
 
     def study(self) -> Study:
+        self.stopping = self._stopping()
         head = self._head()
         base = self._base()
         axes = self._axes()
+        self.sampling = self._sampling()
         exclude = self._entries("exclude", set(axes))
         include = self._entries("include", set(known_keys()))
         self.stop_if_faulty()
@@ -112,13 +120,16 @@ class _Unfolding:
         self.stop_if_faulty()
         self._check_levels(base, axes, include)
         self.stop_if_faulty()
-        cells = self._cells(base, axes, exclude, include)
-        if len(cells) * head.replicates > MAX_TRIALS:
+        points = self._points(head.seed)
+        cells = self._cells(base, axes, exclude, include, points)
+        most = self.stopping.most if self.stopping else head.replicates
+        if len(cells) * most > MAX_TRIALS:
             self.fault(
                 ("replicates",),
-                f"replicates is {head.replicates:,}, which makes {len(cells) * head.replicates:,} "
+                f"replicates is {most:,}, which makes {len(cells) * most:,} "
                 f"trials; at most {MAX_TRIALS:,}",
             )
+        claims = self._claims({cell.id: cell.levels for cell in cells})
         self.stop_if_faulty()
         resolved = Machine.model_validate(with_kernel(base)).model_dump(mode="json")
         return Study(
@@ -126,17 +137,64 @@ class _Unfolding:
             question=" ".join(head.question.split()),
             seed=head.seed,
             replicates=head.replicates,
-            axes={key: tuple(levels) for key, levels in axes.items()},
+            axes={key: tuple(levels) for key, levels in axes.items()}
+            | {key: tuple(dict.fromkeys(point[key] for point in points)) for key in self.ranges},
             cells=tuple(cells),
             document={
                 **head.model_dump(mode="json"),
                 "base": resolved,
-                "axes": axes,
-                "exclude": exclude,
+                "axes": axes | {key: self.raw["axes"][key] for key in self.ranges},
+                # An entry whose level an override took away excludes nothing any more.
+                "exclude": [
+                    entry
+                    for entry in exclude
+                    if all(level in axes.get(key, ()) for key, level in entry.items())
+                ],
                 "include": include,
+                "claims": [claim.plain() for claim in claims],
+                **({"sampling": self.sampling.model_dump()} if self.ranges else {}),
+                **({"replicates": self.stopping.plain()} if self.stopping else {}),
             },
             source=self.document.name,
+            claims=tuple(claims),
+            stopping=self.stopping,
         )
+
+    def _stopping(self) -> Stopping | None:
+        """The rule under `replicates:`, whose least number then stands there instead."""
+        raw = self.raw.get("replicates")
+        if not isinstance(raw, dict):
+            return None
+        self.raw["replicates"] = None
+        try:
+            stopping = Stopping.from_plain(raw)
+        except ValidationError as error:
+            for path, text in findings(error, lambda key: f"{key} is not a key of replicates"):
+                self.fault(("replicates", *path), text)
+            return None
+        axes = self.raw.get("axes")
+        axes = axes if isinstance(axes, dict) else {}
+        if stopping.axis is not None and stopping.axis not in axes:
+            self.fault(
+                ("replicates", "until", "axis"),
+                f"until.axis is {shown(stopping.axis)}, which is no axis"
+                f"{did_you_mean(stopping.axis, axes)}",
+            )
+        if stopping.metric is None and not self.raw.get("claims"):
+            self.fault(("replicates", "until"), "until is claims, but the scenario makes no claims")
+        self.raw["replicates"] = stopping.least
+        return stopping
+
+    def _claims(self, cells: Mapping[str, Mapping[str, Level]]) -> list[Claim]:
+        claims, wrong = read_claims(
+            self.raw.get("claims"),
+            cells,
+            say=findings,
+            cut=any(path[:1] == ("axes",) for path in self.document.origins),
+        )
+        for path, text in wrong:
+            self.fault(("claims", *path), text)
+        return claims
 
     def _head(self) -> _Head:
         allowed = (*_Head.model_fields, *_SECTIONS)
@@ -184,13 +242,39 @@ class _Unfolding:
         for key, levels in axes.items():
             if key not in known_keys():
                 self.fault(("axes", key), f"{shown(key)} is not a setting{nearest(key)}")
+            elif isinstance(levels, dict) and levels:
+                try:
+                    self.ranges[key] = range_of(key, levels)
+                except ValueError as error:
+                    self.fault(("axes", key), str(error))
             elif not isinstance(levels, list) or not levels:
                 self.fault(
                     ("axes", key), f"{key} is {shown(levels)}; an axis is a list of levels: [a, b]"
                 )
             else:
                 self._check_plain(key, levels)
-        return axes
+        # In an order of their own: points hang on the ranges, not on the order of the file.
+        self.ranges = dict(sorted(self.ranges.items()))
+        return {key: levels for key, levels in axes.items() if not isinstance(levels, dict)}
+
+    def _sampling(self) -> SamplingKeys:
+        raw = self.raw.get("sampling")
+        cut = any(path[:1] == ("axes",) for path in self.document.origins)
+        if raw is not None and not self.ranges and not self.faults and not cut:
+            self.fault(("sampling",), "sampling has nothing to draw: no axis is a range")
+        if raw is not None and not isinstance(raw, dict):
+            self.fault(("sampling",), f"sampling is {shown(raw)}; it must be a mapping")
+            return SamplingKeys()
+        try:
+            return SamplingKeys.model_validate(raw or {})
+        except ValidationError as error:
+            for path, text in findings(error, lambda key: f"{key} is not a key of sampling"):
+                self.fault(("sampling", *path), text)
+            return SamplingKeys()
+
+    def _points(self, seed: int) -> list[dict[str, Level]]:
+        """What the ranges are in each point; one point of nothing if no axis is a range."""
+        return draw(self.ranges, self.sampling, seed=seed) if self.ranges else [{}]
 
     def _check_plain(self, key: str, levels: list[Any]) -> None:
         for i, level in enumerate(levels):
@@ -227,6 +311,8 @@ class _Unfolding:
 
     def _check_size(self, axes: Mapping[str, Sequence[Level]]) -> None:
         size = matrix.size(axes)
+        if self.ranges:
+            size *= rows_of(self.sampling.design, self.sampling.points, len(self.ranges))
         if size > matrix.MAX_CELLS:
             self.fault(
                 ("axes",),
@@ -246,6 +332,11 @@ class _Unfolding:
             for i, level in enumerate(levels)
         ]
         tries += [
+            (("axes", key), key, level)
+            for key, axis in self.ranges.items()
+            for level in axis.ends()
+        ]
+        tries += [
             (("include", i, key), key, level)
             for i, entry in enumerate(include)
             for key, level in entry.items()
@@ -261,10 +352,12 @@ class _Unfolding:
         axes: Mapping[str, Sequence[Level]],
         exclude: Sequence[Mapping[str, Level]],
         include: Sequence[Mapping[str, Level]],
+        points: Sequence[Mapping[str, Level]],
     ) -> list[Cell]:
-        combined = matrix.combinations(axes, exclude, include)
-        if not combined:
+        listed = matrix.combinations(axes, exclude, include)
+        if not listed:
             self.fault(("exclude",), "exclude leaves no cell at all")
+        combined = [{**point, **levels} for levels in listed for point in points]
         columns = [*axes, *dict.fromkeys(k for c in combined for k in c if k not in axes)]
         cells: dict[str, Cell] = {}
         for combination in combined:
@@ -276,7 +369,8 @@ class _Unfolding:
             levels = {key: _level(machine, combination, key) for key in columns}
             settings = machine.settings()
             identity = cell_id(settings)
-            if identity in cells:
+            # Points of whole numbers may coincide.
+            if identity in cells and not self.ranges:
                 self.fault(("axes",), f"two cells are the same machine: {shown(levels, 300)}")
             cells[identity] = Cell(identity, levels, settings)
         return list(cells.values())

@@ -10,6 +10,7 @@ from study.scenario.errors import Fault, ScenarioError, did_you_mean, shown
 from study.scenario.read import Document, read_scalar
 
 STUDY_KEYS = ("name", "question", "seed", "replicates")
+STUDY_GROUPS = ("sampling.design", "sampling.points")
 
 
 def apply_overrides(document: Document, overrides: Sequence[str]) -> None:
@@ -36,8 +37,8 @@ def _apply(document: Document, text: str) -> None:
     if not equals or not key:
         raise ScenarioError([Fault(origin, None, None, "an override looks like key=value")])
     value = read_scalar(word, origin)
-    if key in STUDY_KEYS:
-        _set(document, (key,), value, origin)
+    if key in STUDY_KEYS or key in STUDY_GROUPS:
+        _set(document, tuple(key.split(".")), value, origin)
         return
     if key not in known_keys():
         hint = did_you_mean(key, STUDY_KEYS) if "." not in key else ""
@@ -46,7 +47,7 @@ def _apply(document: Document, text: str) -> None:
         )
     axes = document.value.get("axes")
     if isinstance(axes, dict) and key in axes:
-        _set(document, ("axes", key), value if isinstance(value, list) else [value], origin)
+        _set(document, ("axes", key), value if isinstance(value, list | dict) else [value], origin)
     else:
         _set(document, ("base", *key.split(".")), value, origin)
 

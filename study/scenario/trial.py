@@ -6,9 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study.zone.settings import Settings
+
+if TYPE_CHECKING:
+    from study.scenario.claims import Claim
+    from study.scenario.stopping import Stopping
 
 Level = str | int | float | bool | None
 
@@ -41,8 +45,11 @@ class Trial:
 class Study:
     """A scenario, checked and unfolded.
 
-    axes      dotted key -> levels in the order of the file
-    document  the whole scenario with overrides and defaults, as JSON would have it
+    axes        dotted key -> levels in the order of the file
+    replicates  of every cell; the least number if `stopping` may ask for more
+    document    the whole scenario with overrides and defaults, as JSON would have it
+    claims      what the study is to decide
+    stopping    when a cell has enough replicates; None: `replicates` are run
     """
 
     name: str
@@ -53,6 +60,8 @@ class Study:
     cells: tuple[Cell, ...]
     document: dict[str, Any]
     source: str
+    claims: tuple[Claim, ...] = ()
+    stopping: Stopping | None = None
 
     def __len__(self) -> int:
         return self.replicates * len(self.cells)

@@ -29,6 +29,7 @@ from study.zone.reclaim import (
     shrink_slab,
     shrink_step,
 )
+from study.zone.settings import NR_ORDERS
 from study.zone.watermark import after_reclaim_ok, first_pass_ok, second_pass_ok
 from study.zone.writeback import congestion_wait_ns
 
@@ -68,6 +69,25 @@ def _take(z, order, gfp):
 
 
 @kernel
+def _wake_kswapd_for(z, order):
+    """Ask kswapd to work, and note what came of it if there is no block to be had."""
+    at_rest = z.kswapd_awake == 0
+    wake_kswapd(z, order)
+    if order == 0:
+        return
+    for larger in range(order, NR_ORDERS):
+        if z.nr_free[larger] > 0:
+            return
+    z.count.blockless += 1
+    if z.kswapd_awake == 0:
+        z.count.blockless_rests += 1
+    if at_rest and z.free > z.low:
+        z.count.blockless_asked += 1
+        if z.kswapd_awake != 0:
+            z.count.blockless_woken += 1
+
+
+@kernel
 def allocate(z, order, gfp, caller):
     """The two passes before anyone sleeps; a pfn, or NO_PFN.
 
@@ -81,7 +101,7 @@ def allocate(z, order, gfp, caller):
         pfn = _take(z, order, gfp)
         if pfn != NO_PFN:
             return pfn
-    wake_kswapd(z, order)
+    _wake_kswapd_for(z, order)
     if second_pass_ok(z, order, wait, (gfp & Gfp.HIGH) != 0):
         pfn = _take(z, order, gfp)
         if pfn != NO_PFN:

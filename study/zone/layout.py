@@ -291,6 +291,12 @@ COUNTERS = np.dtype(
         ("slab_reclaimed", "i8"),
         ("wakeups", "i8"),
         ("wakeups_refused", "i8"),  # asked for, but the test found nothing to do
+        # Requests above order 0 that met no free block: all; those after which kswapd was at rest;
+        # those above the low mark that found it at rest; and of these, those that woke it.
+        ("blockless", "i8"),
+        ("blockless_rests", "i8"),
+        ("blockless_asked", "i8"),
+        ("blockless_woken", "i8"),
         ("kswapd_ns", "i8"),
         ("touches", "i8"),
         ("first_faults", "i8"),

@@ -129,6 +129,8 @@ def _reclaim(found: dict[str, float], zone: Zone, count: np.void) -> None:
         found[f"{name}_scanned_pages"] = count["scanned"][who]
         found[f"{name}_reclaimed_pages"] = count["reclaimed"][who]
     found["reclaimed_pages"] = count["reclaimed"].sum()
+    # Pages the LRU order freed for each order-3 block that came together, for whatever reason.
+    found["reclaimed_pages_per_order3_block"] = _ratio(count["reclaimed"].sum(), count["formed"][3])
     found["slab_reclaimed_pages"] = count["slab_reclaimed"]
     found["deactivated_pages"] = count["deactivated"]
     found["activated_pages"] = count["activated"]
@@ -136,6 +138,13 @@ def _reclaim(found: dict[str, float], zone: Zone, count: np.void) -> None:
     found["swapped_out_pages"] = count["swapped_out"]
     found["kswapd_wakeups"] = count["wakeups"]
     found["kswapd_wakeups_refused"] = count["wakeups_refused"]
+    found["blockless_requests"] = count["blockless"]
+    found["blockless_kswapd_rests_ratio"] = _ratio(count["blockless_rests"], count["blockless"])
+    found["blockless_above_low_asked"] = count["blockless_asked"]
+    found["blockless_above_low_woken"] = count["blockless_woken"]
+    found["blockless_above_low_woken_ratio"] = _ratio(
+        count["blockless_woken"], count["blockless_asked"]
+    )
     found["kswapd_busy_share"] = count["kswapd_ns"] / measured_ns
     found["oom_kills"] = count["oom"]
     found["defrag_runs"] = count["defrag_runs"]
@@ -144,6 +153,9 @@ def _reclaim(found: dict[str, float], zone: Zone, count: np.void) -> None:
     found["defrag_evicted_pages"] = count["defrag_evicted"]
     found["defrag_migrated_pages"] = count["defrag_migrated"]
     found["defrag_moved_pages"] = count["defrag_evicted"] + count["defrag_migrated"]
+    found["defrag_pages_per_block"] = _ratio(
+        count["defrag_evicted"] + count["defrag_migrated"], count["defrag_blocks"]
+    )
     found["defrag_written_pages"] = count["defrag_written"]
     found["defrag_busy_ms"] = count["defrag_ns"] / 1e6
 

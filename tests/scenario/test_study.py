@@ -36,13 +36,14 @@ def settings_of(base: str) -> Settings:
     return study_of(f"base: {base}").cells[0].settings
 
 
-def test_the_article_is_eighty_cells(root: Path) -> None:
-    """Six axes, 2 x (1 + 2 x 2) x 2 x 2 x 2 cells, zone Normal of a 1 GB machine under 2.6.8."""
+def test_the_article_is_its_matrix(root: Path) -> None:
+    """2 x (1 + 2 x 2) x 2 x 2 x 2 cells and 8 of many forks, zone Normal of 1 GB under 2.6.8."""
     study = load(root / "scenarios" / "article.yaml")
 
-    assert len(study.cells) == 80
+    assert len(study.cells) == 88
     assert list(study.axes) == [
         "kswapd.policy", "defrag.mode", "defrag.run", "stacks.size", "nic.transmit", "nic.receive",
+        "processes.fork_rate",
     ]  # fmt: skip
     first = study.cells[0].settings
     assert (first.memory.pages, first.memory.lowmem_pages) == (225_280, 229_376)

@@ -77,6 +77,34 @@ def test_stock_kswapd_sleeps_beside_a_failing_atomic_request(quiet: Quiet) -> No
     assert zone.state["count"]["failures"][Caller.RX] == 1
 
 
+@pytest.mark.parametrize(
+    ("policy", "order", "free_singles", "expected"),
+    [
+        # blockless, of them kswapd at rest; above low and at rest, of them woken
+        (KswapdPolicy.COUNT_ONLY, 3, 300, (1, 1, 1, 0)),
+        (KswapdPolicy.ORDER_AWARE, 3, 300, (1, 0, 1, 1)),
+        (KswapdPolicy.COUNT_ONLY, 3, 100, (1, 0, 0, 0)),
+        (KswapdPolicy.COUNT_ONLY, 0, 100, (0, 0, 0, 0)),
+    ],
+)
+def test_what_kswapd_does_about_a_request_without_a_block_is_counted(
+    quiet: Quiet,
+    policy: KswapdPolicy,
+    order: int,
+    free_singles: int,
+    expected: tuple[int, int, int, int],
+) -> None:
+    """A request that meets no block of its order is counted by whether kswapd rests or wakes."""
+    zone = full_of_files(quiet, kswapd=Kswapd(policy=policy))
+    evict(zone, list(range(0, 2 * free_singles, 2)))
+
+    alloc.allocate_atomic(zone.state, order, int(Caller.RX))
+
+    count = zone.state["count"]
+    names = ("blockless", "blockless_rests", "blockless_asked", "blockless_woken")
+    assert tuple(count[name] for name in names) == expected
+
+
 def test_order_aware_kswapd_works_until_blocks_form(quiet: Quiet) -> None:
     """The same zone under the patch: woken for order 3, it rests when the order test passes."""
     zone = full_of_files(

@@ -30,12 +30,6 @@ class Effect:
     difference_half: float
     replicates: int
 
-    @property
-    def differs(self) -> bool:
-        """True if the interval of the difference leaves out zero, by more than rounding."""
-        rounding = 1e-12 * abs(self.mean)
-        return bool(abs(self.difference) > self.difference_half + rounding)
-
 
 def main_effects(
     trials: pd.DataFrame,

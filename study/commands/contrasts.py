@@ -1,0 +1,35 @@
+"""The command `study contrasts`."""
+
+from __future__ import annotations
+
+import click
+
+from study.commands.refusal import refuse
+
+
+@click.command()
+@click.argument("folder", type=click.Path(), metavar="DIR")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this; repeatable.")
+@click.option("--axis", "axes", multiple=True, metavar="KEY", help="Only this; repeatable.")
+@click.option("--cells", "each_cell", is_flag=True, help="Single cells, not averages over them.")
+def contrasts(
+    folder: str, *, metrics: tuple[str, ...], axes: tuple[str, ...], each_cell: bool
+) -> None:
+    """Show every difference between levels in DIR, with interval, ratio, effect size and p.
+
+    The file contrasts.csv in DIR has them all; unless metrics are named, those of the headline are
+    shown.
+    """
+    from rich.console import Console
+
+    from study.results import ResultsError
+    from study.statistics import read_findings
+    from study.statistics.tables import contrast_parts
+
+    try:
+        console = Console(highlight=False, soft_wrap=False)
+        findings = read_findings(folder)
+        for part in contrast_parts(findings, metrics=metrics, axes=axes, each_cell=each_cell):
+            console.print(part)
+    except ResultsError as fault:
+        refuse(fault)

@@ -1,0 +1,43 @@
+"""The command `study sensitivity`."""
+
+from __future__ import annotations
+
+import click
+
+from study.commands.refusal import refuse
+
+
+@click.command()
+@click.argument("folder", type=click.Path(), metavar="DIR")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Of this; repeatable.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, all columns.")
+def sensitivity(folder: str, *, metrics: tuple[str, ...], as_csv: bool) -> None:
+    """Show which ranges of the study in DIR a metric hangs on.
+
+    First-order and total indices of Sobol with 95 % intervals; unless a metric is named, of the
+    first of the headline that varies.
+    """
+    from study.results import ResultsError
+    from study.statistics import read_findings
+    from study.statistics.sensitivity import first_that_varies
+    from study.statistics.sensitivity import sensitivity as indices
+
+    try:
+        findings = read_findings(folder)
+        names = metrics or first_that_varies(findings)
+        tables = [indices(findings, name) for name in names]
+    except ResultsError as fault:
+        refuse(fault)
+    if as_csv:
+        for index, table in enumerate(tables):
+            text = table.to_csv(index=False, header=index == 0, lineterminator="\n")
+            click.echo(text, nl=False)
+        return
+    from rich.console import Console
+
+    from study.statistics.tables import sensitivity_parts
+
+    console = Console(highlight=False, soft_wrap=False)
+    for table in tables:
+        for part in sensitivity_parts(table):
+            console.print(part)

@@ -1,0 +1,41 @@
+"""The command `study tradeoff`."""
+
+from __future__ import annotations
+
+import click
+
+from study.commands.refusal import refuse
+
+
+@click.command()
+@click.argument("folder", type=click.Path(), metavar="DIR")
+@click.option(
+    "--where", multiple=True, metavar="KEY=LEVEL", help="Only cells of this level; repeatable."
+)
+@click.option("--all", "everything", is_flag=True, help="All cells, not only the front.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, all columns.")
+def tradeoff(folder: str, *, where: tuple[str, ...], everything: bool, as_csv: bool) -> None:
+    """Show which cells in DIR no other beats in service and in every cost.
+
+    Service is the share of receive buffers served; costs are pages reclaimed, evicted and
+    migrated, refaults, and time lost. The last column says how sure it is.
+    """
+    from study.results import ResultsError
+    from study.statistics import read_findings
+    from study.statistics.tradeoff import among
+
+    try:
+        findings = read_findings(folder)
+        table = among(findings, where)
+    except ResultsError as fault:
+        refuse(fault)
+    if as_csv:
+        click.echo(table.to_csv(index=False, lineterminator="\n"), nl=False)
+        return
+    from rich.console import Console
+
+    from study.statistics.tables import tradeoff_parts
+
+    console = Console(highlight=False, soft_wrap=False)
+    for part in tradeoff_parts(table, findings.manifest["axes"], everything=everything):
+        console.print(part)

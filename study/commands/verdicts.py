@@ -1,0 +1,51 @@
+"""The command `study verdicts`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from study.commands.refusal import refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from study.scenario.claims import Claim
+
+
+@click.command()
+@click.argument("folder", type=click.Path(), metavar="DIR")
+@click.argument("scenario", type=click.Path(), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array instead of text.")
+def verdicts(folder: str, scenario: str | None, *, as_json: bool) -> None:
+    """Say what the results in DIR decide.
+
+    With SCENARIO, its claims are judged instead of those the study was run with: claims change no
+    trial, so they can be made afterwards.
+    """
+    from study.results import ResultsError
+    from study.scenario import ScenarioError, load
+    from study.statistics import read_findings
+    from study.statistics.findings import alpha_of, plain_verdicts
+
+    try:
+        claims: Sequence[Claim] | None = load(scenario).claims if scenario else None
+        findings = read_findings(folder)
+        judged = findings.judged(claims)
+    except (ResultsError, ScenarioError) as fault:
+        refuse(fault)
+    if as_json:
+        click.echo(json.dumps(plain_verdicts(judged), indent=2))
+        return
+    if not judged:
+        click.echo("The scenario makes no claims.")
+        return
+    from rich.console import Console
+
+    from study.statistics.words import verdict_parts
+
+    console = Console(highlight=False, soft_wrap=False)
+    for part in verdict_parts(judged, alpha=alpha_of(findings.manifest)):
+        console.print(part)

@@ -1,0 +1,344 @@
+"""Claims: what a study is to decide, as data.
+
+A claim compares a metric between two groups of cells (or between one group and a number) and
+says which way the difference should go and how large it must be to matter:
+
+    claims:
+      - id: order-aware-serves-more
+        says: The order-aware kswapd lowers high-order failures.
+        metric: rx_success_ratio            # or a sum: {reclaimed_pages: 1, rx_failures: 16}
+        where: { nic.receive: linear }      # holds for both sides
+        side: { kswapd.policy: order-aware }
+        against: { kswapd.policy: count-only }
+        expect: more                        # more, less or same
+        matters: 0.005                      # or 10%, of what `against` has
+
+Cells are averaged within a side, over those settings of the other axes under which both sides were
+run. A list of sides under `against` must each be beaten. With `baseline` both sides count from
+there, and with `share: 0.5` only half of what `against` has is asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from study.scenario.errors import did_you_mean, shown
+from study.scenario.trial import Level
+from study.zone.names import METRICS
+
+Levels = Mapping[str, Level | list[Level]]
+"""Dotted axis key -> the level, or the levels, that a cell must have."""
+Weights = dict[str, float]
+"""Cell id -> its weight in a sum."""
+
+_PERCENT = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*$")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _metric(value: Any) -> Any:
+    names = {value: 1} if isinstance(value, str) else value
+    if not isinstance(names, dict) or not names:
+        raise ValueError(f"is {shown(value)}; it is a metric's name, or a map of names to factors")
+    for name, factor in names.items():
+        if name not in METRICS:
+            raise ValueError(f"is {shown(name)}, which is no metric{did_you_mean(name, METRICS)}")
+        if not _is_number(factor):
+            raise ValueError(f"has the factor {shown(factor)} for {name}; it must be a number")
+    return {name: float(factor) for name, factor in names.items()}
+
+
+def _matters(value: Any) -> tuple[float, bool]:
+    """(size, whether it is a share of what the other side has)."""
+    percent = _PERCENT.match(value) if isinstance(value, str) else None
+    if percent:
+        return float(percent[1]) / 100, True
+    if not _is_number(value) or value < 0:
+        raise ValueError(f"is {shown(value)}; it must be a number, not negative, or like 10%")
+    return float(value), False
+
+
+def _levels(value: Any) -> Any:
+    if not isinstance(value, dict) or any(isinstance(level, dict) for level in value.values()):
+        raise ValueError(f"is {shown(value)}; it maps axes to a level or to a list of levels")
+    return value
+
+
+def _against(value: Any) -> Any:
+    if _is_number(value):
+        return float(value)
+    sides = value if isinstance(value, list) else [value]
+    if not sides or not all(isinstance(side, dict) for side in sides):
+        raise ValueError(f"is {shown(value)}; it is a side (axes with levels), a list, or a number")
+    return [_levels(side) for side in sides]
+
+
+class ClaimKeys(BaseModel):
+    """One entry of `claims:` as it is written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
+    """A short name: letters, digits, dot, dash and underscore, at most 40."""
+    says: Annotated[str, Field(min_length=1)]
+    """The sentence that is tested."""
+    metric: Annotated[
+        dict[str, float],
+        BeforeValidator(_metric, json_schema_input_type=str | dict[str, float]),
+    ]
+    """A metric, or several with factors, which are summed."""
+    where: Annotated[dict[str, Any], BeforeValidator(_levels)] = {}
+    """Levels that all cells have on both sides."""
+    side: Annotated[dict[str, Any], BeforeValidator(_levels)]
+    """Levels of the cells that the claim is about."""
+    against: Annotated[
+        float | list[dict[str, Any]],
+        BeforeValidator(
+            _against, json_schema_input_type=float | dict[str, Any] | list[dict[str, Any]]
+        ),
+    ]
+    """What they are compared with: levels of other cells, a list of such sides, or a number."""
+    baseline: Annotated[dict[str, Any] | None, BeforeValidator(lambda v: v and _levels(v))] = None
+    """Cells from which the gain of both sides is counted."""
+    share: Annotated[float, Field(gt=0, lt=1e6)] = 1.0
+    """How much of what `against` has the side must reach."""
+    expect: Literal["more", "less", "same"]
+    """Which way the difference should go."""
+    matters: Annotated[
+        tuple[float, bool], BeforeValidator(_matters, json_schema_input_type=float | str)
+    ]
+    """The smallest difference that matters, as a number or in per cent of what `against` has."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One difference that a claim rests on: side - reference - constant, each a weighted sum.
+
+    against   what it is compared with, in words
+    scale     weighted sum that a margin in per cent refers to; empty if it refers to `constant`
+    """
+
+    against: str
+    side: Weights
+    reference: Weights
+    scale: Weights
+    constant: float = 0.0
+
+    @property
+    def cells(self) -> list[str]:
+        """Ids of all cells it needs."""
+        return list(dict.fromkeys((*self.side, *self.reference, *self.scale)))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim, checked. The fields are those of ClaimKeys.
+
+    metric   name -> factor
+    against  sides to compare with, or one number
+    """
+
+    id: str
+    says: str
+    metric: Mapping[str, float]
+    where: Levels
+    side: Levels
+    against: tuple[Levels, ...] | float
+    baseline: Levels | None
+    share: float
+    expect: Literal["more", "less", "same"]
+    matters: float
+    relative: bool
+
+    @classmethod
+    def from_plain(cls, raw: Mapping[str, Any]) -> Claim:
+        """What plain() wrote, or an entry of a scenario. Raises pydantic's ValidationError."""
+        keys = ClaimKeys.model_validate(dict(raw))
+        against = keys.against if isinstance(keys.against, float) else tuple(keys.against)
+        return cls(
+            id=keys.id,
+            says=" ".join(keys.says.split()),
+            metric=keys.metric,
+            where=keys.where,
+            side=keys.side,
+            against=against,
+            baseline=keys.baseline,
+            share=keys.share,
+            expect=keys.expect,
+            matters=keys.matters[0],
+            relative=keys.matters[1],
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON would have it, in the words of a scenario."""
+        against = self.against if isinstance(self.against, float) else list(self.against)
+        return {
+            "id": self.id,
+            "says": self.says,
+            "metric": dict(self.metric),
+            "where": dict(self.where),
+            "side": dict(self.side),
+            "against": against,
+            "baseline": None if self.baseline is None else dict(self.baseline),
+            "share": self.share,
+            "expect": self.expect,
+            "matters": f"{100 * self.matters:g}%" if self.relative else self.matters,
+        }
+
+    def sides(self) -> Iterator[tuple[tuple[str | int, ...], Levels]]:
+        """Every group of levels it names, each with the path of its key."""
+        yield ("where",), self.where
+        yield ("side",), self.side
+        if isinstance(self.against, tuple):
+            for index, side in enumerate(self.against):
+                yield ("against",) if len(self.against) == 1 else ("against", index), side
+        if self.baseline is not None:
+            yield ("baseline",), self.baseline
+
+    def comparisons(self, cells: Mapping[str, Mapping[str, Level]]) -> tuple[Comparison, ...]:
+        """The claim as sums over cells.
+
+        cells  id -> levels
+        Raises ValueError, with the reason, when the study has not the cells for it.
+        """
+        others: Sequence[Levels | None] = (None,)
+        if isinstance(self.against, tuple):
+            others = self.against
+        return tuple(self._comparison(cells, other) for other in others)
+
+    def _comparison(
+        self, cells: Mapping[str, Mapping[str, Level]], other: Levels | None
+    ) -> Comparison:
+        named = [side for side in (self.side, other, self.baseline) if side is not None]
+        compared = {key for side in named for key in side}
+        groups = [_by_rest(cells, {**self.where, **side}, compared) for side in named]
+        for side, group in zip(named, groups, strict=True):
+            if not group:
+                raise ValueError(f"no cell has {words({**self.where, **side})}")
+        shared = [rest for rest in groups[0] if all(rest in group for group in groups)]
+        if not shared:
+            raise ValueError(f"{' and '.join(map(words, named))} share no setting of other axes")
+        sums = [_mean_over(group, shared) for group in groups]
+        base = sums[-1] if self.baseline is not None else {}
+        if other is not None:
+            reference = _sum((self.share, sums[1]), (1 - self.share, base))
+            return Comparison(words(other), sums[0], reference, sums[1])
+        number = 0.0 if isinstance(self.against, tuple) else self.against
+        reference = _sum((1 - self.share, base))
+        return Comparison(f"{number:g}", sums[0], reference, {}, self.share * number)
+
+
+def words(levels: Levels) -> str:
+    """Levels as a reader would write them: kswapd.policy order-aware, defrag.mode off or evict."""
+    return ", ".join(
+        f"{key} {' or '.join(map(shown, level)) if isinstance(level, list) else shown(level)}"
+        for key, level in levels.items()
+    )
+
+
+def _by_rest(
+    cells: Mapping[str, Mapping[str, Level]], wanted: Levels, compared: set[str]
+) -> dict[tuple[tuple[str, Level], ...], list[str]]:
+    """Cells that have the wanted levels, by what the axes say that are not compared."""
+    found: dict[tuple[tuple[str, Level], ...], list[str]] = {}
+    for cell, levels in cells.items():
+        if all(has(levels, key, level) for key, level in wanted.items()):
+            rest = tuple((key, level) for key, level in levels.items() if key not in compared)
+            found.setdefault(rest, []).append(cell)
+    return found
+
+
+def has(levels: Mapping[str, Level], key: str, wanted: Level | list[Level]) -> bool:
+    """Has a cell the level, or one of the levels, of this axis?"""
+    return key in levels and levels[key] in (wanted if isinstance(wanted, list) else [wanted])
+
+
+def _mean_over(
+    groups: Mapping[tuple[tuple[str, Level], ...], list[str]],
+    rests: Sequence[tuple[tuple[str, Level], ...]],
+) -> Weights:
+    return {cell: 1 / len(rests) / len(groups[rest]) for rest in rests for cell in groups[rest]}
+
+
+def _sum(*terms: tuple[float, Weights]) -> Weights:
+    total: Weights = {}
+    for factor, weights in terms:
+        for cell, weight in weights.items():
+            total[cell] = total.get(cell, 0.0) + factor * weight
+    return {cell: weight for cell, weight in total.items() if weight}
+
+
+Finding = tuple[tuple[Any, ...], str]
+"""Path below `claims`, and a sentence about it."""
+
+
+def read_claims(
+    raw: Any,
+    cells: Mapping[str, Mapping[str, Level]],
+    *,
+    say: Callable[[ValidationError, Callable[[str], str]], Iterator[Finding]],
+    cut: bool,
+) -> tuple[list[Claim], list[Finding]]:
+    """The claims of a scenario, and what is wrong with them.
+
+    raw  what stands under `claims:`
+    say  puts pydantic's findings into words
+    cut  whether an override took levels away, so that a claim may lack its cells; such a claim is
+         left out, for nothing can be said about it
+    """
+    if raw is None:
+        return [], []
+    if not isinstance(raw, list):
+        return [], [((), f"claims is {shown(raw)}; it must be a list of claims")]
+    claims: list[Claim] = []
+    wrong: list[Finding] = []
+    for index, entry in enumerate(raw):
+        if not isinstance(entry, dict):
+            wrong.append(((index,), f"a claim must be a mapping, not {shown(entry)}"))
+            continue
+        try:
+            claim = Claim.from_plain(entry)
+        except ValidationError as error:
+            wrong += [((index, *path), text) for path, text in say(error, _no_key)]
+            continue
+        if claim.id in [earlier.id for earlier in claims]:
+            wrong.append(((index, "id"), f"there are two claims with the id {claim.id}"))
+        found = [] if cut else list(_unknown_levels(claim, cells))
+        try:
+            claim.comparisons(cells)
+        except ValueError as error:
+            if not cut and not found:
+                found = [(("side",), f"claim {claim.id}: {error}")]
+        else:
+            claims.append(claim)
+        wrong += [((index, *path), text) for path, text in found]
+    return claims, wrong
+
+
+def _no_key(name: str) -> str:
+    hint = did_you_mean(name, ClaimKeys.model_fields)
+    return f"{shown(name)} is not a key of a claim{hint}"
+
+
+def _unknown_levels(claim: Claim, cells: Mapping[str, Mapping[str, Level]]) -> Iterator[Finding]:
+    known = {key for levels in cells.values() for key in levels}
+    for path, side in claim.sides():
+        for key, wanted in side.items():
+            if key not in known:
+                hint = did_you_mean(key, known)
+                yield (*path, key), f"{shown(key)} is no axis of this study{hint}"
+                continue
+            there = list(dict.fromkeys(levels[key] for levels in cells.values() if key in levels))
+            for level in wanted if isinstance(wanted, list) else [wanted]:
+                if level not in there:
+                    yield (
+                        (*path, key),
+                        f"{key} has no level {shown(level)}; it has {', '.join(map(shown, there))}",
+                    )

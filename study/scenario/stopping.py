@@ -1,0 +1,97 @@
+"""How many replicates: a number, or as many as an answer takes.
+
+replicates: { min: 20, max: 2000, until: { metric: rx_success_ratio, half_width: 0.005 } }
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from study.scenario.errors import did_you_mean, shown
+from study.scenario.units import count_from
+from study.zone.names import METRICS
+
+Count = Annotated[int, BeforeValidator(count_from, json_schema_input_type=int | str)]
+FLOOR = 5
+"""Fewer replicates have no business with a stopping rule."""
+
+
+def _known(name: Any) -> Any:
+    if name not in METRICS:
+        hint = did_you_mean(str(name), METRICS)
+        raise ValueError(f"is {shown(name)}, which is no metric{hint}")
+    return name
+
+
+class PrecisionKeys(BaseModel):
+    """Go on until a metric is known so well."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    metric: Annotated[str, BeforeValidator(_known)]
+    """The metric that must be known."""
+    half_width: Annotated[float, Field(gt=0, lt=1e300)]
+    """Half of the 95 % interval, in the metric's unit."""
+    axis: str | None = None
+    """Unless given, in every cell; if given, of the difference that each level of it makes."""
+
+
+class StoppingKeys(BaseModel):
+    """`replicates:` as a mapping."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    min: Annotated[Count, Field(ge=FLOOR)] = 20
+    """Replicates that every cell gets."""
+    max: Annotated[Count, Field(ge=FLOOR)] = 2_000
+    """Replicates that no cell exceeds."""
+    until: PrecisionKeys | Literal["claims"]
+    """A precision to reach, or `claims`: until every claim is decided."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> StoppingKeys:
+        if self.max < self.min:
+            raise ValueError(f"has max {self.max}, below min {self.min}")
+        return self
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When a cell has enough replicates.
+
+    metric, half_width  the precision asked for; None when the claims are to be decided
+    axis                of the difference its levels make; None: of the mean of each cell
+    """
+
+    least: int
+    most: int
+    metric: str | None = None
+    half_width: float | None = None
+    axis: str | None = None
+
+    @classmethod
+    def from_plain(cls, raw: Mapping[str, Any]) -> Stopping:
+        """From the words of a scenario. Raises pydantic's ValidationError."""
+        keys = StoppingKeys.model_validate(dict(raw))
+        if isinstance(keys.until, str):
+            return cls(keys.min, keys.max)
+        until = keys.until
+        return cls(keys.min, keys.max, until.metric, until.half_width, until.axis)
+
+    def plain(self) -> dict[str, Any]:
+        """In the words of a scenario."""
+        until: Any = "claims"
+        if self.metric is not None:
+            until = {"metric": self.metric, "half_width": self.half_width, "axis": self.axis}
+        return {"min": self.least, "max": self.most, "until": until}
+
+    def looks(self) -> tuple[int, ...]:
+        """Numbers of replicates after which the study looks whether it is done: doubling."""
+        counts = [self.least]
+        while counts[-1] < self.most:
+            counts.append(min(2 * counts[-1], self.most))
+        return tuple(counts)

@@ -1,0 +1,247 @@
+"""Two studies side by side, in the manner of mmtests: A, B, the difference in per cent."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from study.results.folder import ResultsError
+from study.statistics.contrasts import LEVELS_MOST, holm, paired
+from study.statistics.intervals import CONFIDENCE
+from study.statistics.measured import Measured
+
+if TYPE_CHECKING:
+    from study.statistics.findings import Findings
+    from study.statistics.intervals import Array
+
+ALL = "all cells"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric of one group of cells in both studies.
+
+    group       'all cells', 'axis level', or the levels of one cell
+    n           replicates in both, if paired; otherwise the smaller number of the two
+    difference  of the means, B - A; percent: of A
+    p, p_holm   paired t test, or Welch's; NaN with a note where there is none
+    """
+
+    group: str
+    metric: str
+    n: int
+    first: float
+    second: float
+    difference: float
+    percent: float
+    p: float
+    p_holm: float
+    note: str
+
+    @property
+    def significant(self) -> bool:
+        """Does it differ, after Holm's correction over all lines, at 5 %?"""
+        return self.p_holm <= 1 - CONFIDENCE
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two studies, and what can be said of them together.
+
+    cells   groups of cells, by their levels on the axes both have, that are in both
+    paired  the same seed and replicates: differences are taken within each
+    """
+
+    first: Findings
+    second: Findings
+    cells: int
+    paired: bool
+    lines: tuple[Line, ...]
+
+
+def compare(
+    first: Findings, second: Findings, *, metrics: Sequence[str] = (), each_cell: bool = False
+) -> Comparison:
+    """Compare two studies on those cells that have the same levels.
+
+    metrics    names; unless given, the headline metrics both have
+    each_cell  a group per cell instead of one per level
+
+    Raises ResultsError when they have no cell or no metric in common, or a metric is unknown.
+    """
+    one = Measured(first.trials, first.manifest["cells"])
+    other = Measured(second.trials, second.manifest["cells"])
+    names = _metrics(first, one, other, metrics)
+    axes = [axis for axis in _axes(one.cells) if axis in _axes(other.cells)]
+    here, there = _grouped(one.cells, axes), _grouped(other.cells, axes)
+    shared = [key for key in here if key in there]
+    if not shared:
+        raise ResultsError(f"{first.path} and {second.path} have no cell with the same levels")
+    alike = first.manifest["seed"] == second.manifest["seed"]
+    common = np.intersect1d(one.replicates, other.replicates)
+    alike = alike and len(common) > 0
+    lines = []
+    for group, keys in _groups(axes, shared, each_cell=each_cell):
+        for metric in names:
+            a = _means(one, metric, [here[key] for key in keys])
+            b = _means(other, metric, [there[key] for key in keys])
+            lines.append(_line(group, metric, one, other, a, b, paired_=alike))
+    corrected = holm(np.array([line.p for line in lines], np.float64))
+    lines = [replace(line, p_holm=float(p)) for line, p in zip(lines, corrected, strict=True)]
+    return Comparison(first, second, len(shared), alike, tuple(lines))
+
+
+def _metrics(
+    first: Findings, one: Measured, other: Measured, wanted: Sequence[str]
+) -> Sequence[str]:
+    for name in wanted:
+        if name not in one.metrics or name not in other.metrics:
+            raise ResultsError(f"{name} is no metric of both studies")
+    if wanted:
+        return wanted
+    both = [name for name in one.metrics if name in other.metrics]
+    names = [name for name, _ in first.manifest["headline"] if name in both] or both[:10]
+    if not names:
+        raise ResultsError("the studies have no metric in common")
+    return names
+
+
+def _axes(cells: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(axis for levels in cells.values() for axis in levels))
+
+
+Key = tuple[Any, ...]
+
+
+def _grouped(cells: Mapping[str, Mapping[str, Any]], axes: Sequence[str]) -> dict[Key, list[str]]:
+    found: dict[Key, list[str]] = {}
+    for cell, levels in cells.items():
+        found.setdefault(tuple(levels.get(axis) for axis in axes), []).append(cell)
+    return found
+
+
+def _groups(
+    axes: Sequence[str], shared: Sequence[Key], *, each_cell: bool
+) -> Iterator[tuple[str, Sequence[Key]]]:
+    yield ALL, shared
+    if each_cell:
+        for key in shared:
+            yield " ".join(f"{a}={v}" for a, v in zip(axes, key, strict=True)), [key]
+        return
+    for index, axis in enumerate(axes):
+        levels = list(dict.fromkeys(key[index] for key in shared))
+        if 1 < len(levels) <= LEVELS_MOST:
+            for level in levels:
+                yield f"{axis} {level}", [key for key in shared if key[index] == level]
+
+
+def _means(measured: Measured, metric: str, groups: Sequence[Sequence[str]]) -> Array:
+    """Mean per replicate over groups of cells; groups that never have a value are left out."""
+    values = measured.values(metric)
+    columns = np.stack(
+        [values[:, [measured.index[cell] for cell in cells]].mean(axis=1) for cells in groups]
+    )
+    ever = np.isfinite(columns).any(axis=1)
+    if not ever.any():
+        return np.full(values.shape[0], np.nan)
+    found: Array = columns[ever].mean(axis=0)
+    return found
+
+
+def _line(
+    group: str,
+    metric: str,
+    one: Measured,
+    other: Measured,
+    a: Array,
+    b: Array,
+    *,
+    paired_: bool,
+) -> Line:
+    if paired_:
+        _, left, right = np.intersect1d(one.replicates, other.replicates, return_indices=True)
+        a, b = a[left], b[right]
+        whole = np.isfinite(a) & np.isfinite(b)
+        a, b = a[whole], b[whole]
+        found = paired(b, a)
+        p, note, n = found["p"], found["note"].partition("; no ratio")[0], len(a)
+        note = "" if note.startswith("no ratio") else note
+    else:
+        a, b = a[np.isfinite(a)], b[np.isfinite(b)]
+        n = min(len(a), len(b))
+        p, note = _welch(a, b)
+    first = float(a.mean()) if len(a) else float("nan")
+    second = float(b.mean()) if len(b) else float("nan")
+    percent = 100 * (second - first) / abs(first) if first else float("nan")
+    if first == second:
+        percent = 0.0
+    return Line(group, metric, n, first, second, second - first, percent, p, float("nan"), note)
+
+
+def _welch(a: Array, b: Array) -> tuple[float, str]:
+    from scipy import stats
+
+    if min(len(a), len(b)) < 2:
+        return float("nan"), "fewer than two replicates"
+    if np.ptp(a) == 0 and np.ptp(b) == 0:
+        return float("nan"), "no replicate differs" if a[0] == b[0] else "no spread on either side"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return float(stats.ttest_ind(b, a, equal_var=False).pvalue), ""
+
+
+_LABEL, _VALUE = 36, 13
+
+
+def text(comparison: Comparison) -> str:
+    """The comparison as plain text of at most 80 columns, fit for a mail."""
+    lines = []
+    for name, study in (("A", comparison.first), ("B", comparison.second)):
+        counts = study.manifest["counts"]
+        lines.append(f"  {name}  {study.path}"[:80])
+        lines.append(
+            f"     {study.manifest['name']}, {counts['cells']} cells, {counts['finished']} trials, "
+            f"simulation {study.manifest['simulation'][:8]}"
+        )
+    how = "paired by replicate" if comparison.paired else "not paired: other seed or replicates"
+    lines += [f"     {comparison.cells} cells in both; {how}", ""]
+    lines.append(f"{'':{_LABEL}}{'A':>{_VALUE}}{'B':>{_VALUE}}")
+    group = None
+    for line in comparison.lines:
+        if line.group != group:
+            group = line.group
+            lines += _wrapped(group)
+        lines.append(_row(line))
+    lines += ["", "(B - A in per cent of A)   *: p below 5 % after Holm's correction"]
+    notes = sorted({line.note for line in comparison.lines if line.note and not line.significant})
+    lines += [f"no test where {note}" for note in notes]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _wrapped(group: str) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(group, 78, subsequent_indent="  ", break_long_words=False)
+
+
+def _row(line: Line) -> str:
+    percent = f"{line.percent:8.2f}%" if isfinite(line.percent) else f"{'-':>8} "
+    left, right = ("*", "*") if line.significant else ("(", ")")
+    label = f"  {line.metric}"
+    return (
+        f"{label:<{_LABEL}}{_plain(line.first):>{_VALUE}}{_plain(line.second):>{_VALUE}} "
+        f"{left}{percent}{right}"
+    )
+
+
+def _plain(value: float) -> str:
+    if not isfinite(value):
+        return "-"
+    if abs(value) >= 1e7:
+        return f"{value:.4e}"
+    return f"{value:.2f}" if abs(value) >= 100 else f"{value:.4f}"

@@ -1,0 +1,293 @@
+"""Contrasts: what a level does against another, cell by cell and over all of them, paired.
+
+All cells of a replicate meet the same load, so that they are compared within it: the unit is the
+replicate, never the request. Of each difference there are
+
+    difference, low, high   mean of the paired differences, and its 95 % interval (Student)
+    ratio, ratio_low, _high geometric mean of the paired ratios, if all values are above 0
+    effect                  Hedges' g: the difference in units of the spread between replicates
+    p, p_holm               paired t test, and after Holm's correction within `family`
+    pairing                 variance of an unpaired difference over that of the paired one
+    note                    why something of it is missing
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from study.statistics.intervals import CONFIDENCE
+from study.statistics.measured import Measured
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from study.statistics.intervals import Array
+
+PAIRS_MOST = 2_000
+"""Pairs of single cells beyond this are left out; the axes say the same of many cells."""
+LEVELS_MOST = 12
+"""An axis of more levels is a range that was sampled: pairs of its levels say nothing."""
+
+NO_PAIR = "no replicate has both"
+ONE_PAIR = "one replicate: no spread"
+ALL_ZERO = "no replicate differs"
+ALL_EQUAL = "every replicate differs by the same"
+TOO_LARGE = "values too large for a spread"
+NO_RATIO = "no ratio: not all values are above 0"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two groups of cells to compare, matched one to one.
+
+    kind   'axis' for levels averaged over everything else, 'cell' for two single cells
+    level  of `axis`, in the cells of `left`; `against` in those of `right`
+    """
+
+    kind: str
+    axis: str
+    level: Any
+    against: Any
+    left: tuple[str, ...]
+    right: tuple[str, ...]
+
+
+def axis_pairs(cells: Mapping[str, Mapping[str, Any]], axes: Iterable[str]) -> Iterator[Pair]:
+    """Every two levels of every axis, over the settings of other axes that both were run under."""
+    for axis in axes:
+        by_level = _by_level(cells, axis)
+        if len(by_level) > LEVELS_MOST:
+            continue
+        for against, level in itertools.combinations(by_level, 2):
+            shared = [rest for rest in by_level[level] if rest in by_level[against]]
+            if shared:
+                left = tuple(by_level[level][rest] for rest in shared)
+                right = tuple(by_level[against][rest] for rest in shared)
+                yield Pair("axis", axis, level, against, left, right)
+
+
+def cell_pairs(cells: Mapping[str, Mapping[str, Any]], axes: Iterable[str]) -> Iterator[Pair]:
+    """Every two cells that differ in one axis only."""
+    for pair in axis_pairs(cells, axes):
+        for left, right in zip(pair.left, pair.right, strict=True):
+            yield Pair("cell", pair.axis, pair.level, pair.against, (left,), (right,))
+
+
+def _by_level(
+    cells: Mapping[str, Mapping[str, Any]], axis: str
+) -> dict[Any, dict[tuple[tuple[str, str], ...], str]]:
+    """Level -> what the other axes say -> cell."""
+    found: dict[Any, dict[tuple[tuple[str, str], ...], str]] = {}
+    for cell, levels in cells.items():
+        if axis in levels:
+            rest = tuple((key, repr(level)) for key, level in levels.items() if key != axis)
+            found.setdefault(levels[axis], {})[rest] = cell
+    return found
+
+
+def contrast_table(
+    trials: pd.DataFrame,
+    *,
+    cells: Mapping[str, Mapping[str, Any]],
+    axes: Iterable[str],
+    headline: Sequence[str] = (),
+) -> pd.DataFrame:
+    """All contrasts of a study, one row each.
+
+    trials    as read_trials() gives it
+    headline  metrics that single cells are compared on, and that form a family of their own for
+              Holm's correction: those people look at
+
+    Levels are compared on every metric. `n` counts replicates that have both sides; `cells` the
+    matched pairs averaged in each of them.
+    """
+    import pandas as pd
+
+    measured = Measured(trials, cells)
+    axes = [axis for axis in axes if any(axis in levels for levels in cells.values())]
+    of_axes = list(axis_pairs(cells, axes))
+    of_cells = list(itertools.islice(cell_pairs(cells, axes), PAIRS_MOST + 1))
+    of_cells = of_cells if len(of_cells) <= PAIRS_MOST else []
+    shown = [name for name in measured.metrics if name in headline]
+    others = [name for name in measured.metrics if name not in headline]
+    frames = [
+        _rows(measured, of_axes, shown, "levels, headline"),
+        _rows(measured, of_axes, others, "levels, other metrics"),
+        _rows(measured, of_cells, shown, "cells, headline"),
+    ]
+    return pd.concat([_holm(frame) for frame in frames], ignore_index=True)
+
+
+def significant_levels(
+    trials: pd.DataFrame,
+    *,
+    cells: Mapping[str, Mapping[str, Any]],
+    axes: Iterable[str],
+    metrics: Sequence[str],
+) -> dict[tuple[str, str, Any], float]:
+    """(metric, axis, level) -> difference from the axis's first level, where it is significant.
+
+    Holm's correction covers all of them together, at 5 %. A difference that is the same in every
+    replicate has no p-value, and counts.
+    """
+    measured = Measured(trials, cells)
+    firsts = {axis: next(iter(_by_level(cells, axis)), None) for axis in axes}
+    pairs = [pair for pair in axis_pairs(cells, axes) if pair.against == firsts[pair.axis]]
+    frame = _holm(_rows(measured, pairs, metrics, "shown"))
+    differs = (frame["p_holm"] <= 1 - CONFIDENCE) | (frame["note"].str.contains(ALL_EQUAL))
+    rows = frame.loc[differs, ["metric", "axis", "level", "difference"]].to_numpy(object)
+    return {(metric, axis, level): float(gap) for metric, axis, level, gap in rows}
+
+
+_NUMBERS = (
+    *("mean", "mean_against", "difference", "low", "high"),
+    *("ratio", "ratio_low", "ratio_high", "effect", "p", "p_holm", "pairing"),
+)
+_COLUMNS = [
+    *("kind", "axis", "level", "against", "cell", "cell_against", "metric", "family"),
+    *("n", "cells", *_NUMBERS, "note"),
+]
+
+
+def _rows(
+    measured: Measured, pairs: Sequence[Pair], metrics: Sequence[str], family: str
+) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = []
+    for metric in metrics:
+        values = measured.values(metric)
+        for pair in pairs:
+            left, right, matched = both_sides(measured, values, pair)
+            single = pair.kind == "cell"
+            rows.append(
+                {
+                    "kind": pair.kind,
+                    "axis": pair.axis,
+                    "level": pair.level,
+                    "against": pair.against,
+                    "cell": pair.left[0] if single else "",
+                    "cell_against": pair.right[0] if single else "",
+                    "metric": metric,
+                    "family": family,
+                    "cells": matched,
+                    **paired(left, right),
+                }
+            )
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+@np.errstate(all="ignore")
+def both_sides(measured: Measured, values: Array, pair: Pair) -> tuple[Array, Array, int]:
+    """(left, right, matched): a mean per replicate on each side, over the cells it rests on.
+
+    Matched cells of which one never has a value are left out (a ratio without a denominator);
+    so are replicates in which any other has none.
+    """
+    left = values[:, [measured.index[cell] for cell in pair.left]]
+    right = values[:, [measured.index[cell] for cell in pair.right]]
+    ever = np.isfinite(left).any(axis=0) & np.isfinite(right).any(axis=0)
+    if not ever.any():
+        return np.empty(0), np.empty(0), 0
+    left, right = left[:, ever].mean(axis=1), right[:, ever].mean(axis=1)
+    whole = np.isfinite(left) & np.isfinite(right)
+    return left[whole], right[whole], int(ever.sum())
+
+
+@np.errstate(all="ignore")
+def paired(left: Array, right: Array) -> dict[str, Any]:
+    """One contrast: arrays of equal length, one value per replicate."""
+    from scipy import stats
+    from statsmodels.stats.meta_analysis import effectsize_smd
+
+    n = len(left)
+    nan = float("nan")
+    found: dict[str, Any] = dict.fromkeys(_NUMBERS, nan) | {"n": n, "note": NO_PAIR}
+    if n == 0:
+        return found
+    gap = left - right
+    found |= {"mean": _mean(left), "mean_against": _mean(right), "difference": _mean(gap)}
+    found["note"] = ""
+    if not np.isfinite([found["mean"], found["mean_against"], found["difference"], *gap]).all():
+        return (
+            found | dict.fromkeys(("mean", "mean_against", "difference"), nan) | {"note": TOO_LARGE}
+        )
+    if n == 1:
+        found["note"] = ONE_PAIR
+        if left[0] > 0 and right[0] > 0:
+            found["ratio"] = float(left[0] / right[0])
+        return found
+    notes = []
+    rounding = 1e-12 * max(np.abs(left).max(), np.abs(right).max())
+    if np.ptp(gap) <= rounding:
+        alike = bool(np.abs(gap).max() <= rounding)
+        found |= {"low": found["difference"], "high": found["difference"]}
+        found |= {"effect": 0.0} if alike else {}
+        notes.append(ALL_ZERO if alike else ALL_EQUAL)
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            test = stats.ttest_rel(left, right)
+            low, high = test.confidence_interval(CONFIDENCE)
+            spread_left, spread_right = left.var(ddof=1), right.var(ddof=1)
+            # effectsize_smd takes standard deviations; n on both sides, Hedges' correction.
+            size, _ = effectsize_smd(
+                left.mean(), spread_left**0.5, n, right.mean(), spread_right**0.5, n
+            )
+            found |= {"low": float(low), "high": float(high), "p": float(test.pvalue)}
+            found["effect"] = float(size)
+            found["pairing"] = float((spread_left + spread_right) / gap.var(ddof=1))
+        if not np.isfinite([found["low"], found["high"], found["p"]]).all():
+            found |= dict.fromkeys(("low", "high", "p", "effect", "pairing"), nan)
+            notes.append(TOO_LARGE)
+    if (left > 0).all() and (right > 0).all():
+        found |= _ratio(np.log(left) - np.log(right))
+    else:
+        notes.append(NO_RATIO)
+    found["note"] = "; ".join(notes)
+    return found
+
+
+def _ratio(logs: Array) -> dict[str, float]:
+    from scipy import stats
+
+    middle = float(logs.mean())
+    if np.ptp(logs) <= 1e-12:
+        low = high = middle
+    else:
+        low, high = stats.ttest_1samp(logs, 0.0).confidence_interval(CONFIDENCE)
+    return {
+        "ratio": float(np.exp(middle)),
+        "ratio_low": float(np.exp(low)),
+        "ratio_high": float(np.exp(high)),
+    }
+
+
+def _mean(values: Array) -> float:
+    # The sum of equal numbers, divided, need not be that number.
+    return float(values[0] if (values == values[0]).all() else values.mean())
+
+
+def _holm(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same table with p_holm: corrected for all tests of the table."""
+    frame = frame.copy()
+    frame["p_holm"] = holm(frame["p"].to_numpy(np.float64))
+    return frame
+
+
+def holm(p: Array) -> Array:
+    """Holm's correction of those p-values that are numbers."""
+    from statsmodels.stats.multitest import multipletests
+
+    adjusted = np.array(p, np.float64)
+    there = np.isfinite(p)
+    # One test needs no correction.
+    if there.sum() > 1:
+        adjusted[there] = multipletests(p[there], method="holm")[1]
+    return adjusted

@@ -1,0 +1,119 @@
+"""The results of a study with what they say: contrasts and verdicts, as frames and as files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from study.results import Folder, Results, open_folder
+from study.results.folder import CONTRASTS, VERDICTS, write_whole
+from study.scenario.claims import Claim
+from study.scenario.stopping import Stopping
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    import pandas as pd
+
+    from study.statistics.verdict import Verdict
+
+
+@dataclass(frozen=True, repr=False)
+class Findings(Results):
+    """The results of a study.
+
+    trials     one row a trial: cell, one column per axis, replicate, seed, status, error, metrics
+    summary    one row per cell and metric: n, mean, sd, 95 % interval
+    series     one row per sample of every trial
+    contrasts  one row per metric and two levels, or two cells: paired difference, interval, ratio
+    verdicts   one row per claim of the scenario
+    tradeoff   one row per cell: service and costs with intervals, and whether any cell beats it
+    """
+
+    @cached_property
+    def contrasts(self) -> pd.DataFrame:
+        """Differences between levels and between cells, paired by replicate."""
+        from study.statistics.contrasts import contrast_table
+        from study.statistics.sensitivity import sampled_axes
+
+        return contrast_table(
+            self.trials,
+            cells=self.manifest["cells"],
+            axes=[
+                axis for axis in self.manifest["axes"] if axis not in sampled_axes(self.manifest)
+            ],
+            headline=[name for name, _ in self.manifest["headline"]],
+        )
+
+    @cached_property
+    def tradeoff(self) -> pd.DataFrame:
+        """Service against cost, cell by cell, and the cells that no other beats."""
+        from study.statistics.tradeoff import tradeoff
+
+        return tradeoff(self.trials, self.manifest["cells"])
+
+    @cached_property
+    def verdicts(self) -> pd.DataFrame:
+        """What the trials say of each claim of the scenario."""
+        from study.statistics.verdict import verdict_table
+
+        return verdict_table(self.judged())
+
+    def judged(self, claims: Iterable[Claim] | None = None) -> list[Verdict]:
+        """Verdicts on the scenario's own claims, or on others."""
+        from study.statistics.verdict import judge
+
+        if claims is None:
+            claims = [Claim.from_plain(raw) for raw in self.manifest["scenario"].get("claims", [])]
+        return judge(
+            claims,
+            self.trials,
+            self.manifest["cells"],
+            alpha=alpha_of(self.manifest),
+            seconds=_seconds_per_replicate(self.manifest),
+        )
+
+
+def alpha_of(manifest: dict[str, Any]) -> float:
+    """Chance of a wrong verdict to work with: 5 %, shared by the looks a stopping rule takes."""
+    from study.statistics.intervals import CONFIDENCE
+
+    raw = manifest["scenario"].get("replicates")
+    looks = len(Stopping.from_plain(raw).looks()) if isinstance(raw, dict) else 1
+    return (1 - CONFIDENCE) / looks
+
+
+def read_findings(path: str | os.PathLike[str]) -> Findings:
+    """Open a results folder. Raises ResultsError if it is none."""
+    return Findings(open_folder(path))
+
+
+def write_findings(folder: Folder) -> Findings:
+    """Write contrasts.csv and verdicts.csv beside the tables they are drawn from."""
+    findings = Findings(folder)
+    for name, table in ((CONTRASTS, findings.contrasts), (VERDICTS, findings.verdicts)):
+        write_whole(folder.path / name, table.to_csv(index=False, lineterminator="\n"))
+    return findings
+
+
+def plain_verdicts(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
+    """Verdicts as JSON has them: null where there is no number."""
+    return [
+        {
+            name: None if isinstance(value, float) and not isfinite(value) else value
+            for name, value in vars(verdict).items()
+        }
+        for verdict in verdicts
+    ]
+
+
+def _seconds_per_replicate(manifest: dict[str, Any]) -> float | None:
+    """Wall time of one more replicate of all cells, at the pace of the run."""
+    finished: int = manifest["counts"]["finished"]
+    elapsed: float | None = manifest.get("elapsed_s")
+    if not finished or not elapsed:
+        return None
+    return elapsed * len(manifest["cells"]) / finished

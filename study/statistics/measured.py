@@ -1,0 +1,62 @@
+"""The trials as numbers: one array per metric, replicates down, cells across."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from study.results.summary import axis_and_metric_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from study.statistics.intervals import Array
+
+
+class Measured:
+    """Finished trials of a study, ready for sums over cells within a replicate.
+
+    cells       id -> levels, in the order of the scenario
+    replicates  their numbers, in ascending order
+    metrics     names of all metrics
+    """
+
+    def __init__(self, trials: pd.DataFrame, cells: Mapping[str, Mapping[str, Any]]) -> None:
+        finished = trials[(trials["status"] == "ok") & trials["cell"].isin(list(cells))]
+        self.cells = cells
+        self.metrics = axis_and_metric_names(trials)[1]
+        self.replicates, rows = np.unique(finished["replicate"].to_numpy(), return_inverse=True)
+        self.index = {cell: column for column, cell in enumerate(cells)}
+        self._place = (rows, finished["cell"].map(self.index).to_numpy(np.int64))
+        self._frame = finished
+
+    def values(self, metric: str) -> Array:
+        """Array (replicates, cells) of a metric; NaN where there is no finite value."""
+        found = np.full((len(self.replicates), len(self.cells)), np.nan)
+        if metric in self.metrics:
+            found[self._place] = self._frame[metric].to_numpy(np.float64)
+            found[~np.isfinite(found)] = np.nan
+        return found
+
+    def total(self, metric: Mapping[str, float]) -> Array:
+        """Weighted sum of metrics, (replicates, cells)."""
+        whole = np.zeros((len(self.replicates), len(self.cells)))
+        for name, factor in metric.items():
+            whole = whole + factor * self.values(name)
+        return whole
+
+    def over(self, values: Array, weights: Mapping[str, float]) -> Array:
+        """Weighted sum over cells of an array (replicates, cells), per replicate.
+
+        NaN in replicates in which one of the cells has no value.
+        """
+        columns = [self.index[cell] for cell in weights]
+        found: Array = values[:, columns] @ np.array(list(weights.values()), np.float64)
+        return found
+
+    def mean_over(self, values: Array, cells: Iterable[str]) -> Array:
+        """Mean over cells, per replicate; NaN where one of them has no value."""
+        found: Array = values[:, [self.index[cell] for cell in cells]].mean(axis=1)
+        return found

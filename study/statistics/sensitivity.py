@@ -1,0 +1,195 @@
+"""Sensitivity: which assumptions a metric hangs on, by Sobol's indices through SALib.
+
+The response is a cell's mean over the replicates that all cells have. Every cell meets the same
+chance (common random numbers), so that what is left between cells is what the ranges do.
+
+    first  share of the metric's variance that goes if this one becomes known (S1)
+    total  share that stays while it alone is unknown (ST): its part in interactions included
+
+Intervals are SALib's, a bootstrap over points. Indices of few points leave [0, 1]; they are given
+as they are.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from study.results.folder import ResultsError
+from study.scenario.sampling import Range, SamplingKeys, draw, range_of
+from study.statistics.intervals import CONFIDENCE
+from study.statistics.measured import Measured
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from study.statistics.findings import Findings
+    from study.statistics.intervals import Array
+
+RESAMPLES = 1_000
+
+NO_VARIANCE = "the metric is the same everywhere"
+NO_VALUE = "{missing} of {points} points have no value"
+NO_TOTAL = "total indices need design: saltelli"
+TOO_FEW = "too few points"
+
+
+def sampled_axes(manifest: Mapping[str, Any]) -> dict[str, Range]:
+    """The axes of a study that are ranges."""
+    axes = manifest["scenario"].get("axes", {})
+    # Sorted, as they were drawn.
+    return {key: range_of(key, axes[key]) for key in sorted(axes) if isinstance(axes[key], dict)}
+
+
+def first_that_varies(findings: Findings) -> list[str]:
+    """The first headline metric that is not the same everywhere, if there is one."""
+    trials = findings.trials
+    for name, _ in findings.manifest["headline"]:
+        if name in trials and trials[name].nunique() > 1:
+            return [name]
+    return []
+
+
+def sensitivity(findings: Findings, metric: str) -> pd.DataFrame:
+    """One row per range, for each combination of the levels of other axes.
+
+    Columns: the other axes, axis, metric, first, first_low, first_high, total, total_low,
+    total_high, trend, points, replicates, note. `trend` is Spearman's rank correlation of the
+    metric with the axis. Raises ResultsError when no axis is a range, or the metric is unknown.
+    """
+    import pandas as pd
+
+    ranges = sampled_axes(findings.manifest)
+    if not ranges:
+        raise ResultsError(f"{findings.path}: no axis is a range, such as uniform: [0.2, 0.9]")
+    measured = Measured(findings.trials, findings.manifest["cells"])
+    if metric not in measured.metrics:
+        raise ResultsError(f"{metric} is no metric of {findings.path}")
+    sampling = SamplingKeys.model_validate(findings.manifest["scenario"]["sampling"])
+    points = draw(ranges, sampling, seed=findings.manifest["seed"])
+    rows: list[dict[str, Any]] = []
+    for others, columns in _designs(measured, ranges, points):
+        values = measured.values(metric)[:, columns]
+        whole = np.isfinite(values).all(axis=1)
+        response = values[whole].mean(axis=0) if whole.any() else np.full(len(columns), np.nan)
+        missing = int((~np.isfinite(values).any(axis=0)).sum())
+        indices = _indices(response, ranges, points, sampling, missing)
+        common = {"points": sampling.points, "replicates": int(whole.sum())}
+        for axis, found in zip(ranges, indices, strict=True):
+            trend = _trend(response, [point[axis] for point in points], ranges[axis])
+            rows.append(
+                {**others, "axis": axis, "metric": metric, **found, "trend": trend, **common}
+            )
+    return pd.DataFrame(rows)
+
+
+def _designs(
+    measured: Measured, ranges: Mapping[str, Range], points: list[dict[str, Any]]
+) -> Iterator[tuple[dict[str, Any], list[int]]]:
+    """For each combination of the other axes: their levels, and the column of every point."""
+    names = list(ranges)
+    found: dict[tuple[tuple[str, Any], ...], dict[tuple[Any, ...], int]] = {}
+    for cell, levels in measured.cells.items():
+        rest = tuple((key, level) for key, level in levels.items() if key not in ranges)
+        place = tuple(levels[name] for name in names)
+        found.setdefault(rest, {})[place] = measured.index[cell]
+    for rest, columns in found.items():
+        places = [tuple(point[name] for name in names) for point in points]
+        if all(place in columns for place in places):
+            yield dict(rest), [columns[place] for place in places]
+
+
+_NAMES = [f"{index}{end}" for index in ("first", "total") for end in ("", "_low", "_high")]
+
+
+def _indices(
+    response: Array,
+    ranges: Mapping[str, Range],
+    points: list[dict[str, Any]],
+    sampling: SamplingKeys,
+    missing: int,
+) -> list[dict[str, Any]]:
+    """first, total and their bounds for every range; NaN with a note where there are none."""
+    nothing: dict[str, Any] = dict.fromkeys(_NAMES, float("nan"))
+    if not np.isfinite(response).all():
+        text = NO_VALUE.format(missing=missing, points=len(points))
+        return [nothing | {"note": text} for _ in ranges]
+    # Sums of equal numbers leave dust that would be divided by.
+    if np.ptp(response) <= 1e-12 * np.abs(response).max():
+        return [nothing | {"note": NO_VARIANCE} for _ in ranges]
+    problem = {
+        "num_vars": len(ranges),
+        "names": list(ranges),
+        "bounds": [[axis.low, axis.high] for axis in ranges.values()],
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if sampling.design == "saltelli":
+            return _by_saltelli(problem, response)
+        return _by_rbd_fast(problem, response, ranges, points)
+
+
+def _by_saltelli(problem: dict[str, Any], response: Array) -> list[dict[str, Any]]:
+    from SALib.analyze import sobol
+
+    found = sobol.analyze(
+        problem,
+        response,
+        calc_second_order=False,
+        num_resamples=RESAMPLES,
+        conf_level=CONFIDENCE,
+        seed=1,
+    )
+    return [
+        {
+            **_bounds("first", float(found["S1"][index]), float(found["S1_conf"][index])),
+            **_bounds("total", float(found["ST"][index]), float(found["ST_conf"][index])),
+            "note": "",
+        }
+        for index in range(problem["num_vars"])
+    ]
+
+
+def _by_rbd_fast(
+    problem: dict[str, Any],
+    response: Array,
+    ranges: Mapping[str, Range],
+    points: list[dict[str, Any]],
+) -> list[dict[str, Any]]:
+    from SALib.analyze import rbd_fast
+
+    nothing: dict[str, Any] = dict.fromkeys(_NAMES, float("nan"))
+    at = np.array([[_value(point[axis], ranges[axis]) for axis in ranges] for point in points])
+    # RBD-FAST looks at ten harmonics, and needs twice as many points and one.
+    if len(points) < 32:
+        return [nothing | {"note": TOO_FEW} for _ in ranges]
+    found = rbd_fast.analyze(
+        problem, at, response, num_resamples=100, conf_level=CONFIDENCE, seed=1
+    )
+    return [
+        nothing
+        | _bounds("first", float(found["S1"][index]), float(found["S1_conf"][index]))
+        | {"note": NO_TOTAL}
+        for index in range(problem["num_vars"])
+    ]
+
+
+def _bounds(name: str, value: float, half: float) -> dict[str, float]:
+    return {name: value, f"{name}_low": value - half, f"{name}_high": value + half}
+
+
+def _trend(response: Array, levels: list[Any], axis: Range) -> float:
+    from scipy import stats
+
+    if not np.isfinite(response).all() or np.ptp(response) == 0:
+        return float("nan")
+    values = [_value(level, axis) for level in levels]
+    return float(stats.spearmanr(values, response).statistic)
+
+
+def _value(level: Any, axis: Range) -> float:
+    """The number in a level of a range."""
+    return float(str(level).removesuffix(axis.unit))

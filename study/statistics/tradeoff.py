@@ -1,0 +1,148 @@
+"""The trade-off: which cells nothing else beats, in what they serve and in what it costs.
+
+A cell is on the Pareto front if no other serves at least as much at no more of every cost, and is
+better in one. Whether it is, hangs on the trials: replicates are drawn anew (a bootstrap over
+replicates, so that what paired trials share is drawn together), and `on_front` is the share of
+draws in which the cell was on the front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from study.results.folder import ResultsError
+from study.statistics.intervals import CONFIDENCE, mean_interval
+from study.statistics.measured import Measured
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from study.statistics.findings import Findings
+    from study.statistics.intervals import Array
+
+GAIN: dict[str, float] = {"rx_success_ratio": 1.0}
+COSTS: dict[str, dict[str, float]] = {
+    "pages_taken": {"reclaimed_pages": 1.0, "defrag_moved_pages": 1.0},
+    "refaults": {"refaults": 1.0},
+    "time_lost_share": {"time_lost_share": 1.0},
+}
+"""What service is set against: pages reclaimed, evicted or migrated; refaults; time lost."""
+DRAWS = 1_000
+
+FEW = "fewer than two replicates: no interval"
+NOTHING = "no replicate has a value of everything"
+
+
+def tradeoff(
+    trials: pd.DataFrame,
+    cells: Mapping[str, Mapping[str, Any]],
+    *,
+    gain: Mapping[str, float] = GAIN,
+    costs: Mapping[str, Mapping[str, float]] = COSTS,
+    draws: int = DRAWS,
+) -> pd.DataFrame:
+    """One row a cell: its levels, gain and costs with intervals, front, on_front, n, note.
+
+    gain   weighted sum of metrics, the more the better
+    costs  name -> weighted sum of metrics, the less the better
+
+    Columns NAME, NAME_low, NAME_high for `gain` and each cost; `front` tells whether the means are
+    on the front, `on_front` in what share of the draws they are.
+    """
+    import pandas as pd
+
+    measured = Measured(trials, cells)
+    sums = {"gain": gain, **costs}
+    values = np.stack([measured.total(metric) for metric in sums.values()])
+    whole = np.isfinite(values).all(axis=0)
+    # Draws must take the same replicates from every cell that is compared.
+    judged = whole.any(axis=0)
+    common = whole[:, judged].all(axis=1) if judged.any() else np.zeros(0, bool)
+    front, certainty = _fronts(values[:, :, judged][:, common], draws)
+    rows = []
+    place = {cell: index for index, cell in enumerate(np.array(list(cells))[judged])}
+    for column, (cell, levels) in enumerate(cells.items()):
+        seen = values[:, whole[:, column], column]
+        row: dict[str, Any] = {**levels, "cell": cell, "n": seen.shape[1]}
+        for name, numbers in zip(sums, seen, strict=True):
+            row |= _bounds(name, numbers)
+        at = place.get(cell)
+        row["front"] = bool(front[at]) if at is not None and len(front) else False
+        row["on_front"] = float(certainty[at]) if at is not None and len(front) else np.nan
+        row["note"] = NOTHING if at is None else FEW if seen.shape[1] < 2 else ""
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def among(findings: Findings, where: Sequence[str]) -> pd.DataFrame:
+    """tradeoff() of those cells that have the levels asked for, each written key=level.
+
+    Raises ResultsError when there is none.
+    """
+    cells = findings.manifest["cells"]
+    for text in where:
+        axis, _, level = text.partition("=")
+        cells = {
+            cell: levels
+            for cell, levels in cells.items()
+            if axis in levels and str(levels[axis]) == level
+        }
+    if not cells:
+        raise ResultsError(f"{findings.path} has no cell with {' and '.join(where)}")
+    return tradeoff(findings.trials, cells)
+
+
+def _bounds(name: str, numbers: Array) -> dict[str, float]:
+    nan = float("nan")
+    if len(numbers) < 2:
+        middle = float(numbers[0]) if len(numbers) else nan
+        return {name: middle, f"{name}_low": nan, f"{name}_high": nan}
+    found = mean_interval(numbers, confidence=CONFIDENCE)
+    return {
+        name: float(found.mean),
+        f"{name}_low": float(found.low),
+        f"{name}_high": float(found.high),
+    }
+
+
+def _fronts(values: Array, draws: int) -> tuple[Array, Array]:
+    """(on the front by its means, share of draws on the front) for values (sums, n, cells)."""
+    n = values.shape[1]
+    if n == 0 or values.shape[2] == 0:
+        return np.zeros(0, bool), np.zeros(0)
+    front = pareto(values.mean(axis=1).T)
+    if n < 2:
+        return front, np.full(len(front), np.nan)
+    # The same draws for the same trials: a result does not change by looking again.
+    chance = np.random.default_rng(0)
+    times = np.zeros(len(front))
+    for _ in range(draws):
+        times += pareto(values[:, chance.integers(0, n, n)].mean(axis=1).T)
+    return front, times / draws
+
+
+def pareto(points: Array) -> Array:
+    """Which rows no other row dominates: first column the more the better, others the less."""
+    signed = points * np.array([-1.0, *[1.0] * (points.shape[1] - 1)])
+    no_worse = (signed[:, None, :] <= signed[None, :, :]).all(axis=2)
+    better = (signed[:, None, :] < signed[None, :, :]).any(axis=2)
+    found: Array = ~(no_worse & better).any(axis=0)
+    return found
+
+
+def front_rows(table: pd.DataFrame, *, least: float = 0.05) -> pd.DataFrame:
+    """Cells that may be on the front, best service first; of cells that are alike the first, with
+    the number of the others in `alike`.
+    """
+    may_be = table["front"] | (table["on_front"] >= least)
+    found = table[may_be].sort_values("gain", ascending=False, kind="stable")
+    groups = found.groupby(["gain", *COSTS], sort=False)
+    return groups.head(1).assign(alike=groups["cell"].transform("size") - 1)
+
+
+def varying(table: pd.DataFrame, axes: Sequence[str]) -> list[str]:
+    """Axes in which the rows of a table differ at all."""
+    return [axis for axis in axes if axis in table and table[axis].nunique(dropna=False) > 1]

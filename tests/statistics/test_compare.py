@@ -1,0 +1,89 @@
+"""Two studies side by side."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from scipy import stats
+
+from study.cli import main
+from study.results.folder import ResultsError
+from study.statistics.compare import compare, text
+
+SCENARIO = "replicates: 8\nseed: {seed}\naxes:\n  nic.mtu: {mtu}\n"
+
+
+def study_of(
+    make_findings: Any, name: str, gain: float, *, seed: int = 1, mtu: str = "[1500, 9000]"
+):
+    """Two metrics; `served` is `gain` per cent better than 100, give or take."""
+
+    def metrics(levels: Any, replicate: int) -> dict[str, float]:
+        common = np.random.default_rng([replicate, seed]).normal(0, 10)
+        own = np.random.default_rng([replicate, levels["nic.mtu"], int(gain)]).normal(0, 0.2)
+        return {"served": 100 + common + gain + own, "same": 3.0}
+
+    return make_findings(SCENARIO.format(seed=seed, mtu=mtu), metrics, name=name)
+
+
+def test_studies_of_one_seed_are_paired(make_findings) -> None:
+    """A difference far below the spread of either study shows, and what is the same has no star."""
+    first, second = (study_of(make_findings, name, gain) for name, gain in (("a", 0), ("b", 2)))
+    found = compare(first, second)
+    by_place = {(line.group, line.metric): line for line in found.lines}
+
+    assert found.paired
+    assert found.cells == 2
+    line = by_place["all cells", "served"]
+    assert line.difference == pytest.approx(2, abs=0.3)
+    assert line.percent == pytest.approx(100 * line.difference / line.first)
+    assert line.significant
+    assert not by_place["all cells", "same"].significant
+    assert by_place["all cells", "same"].note == "no replicate differs"
+    assert {line.group for line in found.lines} == {"all cells", "nic.mtu 1500", "nic.mtu 9000"}
+
+
+def test_studies_of_two_seeds_are_compared_by_welch(make_findings) -> None:
+    """Other seeds are other trials: Welch's test, and the text says so."""
+    first = study_of(make_findings, "a", 0)
+    second = study_of(make_findings, "b", 2, seed=2)
+    found = compare(first, second, metrics=["served"])
+    sides = [f.trials.groupby("replicate")["served"].mean() for f in (second, first)]
+
+    assert not found.paired
+    assert found.lines[0].p == pytest.approx(stats.ttest_ind(*sides, equal_var=False).pvalue)
+    assert "not paired" in text(found)
+
+
+def test_the_text_fits_a_mail(make_findings) -> None:
+    """Plain ASCII, at most 80 columns, a star where it differs, value and per cent on each line."""
+    first, second = (study_of(make_findings, name, gain) for name, gain in (("a", 0), ("b", 2)))
+    result = CliRunner().invoke(main, ["compare", str(first.path), str(second.path)])
+
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert result.output.isascii()
+    body = lines[lines.index("all cells") :]
+    assert any(line.startswith("  served ") and line.endswith("%*") for line in body)
+    assert any(line.startswith("  same ") and line.endswith("0.00%)") for line in body)
+    assert all(len(line) <= 80 for line in body)
+
+
+def test_cells_are_matched_by_their_levels(make_findings) -> None:
+    """What only one study has is left out; nothing in common is an error, and so is no metric."""
+    first = study_of(make_findings, "a", 0)
+    second = study_of(make_findings, "b", 2, mtu="[9000, 4000]")
+    other = study_of(make_findings, "c", 2, mtu="[4000]")
+    runner = CliRunner()
+    done = runner.invoke(main, ["compare", "--cells", "--json", str(first.path), str(second.path)])
+
+    assert {line["group"] for line in json.loads(done.output)} == {"all cells", "nic.mtu=9000"}
+    with pytest.raises(ResultsError, match="no cell with the same levels"):
+        compare(first, other)
+    refused = runner.invoke(main, ["compare", "--metric", "x", str(first.path), str(second.path)])
+    assert refused.exit_code == 2
+    assert "x is no metric of both studies" in refused.output

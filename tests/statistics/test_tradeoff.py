@@ -1,0 +1,105 @@
+"""Service against cost."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from study.results.folder import ResultsError
+from study.statistics.tables import tradeoff_parts
+from study.statistics.tradeoff import FEW, NOTHING, among, pareto
+
+POINTS = st.lists(
+    st.tuples(*[st.integers(0, 4)] * 3).map(lambda point: tuple(map(float, point))),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(POINTS)
+def test_the_front_is_what_nothing_dominates(points: list[tuple[float, ...]]) -> None:
+    """Compared pair by pair: first number the more the better, the others the less."""
+
+    def beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+        no_worse = one[0] >= other[0] and all(
+            a <= b for a, b in zip(one[1:], other[1:], strict=True)
+        )
+        return no_worse and one != other
+
+    expected = [not any(beats(other, one) for other in points) for one in points]
+
+    assert pareto(np.array(points)).tolist() == expected
+    assert any(expected)
+
+
+SCENARIO = (
+    "replicates: {}\naxes:\n  nic.mtu: [1500, 4000, 9000]\n  nic.receive: [linear, page-array]\n"
+)
+
+
+def metrics(levels: Any, replicate: int) -> dict[str, float]:
+    """At 1500 all is served at a cost, at 4000 less for less, at 9000 less for more."""
+    served, cost = {1500: (1.0, 300), 4000: (0.9, 100), 9000: (0.8, 400)}[levels["nic.mtu"]]
+    noise = np.random.default_rng([replicate, levels["nic.mtu"]]).normal()
+    return {
+        "rx_success_ratio": served - 0.001 * replicate,
+        "reclaimed_pages": cost + noise,
+        "defrag_moved_pages": 0.0,
+        "refaults": cost / 2,
+        "time_lost_share": cost / 1000,
+    }
+
+
+def test_the_front_comes_with_its_certainty(make_findings, capsys) -> None:
+    """Cells on the front are shown once with those that are alike, dominated ones left out."""
+    findings = make_findings(SCENARIO.format(6), metrics)
+    table = findings.tradeoff
+    front = dict(zip(table["nic.mtu"], table["front"], strict=True))
+
+    assert front == {1500: True, 4000: True, 9000: False}
+    assert table.loc[table["nic.mtu"] == 4000, "on_front"].tolist() == [1.0, 1.0]
+    assert table.loc[table["nic.mtu"] == 9000, "on_front"].tolist() == [0.0, 0.0]
+    assert ((table["gain_low"] <= table["gain"]) & (table["gain"] <= table["gain_high"])).all()
+    capsys.readouterr()
+    for part in tradeoff_parts(table, ["nic.mtu", "nic.receive"]):
+        Console(width=80, force_terminal=False).print(part)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("1500, linear (and 1 alike)")
+    assert all(len(line) <= 80 for line in lines)
+
+
+@pytest.mark.parametrize(("replicates", "note"), [(1, FEW), (3, "")])
+def test_one_replicate_has_a_front_without_certainty(
+    make_findings, replicates: int, note: str
+) -> None:
+    """Means are compared, and the note says that there is no interval."""
+    table = make_findings(SCENARIO.format(replicates), metrics).tradeoff
+
+    assert set(table["note"]) == {note}
+    assert table["on_front"].isna().all() == (replicates == 1)
+    assert table["front"].any()
+
+
+def test_cells_without_a_value_are_named(make_findings) -> None:
+    """A cell that never served or never asked is no part of the front, and says so."""
+
+    def partly(levels: Any, replicate: int) -> dict[str, float]:
+        found = metrics(levels, replicate)
+        return found | ({"rx_success_ratio": float("nan")} if levels["nic.mtu"] == 1500 else {})
+
+    findings = make_findings(SCENARIO.format(3), partly)
+    table = findings.tradeoff
+
+    assert set(table.loc[table["nic.mtu"] == 1500, "note"]) == {NOTHING}
+    assert not table.loc[table["nic.mtu"] == 1500, "front"].any()
+    assert table.loc[table["nic.mtu"] == 4000, "front"].all()
+    assert len(among(findings, ["nic.mtu=9000"])) == 2
+    with pytest.raises(ResultsError, match=r"no cell with nic\.mtu=7"):
+        among(findings, ["nic.mtu=7"])
+    assert len(list(itertools.chain(tradeoff_parts(table, ["nic.mtu"], everything=True)))) > 6

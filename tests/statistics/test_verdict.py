@@ -1,0 +1,341 @@
+"""Verdicts on claims."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from scipy import stats
+
+import study
+from study.cli import main
+from study.scenario import Claim
+from study.statistics.findings import plain_verdicts
+from study.statistics.verdict import ALIKE_LEAST, REPLICATES_MOST, Verdict, judge
+from study.statistics.words import verdict_parts
+
+CELLS: dict[str, dict[str, Any]] = {
+    "a": {"nic.mtu": 9000},
+    "b": {"nic.mtu": 1500},
+    "c": {"nic.mtu": 4000},
+}
+
+
+def claim(**changes: Any) -> Claim:
+    """More is served at an MTU of 9000 than at 1500, by at least 1."""
+    plain = {
+        "id": "one",
+        "says": "It does.",
+        "metric": "rx_attempts",
+        "side": {"nic.mtu": 9000},
+        "against": {"nic.mtu": 1500},
+        "expect": "more",
+        "matters": 1,
+    }
+    return Claim.from_plain(plain | changes)
+
+
+def trials(columns: Mapping[str, Any], metric: str = "rx_attempts") -> pd.DataFrame:
+    rows = [
+        (cell, replicate, 1, "ok", "", value)
+        for cell, values in columns.items()
+        for replicate, value in enumerate(values)
+    ]
+    names = ["cell", "replicate", "seed", "status", "error", metric]
+    return pd.DataFrame(rows, columns=names).astype({metric: float})
+
+
+def verdict(one: Claim, columns: Mapping[str, Any], **more: Any) -> Verdict:
+    (found,) = judge([one], trials(columns), CELLS, **more)
+    return found
+
+
+def around(mean: float, n: int = 12, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Two sides whose paired differences have this mean and a deviation of about 1."""
+    chance = np.random.default_rng(seed)
+    common, gap = chance.normal(50, 20, n), chance.normal(0, 1, n)
+    gap += mean - gap.mean()
+    return common + gap, common
+
+
+@pytest.mark.parametrize(
+    ("mean", "expect", "word"),
+    [
+        (4.0, "more", "supported"),
+        (4.0, "less", "contradicted"),
+        (4.0, "same", "contradicted"),
+        (-4.0, "more", "contradicted"),
+        (-4.0, "less", "supported"),
+        (0.0, "same", "supported"),
+        (0.0, "more", "equivalent"),
+        (3.0, "more", "undecided"),
+    ],
+)
+def test_the_margin_cuts_the_line_in_three(mean: float, expect: str, word: str) -> None:
+    """Above, within or below the margin of 3: each verdict is where its name says."""
+    left, right = around(mean)
+    margin = 3 if mean == 3.0 else 2
+    found = verdict(claim(expect=expect, matters=margin), {"a": left, "b": right})
+
+    assert found.verdict == word
+    assert found.estimate == pytest.approx(mean)
+    assert (found.more is None) == (word != "undecided" or mean == margin)
+
+
+def test_the_tests_are_those_of_scipy() -> None:
+    """P is twice that of a one-sided t test against the margin; for `same`, of both (TOST)."""
+    left, right = around(3.5)
+    more = verdict(claim(matters=2), {"a": left, "b": right})
+    assert more.p == pytest.approx(2 * stats.ttest_1samp(left - right, 2, alternative="greater")[1])
+
+    left, right = around(0.2)
+    same = verdict(claim(expect="same", matters=2), {"a": left, "b": right})
+    sides = [
+        stats.ttest_1samp(left - right, -2, alternative="greater")[1],
+        stats.ttest_1samp(left - right, 2, alternative="less")[1],
+    ]
+    assert same.p == pytest.approx(2 * max(sides))
+    low, high = stats.ttest_1samp(left - right, 0).confidence_interval(0.95)
+    assert (same.low, same.high) == pytest.approx((low, high))
+
+
+def test_a_margin_in_per_cent_is_of_the_other_side() -> None:
+    """10 % more than what the other side has, tested without dividing means."""
+    chance = np.random.default_rng(3)
+    other = chance.normal(100, 5, 12)
+    enough = verdict(claim(matters="10%"), {"a": 1.2 * other, "b": other})
+    short = verdict(claim(matters="10%"), {"a": 1.05 * other, "b": other})
+
+    assert enough.verdict == "supported"
+    assert short.verdict == "equivalent"
+    assert enough.margin == pytest.approx(other.mean() / 10)
+    gap = 1.2 * other - 1.1 * other
+    assert enough.p == pytest.approx(2 * stats.ttest_1samp(gap, 0, alternative="greater")[1])
+
+
+def test_a_share_of_the_gain_is_counted_from_the_baseline() -> None:
+    """From 10 to 20 is a gain of 10; 16 has more than half of it, 14 has not."""
+    noise = np.random.default_rng(4).normal(0, 0.1, (3, 12))
+    half = {"baseline": {"nic.mtu": 4000}, "share": 0.5, "matters": 0}
+    found = [
+        verdict(claim(**half), {"a": side + noise[0], "b": 20 + noise[1], "c": 10 + noise[2]})
+        for side in (16, 14)
+    ]
+
+    assert [one.verdict for one in found] == ["supported", "contradicted"]
+    assert [one.estimate for one in found] == pytest.approx([1, -1], abs=0.1)
+
+
+def test_a_claim_against_several_sides_must_hold_against_each() -> None:
+    """The verdict hangs on the least favourable of them, which is named."""
+    left, right = around(8.0)
+    both = claim(against=[{"nic.mtu": 1500}, {"nic.mtu": 4000}])
+    good = verdict(both, {"a": left, "b": right, "c": right + 1})
+    bad = verdict(both, {"a": left, "b": right, "c": right + 16})
+
+    assert (good.verdict, good.against) == ("supported", "nic.mtu 4000")
+    assert (bad.verdict, bad.against) == ("contradicted", "nic.mtu 4000")
+
+
+def test_metrics_can_be_summed() -> None:
+    """A claim may weigh one metric against another within a trial."""
+    frame = trials({"a": [5.0, 6.0, 7.0, 8.0, 6.5]})
+    frame["rx_failures"] = [1.0, 1.1, 0.9, 1.0, 1.05]
+    one = claim(metric={"rx_attempts": 1, "rx_failures": -2}, against=0, matters=0)
+    (found,) = judge([one], frame, CELLS)
+
+    assert found.metric == "rx_attempts - 2 rx_failures"
+    assert found.estimate == pytest.approx(6.5 - 2 * 1.01)
+    assert found.verdict == "supported"
+
+
+@pytest.mark.parametrize(
+    ("columns", "word", "says"),
+    [
+        ({"a": [], "b": []}, "undecided", "no replicate has a value"),
+        ({"a": [math.nan] * 9, "b": [1.0] * 9}, "undecided", "no replicate has a value"),
+        ({"a": [9.0], "b": [1.0]}, "undecided", ""),
+        ({"a": [9.0, 9.1, 9.0, 8.9], "b": [1.0] * 4}, "undecided", ""),
+        ({"a": [9.0] * 6, "b": [1.0] * 6}, "undecided", "the same in all 6 replicates"),
+        ({"a": [9.0] * 19, "b": [1.0] * 19}, "supported", "the same in all 19 replicates"),
+        ({"a": [1.0] * 19, "b": [1.0] * 19}, "equivalent", "the same in all 19 replicates"),
+        ({"a": [1.0] * 9 + [99.0], "b": [1.0] * 10}, "undecided", "most replicates agree"),
+    ],
+)
+def test_thin_results_are_undecided_and_say_why(
+    columns: dict[str, list[float]], word: str, says: str
+) -> None:
+    """One replicate, no value, no spread: a verdict that says so, not an exception, not a guess."""
+    found = verdict(claim(), columns)
+
+    assert found.verdict == word
+    assert says in found.note
+
+
+def test_a_claim_without_its_cells_is_not_asked() -> None:
+    """A study cut by an override says nothing about the claims it has no cells for."""
+    (found,) = judge([claim()], trials({"b": [1.0, 2.0]}), {"b": CELLS["b"]})
+
+    assert found.verdict == "not asked"
+    assert found.note == "no cell has nic.mtu 9000"
+
+
+def test_many_claims_share_the_chance_of_error() -> None:
+    """Holm: what decides one claim alone may leave it undecided among twenty."""
+    left, right = around(2.0, n=8, seed=6)
+    columns = {"a": left, "b": right}
+    alone = verdict(claim(), columns)
+    chance = np.random.default_rng(0)
+    others = [claim(id=f"c{i}", against=float(50 + chance.normal())) for i in range(30)]
+    among = judge([claim(), *others], trials(columns), CELLS)[0]
+
+    assert alone.verdict == "supported"
+    assert 0.005 < alone.p < 0.05
+    assert among.verdict == "undecided"
+    assert among.p_holm > 0.05
+    assert among.more == 2
+
+
+def test_wrong_verdicts_are_as_rare_as_promised() -> None:
+    """At the margin, where it is hardest, at most 5 % of 400 studies decide (they should not).
+
+    With a true rate of 5 % more than 33 of 400 come up in 2 of 1,000 such tests; the seed is
+    fixed.
+    """
+    chance = np.random.default_rng(11)
+    decided = 0
+    for _ in range(400):
+        right = chance.normal(50, 20, 8)
+        decided += verdict(claim(), {"a": right + chance.normal(1, 1, 8), "b": right}).verdict != (
+            "undecided"
+        )
+
+    assert decided <= 33
+    assert stats.binom.sf(33, 400, 0.05) < 0.004
+
+
+def test_the_replicates_it_asks_for_usually_decide() -> None:
+    """Of 100 undecided studies at least 70 % are decided once they have what was named.
+
+    The number aims at 80 %, with a spread that is itself a guess; the seed is fixed.
+    """
+    chance = np.random.default_rng(12)
+    asked, decided = 0, 0
+    while asked < 100:
+        gap = chance.normal(2.0, 1.5, 2_000)
+        right = chance.normal(50, 20, 2_000)
+        first = verdict(claim(), {"a": (right + gap)[:8], "b": right[:8]})
+        if first.verdict != "undecided" or first.more is None or first.more > 1_900:
+            continue
+        n = 8 + first.more
+        asked += 1
+        decided += verdict(claim(), {"a": (right + gap)[:n], "b": right[:n]}).verdict != "undecided"
+
+    assert decided / asked >= 0.7
+
+
+def test_time_is_told_at_the_pace_of_the_run() -> None:
+    """So many replicates more take so many times what one took."""
+    left, right = around(1.5, n=6)
+    found = verdict(claim(), {"a": left, "b": right}, seconds=30.0)
+
+    assert found.verdict == "undecided"
+    assert found.more is not None
+    assert found.minutes == pytest.approx(found.more / 2)
+    hopeless = verdict(claim(matters=1.5), {"a": left, "b": right}, seconds=30.0)
+    assert hopeless.more is None
+    assert "no number of trials decides" in hopeless.note
+    assert REPLICATES_MOST >= 100_000
+
+
+@given(
+    st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=8),
+    st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=8),
+    st.sampled_from(["more", "less", "same"]),
+    st.sampled_from([0, 1, "10%"]),
+)
+def test_any_numbers_have_a_verdict(
+    left: list[float], right: list[float], expect: str, matters: Any
+) -> None:
+    """Whatever the metrics are there is a verdict, and it can be written as JSON."""
+    found = verdict(claim(expect=expect, matters=matters), {"a": left, "b": right})
+
+    assert found.verdict in ("supported", "contradicted", "equivalent", "undecided")
+    json.dumps(plain_verdicts([found]), allow_nan=False)
+
+
+SCENARIO = """
+replicates: 8
+axes:
+  nic.mtu: [1500, 9000]
+claims:
+  - id: jumbo
+    says: "[red]Jumbo[/red] frames ask for more, and this sentence is long enough to be wrapped."
+    metric: rx_attempts
+    side: { nic.mtu: 9000 }
+    against: { nic.mtu: 1500 }
+    expect: more
+    matters: 10%
+"""
+
+
+def test_verdicts_are_in_the_folder_and_in_the_frame(make_findings: Callable[..., Any]) -> None:
+    """verdicts.csv, Results.verdicts and the JSON say the same; claims can be judged afterwards."""
+    chance = np.random.default_rng(0)
+    findings = make_findings(
+        SCENARIO, lambda levels, _: {"rx_attempts": levels["nic.mtu"] / 100 + chance.normal()}
+    )
+    csv = pd.read_csv(findings.path / "verdicts.csv")
+
+    assert csv["verdict"].tolist() == findings.verdicts["verdict"].tolist() == ["supported"]
+    again = study.read(findings.path)
+    assert again.judged() == findings.judged()
+    assert again.judged([claim(expect="less")])[0].verdict == "contradicted"
+
+
+def test_verdicts_read_well_at_80_columns(make_findings: Callable[..., Any], capsys: Any) -> None:
+    """The word, the sentence as it was written, the figures; nothing runs over."""
+    chance = np.random.default_rng(0)
+    findings = make_findings(
+        SCENARIO, lambda levels, _: {"rx_attempts": levels["nic.mtu"] / 100 + chance.normal()}
+    )
+    capsys.readouterr()
+    console = Console(width=80, force_terminal=False)
+    for part in verdict_parts(findings.judged(), alpha=0.05):
+        console.print(part)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("supported  [red]Jumbo[/red] frames ask for more")
+    assert "rx_attempts 89.9 against" in " ".join(" ".join(lines).split())
+    assert "8 replicates, compared within each" in " ".join(lines)
+    assert all(len(line) <= 80 for line in lines)
+    assert ALIKE_LEAST == 19
+
+
+def test_claims_can_be_made_afterwards(make_findings: Callable[..., Any], tmp_path: Path) -> None:
+    """`study verdicts DIR SCENARIO` judges another file's claims; a wrong one is told, exit 2."""
+    chance = np.random.default_rng(0)
+    findings = make_findings(
+        SCENARIO, lambda levels, _: {"rx_attempts": levels["nic.mtu"] / 100 + chance.normal()}
+    )
+    other = tmp_path / "other.yaml"
+    other.write_text(SCENARIO.replace("expect: more", "expect: less"))
+    run = CliRunner().invoke
+
+    assert run(main, ["verdicts", str(findings.path)]).output.startswith("supported")
+    judged = run(main, ["verdicts", "--json", str(findings.path), str(other)])
+    assert [one["verdict"] for one in json.loads(judged.output)] == ["contradicted"]
+    other.write_text(SCENARIO.replace("rx_attempts", "rx_attempt"))
+    refused = run(main, ["verdicts", str(findings.path), str(other)])
+    assert refused.exit_code == 2
+    assert "did you mean rx_attempts?" in refused.output
