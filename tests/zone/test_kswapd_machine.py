@@ -74,5 +74,18 @@ class Kswapd(RuleBasedStateMachine):
             assert self.z["kswapd_max_order"] == self.wish
 
 
+def test_a_larger_wish_is_served_before_it_rests() -> None:
+    """Woken for order 0 and then asked for 3, it works for 3 when 0 is served, and rests then."""
+    machine = Kswapd()
+    machine.boot(aware=True)
+    machine.wake(0)
+    machine.wake(3)
+    machine.memory_changes([0, 0, 0, 12, 12])
+    machine.look()
+    assert machine.z["kswapd_order"] == 3
+    machine.look()
+    assert not machine.z["kswapd_awake"]
+
+
 TestKswapd = Kswapd.TestCase
 TestKswapd.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
