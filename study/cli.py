@@ -13,6 +13,8 @@ import click
 
 from study.commands.compare import compare
 from study.commands.contrasts import contrasts
+from study.commands.plot import plot
+from study.commands.report import report, report_at_end
 from study.commands.tradeoff import tradeoff
 from study.commands.verdicts import verdicts
 from study.replay.command import replay
@@ -95,6 +97,9 @@ def run(
     except FanoutError as fault:
         _refuse(fault, status=FAILED)
     _report(results, as_json=as_json, quiet=quiet)
+    said = report_at_end(results, study)
+    if not quiet:
+        click.echo(said, err=as_json)
     sys.exit({"complete": 0, "interrupted": STOPPED}.get(results.manifest["state"], FAILED))
 
 
@@ -114,7 +119,9 @@ def summary(folder: str, *, as_json: bool) -> None:
 
 main.add_command(compare)
 main.add_command(contrasts)
+main.add_command(plot)
 main.add_command(replay)
+main.add_command(report)
 main.add_command(tradeoff)
 main.add_command(verdicts)
 

@@ -27,10 +27,12 @@ SERIES = "series"
 SUMMARY = "summary.csv"
 CONTRASTS = "contrasts.csv"
 VERDICTS = "verdicts.csv"
+REPORT = "report.html"
+ZONE_MAPS = "zonemaps.npz"
 
 SEED_MAX = 2**64 - 1
 
-_OURS = (TRIALS, SERIES, SUMMARY, CONTRASTS, VERDICTS, MANIFEST)
+_OURS = (TRIALS, SERIES, SUMMARY, CONTRASTS, VERDICTS, REPORT, ZONE_MAPS, MANIFEST)
 _NAME_LETTERS = 80
 
 
