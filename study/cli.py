@@ -13,6 +13,7 @@ import click
 
 from study.commands.compare import compare
 from study.commands.contrasts import contrasts
+from study.commands.explain import explain
 from study.commands.plot import plot
 from study.commands.report import report, report_at_end
 from study.commands.tradeoff import tradeoff
@@ -119,6 +120,7 @@ def summary(folder: str, *, as_json: bool) -> None:
 
 main.add_command(compare)
 main.add_command(contrasts)
+main.add_command(explain)
 main.add_command(plot)
 main.add_command(replay)
 main.add_command(report)

@@ -16,8 +16,8 @@ SERIES = (INK, "#E69F00", "#D55E00", "#56B4E9", "#0072B2", "#009E73", "#CC79A7")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 
 FREE_ORDERS = (
-    *("#8C2D04", "#D55E00", "#E69F00", "#F6CF71", "#B5DDD1", "#74C3AE"),
-    *("#3DA98C", "#009E73", "#007A63", "#005F63", "#00455E"),
+    *("#8C2D04", "#D55E00", "#F5B865"),
+    *("#C7E9DD", "#8FD3BC", "#52BD9A", "#1FA67E", "#008A66", "#00705C", "#005666", "#003C52"),
 )
 """Free blocks by order, 0 to 10: warm below order 3, then ever deeper green."""
 

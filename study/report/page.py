@@ -280,7 +280,7 @@ def _table(findings: Findings) -> dict[str, Any]:
 
 def _number(row: dict[str, Any] | None, factor: float, places: int) -> dict[str, Any]:
     if row is None or not isfinite(row["mean"]):
-        return {"sort": "", "text": "–", "half": ""}
+        return {"sort": "", "text": "-", "half": ""}
     mean, half = factor * row["mean"], factor * (row["high"] - row["mean"])
     return {
         "sort": repr(float(mean)),

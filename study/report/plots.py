@@ -304,9 +304,10 @@ def forest(findings: Findings) -> Figure:
         axes.margins(x=0.1)
     panels[0].set_yticks(
         list(place.values()),
-        [f"{axis}\n{select.word(level)} − {select.word(against)}" for axis, level, against in rows],
+        [f"{axis}\n{select.word(level)} less {select.word(against)}" for axis, level, against in rows],
     )
-    panels[0].tick_params(axis="y", length=0)
+    for axes in panels:
+        axes.tick_params(axis="y", length=0)
     return figure
 
 
@@ -439,6 +440,7 @@ def indices(findings: Findings) -> Figure:
         absent=counts[:, ORDER_SHOWN:].sum(axis=1) == 0,
     )
     figure, panels = _figure(3.1 + 0.2 * -(-len(shown) // 2), ncols=2)
+    figure.get_layout_engine().set(wspace=0.06)
     labels = {
         "unusable": f"share of free memory useless to order {ORDER_SHOWN}",
         "extfrag": "",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from study.scenario import Study
     from study.statistics import Findings
 
-MOMENTS = {"start": "at the start", "worn": "worn, after ageing", "end": "at the end"}
+MOMENTS = {"start": "at the start", "worn": "worn", "end": "at the end"}
 SECONDS_MOST = 60.0
 """Of simulating cells once more; beyond, fewer are shown."""
 TILE = 32
