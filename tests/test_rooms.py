@@ -17,6 +17,8 @@ ORDER = [
     "fanout",
     "results",
     "statistics",
+    "report",
+    "explain",
     "conduct",
     "progress",
     "commands",
@@ -32,18 +34,24 @@ FACES_OF_THE_ZONE = {"settings", "simulate", "metrics", "compile", "names"}
 FACES_FOR_THE_SCENARIO = {"settings", "names"}
 # The replay drives the allocator itself.
 FACES_FOR_THE_REPLAY = {"settings", "feed", "indices"}
+# The report takes pictures of it; the explanation watches it at work.
+FACES_FOR_THE_REPORT = FACES_OF_THE_ZONE | {"observe", "indices"}
+FACES_FOR_THE_EXPLANATION = {"settings", "zone", "advance", "defrag", "layout", "observe"}
 KEPT_IN = {
     "yaml": {"scenario"},
     "pydantic": {"scenario"},
     "numba": {"zone"},
     "ray": {"fanout"},
-    "pandas": {"results", "statistics"},
+    "pandas": {"report", "results", "statistics"},
     "pyarrow": {"results"},
     "scipy": {"results", "scenario", "statistics"},
     "statsmodels": {"statistics"},
     "SALib": {"statistics"},
     "click": {"cli", "commands", "replay"},
-    "rich": {"cli", "commands", "progress", "replay", "statistics"},
+    "jinja2": {"report"},
+    "matplotlib": {"report"},
+    "PIL": {"report"},
+    "rich": {"cli", "commands", "explain", "progress", "replay", "statistics"},
 }
 
 
@@ -100,6 +108,10 @@ def test_imports_go_one_way(path):
                 faces = FACES_FOR_THE_SCENARIO
             elif room == "replay":
                 faces = FACES_FOR_THE_REPLAY
+            elif room == "report":
+                faces = FACES_FOR_THE_REPORT
+            elif room == "explain":
+                faces = FACES_FOR_THE_EXPLANATION
             allowed = allowed and module[:1] != [] and module[0] in faces
         if not allowed:
             wrong.append(f"line {line}: {dotted}")

@@ -22,9 +22,13 @@ _MODES = ("off", "rmap-evict", "rmap-migrate")
 @click.option("--pages", type=click.IntRange(64, 1024), default=256, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=1, show_default=True)
 @click.option("--kswapd", type=click.Choice(_POLICIES), default="count-only", show_default=True)
-@click.option("--defrag", type=click.Choice(_MODES), default="rmap-migrate", show_default=True)
-@click.option("--steps", type=click.IntRange(1, 5000), default=500, show_default=True)
-@click.option("--at", type=click.IntRange(0, 5000), metavar="N", help="Show step N and nothing else.")
+@click.option("--defrag", type=click.Choice(_MODES), default="rmap-evict", show_default=True)
+@click.option(
+    "--steps", type=click.IntRange(1, 5000), help="At most so many.  [default: 500 or more]"
+)
+@click.option(
+    "--at", type=click.IntRange(0, 5000), metavar="N", help="Show step N and nothing else."
+)
 @click.option("--step", "one_by_one", is_flag=True, help="One step at a time; a key goes on.")
 @click.option("--html", type=click.Path(dir_okay=False), metavar="FILE", help="Write an animation.")
 def explain(
@@ -32,7 +36,7 @@ def explain(
     seed: int,
     kswapd: str,
     defrag: str,
-    steps: int,
+    steps: int | None,
     at: int | None,
     one_by_one: bool,
     html: str | None,
@@ -46,6 +50,7 @@ def explain(
     from study.explain.watch import watch
     from study.zone.settings import DefragMode, KswapdPolicy
 
+    steps = steps or max(500, 2 * pages)
     told = settings(
         pages=pages,
         policy=KswapdPolicy[_member(kswapd)],
@@ -81,7 +86,7 @@ def _moments(steps: Iterator[Step], options: str) -> None:
     from study.explain.words import MOMENTS, moments
 
     found = moments(steps)
-    click.echo(f"Pages, 64 a line: {KEY}\n")
+    click.echo(f"{KEY}\n")
     _print([(label, found[name]) for name, label in MOMENTS if name in found])
     click.echo(f"Any step: study explain {options} --at N. An animation: --html zone.html")
 

@@ -25,7 +25,9 @@ def render(steps: Sequence[Step], *, seed: int, about: str) -> str:
         "x": x[:pages].tolist(),
         "y": y[:pages].tolist(),
         "colours": _colours(),
-        "steps": [_plain(step, before) for before, step in zip([None, *steps], steps, strict=False)],
+        "steps": [
+            _plain(step, before) for before, step in zip([None, *steps], steps, strict=False)
+        ],
     }
     found = moments(steps)
     return str(

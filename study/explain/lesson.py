@@ -25,7 +25,7 @@ def settings(
     *,
     pages: int = 256,
     policy: KswapdPolicy = KswapdPolicy.COUNT_ONLY,
-    defrag: DefragMode = DefragMode.RMAP_MIGRATE,
+    defrag: DefragMode = DefragMode.RMAP_EVICT,
 ) -> Settings:
     """Settings of a zone of 64 to 1,024 pages (a power of two reads best).
 
@@ -39,7 +39,9 @@ def settings(
         memory=Memory(
             pages=pages, lowmem_pages=pages, reserved_pages=pages // 32, percpu_lists=False
         ),
-        watermarks=Watermarks(explicit_pages=(pages // 32, pages // 16, 3 * pages // 32)),
+        watermarks=Watermarks(
+            explicit_pages=(max(pages // 64, 2), max(pages // 32, 4), max(3 * pages // 64, 6))
+        ),
         kswapd=Kswapd(policy=policy, pages_per_ms=10.0),
         defrag=Defrag(
             mode=defrag,
@@ -58,7 +60,7 @@ def settings(
             filled=False,
         ),
         processes=Processes(
-            forks_per_s=10.0,
+            forks_per_s=4.0,
             lifetime_median_ns=200 * MILLISECOND_NS,
             lifetime_sigma=1.0,
             anonymous_pages=5.0 * scale,

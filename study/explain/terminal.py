@@ -25,7 +25,10 @@ _LOOKS = {
     Owner.NIC: ("N", "bold magenta"),
     Owner.PERCPU: (",", "yellow"),
 }
-KEY = "f file  a anonymous  K kernel  N network card  x reserved  0-9 A free, by order"
+KEY = (
+    "One letter is a page, 64 a line: f file, a anonymous, K kernel, N network card,\n"
+    "x reserved; a digit is a page of a free block of that order (A is 10)."
+)
 
 
 def parts(step: Step, heading: str = "", *, lists: bool = True) -> list[RenderableType]:

@@ -71,6 +71,10 @@ def _requests(step: Step) -> Iterator[str]:
     for order, n in enumerate(grown.failures_order):
         if not n:
             continue
+        if grown.runs:
+            # What is free by now is the defragmenter's work.
+            yield f"Refused: {_block(order)}; none was free."
+            continue
         why = _largest(step)
         if has_block(step, order):
             why = f"that would leave fewer than the mark allows (low is {step.marks[1]})"
@@ -116,6 +120,8 @@ def _kswapd(step: Step) -> Iterator[str]:
             f"Reclaim looked at {grown.scanned} pages, oldest first, and freed {grown.reclaimed}, "
             "wherever they lie."
         )
+    if grown.wakeups and not step.awake:
+        yield f"kswapd rests again at once: {step.free} pages are free by now (high is {high})."
     if step.was_awake and not step.awake:
         why = (
             f"{step.free} pages are free, above the high mark ({high})"
@@ -186,10 +192,14 @@ def moments(steps: Iterable[Step]) -> dict[str, Step]:
             "woken": grown.wakeups > 0,
             "rests": step.was_awake and not step.awake,
             "refused": step.free > step.marks[1]
-            and any(n and not has_block(step, order) for order, n in enumerate(grown.failures_order)),
+            and any(
+                n and not has_block(step, order) for order, n in enumerate(grown.failures_order)
+            ),
             "defrag": any(choice.taken for choice in step.choices),
         }
         for name, shown in shows.items():
             if shown:
                 found.setdefault(name, step)
+        if len(found) == len(MOMENTS):
+            break
     return found

@@ -304,7 +304,10 @@ def forest(findings: Findings) -> Figure:
         axes.margins(x=0.1)
     panels[0].set_yticks(
         list(place.values()),
-        [f"{axis}\n{select.word(level)} less {select.word(against)}" for axis, level, against in rows],
+        [
+            f"{axis}\n{select.word(level)} less {select.word(against)}"
+            for axis, level, against in rows
+        ],
     )
     for axes in panels:
         axes.tick_params(axis="y", length=0)
