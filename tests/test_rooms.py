@@ -37,6 +37,12 @@ FACES_FOR_THE_REPLAY = {"settings", "feed", "indices"}
 # The report takes pictures of it; the explanation watches it at work.
 FACES_FOR_THE_REPORT = FACES_OF_THE_ZONE | {"observe", "indices"}
 FACES_FOR_THE_EXPLANATION = {"settings", "zone", "advance", "defrag", "layout", "observe"}
+FACES_BY_ROOM = {
+    "scenario": FACES_FOR_THE_SCENARIO,
+    "replay": FACES_FOR_THE_REPLAY,
+    "report": FACES_FOR_THE_REPORT,
+    "explain": FACES_FOR_THE_EXPLANATION,
+}
 KEPT_IN = {
     "yaml": {"scenario"},
     "pydantic": {"scenario"},
@@ -103,15 +109,7 @@ def test_imports_go_one_way(path):
         else:
             allowed = ORDER.index(target) <= ORDER.index(room)
         if target == "zone" and room != "zone":
-            faces = FACES_OF_THE_ZONE
-            if room == "scenario":
-                faces = FACES_FOR_THE_SCENARIO
-            elif room == "replay":
-                faces = FACES_FOR_THE_REPLAY
-            elif room == "report":
-                faces = FACES_FOR_THE_REPORT
-            elif room == "explain":
-                faces = FACES_FOR_THE_EXPLANATION
+            faces = FACES_BY_ROOM.get(room, FACES_OF_THE_ZONE)
             allowed = allowed and module[:1] != [] and module[0] in faces
         if not allowed:
             wrong.append(f"line {line}: {dotted}")

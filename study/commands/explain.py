@@ -64,7 +64,7 @@ def explain(
     elif one_by_one:
         _one_by_one(watch(told, seed=seed, steps=steps))
     else:
-        _moments(watch(told, seed=seed, steps=steps), f"--pages {pages} --seed {seed}")
+        _moments(watch(told, seed=seed, steps=steps))
 
 
 def _member(word: str) -> str:
@@ -81,14 +81,14 @@ def _print(shown: list[tuple[str, Step]]) -> None:
         console.print(*parts(step, heading), sep="\n")
 
 
-def _moments(steps: Iterator[Step], options: str) -> None:
+def _moments(steps: Iterator[Step]) -> None:
     from study.explain.terminal import KEY
     from study.explain.words import MOMENTS, moments
 
     found = moments(steps)
     click.echo(f"{KEY}\n")
     _print([(label, found[name]) for name, label in MOMENTS if name in found])
-    click.echo(f"Any step: study explain {options} --at N. An animation: --html zone.html")
+    click.echo("Any step: the same command with --at N. An animation: --html FILE")
 
 
 def _one_by_one(steps: Iterator[Step]) -> None:

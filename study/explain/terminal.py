@@ -90,5 +90,5 @@ def free_lists(step: Step) -> Text:
             continue
         shown = " ".join(map(str, blocks[:10]))
         more = f" and {len(blocks) - 10} more" if len(blocks) > 10 else ""
-        text.append(f"\n  order {order:>2}  {len(blocks):>3} × {1 << order:<4} at {shown}{more}")
+        text.append(f"\n  order {order:>2}  {len(blocks):>3} x {1 << order:<4} at {shown}{more}")
     return text

@@ -166,7 +166,7 @@ class _Look:
         costs: dict[int, int] | None = None,
     ) -> Step:
         old = before or self
-        choices = ()
+        choices: tuple[Choice, ...] = ()
         if costs and self.counts.runs > old.counts.runs:
             choices = tuple(
                 Choice(pfn, cost, self._emptied(pfn)) for pfn, cost in _cheapest_first(costs)

@@ -50,8 +50,8 @@ def sentences(step: Step) -> list[str]:
     if step.number == 0:
         low, high = step.marks[1:]
         return [
-            "Free memory lies in blocks of 2^order pages, one list an order. kswapd is woken at "
-            f"{low} free pages or fewer and rests above {high}."
+            "Free memory lies in blocks of 2^order pages, one list an order.",
+            f"kswapd is woken at {low} free pages or fewer and rests above {high}.",
         ]
     return [*_requests(step), *_splits(step), *_merges(step), *_kswapd(step), *_defrag(step)]
 

@@ -71,7 +71,7 @@ def render(findings: Findings) -> str:
     verdicts = findings.judged()
     asked = [verdict for verdict in verdicts if verdict.verdict != "not asked"]
     first = next(iter(cells.values()))
-    return template("report.html.j2").render(
+    text: str = template("report.html.j2").render(
         manifest=manifest,
         state=state_of(manifest),
         verdicts=[(verdict, evidence(verdict)) for verdict in asked],
@@ -89,6 +89,7 @@ def render(findings: Findings) -> str:
         failures=manifest["failures"][:FAILURES_MOST],
         scenario=_yaml_like(manifest["scenario"]),
     )
+    return text
 
 
 def template(name: str) -> Any:
@@ -150,44 +151,53 @@ def svg(figure: Figure, *, title: str) -> str:
     return re.sub(r'(<svg[^>]*?) width="[^"]*"', r'\1 aria-hidden="true"', text, count=1)
 
 
-_WORDS: dict[str, tuple[str, str, str]] = {
-    "tradeoff": (
-        "What service costs",
-        "Scatter plot of receive buffers served in per cent against pages reclaimed, evicted or "
-        "moved and against refaults, one mark for each policy with 95 % intervals.",
-        "Up is better, left is cheaper. Each mark is one policy under the load of the first cell; "
-        "bars are 95 % intervals over replicates. Ringed: no other policy shown serves as much for "
-        "no more of every cost (pages taken, refaults, time lost), judged by the means.",
+@dataclass(frozen=True)
+class _Words:
+    title: str
+    alt: str
+    caption: str
+
+
+_WORDS = {
+    "tradeoff": _Words(
+        title="What service costs",
+        alt="Scatter plot of receive buffers served in per cent against pages reclaimed, evicted "
+        "or moved and against refaults, one mark for each policy with 95 % intervals.",
+        caption="Up is better, left is cheaper. Each mark is one policy under the load of the "
+        "first cell; bars are 95 % intervals over replicates. Ringed: no other policy shown serves "
+        "as much for no more of every cost (pages taken, refaults, time lost), judged by the "
+        "means.",
     ),
-    "forest": (
-        "What each setting changes",
-        "Forest plot: for each level of each axis the difference from the axis's first level in "
-        "buffers served, pages reclaimed and refaults, with 95 % intervals.",
-        "Each level against the first one of its axis, over the cells in which all else is equal, "
-        "paired by replicate (both met the same load). Bars are 95 % intervals, not corrected for "
-        "their number; one that leaves out the line at 0 differs.",
+    "forest": _Words(
+        title="What each setting changes",
+        alt="Forest plot: for each level of each axis the difference from the axis's first level "
+        "in buffers served, pages reclaimed and refaults, with 95 % intervals.",
+        caption="Each level against the first one of its axis, over the cells in which all else is "
+        "equal, paired by replicate (both met the same load). Bars are 95 % intervals, not "
+        "corrected for their number; one that leaves out the line at 0 differs.",
     ),
-    "success": (
-        "Which requests are served",
-        "Share of requests served in per cent for each order that is asked for, by policy.",
-        "Requests for 2^order neighbouring pages that got them, under the load of the first cell. "
-        "Bars are 95 % intervals over replicates. Requests that may sleep wait and are served "
-        "late rather than refused.",
+    "success": _Words(
+        title="Which requests are served",
+        alt="Share of requests served in per cent for each order that is asked for, by policy.",
+        caption="Requests for 2^order neighbouring pages that got them, under the load of the "
+        "first cell. Bars are 95 % intervals over replicates. Requests that may sleep wait and are "
+        "served late rather than refused.",
     ),
-    "buddyinfo": (
-        "Free memory over time, by order",
-        "Stacked areas of free pages by order of their block over uptime in minutes, one panel for "
-        "each of a few cells.",
-        "/proc/buddyinfo, as pages: mean over replicates, every sample. Warm colours are blocks "
-        "that cannot serve an order-3 request. Dotted: the measured phase begins.",
+    "buddyinfo": _Words(
+        title="Free memory over time, by order",
+        alt="Stacked areas of free pages by order of their block over uptime in minutes, one panel "
+        "for each of a few cells.",
+        caption="/proc/buddyinfo, as pages: mean over replicates, every sample. Warm colours are "
+        "blocks that cannot serve an order-3 request. Dotted: the measured phase begins.",
     ),
-    "indices": (
-        "Fragmentation over time",
-        "Lines of the unusable free space index of order 3 and the fragmentation index of order 6 "
-        "over uptime in minutes, one line for each of a few cells.",
-        "The kernel's own indices (mm/vmstat.c), mean over replicates, smoothed over 11 samples. "
-        "Left: the share of free memory that an order-3 request cannot use. Right: why a request "
-        "of order 6 would fail, over the samples in which it would. Dotted: the measured phase.",
+    "indices": _Words(
+        title="Fragmentation over time",
+        alt="Lines of the unusable free space index of order 3 and the fragmentation index of "
+        "order 6 over uptime in minutes, one line for each of a few cells.",
+        caption="The kernel's own indices (mm/vmstat.c), mean over replicates, smoothed over 11 "
+        "samples. Left: the share of free memory that an order-3 request cannot use. Right: why a "
+        "request of order 6 would fail, over the samples in which it would. Dotted: the measured "
+        "phase begins.",
     ),
 }
 
@@ -195,12 +205,12 @@ _WORDS: dict[str, tuple[str, str, str]] = {
 def _picture(name: str, findings: Findings) -> Picture:
     from study.report.plots import draw
 
-    title, alt, caption = _WORDS[name]
+    words = _WORDS[name]
     try:
-        markup = svg(draw(name, findings), title=name)
+        markup, missing = svg(draw(name, findings), title=name), ""
     except ResultsError as reason:
-        return Picture(name, title, alt, caption, missing=str(reason))
-    return Picture(name, title, alt, caption, svg=markup)
+        markup, missing = "", str(reason)
+    return Picture(name, words.title, words.alt, words.caption, markup, missing)
 
 
 def _zone_maps(findings: Findings) -> list[dict[str, Any]]:
@@ -278,7 +288,7 @@ def _table(findings: Findings) -> dict[str, Any]:
     }
 
 
-def _number(row: dict[str, Any] | None, factor: float, places: int) -> dict[str, Any]:
+def _number(row: dict[Any, Any] | None, factor: float, places: int) -> dict[str, Any]:
     if row is None or not isfinite(row["mean"]):
         return {"sort": "", "text": "-", "half": ""}
     mean, half = factor * row["mean"], factor * (row["high"] - row["mean"])

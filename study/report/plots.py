@@ -27,7 +27,7 @@ SMOOTHED = 11
 """Samples of which the lines of the indices are a moving mean."""
 MINUTE_NS = 60e9
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
     "font.size": 9,
@@ -53,6 +53,7 @@ _STYLE = {
     "axes.facecolor": PAPER,
     "savefig.facecolor": PAPER,
     "svg.fonttype": "none",
+    "figure.constrained_layout.wspace": 0.05,
     "svg.hashsalt": "study",
     "lines.linewidth": 1.4,
 }
@@ -115,7 +116,7 @@ def compared(findings: Findings) -> pd.DataFrame:
     cells = select.compared_cells(findings.manifest["cells"])
     _finished(findings)
     _need(findings, "rx_success_ratio", "reclaimed_pages", "defrag_moved_pages", "refaults")
-    table = tradeoff(findings.trials, cells)
+    table: pd.DataFrame = tradeoff(findings.trials, cells)
     table = table[np.isfinite(table["gain"].to_numpy(float))].copy()
     if table.empty:
         raise ResultsError("no cell asked for receive buffers")
@@ -183,7 +184,7 @@ def _looks(
     return names, looks
 
 
-def _reach(row: Mapping[str, Any], name: str, factor: float) -> Any:
+def _reach(row: Mapping[Any, Any], name: str, factor: float) -> Any:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     if not np.isfinite([low, high]).all():
         return None
@@ -443,7 +444,6 @@ def indices(findings: Findings) -> Figure:
         absent=counts[:, ORDER_SHOWN:].sum(axis=1) == 0,
     )
     figure, panels = _figure(3.1 + 0.2 * -(-len(shown) // 2), ncols=2)
-    figure.get_layout_engine().set(wspace=0.06)
     labels = {
         "unusable": f"share of free memory useless to order {ORDER_SHOWN}",
         "extfrag": "",

@@ -56,7 +56,7 @@ def telling_cells(findings: Findings, most: int = 4) -> list[str]:
     def change(cell: str) -> tuple[float, ...]:
         if cell not in means.index or first_id not in means.index:
             return (0.0,) * len(names)
-        gaps = (means.loc[cell] - means.loc[first_id]).abs().fillna(0.0)
+        gaps = (means.loc[cell] - means.loc[first_id]).abs().fillna(0.0).to_numpy(float)
         return tuple(float(gap) for gap in gaps)
 
     ranked = sorted(near, key=change, reverse=True)

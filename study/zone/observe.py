@@ -56,7 +56,7 @@ def owners(frame: np.ndarray, pages: int) -> np.ndarray:
     free = home == Home.BUDDY
     first[free] = Owner.FREE + rows["order"][free]
     # Only the first frame of a block says whose the block is.
-    found = first.copy()
+    found: np.ndarray = first.copy()
     for order in range(1, NR_ORDERS):
         of_order = ((home == Home.BUDDY) | (home == Home.KERNEL)) & (rows["order"] == order)
         starts = np.flatnonzero(of_order)

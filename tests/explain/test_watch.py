@@ -55,22 +55,23 @@ def test_the_same_seed_gives_the_same_steps():
 
 def test_a_short_run_has_every_moment():
     """The zone shown by default splits, merges, wakes kswapd, refuses, and defragments."""
-    assert list(moments(watch(lesson.settings(), seed=1, steps=512))) is not None
     assert set(moments(watch(lesson.settings(), seed=1, steps=512))) == {n for n, _ in MOMENTS}
 
 
-def test_splits_and_merges_are_what_the_lists_show():
-    """A block taken off a list without a split or merge is one the lists held before."""
+def test_a_request_for_one_page_splits_from_the_head_of_a_list():
+    """A touch that only splits takes the block at the head of the smallest list that has one."""
+    seen = 0
     before = None
     for step in watch(lesson.settings(), seed=2, steps=200):
-        if before is not None and not sum(step.grown.formed):
-            old = {(o, pfn) for o, blocks in enumerate(before.lists) for pfn in blocks}
-            new = {(o, pfn) for o, blocks in enumerate(step.lists) for pfn in blocks}
-            made = sum(1 for order, _ in new - old if order < 10)
-            if not sum(step.grown.split):
-                assert made <= len(step.changed)
-            assert bool(sum(step.grown.split)) >= bool(made and step.free < before.free)
+        alone = step.grown.attempts_order == (1,) + (0,) * 10 and not sum(step.grown.formed)
+        if before is not None and step.what is None and alone and step.free == before.free - 1:
+            order = next(order for order, blocks in enumerate(before.lists) if blocks)
+            head = before.lists[order][0]
+            assert head in step.changed
+            assert list(step.grown.split) == [0] + [1] * order + [0] * (10 - order)
+            seen += 1
         before = step
+    assert seen > 20
 
 
 def test_the_defragmenter_takes_the_cheapest_blocks():

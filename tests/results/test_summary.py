@@ -13,8 +13,8 @@ from rich.console import Console
 from scipy import stats
 
 import study
-from study.statistics import main_effects
 from study.results.summary import ALL_EQUAL, NO_TRIAL, NO_VALUE, ONE_VALUE, TOO_LARGE, summarise
+from study.statistics import main_effects
 from study.statistics.tables import _with_half, show_results
 
 FLOATS = st.floats(allow_nan=True, allow_infinity=True)
