@@ -54,8 +54,11 @@ def report_at_end(findings: Findings, study: Study) -> str:
         from study.report.page import write_report
         from study.report.zone_map import record_zone_maps
 
-        if findings.manifest["counts"]["finished"]:
+        # Who has stopped a run does not want to wait for pictures.
+        if findings.manifest["counts"]["finished"] and findings.manifest["state"] != "interrupted":
             record_zone_maps(findings, study)
         return f"Report: {write_report(findings)}"
+    except KeyboardInterrupt:
+        return f"No report: stopped; make it with: study report {findings.path}"
     except Exception as fault:  # noqa: BLE001 - a report is not worth a run
         return f"No report: {type(fault).__name__}: {fault}"

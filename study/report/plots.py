@@ -87,9 +87,9 @@ def save(name: str, findings: Findings, path: Path) -> None:
 
 
 def _figure(height: float, **grid: Any) -> tuple[Figure, Any]:
-    from matplotlib.figure import Figure
+    from study.report.drawing import Drawing
 
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure = Drawing(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots(**grid)
 
 
