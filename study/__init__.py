@@ -8,6 +8,7 @@
     results.series       # one row per sample
     results.contrasts    # one row per metric and two levels: paired difference, interval, p
     results.verdicts     # one row per claim of the scenario
+    results.plot_tradeoff()     # a matplotlib figure; see study.report.illustrated
     study.read(results.path)
 
 Importing this package loads neither Ray nor numba nor pandas; the calls do.
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from study.conduct import Watcher
     from study.fanout import FanoutError
+    from study.report.illustrated import Illustrated
     from study.results import ResultsError
     from study.scenario import ScenarioError, Study
     from study.statistics import Findings
@@ -57,7 +59,7 @@ def run(
     ray: bool = True,
     progress: bool = False,
     force: bool = False,
-) -> Findings:
+) -> Illustrated:
     """Run every trial of a scenario and return its results, which are also in a folder.
 
     scenario   a file, or what load() returned
@@ -97,14 +99,17 @@ def run(
     )
     if results.manifest["state"] == "interrupted":
         raise KeyboardInterrupt(f"finished trials are kept in {results.path}")
-    return results
+    from study.report.illustrated import Illustrated
+
+    return Illustrated(results.folder)
 
 
-def read(path: str | os.PathLike[str]) -> Findings:
+def read(path: str | os.PathLike[str]) -> Illustrated:
     """Open a results folder. Raises ResultsError if it is none."""
-    from study.statistics import read_findings
+    from study.report.illustrated import Illustrated
+    from study.results import open_folder
 
-    return read_findings(path)
+    return Illustrated(open_folder(path))
 
 
 _HOMES = {

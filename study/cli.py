@@ -14,7 +14,10 @@ import click
 
 from study.commands.compare import compare
 from study.commands.contrasts import contrasts
+from study.commands.explain import explain
 from study.commands.limits import limit_options, limits_from
+from study.commands.plot import plot
+from study.commands.report import report, report_at_end
 from study.commands.sensitivity import sensitivity
 from study.commands.status import status
 from study.commands.tradeoff import tradeoff
@@ -110,8 +113,7 @@ def run(
         _refuse(fault)
     except FanoutError as fault:
         _refuse(fault, status=FAILED)
-    _report(results, as_json=as_json, quiet=quiet)
-    sys.exit({"complete": 0, "interrupted": STOPPED}.get(results.manifest["state"], FAILED))
+    _end(results, as_json=as_json, quiet=quiet)
 
 
 @main.command()
@@ -162,8 +164,7 @@ def resume(
         _refuse(fault)
     except FanoutError as fault:
         _refuse(fault, status=FAILED)
-    _report(results, as_json=as_json, quiet=quiet)
-    sys.exit({"complete": 0, "interrupted": STOPPED}.get(results.manifest["state"], FAILED))
+    _end(results, as_json=as_json, quiet=quiet)
 
 
 @main.command()
@@ -182,11 +183,23 @@ def summary(folder: str, *, as_json: bool) -> None:
 
 main.add_command(compare)
 main.add_command(contrasts)
+main.add_command(explain)
+main.add_command(plot)
 main.add_command(replay)
 main.add_command(sensitivity)
+main.add_command(report)
 main.add_command(tradeoff)
 main.add_command(verdicts)
 main.add_command(status)
+
+
+def _end(results: Findings, *, as_json: bool, quiet: bool) -> NoReturn:
+    """Show the results, make the report, and end with the status of the run."""
+    _report(results, as_json=as_json, quiet=quiet)
+    said = report_at_end(results)
+    if not quiet:
+        click.echo(said, err=as_json)
+    sys.exit({"complete": 0, "interrupted": STOPPED}.get(results.manifest["state"], FAILED))
 
 
 def _report(results: Findings, *, as_json: bool, quiet: bool) -> None:

@@ -1,14 +1,21 @@
 """What all tests share: where the checkout is, and an environment of their own."""
 
+from __future__ import annotations
+
 import os
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+if TYPE_CHECKING:
+    from selenium.webdriver.remote.webdriver import WebDriver
 
 # Every index of every table is checked. Set before anything compiles, for subprocesses too.
 os.environ.setdefault("STUDY_BOUNDSCHECK", "1")
@@ -41,3 +48,28 @@ def pins(root: Path) -> Callable[[str], dict[str, str]]:
         }
 
     return read
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
+    """A headless Chromium, the machine's own. Without one tests are skipped, but not in CI."""
+    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if browser is None or driver is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI must have a browser: apt-get install chromium chromium-driver")
+        pytest.skip("no browser: apt install chromium chromium-driver")
+    options = ChromeOptions()
+    options.binary_location = browser
+    profile = tmp_path_factory.mktemp("chromium")
+    for flag in (
+        *("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run"),
+        *("disable-background-networking", "disable-component-update", "disable-sync"),
+        *("disable-dev-shm-usage", f"user-data-dir={profile}", "window-size=1100,900"),
+    ):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    page = Chrome(options=options, service=ChromeService(executable_path=driver))
+    yield page
+    page.quit()

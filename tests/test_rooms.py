@@ -17,6 +17,8 @@ ORDER = [
     "fanout",
     "results",
     "statistics",
+    "report",
+    "explain",
     "conduct",
     "progress",
     "commands",
@@ -32,18 +34,30 @@ FACES_OF_THE_ZONE = {"settings", "simulate", "metrics", "compile", "names"}
 FACES_FOR_THE_SCENARIO = {"settings", "names"}
 # The replay drives the allocator itself.
 FACES_FOR_THE_REPLAY = {"settings", "feed", "indices"}
+# The report takes pictures of it; the explanation watches it at work.
+FACES_FOR_THE_REPORT = FACES_OF_THE_ZONE | {"observe", "indices"}
+FACES_FOR_THE_EXPLANATION = {"settings", "zone", "advance", "defrag", "layout", "observe"}
+FACES_BY_ROOM = {
+    "scenario": FACES_FOR_THE_SCENARIO,
+    "replay": FACES_FOR_THE_REPLAY,
+    "report": FACES_FOR_THE_REPORT,
+    "explain": FACES_FOR_THE_EXPLANATION,
+}
 KEPT_IN = {
     "yaml": {"scenario"},
     "pydantic": {"scenario"},
     "numba": {"zone"},
     "ray": {"fanout"},
-    "pandas": {"results", "statistics"},
+    "pandas": {"report", "results", "statistics"},
     "pyarrow": {"results"},
     "scipy": {"results", "scenario", "statistics"},
     "statsmodels": {"statistics"},
     "SALib": {"statistics"},
     "click": {"cli", "commands", "replay"},
-    "rich": {"cli", "commands", "progress", "replay", "statistics"},
+    "jinja2": {"report"},
+    "matplotlib": {"report"},
+    "PIL": {"report"},
+    "rich": {"cli", "commands", "explain", "progress", "replay", "statistics"},
 }
 
 
@@ -95,11 +109,7 @@ def test_imports_go_one_way(path):
         else:
             allowed = ORDER.index(target) <= ORDER.index(room)
         if target == "zone" and room != "zone":
-            faces = FACES_OF_THE_ZONE
-            if room == "scenario":
-                faces = FACES_FOR_THE_SCENARIO
-            elif room == "replay":
-                faces = FACES_FOR_THE_REPLAY
+            faces = FACES_BY_ROOM.get(room, FACES_OF_THE_ZONE)
             allowed = allowed and module[:1] != [] and module[0] in faces
         if not allowed:
             wrong.append(f"line {line}: {dotted}")

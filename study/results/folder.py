@@ -33,12 +33,14 @@ SERIES = "series"
 SUMMARY = "summary.csv"
 CONTRASTS = "contrasts.csv"
 VERDICTS = "verdicts.csv"
+REPORT = "report.html"
+ZONE_MAPS = "zonemaps.npz"
 
 SEED_MAX = 2**64 - 1
 
 DAMAGED = "damaged"
 LOCK = ".lock"
-_OURS = (TRIALS, SERIES, SUMMARY, CONTRASTS, VERDICTS, DAMAGED, MANIFEST)
+_OURS = (TRIALS, SERIES, SUMMARY, CONTRASTS, VERDICTS, REPORT, ZONE_MAPS, DAMAGED, MANIFEST)
 _NAME_LETTERS = 80
 
 

@@ -7,7 +7,7 @@ from time import perf_counter
 
 import numpy as np
 
-from study.zone.settings import Settings
+from study.zone.settings import Clock, Settings
 
 HEADLINE: tuple[tuple[str, str], ...] = (
     ("probe_freed_pages", "pages that the probe had to free or move"),
@@ -58,18 +58,14 @@ def simulate(
     started = perf_counter()
     zone = Zone(settings, seed=seed, replicate=replicate)
     clock = settings.clock
-    phases = (
-        (AGEING, 0, clock.ageing_ns),
-        (MEASURED, clock.ageing_ns, clock.ageing_ns + clock.measure_ns),
-    )
-    rows = sum(_sample_times(start, end, clock.sample_ns).size for _, start, end in phases)
+    rows = sum(sample_times(start, end, clock.sample_ns).size for _, start, end in phases(clock))
     series = np.zeros(rows + 1, SAMPLE)
     sample(zone, AGEING, series[0])
     row = 1
-    for phase, start, end in phases:
+    for phase, start, end in phases(clock):
         # What happened before the measured phase is not a result.
         zone.state["count"] = 0
-        for time in _sample_times(start, end, clock.sample_ns):
+        for time in sample_times(start, end, clock.sample_ns):
             advance(zone.state, time)
             sample(zone, phase, series[row])
             row += 1
@@ -93,7 +89,15 @@ def bytes_needed(settings: Settings) -> int:
     return zone_bytes(settings)
 
 
-def _sample_times(start: int, end: int, step: int) -> np.ndarray:
+def phases(clock: Clock) -> tuple[tuple[int, int, int], ...]:
+    """(phase, start, end) of the ageing and of the measured phase, times in ns."""
+    from study.zone.metrics import AGEING, MEASURED
+
+    end = clock.ageing_ns + clock.measure_ns
+    return (AGEING, 0, clock.ageing_ns), (MEASURED, clock.ageing_ns, end)
+
+
+def sample_times(start: int, end: int, step: int) -> np.ndarray:
     """Ends of the sampling periods of a phase, the last one exactly at its end (ns, i8)."""
     times = np.arange(start + step, end + step, step, dtype=np.int64)
     return np.minimum(times, end) if end > start else times[:0]
@@ -102,7 +106,7 @@ def _sample_times(start: int, end: int, step: int) -> np.ndarray:
 def warm() -> None:
     """Compile everything into the on-disk cache, so that no worker has to (seconds, once)."""
     from study.zone.compile import prune_cache
-    from study.zone.settings import Clock, Memory
+    from study.zone.settings import Memory
 
     second = 1_000_000_000
     tiny = Settings(

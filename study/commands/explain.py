@@ -1,0 +1,111 @@
+"""The command `study explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from study.commands.refusal import refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from study.explain.watch import Step
+
+_POLICIES = ("count-only", "order-aware")
+_MODES = ("off", "rmap-evict", "rmap-migrate")
+
+
+@click.command()
+@click.option("--pages", type=click.IntRange(64, 1024), default=256, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=1, show_default=True)
+@click.option("--kswapd", type=click.Choice(_POLICIES), default="count-only", show_default=True)
+@click.option("--defrag", type=click.Choice(_MODES), default="rmap-evict", show_default=True)
+@click.option(
+    "--steps", type=click.IntRange(1, 5000), help="At most so many.  [default: 500 or more]"
+)
+@click.option(
+    "--at", type=click.IntRange(0, 5000), metavar="N", help="Show step N and nothing else."
+)
+@click.option("--step", "one_by_one", is_flag=True, help="One step at a time; a key goes on.")
+@click.option("--html", type=click.Path(dir_okay=False), metavar="FILE", help="Write an animation.")
+def explain(
+    pages: int,
+    seed: int,
+    kswapd: str,
+    defrag: str,
+    steps: int | None,
+    at: int | None,
+    one_by_one: bool,
+    html: str | None,
+) -> None:
+    """Watch a small zone fill, split, merge, and wear out.
+
+    Without options the telling moments of a short run are shown. The same options show the same
+    steps on every machine: ask what step N will do, and check with --at N.
+    """
+    from study.explain.lesson import settings
+    from study.explain.watch import watch
+    from study.zone.settings import DefragMode, KswapdPolicy
+
+    steps = steps or max(500, 2 * pages)
+    told = settings(
+        pages=pages,
+        policy=KswapdPolicy[_member(kswapd)],
+        defrag=DefragMode[_member(defrag)],
+    )
+    if html:
+        about = f"kswapd {kswapd}, defragmenter {defrag}"
+        _write(html, list(watch(told, seed=seed, steps=steps)), seed=seed, about=about)
+    elif at is not None:
+        _print([("", step) for step in watch(told, seed=seed, steps=at) if step.number == at])
+    elif one_by_one:
+        _one_by_one(watch(told, seed=seed, steps=steps))
+    else:
+        _moments(watch(told, seed=seed, steps=steps))
+
+
+def _member(word: str) -> str:
+    return word.upper().replace("-", "_")
+
+
+def _print(shown: list[tuple[str, Step]]) -> None:
+    from rich.console import Console
+
+    from study.explain.terminal import parts
+
+    console = Console(highlight=False)
+    for heading, step in shown:
+        console.print(*parts(step, heading), sep="\n")
+
+
+def _moments(steps: Iterator[Step]) -> None:
+    from study.explain.terminal import KEY
+    from study.explain.words import MOMENTS, moments
+
+    found = moments(steps)
+    click.echo(f"{KEY}\n")
+    _print([(label, found[name]) for name, label in MOMENTS if name in found])
+    click.echo("Any step: the same command with --at N. An animation: --html FILE")
+
+
+def _one_by_one(steps: Iterator[Step]) -> None:
+    from study.explain.terminal import KEY
+
+    click.echo(f"{KEY}\nAny key: next step; q: leave.\n")
+    for step in steps:
+        _print([("", step)])
+        if click.getchar() in ("q", "Q", "\x04"):
+            return
+
+
+def _write(html: str, steps: list[Step], *, seed: int, about: str) -> None:
+    from study.explain.animation import render
+
+    try:
+        Path(html).write_text(render(steps, seed=seed, about=about), encoding="utf-8")
+    except OSError as fault:
+        refuse(OSError(f"cannot write {html}: {fault.strerror or fault}"))
+    click.echo(f"Animation of {len(steps) - 1} steps: {html}")

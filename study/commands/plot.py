@@ -1,0 +1,50 @@
+"""The command `study plot`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from study.commands.refusal import refuse
+
+_FORMATS = ("png", "svg", "pdf")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(), metavar="DIR")
+@click.argument("figures", nargs=-1, metavar="[FIGURE]...")
+@click.option("--format", "suffix", type=click.Choice(_FORMATS), default="svg", show_default=True)
+@click.option("--out", type=click.Path(file_okay=False), metavar="DIR", help="Default: DIR/figures")
+def plot(folder: str, figures: tuple[str, ...], *, suffix: str, out: str | None) -> None:
+    """Write the report's figures as files, for papers and slides.
+
+    FIGURE is tradeoff, forest, success, buddyinfo, indices or zone-map; none means all.
+    """
+    from study.report.plots import FIGURES, save
+    from study.results import ResultsError
+    from study.scenario.errors import did_you_mean
+    from study.statistics import read_findings
+
+    for name in figures:
+        if name not in FIGURES:
+            hint = did_you_mean(name, list(FIGURES)) or f"; there are {', '.join(FIGURES)}"
+            refuse(ResultsError(f"{name} is not a figure{hint}"))
+    try:
+        findings = read_findings(folder)
+        target = Path(out) if out else findings.path / "figures"
+        target.mkdir(parents=True, exist_ok=True)
+        for name in figures or FIGURES:
+            path = target / f"{name}.{suffix}"
+            try:
+                save(name, findings, path)
+            except ResultsError as reason:
+                if figures:
+                    raise
+                click.echo(f"{name}: not drawn, {reason}")
+            else:
+                click.echo(str(path))
+    except ResultsError as fault:
+        refuse(fault)
+    except OSError as fault:
+        refuse(ResultsError(f"cannot write {fault.filename}: {fault.strerror}"))

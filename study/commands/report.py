@@ -1,0 +1,57 @@
+"""The command `study report`, and the report at the end of every run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from study.commands.refusal import refuse
+
+if TYPE_CHECKING:
+    from study.statistics import Findings
+
+
+@click.command()
+@click.argument("folder", type=click.Path(), metavar="DIR")
+@click.option("--pictures", is_flag=True, help="Take the pictures of the zone anew.")
+def report(folder: str, *, pictures: bool) -> None:
+    """Make report.html in DIR, one file to open in any browser.
+
+    Also for a run that is still going or has partly failed; the page says so.
+    """
+    from study.conduct import study_of
+    from study.report.page import write_report
+    from study.report.zone_map import record_zone_maps
+    from study.results import ResultsError
+    from study.statistics import read_findings
+
+    try:
+        findings = read_findings(folder)
+        if pictures and not record_zone_maps(findings, study_of(findings.manifest, folder)):
+            text = "no picture of a zone: no cell gives its rows again in this version"
+            click.echo(f"study: {text}", err=True)
+        path = write_report(findings)
+    except ResultsError as fault:
+        refuse(fault)
+    click.echo(f"Report: {path}")
+
+
+def report_at_end(findings: Findings) -> str:
+    """Take the pictures, write the page, and say where it lies; or why there is none.
+
+    The results are safe on disk by now: whatever goes wrong here must not cost the run.
+    """
+    try:
+        from study.conduct import study_of
+        from study.report.page import write_report
+        from study.report.zone_map import record_zone_maps
+
+        # Who has stopped a run does not want to wait for pictures.
+        if findings.manifest["counts"]["finished"] and findings.manifest["state"] != "interrupted":
+            record_zone_maps(findings, study_of(findings.manifest, str(findings.path)))
+        return f"Report: {write_report(findings)}"
+    except KeyboardInterrupt:
+        return f"No report: stopped; make it with: study report {findings.path}"
+    except Exception as fault:  # noqa: BLE001 - a report is not worth a run
+        return f"No report: {type(fault).__name__}: {fault}"

@@ -1,0 +1,314 @@
+"""report.html: one file that needs nothing else, made from a results folder alone."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from study.report import select
+from study.report.colours import INK, LINES, OWNERS, PAPER
+from study.results.folder import REPORT, ResultsError, write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from study.statistics import Findings
+
+ROWS_MOST = 1_000
+"""Cells in the page's table; summary.csv has all."""
+FAILURES_MOST = 20
+
+_STATES = {
+    "running": (
+        "This run is still going, or was cut off: the page shows the {finished:,} of {trials:,} "
+        "trials that were on disk when it was made."
+    ),
+    "interrupted": (
+        "This run was stopped: the page shows the {finished:,} of {trials:,} trials that finished."
+    ),
+    "failed": "{failed:,} of {trials:,} trials failed; they are listed below and count nowhere.",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure on the page: svg is safe markup; `missing` says why there is none."""
+
+    name: str
+    title: str
+    alt: str
+    caption: str
+    svg: str = ""
+    missing: str = ""
+
+
+def write_report(findings: Findings) -> Path:
+    """Write report.html into the results folder; returns where it lies.
+
+    Raises ResultsError if the folder cannot be written.
+    """
+    path = findings.path / REPORT
+    try:
+        write_whole(path, render(findings))
+    except OSError as fault:
+        raise ResultsError(f"cannot write {path}: {fault.strerror or fault}") from fault
+    return path
+
+
+def render(findings: Findings) -> str:
+    """The page as text. It names no other file and asks no network for anything."""
+    from study.statistics.findings import alpha_of
+    from study.statistics.words import evidence, footnote
+
+    manifest = findings.manifest
+    cells = manifest["cells"]
+    verdicts = findings.judged()
+    asked = [verdict for verdict in verdicts if verdict.verdict != "not asked"]
+    first = next(iter(cells.values()))
+    text: str = template("report.html.j2").render(
+        manifest=manifest,
+        state=state_of(manifest),
+        verdicts=[(verdict, evidence(verdict)) for verdict in asked],
+        verdict_note=footnote(verdicts, alpha=alpha_of(manifest)) if verdicts else "",
+        counts={
+            word: sum(verdict.verdict == word for verdict in asked)
+            for word in ("supported", "contradicted", "equivalent", "undecided")
+        },
+        first_cell=select.all_levels(first),
+        held=_held(cells),
+        pictures=[_picture(name, findings) for name in _WORDS],
+        zone_maps=_zone_maps(findings),
+        owners=OWNERS,
+        table=_table(findings),
+        failures=manifest["failures"][:FAILURES_MOST],
+        scenario=_yaml_like(manifest["scenario"]),
+    )
+    return text
+
+
+def template(name: str) -> Any:
+    """One of this room's templates; whatever it is given is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("study.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["source"] = _source
+    environment.globals["digest"] = _digest
+    return environment.get_template(name)
+
+
+def _source(name: str) -> Any:
+    """A style sheet or script of this room, as it is."""
+    from markupsafe import Markup
+
+    return Markup((Path(__file__).parent / "templates" / name).read_text(encoding="utf-8"))  # noqa: S704 - our own file
+
+
+def _digest(name: str) -> str:
+    """The hash by which the page's content policy lets one script run, and no other."""
+    text = str(_source(name)).encode()
+    return f"sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode()}"
+
+
+def state_of(manifest: dict[str, Any]) -> str:
+    """What a reader must know before trusting the page; nothing for a complete run."""
+    counts = manifest["counts"]
+    text = _STATES.get(manifest["state"], "").format(**counts)
+    if not counts["finished"]:
+        text = "No trial has finished yet: there is nothing to show."
+    return text
+
+
+def svg(figure: Figure, *, title: str) -> str:
+    """A figure as inline SVG that takes the page's colours and scales with it."""
+    from study.report.plots import house_style
+
+    file = io.StringIO()
+    with house_style():
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    for colour, name in ((INK, "currentColor"), (LINES, "var(--lines)"), (PAPER, "var(--paper)")):
+        text = re.sub(colour, name, text, flags=re.IGNORECASE)
+    # Ids are shared by the page: each figure has its own.
+    prefix = re.sub(r"\W", "-", title)
+    text = re.sub(r'\bid="', f'id="{prefix}-', text)
+    text = text.replace("url(#", f"url(#{prefix}-").replace('href="#', f'href="#{prefix}-')
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    # Tenths of a point are enough, and halve the file.
+    text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)
+    return re.sub(r'(<svg[^>]*?) width="[^"]*"', r'\1 aria-hidden="true"', text, count=1)
+
+
+@dataclass(frozen=True)
+class _Words:
+    title: str
+    alt: str
+    caption: str
+
+
+_WORDS = {
+    "tradeoff": _Words(
+        title="What service costs",
+        alt="Scatter plot of receive buffers served in per cent against pages reclaimed, evicted "
+        "or moved and against refaults, one mark for each policy with 95 % intervals.",
+        caption="Up is better, left is cheaper. Each mark is one policy under the load of the "
+        "first cell; bars are 95 % intervals over replicates. Ringed: no other policy shown serves "
+        "as much for no more of every cost (pages taken, refaults, time lost), judged by the "
+        "means.",
+    ),
+    "forest": _Words(
+        title="What each setting changes",
+        alt="Forest plot: for each level of each axis the difference from the axis's first level "
+        "in buffers served, pages reclaimed and refaults, with 95 % intervals.",
+        caption="Each level against the first one of its axis, over the cells in which all else is "
+        "equal, paired by replicate (both met the same load). Bars are 95 % intervals, not "
+        "corrected for their number; one that leaves out the line at 0 differs.",
+    ),
+    "success": _Words(
+        title="Which requests are served",
+        alt="Share of requests served in per cent for each order that is asked for, by policy.",
+        caption="Requests for 2^order neighbouring pages that got them, under the load of the "
+        "first cell. Bars are 95 % intervals over replicates. Requests that may sleep wait and are "
+        "served late rather than refused.",
+    ),
+    "buddyinfo": _Words(
+        title="Free memory over time, by order",
+        alt="Stacked areas of free pages by order of their block over uptime in minutes, one panel "
+        "for each of a few cells.",
+        caption="/proc/buddyinfo, as pages: mean over replicates, every sample. Warm colours are "
+        "blocks that cannot serve an order-3 request. Dotted: the measured phase begins.",
+    ),
+    "indices": _Words(
+        title="Fragmentation over time",
+        alt="Lines of the unusable free space index of order 3 and the fragmentation index of "
+        "order 6 over uptime in minutes, one line for each of a few cells.",
+        caption="The kernel's own indices (mm/vmstat.c), mean over replicates, smoothed over 11 "
+        "samples. Left: the share of free memory that an order-3 request cannot use. Right: why a "
+        "request of order 6 would fail, over the samples in which it would. Dotted: the measured "
+        "phase begins.",
+    ),
+}
+
+
+def _picture(name: str, findings: Findings) -> Picture:
+    from study.report.plots import draw
+
+    words = _WORDS[name]
+    try:
+        markup, missing = svg(draw(name, findings), title=name), ""
+    except ResultsError as reason:
+        markup, missing = "", str(reason)
+    return Picture(name, words.title, words.alt, words.caption, markup, missing)
+
+
+def _zone_maps(findings: Findings) -> list[dict[str, Any]]:
+    from study.report.zone_map import MOMENTS, png, read_zone_maps
+
+    cells = findings.manifest["cells"]
+    found = []
+    for kept in read_zone_maps(findings.folder):
+        if kept.cell not in cells:
+            continue
+        pictures = [
+            (moment, *png(owners))
+            for moment, owners in zip(MOMENTS.values(), kept.owners, strict=True)
+        ]
+        title = select.difference_from_first(cells, kept.cell)
+        found.append({"title": title, "cell": kept.cell, "pictures": pictures})
+    return found
+
+
+_COLUMNS = (
+    ("rx_success_ratio", "receive buffers served (%)", 100.0, 2),
+    ("tx_success_ratio", "send buffers served (%)", 100.0, 2),
+    ("unusable_index_order3_mean", "free memory useless to order 3 (%)", 100.0, 1),
+    ("reclaimed_pages", "pages reclaimed", 1.0, 0),
+    ("defrag_moved_pages", "pages evicted or moved", 1.0, 0),
+    ("refaults", "refaults", 1.0, 0),
+    ("time_lost_share", "time lost to refaults (%)", 100.0, 1),
+)
+
+
+def _held(cells: dict[str, dict[str, Any]]) -> str:
+    """The levels on which the figures of policies rest, in words; empty if they show all cells."""
+    shown = select.compared_cells(cells)
+    if len(shown) == len(cells):
+        return ""
+    first = next(iter(cells.values()))
+    load = [axis for axis in first if axis not in select.policies_of(first)]
+    return ", ".join(f"{axis} {select.word(first[axis])}" for axis in load)
+
+
+def _table(findings: Findings) -> dict[str, Any]:
+    """Header and rows of the table of all cells; a number comes with its half-width."""
+    cells = findings.manifest["cells"]
+    axes = list(dict.fromkeys(axis for levels in cells.values() for axis in levels))
+    summary = findings.summary
+    columns = [column for column in _COLUMNS if column[0] in set(summary["metric"])]
+    wanted = summary[summary["metric"].isin([name for name, *_ in columns])]
+    by_place = {
+        (row["cell"], row["metric"]): row
+        for row in wanted[["cell", "metric", "n", "mean", "high"]].to_dict("records")
+    }
+    rows = []
+    for cell, levels in list(cells.items())[:ROWS_MOST]:
+        numbers = [
+            _number(by_place.get((cell, name)), factor, places)
+            for name, _, factor, places in columns
+        ]
+        n = max(
+            (by_place[cell, name]["n"] for name, *_ in columns if (cell, name) in by_place),
+            default=0,
+        )
+        rows.append(
+            {
+                "cell": cell,
+                "levels": [select.word(levels.get(axis)) for axis in axes],
+                "n": int(n),
+                "numbers": numbers,
+            }
+        )
+    return {
+        "axes": axes,
+        "metrics": [label for _, label, *_ in columns],
+        "rows": rows,
+        "left_out": max(len(cells) - ROWS_MOST, 0),
+    }
+
+
+def _number(row: dict[Any, Any] | None, factor: float, places: int) -> dict[str, Any]:
+    if row is None or not isfinite(row["mean"]):
+        return {"sort": "", "text": "-", "half": ""}
+    mean, half = factor * row["mean"], factor * (row["high"] - row["mean"])
+    return {
+        "sort": repr(float(mean)),
+        "text": f"{mean:,.{places}f}",
+        "half": f"±{half:,.{places}f}" if isfinite(half) else "",
+    }
+
+
+def _yaml_like(value: Any, indent: int = 0) -> str:
+    """A scenario as indented text; long lists of plain values on one line."""
+    pad = "  " * indent
+    lines = []
+    for key, inner in value.items():
+        if isinstance(inner, dict) and inner:
+            lines += [f"{pad}{key}:", _yaml_like(inner, indent + 1)]
+        elif isinstance(inner, list) and any(isinstance(each, dict) for each in inner):
+            lines.append(f"{pad}{key}:")
+            lines += [f"{pad}  - {each}" for each in inner]
+        else:
+            lines.append(f"{pad}{key}: {inner}")
+    return "\n".join(lines)

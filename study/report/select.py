@@ -1,0 +1,133 @@
+"""Which cells a figure shows, and what to call them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from study.statistics import Findings
+
+POLICIES = ("kswapd", "defrag", "allocation", "watermarks", "kernel")
+"""Groups of settings that a kernel may choose; the others are its hardware and its load."""
+CELLS_MOST = 24
+BASELINE = "first cell"
+
+_Cells = Mapping[str, Mapping[str, Any]]
+
+
+def policies_of(axes: Iterable[str]) -> list[str]:
+    """The axes that are policies."""
+    return [axis for axis in axes if axis.split(".")[0] in POLICIES]
+
+
+def compared_cells(cells: _Cells) -> dict[str, Mapping[str, Any]]:
+    """The cells that differ from the first in policies only; all, if none does. At most 24."""
+    first = next(iter(cells.values()))
+    load = [axis for axis in first if axis not in policies_of(first)]
+    same = {
+        cell: levels
+        for cell, levels in cells.items()
+        if all(levels.get(axis) == first[axis] for axis in load)
+    }
+    chosen = same if len(same) > 1 else dict(cells)
+    return dict(list(chosen.items())[:CELLS_MOST])
+
+
+def telling_cells(findings: Findings, most: int = 4) -> list[str]:
+    """The first cell, and those one level away from it in which most changes.
+
+    Measured by the share of receive buffers served, then by the free memory useless to order 3.
+    """
+    cells: _Cells = findings.manifest["cells"]
+    first_id, first = next(iter(cells.items()))
+    near = [cell for cell, levels in cells.items() if len(_differing(levels, first)) == 1]
+    if not near:
+        near = [cell for cell in cells if cell != first_id]
+    trials = findings.trials
+    finished = trials[trials["status"] == "ok"]
+    names = [
+        name
+        for name in ("rx_success_ratio", "unusable_index_order3_mean")
+        if name in finished.columns
+    ]
+    means = finished.groupby("cell")[names].mean()
+
+    def change(cell: str) -> tuple[float, ...]:
+        if cell not in means.index or first_id not in means.index:
+            return (0.0,) * len(names)
+        gaps = (means.loc[cell] - means.loc[first_id]).abs().fillna(0.0).to_numpy(float)
+        return tuple(float(gap) for gap in gaps)
+
+    ranked = sorted(near, key=change, reverse=True)
+    policies = [cell for cell in ranked if policies_of(_differing(cells[cell], first))]
+    # Policies first, but one other change beside them.
+    chosen = policies[: most - 2]
+    others = [cell for cell in ranked if cell not in policies]
+    rest = [*others, *policies[most - 2 :]]
+    return [first_id, *chosen, *rest[: most - 1 - len(chosen)]]
+
+
+def _differing(levels: Mapping[str, Any], first: Mapping[str, Any]) -> list[str]:
+    return [axis for axis, level in first.items() if levels.get(axis) != level]
+
+
+def word(level: Any) -> str:
+    """A level as text."""
+    return "null" if level is None else str(level)
+
+
+def difference_from_first(cells: _Cells, cell: str) -> str:
+    """What sets a cell apart from the first: 'defrag.mode rmap-evict'; or that it is the first."""
+    first_id, first = next(iter(cells.items()))
+    if cell == first_id:
+        return BASELINE
+    levels = cells[cell]
+    return ", ".join(
+        f"{axis} {word(levels.get(axis))}" for axis in first if levels.get(axis) != first[axis]
+    )
+
+
+def all_levels(levels: Mapping[str, Any]) -> str:
+    """All levels of a cell in one line."""
+    return ", ".join(f"{axis} {word(level)}" for axis, level in levels.items()) or "the only cell"
+
+
+def policy_names(cells: _Cells, axes: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """Cell -> (what its policy is called, 0 or 1): the number stands for the level of the first
+    axis of two levels, which a figure shows by filling the mark.
+    """
+    fill = fill_axis(cells, axes)
+    varying = [
+        axis
+        for axis in axes
+        if axis != fill and len({word(levels.get(axis)) for levels in cells.values()}) > 1
+    ]
+    found = {}
+    for cell, levels in cells.items():
+        # A defragmenter that is off runs nowhere.
+        off = word(levels.get("defrag.mode")).lower() in ("off", "false")
+        words = [
+            word(levels.get(axis))
+            for axis in varying
+            if not (off and axis.startswith("defrag.") and axis != "defrag.mode")
+        ]
+        names = [f"defrag {text}" if text == "off" else text for text in words]
+        found[cell] = (", ".join(names) or "all cells", _place(cells, fill, levels) if fill else 1)
+    return found
+
+
+def fill_axis(cells: _Cells, axes: Sequence[str]) -> str | None:
+    """The first axis with exactly two levels among these cells, if another one varies too."""
+    counts = {axis: len({word(c.get(axis)) for c in cells.values()}) for axis in axes}
+    two = [axis for axis, count in counts.items() if count == 2]
+    return two[0] if two else None
+
+
+def fill_levels(cells: _Cells, axis: str) -> list[str]:
+    """The levels of an axis in the order of the cells."""
+    return list(dict.fromkeys(word(levels.get(axis)) for levels in cells.values()))
+
+
+def _place(cells: _Cells, axis: str, levels: Mapping[str, Any]) -> int:
+    return fill_levels(cells, axis).index(word(levels.get(axis)))

@@ -1,0 +1,167 @@
+"""The zone map: a picture of every page of a zone, coloured by its owner.
+
+The trials' rows do not hold it: a picture of each trial would be larger than all the rest. A few
+cells are simulated once more when a run ends, the same to the last page (their free blocks are
+held against those the trial wrote down), and kept in the results folder as one small file. The
+report is then made from the folder alone.
+
+Pages lie along a Z curve within each block of order 10, so that a buddy block of any order is a
+square or two squares side by side.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from study.report.colours import OWNERS
+from study.results.folder import ZONE_MAPS
+
+if TYPE_CHECKING:
+    from study.results import Folder
+    from study.scenario import Study
+    from study.statistics import Findings
+
+MOMENTS = {"start": "at the start", "worn": "worn", "end": "at the end"}
+SECONDS_MOST = 60.0
+"""Of simulating cells once more; beyond, fewer are shown."""
+TILE = 32
+"""Pages along the side of a block of order 10."""
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class ZoneMap:
+    """The owners of one cell's pages at three moments: u1 of shape (3, pages)."""
+
+    cell: str
+    owners: Array
+
+
+def record_zone_maps(findings: Findings, study: Study) -> int:
+    """Simulate a few telling cells once more and keep their pictures; returns how many.
+
+    Cells of another version of the simulation, or with no finished trial, are left out. None is
+    made if even one trial takes more than a minute.
+    """
+    from study.report.select import telling_cells
+    from study.zone.observe import free_blocks, pictures
+
+    settings = {cell.id: cell.settings for cell in study.cells}
+    counts = findings.manifest["counts"]
+    seconds = findings.manifest["trial_seconds"] / max(counts["finished"], 1)
+    affordable = int(SECONDS_MOST / seconds) if seconds > 0 else 4
+    made: list[ZoneMap] = []
+    for cell in telling_cells(findings)[:affordable]:
+        last = _last_free_blocks(findings, cell)
+        if cell not in settings or last is None:
+            continue
+        taken = pictures(settings[cell], seed=findings.manifest["seed"], replicate=0)
+        if not np.array_equal(free_blocks(taken[-1]), last):
+            # Another version of the simulation made the rows: this is not their zone.
+            continue
+        made.append(ZoneMap(cell, taken))
+    if made:
+        _write(findings.folder, made)
+    return len(made)
+
+
+def read_zone_maps(folder: Folder) -> list[ZoneMap]:
+    """The pictures kept in a results folder; none if there are none, or none that can be read."""
+    try:
+        with np.load(folder.path / ZONE_MAPS, allow_pickle=False) as file:
+            return [ZoneMap(cell, file[cell]) for cell in file.files]
+    except (OSError, ValueError):
+        return []
+
+
+def _write(folder: Folder, maps: list[ZoneMap]) -> None:
+    held: Mapping[str, Any] = {each.cell: each.owners for each in maps}
+    aside = folder.path / f".{ZONE_MAPS}.new"
+    with aside.open("wb") as file:
+        np.savez_compressed(file, **held)
+    aside.replace(folder.path / ZONE_MAPS)
+
+
+def _last_free_blocks(findings: Findings, cell: str) -> Array | None:
+    series = findings.series
+    if "nr_free0" not in series:
+        return None
+    rows = series[(series["cell"] == cell) & (series["replicate"] == 0)]
+    if rows.empty:
+        return None
+    return rows.iloc[-1][[f"nr_free{order}" for order in range(11)]].to_numpy(np.int64)
+
+
+def classes(owners: Array) -> Array:
+    """Index into OWNERS of every page, u1."""
+    from study.zone.observe import Owner
+
+    table = np.zeros(256, np.uint8)
+    table[Owner.FILE], table[Owner.ANONYMOUS] = 0, 1
+    table[Owner.KERNEL], table[Owner.NIC] = 2, 3
+    table[Owner.PERCPU] = 4
+    for order, name in enumerate((4, 5, 5, 6, 6, 6, 7, 7, 7, 7, 7)):
+        table[Owner.FREE + order] = name
+    table[Owner.RESERVED] = 8
+    return table[owners]
+
+
+def raster(of_pages: Array, *, background: int) -> Array:
+    """A picture (rows, columns) of one value per page: blocks of order 10 in rows, Z curve within.
+
+    Twice as high as wide at most; where the zone ends the background begins.
+    """
+    pages = len(of_pages)
+    if pages <= TILE * TILE:
+        return _small(of_pages, background)
+    blocks = -(-pages // (TILE * TILE))
+    across = max(1, round((1.3 * blocks) ** 0.5))
+    down = -(-blocks // across)
+    padded = np.full(across * down * TILE * TILE, background, np.uint8)
+    padded[:pages] = of_pages
+    x, y = z_curve(TILE)
+    tiles = np.empty((across * down, TILE, TILE), np.uint8)
+    tiles[:, y, x] = padded.reshape(across * down, -1)
+    return tiles.reshape(down, across, TILE, TILE).swapaxes(1, 2).reshape(down * TILE, -1)
+
+
+def _small(of_pages: Array, background: int) -> Array:
+    side = 1 << max(0, (max(len(of_pages) - 1, 1)).bit_length() + 1 >> 1)
+    padded = np.full(side * side, background, np.uint8)
+    padded[: len(of_pages)] = of_pages
+    x, y = z_curve(side)
+    picture = np.empty((side, side), np.uint8)
+    picture[y, x] = padded
+    return picture[: int(y[: len(of_pages)].max()) + 1]
+
+
+def z_curve(side: int) -> tuple[Array, Array]:
+    """(x, y) of the pages of a square of `side` (a power of two): x from the even bits."""
+    page = np.arange(side * side)
+    x, y = np.zeros_like(page), np.zeros_like(page)
+    for bit in range(side.bit_length()):
+        x |= (page >> 2 * bit & 1) << bit
+        y |= (page >> 2 * bit + 1 & 1) << bit
+    return x, y
+
+
+def png(owners: Array) -> tuple[str, int, int]:
+    """(data URL, width, height) of a picture of one zone, one pixel a page."""
+    from PIL import Image
+
+    colours = [*OWNERS.values(), "#000000"]
+    background = len(colours) - 1
+    picture = raster(classes(owners), background=background)
+    image = Image.fromarray(picture, mode="P")
+    image.putpalette([int(c[i : i + 2], 16) for c in colours for i in (1, 3, 5)])
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True, transparency=background, bits=4)
+    text = base64.b64encode(file.getvalue()).decode()
+    return f"data:image/png;base64,{text}", picture.shape[1], picture.shape[0]

@@ -1,0 +1,102 @@
+"""`study explain` as a process, and its animation in a real browser."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from selenium.webdriver import Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+
+def explain(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "study", "explain", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_the_moments_fit_a_terminal():
+    """The short run shows its moments in order, in 80 columns, and says how to go on."""
+    done = explain()
+
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    heads = [line for line in lines if line in {"A split", "kswapd is woken", "Free, but useless"}]
+    assert heads == ["A split", "kswapd is woken", "Free, but useless"]
+    assert "--at N" in lines[-1]
+
+
+def test_one_step_can_be_asked_for():
+    """--at shows that step alone, the same every time."""
+    first, second = explain("--at", 3), explain("--at", 3)
+
+    assert first.stdout == second.stdout
+    assert first.stdout.startswith("step 3  ")
+    assert first.stdout.count("step ") == 1
+
+
+def test_it_needs_no_ray():
+    """Explaining imports neither Ray nor pandas nor matplotlib."""
+    code = (
+        "import sys; from click.testing import CliRunner; from study.cli import main\n"
+        "assert CliRunner().invoke(main, ['explain', '--at', '5']).exit_code == 0\n"
+        "print([name for name in ('ray', 'pandas', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
+
+
+@pytest.fixture(scope="module")
+def animation(tmp_path_factory):
+    """An animation of 60 steps."""
+    file = tmp_path_factory.mktemp("explain") / "zone.html"
+    done = explain("--pages", 64, "--steps", 60, "--html", file)
+    assert done.stdout == f"Animation of 60 steps: {file}\n", done.stderr
+    return file
+
+
+def where(page) -> str:
+    return page.find_element(By.ID, "where").text
+
+
+def test_the_animation_steps_plays_and_pauses(chromium, animation):
+    """Buttons and keys step through it, play runs by itself, and nothing is said or asked for."""
+    chromium.get_log("browser")
+    chromium.get(animation.as_uri())
+    body = chromium.find_element(By.TAG_NAME, "body")
+    before = chromium.find_element(By.ID, "lists").text
+    assert where(chromium).startswith("Step 0 of 60")
+
+    chromium.find_element(By.ID, "next").click()
+    assert where(chromium).startswith("Step 1 of 60")
+    assert chromium.find_element(By.ID, "lists").text != before
+    assert len(chromium.find_elements(By.CSS_SELECTOR, "#map rect")) == 64
+    assert chromium.find_elements(By.CSS_SELECTOR, "#map rect.new")
+
+    body.send_keys(Keys.ARROW_RIGHT)
+    assert where(chromium).startswith("Step 2 of 60")
+    body.send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+    assert where(chromium).startswith("Step 0 of 60")
+    assert chromium.find_element(By.ID, "lists").text == before
+
+    body.send_keys(Keys.SPACE)
+    WebDriverWait(chromium, 20, poll_frequency=0.05).until(
+        lambda page: not where(page).startswith("Step 0 ")
+    )
+    body.send_keys(Keys.SPACE)
+    assert chromium.find_element(By.ID, "play").text == "Play"
+    body.send_keys(Keys.END)
+    assert where(chromium).startswith("Step 60 of 60")
+    assert not chromium.find_element(By.ID, "next").is_enabled()
+    assert chromium.get_log("browser") == []
+
+
+def test_a_file_that_cannot_be_written_is_told(tmp_path):
+    """One line on the error stream, status 2."""
+    done = explain("--steps", 3, "--html", tmp_path / "none" / "zone.html")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"study: cannot write {tmp_path / 'none' / 'zone.html'}: No such")

@@ -1,0 +1,60 @@
+"""The results of a small study whose words would like to be markup."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import study
+from study.report.zone_map import record_zone_maps
+
+SCENARIO = """\
+name: page
+question: "<script>document.title='hurt'</script> <img src=x onerror=alert(1)> & so on?"
+seed: 7
+replicates: 3
+base:
+  zone: { memory: 16MiB, reserved: 1MiB }
+  user: { touch_rate: 2000/s }
+  processes: { memory: 64KiB }
+  nic: { ring: 16, rx_rate: 200/s, tx_rate: 100/s }
+  clock: { ageing: 1s, measure: 2s, sample: 250ms }
+axes:
+  kswapd.policy: [count-only, order-aware]
+  nic.receive: [linear, page-array]
+claims:
+  - id: served
+    says: "<b onmouseover=alert(2)>More</b> is served </script><script>alert(3)</script>"
+    metric: rx_success_ratio
+    where: { nic.receive: linear }
+    side: { kswapd.policy: order-aware }
+    against: { kswapd.policy: count-only }
+    expect: more
+    matters: 0.01
+"""
+
+
+@pytest.fixture(scope="session")
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scenario's file."""
+    file = tmp_path_factory.mktemp("page") / "page.yaml"
+    file.write_text(SCENARIO)
+    return file
+
+
+@pytest.fixture(scope="session")
+def results(scenario: Path, tmp_path_factory: pytest.TempPathFactory):
+    """Its results, with pictures of the zone."""
+    out = tmp_path_factory.mktemp("results") / "page"
+    found = study.run(scenario, ray=False, out=out)
+    assert record_zone_maps(found, study.load(scenario)) == 3
+    return found
+
+
+@pytest.fixture
+def copy(results, tmp_path: Path) -> Path:
+    """A copy of the results folder, to spoil."""
+    import shutil
+
+    return Path(shutil.copytree(results.path, tmp_path / "copy"))

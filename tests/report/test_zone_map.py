@@ -1,0 +1,83 @@
+"""Pictures of a zone: the trial's own zone, every page once, blocks as rectangles."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import study
+from study.report.zone_map import classes, raster, read_zone_maps, record_zone_maps, z_curve
+from study.zone.observe import Owner, free_blocks
+
+
+def test_a_picture_shows_the_zone_of_the_trial(results):
+    """The free blocks of each picture are those the trial wrote down at that moment."""
+    series = results.series
+    maps = read_zone_maps(results.folder)
+    assert len(maps) == 3
+    for kept in maps:
+        rows = series[(series["cell"] == kept.cell) & (series["replicate"] == 0)]
+        worn = rows[rows["phase"] == 0].index[-1]
+        for owners, at in zip(kept.owners, (rows.index[0], worn, rows.index[-1]), strict=True):
+            counts = rows.loc[at, [f"nr_free{order}" for order in range(11)]]
+            assert free_blocks(owners).tolist() == counts.tolist()
+
+
+def test_a_picture_counts_the_owners_as_the_trial_did(results):
+    """File, anonymous and kernel pages of a picture are as many as in the last sample."""
+    series = results.series
+    for kept in read_zone_maps(results.folder):
+        last = series[(series["cell"] == kept.cell) & (series["replicate"] == 0)].iloc[-1]
+        owners = kept.owners[-1]
+        assert np.count_nonzero(owners == Owner.FILE) == last["file_pages"]
+        assert np.count_nonzero(owners == Owner.ANONYMOUS) == last["anonymous_pages"]
+        assert np.count_nonzero(owners == Owner.PERCPU) == last["percpu_pages"]
+        in_kernel = np.isin(owners, [Owner.KERNEL, Owner.NIC])
+        assert np.count_nonzero(in_kernel) == last["kernel_pages"]
+
+
+def test_no_picture_is_taken_of_another_zone(copy, scenario):
+    """Rows that the simulation does not give today get no picture."""
+    results = study.read(copy)
+    series = results.series
+    series.loc[:, "nr_free0"] += 1
+    (copy / "zonemaps.npz").unlink()
+
+    assert record_zone_maps(results, study.load(scenario)) == 0
+    assert read_zone_maps(results.folder) == []
+
+
+def test_a_damaged_file_of_pictures_is_as_none(copy):
+    """A page can be made from a folder whose pictures cannot be read."""
+    (copy / "zonemaps.npz").write_bytes(b"no archive")
+
+    assert read_zone_maps(study.read(copy).folder) == []
+
+
+@given(order=st.integers(0, 10), block=st.integers(0, 31))
+def test_a_buddy_block_is_a_square_or_two(order, block):
+    """Along the Z curve the pages of a block of any order fill a rectangle, 1:1 or 2:1."""
+    x, y = z_curve(32)
+    start = (block << order) % 1024
+    wide, high = (np.ptp(axis[start : start + (1 << order)]) + 1 for axis in (x, y))
+
+    assert wide * high == 1 << order
+    assert wide in (high, 2 * high)
+
+
+@pytest.mark.parametrize("pages", [1, 64, 100, 1024, 4096, 5000])
+def test_a_raster_holds_every_page_once(pages):
+    """Each page is one pixel; the rest is background."""
+    picture = raster(np.ones(pages, np.uint8), background=9)
+
+    assert np.count_nonzero(picture == 1) == pages
+    assert np.isin(picture, [1, 9]).all()
+
+
+def test_every_owner_has_a_class():
+    """Each owner, and each order of a free block, has a colour of the legend."""
+    owners = [*(o for o in Owner if o != Owner.FREE), *(Owner.FREE + n for n in range(11))]
+
+    assert set(classes(np.array(owners, np.uint8))) == set(range(9))

@@ -1,0 +1,23 @@
+"""The example notebook does what it shows."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_and_shows_its_figures(root):
+    """Every cell runs, and the cells that draw end with a picture."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    path = root / "examples" / "results.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "kept without outputs"
+
+    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": path.parent}}).execute()
+
+    drawn = [cell for cell in notebook.cells if "plot_" in cell.source]
+    assert len(drawn) == 3
+    for cell in drawn:
+        assert any("image/png" in output.get("data", {}) for output in cell.outputs)
