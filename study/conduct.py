@@ -274,7 +274,9 @@ class _Run:
             self._watcher.total(sum(self._wanted.values()))
 
     def _missing(self) -> int:
-        return sum(1 for _ in self._trials())
+        """How many trials are still to be run."""
+        done = sum(replicate < self._wanted.get(cell, 0) for cell, replicate in self._done)
+        return sum(self._wanted.values()) - done
 
     def _trials(self) -> Iterator[Trial]:
         """Trials still to be run, replicate by replicate."""

@@ -79,8 +79,8 @@ def test_ctrl_c_reaches_the_caller(root, tiny, tmp_path):
     script = (
         "import dataclasses, os, signal, study\n"
         "class Interrupted(study.Study):\n"
-        "    def trials(self):\n"
-        "        for number, trial in enumerate(super().trials()):\n"
+        "    def trials(self, replicates=None):\n"
+        "        for number, trial in enumerate(super().trials(replicates)):\n"
         "            if number == 6: os.kill(os.getpid(), signal.SIGINT)\n"
         "            yield trial\n"
         f"loaded = study.load({str(tiny)!r})\n"
