@@ -11,6 +11,7 @@ import numpy as np
 from study.report import select
 from study.report.colours import FREE_ORDERS, INK, LINES, MARKERS, OWNERS, PAPER, SERIES
 from study.results.folder import ResultsError
+from study.scenario.units import nanoseconds_from
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +104,11 @@ def _finished(findings: Findings) -> pd.DataFrame:
 
 def minutes_measured(findings: Findings) -> float:
     """Length of the measured phase in minutes of simulated time."""
-    return float(findings.manifest["scenario"]["base"]["clock"]["measure"]) / MINUTE_NS
+    return _clock_minutes(findings, "measure")
+
+
+def _clock_minutes(findings: Findings, name: str) -> float:
+    return nanoseconds_from(findings.manifest["scenario"]["base"]["clock"][name]) / MINUTE_NS
 
 
 def compared(findings: Findings) -> pd.DataFrame:
@@ -385,7 +390,7 @@ def _over_time(findings: Findings) -> tuple[pd.DataFrame, list[str], dict[str, s
 
 
 def _measured_from(findings: Findings) -> float:
-    return float(findings.manifest["scenario"]["base"]["clock"]["ageing"]) / MINUTE_NS
+    return _clock_minutes(findings, "ageing")
 
 
 def buddyinfo(findings: Findings) -> Figure:
