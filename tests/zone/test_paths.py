@@ -368,6 +368,24 @@ def test_the_daemon_takes_the_cheapest_blocks_and_stops(quiet: Quiet) -> None:
     assert zone.frame[8 * 60]["home"] == Home.INACTIVE
 
 
+def test_a_block_that_lacks_one_page_goes_first_and_a_full_one_last(quiet: Quiet) -> None:
+    """From one page to all eight: the cheapest costs one, and even the dearest can be had."""
+    zone = full_of_files(
+        quiet,
+        defrag=Defrag(mode=DefragMode.RMAP_EVICT, run=DefragRun.DAEMON, blocks_wanted=1),
+    )
+    evict(zone, [pfn for pfn in range(80, 88) if pfn != 83])
+    evict(zone, [*range(160, 166)])
+    run_daemon(zone.state)
+
+    assert zone.state["count"]["defrag_evicted"] == 1
+    assert zone.frame[80]["home"] == Home.BUDDY
+    assert zone.frame[80]["order"] == 3
+    zone.state["defrag_wanted"] = 3
+    run_daemon(zone.state)
+    assert zone.state["count"]["defrag_evicted"] == 1 + 2 + 8
+
+
 def test_the_defragmenters_budget_is_kept(quiet: Quiet) -> None:
     """No run evicts more pages than its budget."""
     zone = full_of_files(quiet, defrag=Defrag(mode=DefragMode.RMAP_EVICT, budget_pages=20))
