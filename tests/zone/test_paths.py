@@ -10,7 +10,7 @@ import pytest
 from study.zone import allocate as alloc
 from study.zone.advance import advance
 from study.zone.buddy import take_block
-from study.zone.defrag import cost_of_emptying, empty_block, run_daemon
+from study.zone.defrag import cost_of_emptying, defragment_inline, empty_block, run_daemon
 from study.zone.kmalloc import adopt, kfree, kmalloc_atomic
 from study.zone.kswapd import wake_kswapd
 from study.zone.layout import NO_PFN, WAITING, Caller, Flag, Gfp, Home, Kind
@@ -384,6 +384,28 @@ def test_a_block_that_lacks_one_page_goes_first_and_a_full_one_last(quiet: Quiet
     zone.state["defrag_wanted"] = 3
     run_daemon(zone.state)
     assert zone.state["count"]["defrag_evicted"] == 1 + 2 + 8
+
+
+def test_the_inline_window_wanders_over_the_zone_and_begins_anew(quiet: Quiet) -> None:
+    """Each run from kswapd looks at the next window; after the last comes the first."""
+    zone = full_of_files(
+        quiet,
+        defrag=Defrag(
+            mode=DefragMode.RMAP_EVICT,
+            run=DefragRun.INLINE,
+            blocks_wanted=10_000,
+            scan_pages=1_024,
+        ),
+    )
+    for windows in range(1, 5):
+        defragment_inline(zone.state)
+        assert zone.state["free"] == 1_024 * windows
+        assert (zone.frame["home"][1_024 * windows : 4_096] == Home.INACTIVE).all()
+    install(zone.state, take_block(zone.state, 0), 0, False)
+    before = int(zone.state["count"]["defrag_scanned"])
+    defragment_inline(zone.state)
+    assert zone.state["defrag_cursor"] == 1_024 >> 3
+    assert zone.state["count"]["defrag_scanned"] == before + 1_024
 
 
 def test_the_defragmenters_budget_is_kept(quiet: Quiet) -> None:
