@@ -10,7 +10,13 @@ import pytest
 from study.zone import allocate as alloc
 from study.zone.advance import advance
 from study.zone.buddy import take_block
-from study.zone.defrag import cost_of_emptying, defragment_inline, empty_block, run_daemon
+from study.zone.defrag import (
+    ask_daemon,
+    cost_of_emptying,
+    defragment_inline,
+    empty_block,
+    run_daemon,
+)
 from study.zone.kmalloc import adopt, kfree, kmalloc_atomic
 from study.zone.kswapd import wake_kswapd
 from study.zone.layout import NO_PFN, WAITING, Caller, Flag, Gfp, Home, Kind
@@ -384,6 +390,33 @@ def test_a_block_that_lacks_one_page_goes_first_and_a_full_one_last(quiet: Quiet
     zone.state["defrag_wanted"] = 3
     run_daemon(zone.state)
     assert zone.state["count"]["defrag_evicted"] == 1 + 2 + 8
+
+
+def test_the_daemon_rests_for_its_interval(quiet: Quiet) -> None:
+    """The first failed request has it run at once; the next only when the interval has passed."""
+    interval = 10_000_000_000
+    zone = full_of_files(
+        quiet,
+        defrag=Defrag(
+            mode=DefragMode.RMAP_EVICT,
+            run=DefragRun.DAEMON,
+            interval_ns=interval,
+            blocks_wanted=1,
+            budget_pages=8,
+        ),
+    )
+    evict(zone, list(range(0, 600, 2)))
+    ask_daemon(zone.state, 3)
+    advance(zone.state, 1_000)
+    assert zone.state["count"]["defrag_runs"] == 1
+
+    zone.state["nr_free"][3:] = 0  # as if what it made were taken at once
+    ask_daemon(zone.state, 0)
+    ask_daemon(zone.state, 3)
+    advance(zone.state, interval - 1)
+    assert zone.state["count"]["defrag_runs"] == 1
+    advance(zone.state, interval + 1)
+    assert zone.state["count"]["defrag_runs"] == 2
 
 
 def test_the_inline_window_wanders_over_the_zone_and_begins_anew(quiet: Quiet) -> None:
