@@ -215,7 +215,9 @@ class _Run:
     ) -> None:
         self._study = study
         self._store = store
-        self._done = set(kept.done)
+        from study.results import Finished
+
+        self._done = Finished(kept.done)
         self._wanted = {cell.id: study.replicates for cell in study.cells}
         self._watcher = watcher
         self._signals = signals
@@ -265,13 +267,14 @@ class _Run:
             cells=len(self._study.cells),
             replicates=self._study.replicates,
             path=self._store.folder.path,
-            done=len(self._done),
+            done=self._done.count(self._wanted),
         )
         while True:
             missing = self._missing()
             for rows in run(self._trials(), missing):
                 self._store.add(rows)
-                self._done.update((row.cell, row.replicate) for row in rows)
+                for row in rows:
+                    self._done.add(row.cell, row.replicate)
                 self._watcher.advance(len(rows), sum(row.status == "failed" for row in rows))
             if self._signals.stopped or not self._ask():
                 return
@@ -279,8 +282,7 @@ class _Run:
 
     def _missing(self) -> int:
         """How many trials are still to be run."""
-        done = sum(replicate < self._wanted.get(cell, 0) for cell, replicate in self._done)
-        return sum(self._wanted.values()) - done
+        return sum(self._wanted.values()) - self._done.count(self._wanted)
 
     def _trials(self) -> Iterator[Trial]:
         """Trials still to be run, replicate by replicate."""

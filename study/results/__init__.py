@@ -3,6 +3,7 @@
 pandas, pyarrow and scipy live in this room. Importing it loads none of them.
 """
 
+from study.results.finished import Finished
 from study.results.folder import (
     MANIFEST,
     Folder,
@@ -21,6 +22,7 @@ from study.results.store import Store
 __all__ = [
     "FORMAT",
     "MANIFEST",
+    "Finished",
     "Folder",
     "Kept",
     "Results",
