@@ -21,7 +21,7 @@ from study.zone.kmalloc import adopt, kfree, kmalloc_atomic
 from study.zone.kswapd import wake_kswapd
 from study.zone.layout import NO_PFN, WAITING, Caller, Flag, Gfp, Home, Kind
 from study.zone.lru import mark_page_accessed
-from study.zone.nic import refill_ring, rx_frame
+from study.zone.nic import WATCHDOG_NS, refill_ring, rx_frame, rx_watchdog
 from study.zone.percpu import give_back
 from study.zone.reclaim import reclaim_mapped, refill_inactive, shrink_cache
 from study.zone.settings import (
@@ -465,6 +465,16 @@ def test_the_receive_ring_fills_and_drops_when_empty(quiet: Quiet) -> None:
     received = int(zone.state["count"]["frames_received"])
     assert zone.state["count"]["frames_dropped"] == 12 - received > 0
     assert zone.state["nr_posted"] == 0
+
+
+def test_the_watchdog_refills_a_ring_that_no_frame_comes_to(quiet: Quiet) -> None:
+    """A ring left empty for want of memory is full again two seconds after there is some."""
+    zone = Zone(quiet(4096, memory=plain_memory(4096), nic=Nic(ring=16, rx_frames_per_s=0.0)))
+    assert zone.state["nr_posted"] == 0
+
+    rx_watchdog(zone.state)
+    assert zone.state["nr_posted"] == 16
+    assert zone.event["time"][: zone.state["nr_events"]].max() >= WATCHDOG_NS
 
 
 def test_idle_objects_stay_in_their_cache(quiet: Quiet) -> None:
