@@ -7,9 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from study.zone import allocate as alloc
 from study.zone.advance import advance
+from study.zone.agenda import book, drop_first
 from study.zone.buddy import take_block
 from study.zone.kmalloc import cache_limits, kfree, kmalloc_atomic
 from study.zone.kswapd import wake_kswapd
@@ -228,6 +232,48 @@ def test_the_demand_side_removes_whole_orders() -> None:
     assert saved["order1_attempts"] == saved["order2_attempts"] == 0
     assert saved["order3_attempts"] > 0
     assert sum(at_all[f"order{order}_attempts"] for order in range(1, 11)) == 0
+
+
+@given(times=st.lists(st.integers(0, 5), max_size=60), dropped=st.integers(0, 3))
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_events_come_by_time_and_at_equal_times_as_booked(times: list[int], dropped: int) -> None:
+    """The agenda is a stable sort, also while events are taken out between two bookings."""
+    zone = Zone(small(), empty=True)
+    zone.state["nr_events"] = 0
+    waiting: list[tuple[int, int]] = []
+    met: list[tuple[int, int]] = []
+    expected: list[tuple[int, int]] = []
+    for number, time in enumerate(times):
+        book(zone.state, time, 0, number)
+        waiting.append((time, number))
+        for _ in range(dropped if number % 4 == 3 else 0):
+            if waiting:
+                met.append((int(zone.event[0]["time"]), int(zone.event[0]["value"])))
+                drop_first(zone.state)
+                expected.append(min(waiting))
+                waiting.remove(min(waiting))
+    while waiting:
+        met.append((int(zone.event[0]["time"]), int(zone.event[0]["value"])))
+        drop_first(zone.state)
+        expected.append(min(waiting))
+        waiting.remove(min(waiting))
+
+    assert met == expected
+
+
+@pytest.mark.parametrize("stack_order", [0, 1])
+def test_processes_leave_nothing_behind(stack_order: int) -> None:
+    """As many stacks and page tables are in use as the processes alive have, and no more."""
+    processes = replace(small().processes, stack_order=stack_order, forks_per_s=200.0)
+    zone = Zone(small(processes=processes), seed=2)
+    advance(zone.state, 3 * SECOND)
+    heads = zone.frame["home"][: zone.state["pages"]] == Home.KERNEL
+    kinds = zone.frame["kind"][: zone.state["pages"]][heads]
+    alive = zone.process["alive"] == 1
+
+    assert zone.state["count"]["exits"] > 100
+    assert (kinds == Kind.STACK).sum() == zone.state["live"] > 0
+    assert (kinds == Kind.PAGE_TABLE).sum() == zone.process["tables"][alive].sum()
 
 
 def test_homes_are_what_the_tests_think(quiet: Quiet) -> None:
