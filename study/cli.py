@@ -13,12 +13,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from study.commands.compare import compare
+from study.commands.completion import completion, keys
 from study.commands.contrasts import contrasts
 from study.commands.explain import explain
 from study.commands.limits import limit_options, limits_from
+from study.commands.plan import plan
 from study.commands.plot import plot
+from study.commands.presets import presets
 from study.commands.report import report, report_at_end
+from study.commands.schema import schema
 from study.commands.sensitivity import sensitivity
+from study.commands.show import show
 from study.commands.status import status
 from study.commands.tradeoff import tradeoff
 from study.commands.verdicts import verdicts
@@ -32,7 +37,18 @@ BAD_INPUT = 2
 STOPPED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_EPILOG = """\b
+Exit status:
+    0  done; of a run: all trials finished
+    1  a trial failed, or the run could not be completed
+    2  the command, the scenario or the folder is not usable as given
+  130  stopped by a signal; what is finished is kept
+
+Output has colours on a terminal only, and not with NO_COLOR set.
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
 @click.option(
     "--version",
     is_flag=True,
@@ -47,7 +63,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("scenario", type=click.Path())
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=keys)
 @click.option("--out", type=click.Path(), metavar="DIR", help="Results folder to make.")
 @click.option("--address", metavar="ADDR", help="Join this Ray cluster; it is left running.")
 @click.option("--workers", type=click.IntRange(min=1), help="Use at most so many cores.")
@@ -182,11 +198,16 @@ def summary(folder: str, *, as_json: bool) -> None:
 
 
 main.add_command(compare)
+main.add_command(completion)
 main.add_command(contrasts)
 main.add_command(explain)
+main.add_command(plan)
 main.add_command(plot)
+main.add_command(presets)
 main.add_command(replay)
+main.add_command(schema)
 main.add_command(sensitivity)
+main.add_command(show)
 main.add_command(report)
 main.add_command(tradeoff)
 main.add_command(verdicts)

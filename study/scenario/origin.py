@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic import BaseModel
 
 from study.scenario.check import known_keys
 from study.scenario.model import KERNELS, Machine
 from study.scenario.read import Document
 from study.scenario.trial import Cell, Level, Study
+from study.scenario.units import text_of
 
 
 @dataclass(frozen=True)
 class Setting:
     """One key of one cell.
 
-    value    as a scenario would write it
+    value    plain, as JSON would have it
+    text     as a person would write it, with a unit
     place    file:line:column, `preset NAME:line:column`, `override '...'`, or empty for a default
     through  what stands between: the axis and its level, the kernel, or nothing
     """
 
     key: str
     value: Any
+    text: str
     place: str
     through: str = ""
 
@@ -44,13 +49,23 @@ class Unfolded:
 
     def settings(self, cell: Cell) -> Iterator[Setting]:
         """Every key of a cell, in the order of the reference."""
-        written = self.machines[cell.id].model_dump(mode="json")
+        machine = self.machines[cell.id]
+        written = machine.model_dump(mode="json")
         for key in known_keys():
-            value: Any = written
-            for name in key.split("."):
-                value = value[name]
             place, through = self._origin(cell, key)
-            yield Setting(key, value, place, through)
+            value = _at(written, tuple(key.split(".")))
+            yield Setting(key, value, text_of_key(machine, key), place, through)
+
+    def fixed(self) -> list[Setting]:
+        """What all cells have in common and no default gives."""
+        first = self.study.cells[0]
+        found = []
+        for setting in self.settings(first):
+            path = setting.key.split(".")
+            values = {repr(_attribute(machine, path)) for machine in self.machines.values()}
+            if setting.place and len(values) == 1 and not setting.through.startswith("kernel"):
+                found.append(setting)
+        return found
 
     def _origin(self, cell: Cell, key: str) -> tuple[str, str]:
         combination = self.combined[cell.id]
@@ -82,6 +97,20 @@ class Unfolded:
         if name not in KERNELS[kernel].get(group, {}):
             return "", ""
         return self._origin(cell, "kernel")[0], f"kernel {kernel}"
+
+
+def text_of_key(machine: Machine, key: str) -> str:
+    """The value of a dotted key as a person would write it."""
+    *groups, name = key.split(".")
+    group: BaseModel = _attribute(machine, groups)
+    told = type(group).model_fields[name]
+    return text_of(told.annotation, told.metadata, getattr(group, name))
+
+
+def _attribute(value: Any, path: Sequence[str]) -> Any:
+    for name in path:
+        value = getattr(value, name)
+    return value
 
 
 def _at(value: Any, path: tuple[Any, ...]) -> Any:
