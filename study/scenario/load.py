@@ -23,7 +23,7 @@ from study.scenario.model import KERNELS, Machine
 from study.scenario.origin import Unfolded
 from study.scenario.override import apply_overrides
 from study.scenario.read import MAX_BYTES, Document, read_text
-from study.scenario.sampling import KINDS, Range, SamplingKeys, draw, range_of, rows_of
+from study.scenario.sampling import Range, SamplingKeys, draw, is_range, range_of, rows_of
 from study.scenario.sense import complaints
 from study.scenario.stopping import Stopping
 from study.scenario.trial import Cell, Level, Study, cell_id
@@ -498,7 +498,8 @@ class _Unfolding:
     def _check_awake(self, axes: Sequence[str]) -> None:
         """No axis is one that makes no difference to any cell."""
         for axis in axes:
-            if axis not in self.named and len(self.raw["axes"][axis]) > 1:
+            levels = {combination.get(axis) for combination in self.combined.values()}
+            if axis not in self.named and len(levels) > 1:
                 why = asleep(axis, self.machines.values())
                 if why:
                     self.fault(("axes", axis), f"{axis} makes no difference in any cell: {why}")
@@ -519,7 +520,7 @@ class _Unfolding:
 def _listed(levels: Any) -> list[Any]:
     """The levels of an axis; none if it is a range or no axis, which is a fault of its own."""
     if isinstance(levels, dict):
-        return [] if set(levels) <= set(KINDS) else list(levels)
+        return [] if is_range(levels) else list(levels)
     return levels if isinstance(levels, list) else []
 
 

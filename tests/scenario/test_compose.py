@@ -118,6 +118,21 @@ def test_circles_and_missing_files_are_named(write: Write) -> None:
     ]
 
 
+def test_a_setting_that_an_inherited_axis_has_is_without_effect(write: Write) -> None:
+    """Base cannot change what the extended file varies; giving the axis anew can."""
+    below = "axes: {nic.mtu: [1500, 9000], card: {a: {nic.ring: 8}, b: {nic.ring: 9}}}"
+    path = write(below=below, mine="extends: below.yaml\nbase: {nic: {mtu: 4000, ring: 3}}")
+
+    assert faults(path) == [
+        "mine.yaml:2:14: nic.mtu has no effect here: the axis nic.mtu sets it (below.yaml:1:8)",
+        "mine.yaml:2:25: nic.ring has no effect here: the axis card sets it (below.yaml:1:31)",
+    ]
+    path.write_text("extends: below.yaml\naxes: {card: null, nic.mtu: [1500]}\nbase.nic.ring: 3")
+    assert len(faults(path)) == 1
+    path.write_text("extends: below.yaml\naxes: {card: null, nic.mtu: [1500]}\nbase: {nic.ring: 3}")
+    assert [cell.settings.nic.ring for cell in load(path).cells] == [3]
+
+
 def test_a_named_axis_sets_several_keys_at_once() -> None:
     """Levels of an axis of the author's own are settings, presets, or both; claims, exclude and
     overrides go by their names.
