@@ -28,6 +28,13 @@ from study.zone.names import METRICS
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "150"))
 LONGEST_S = 20
+LONG = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    report_multiple_bugs=False,
+)
+SHIPPED = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 
 KEYS = st.sampled_from([*known_keys(), *groups(), "nic.mtuu", "card", "policy", "", "a.b.c", "7"])
 ODD = st.sampled_from(
@@ -117,9 +124,7 @@ def outcome(text: str, overrides: list[str]) -> Study | ScenarioError:
     return error
 
 
-@settings(
-    max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), report_multiple_bugs=False
-)
+@LONG
 @given(scenario=SCENARIOS, overrides=OVERRIDES)
 def test_any_scenario_is_a_study_or_has_faults(
     scenario: dict[str, Any], overrides: list[str]
@@ -134,25 +139,18 @@ def test_any_scenario_is_a_study_or_has_faults(
         assert again.document == found.document
 
 
-@pytest.fixture(scope="module")
-def shipped(root: Path) -> list[str]:
-    return [path.read_text() for path in sorted((root / "scenarios").glob("*.yaml"))]
-
-
 CUTS = st.tuples(st.integers(0, 10**6), st.integers(0, 40), st.text(max_size=6))
 
 
-@settings(
-    max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), report_multiple_bugs=False
-)
+@LONG
 @given(
     which=st.integers(0, 10**6), cuts=st.lists(CUTS, min_size=1, max_size=3), overrides=OVERRIDES
 )
 def test_any_damage_to_a_shipped_scenario_is_a_study_or_has_faults(
-    shipped: list[str], which: int, cuts: list[tuple[int, int, str]], overrides: list[str]
+    path: Path, cuts: list[tuple[int, int, str]], overrides: list[str]
 ) -> None:
     """Stretches of a real file replaced by anything: the same."""
-    text = shipped[which % len(shipped)]
+    text = path.read_text()
     for start, length, instead in cuts:
         at = start % len(text)
         text = text[:at] + instead + text[at + length :]
@@ -160,11 +158,7 @@ def test_any_damage_to_a_shipped_scenario_is_a_study_or_has_faults(
     assert isinstance(outcome(text, overrides), Study | ScenarioError)
 
 
-@settings(
-    max_examples=max(EXAMPLES // 5, 20),
-    suppress_health_check=list(HealthCheck),
-    report_multiple_bugs=False,
-)
+@settings(LONG, max_examples=max(EXAMPLES // 5, 20))
 @given(scenario=SCENARIOS, overrides=OVERRIDES, command=st.sampled_from(["run", "plan", "show"]))
 def test_the_command_line_refuses_without_a_trace(
     tmp_path_factory: pytest.TempPathFactory,
