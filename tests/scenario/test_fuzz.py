@@ -144,7 +144,7 @@ CUTS = st.tuples(st.integers(0, 10**6), st.integers(0, 40), st.text(max_size=6))
 
 @LONG
 @given(
-    which=st.integers(0, 10**6), cuts=st.lists(CUTS, min_size=1, max_size=3), overrides=OVERRIDES
+    path=st.sampled_from(SHIPPED), cuts=st.lists(CUTS, min_size=1, max_size=3), overrides=OVERRIDES
 )
 def test_any_damage_to_a_shipped_scenario_is_a_study_or_has_faults(
     path: Path, cuts: list[tuple[int, int, str]], overrides: list[str]
