@@ -36,19 +36,19 @@ RESERVED = frozenset({"cell", "replicate", "seed", "status", "error", "name", "m
 """Columns of the tables, which no axis may be called."""
 
 
-def compose(document: Document, read: Callable[[File], str], *, anchored: bool = True) -> Document:
-    """The document with all that it extends, in nested keys throughout.
+def compose(document: Document, read: Callable[[File], str]) -> tuple[Document, list[Fault]]:
+    """The document with all that it extends, in nested keys throughout, and what was wrong.
 
-    read      gives the text of a file, or raises ScenarioError
-    anchored  whether names of files count from the folder of the document
-    Raises ScenarioError with every fault of every file.
+    read  gives the text of a file, or raises ScenarioError
+
+    Names of files count from the folder of the file that names them. Raises ScenarioError when
+    nothing is left that could be checked further.
     """
     work = _Composition(read)
-    here = File(document.name) if anchored else File("scenario.yaml")
-    result = work.resolve(document, here, ())
-    if work.faults:
+    result = work.resolve(document, File(document.name), ())
+    if not result.value:
         raise ScenarioError(work.faults)
-    return result
+    return result, work.faults
 
 
 @dataclass

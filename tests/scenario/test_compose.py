@@ -94,6 +94,31 @@ def test_faults_name_the_file_they_stand_in(write: Write) -> None:
     ]
 
 
+def test_all_faults_of_all_kinds_are_told_at_once() -> None:
+    """An unknown preset, setting, level, key of the study and override do not hide one another."""
+    text = (
+        "extends: nic/e100-9000\nbse: {}\nbase: {zone.memory: much}\naxes:\n"
+        "  card: {a: {nic.ringg: 3}, b: {nic.mtu: 1}, c: nic/none}\n  defrag.order: [11, x]\n"
+        "include: [{nic.driver: e100}]"
+    )
+    with pytest.raises(ScenarioError) as caught:
+        load_text(text, "x.yaml", ["seeed=3", "nic.driver=tg4"])
+
+    told = str(caught.value)
+    for words in (
+        "x.yaml:1:1: extends nic/e100-9000",
+        "x.yaml:2:1: bse",
+        "x.yaml:3:8: zone.memory is much",
+        "x.yaml:5:14: nic.ringg is not a setting; did you mean nic.ring?",
+        "x.yaml:5:46: card has nic/none",
+        "x.yaml:6:22: defrag.order is x",
+        "x.yaml:7:12: nic.driver is e100",
+        "override 'seeed=3': seeed is not a setting",
+        "override 'nic.driver=tg4': nic.driver is tg4",
+    ):
+        assert words in told, told
+
+
 def test_circles_and_missing_files_are_named(write: Write) -> None:
     """A circle is shown as such; a missing file and an unknown preset with the nearest name."""
     path = write(
