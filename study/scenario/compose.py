@@ -46,7 +46,7 @@ def compose(document: Document, read: Callable[[File], str]) -> tuple[Document, 
     """
     work = _Composition(read)
     result = work.resolve(document, File(document.name), ())
-    if not result.value:
+    if work.faults and not result.value:
         raise ScenarioError(work.faults)
     return result, work.faults
 
