@@ -120,7 +120,7 @@ def compared(findings: Findings) -> pd.DataFrame:
 
     cells = select.compared_cells(findings.manifest["cells"])
     _finished(findings)
-    _need(findings, "rx_success_ratio", "reclaimed_pages", "defrag_moved_pages", "refaults")
+    _need(findings, "rx_success_ratio", "reclaimed_pages", "moved_pages", "refaults")
     table: pd.DataFrame = tradeoff(findings.trials, cells)
     table = table[np.isfinite(table["gain"].to_numpy(float))].copy()
     if table.empty:

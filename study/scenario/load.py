@@ -23,6 +23,7 @@ from study.scenario.sense import complaints
 from study.scenario.stopping import Stopping
 from study.scenario.trial import Cell, Level, Study, cell_id
 from study.scenario.units import count_from
+from study.scenario.versions import spell_versions
 
 MAX_TRIALS = 10_000_000
 
@@ -57,6 +58,7 @@ def load_text(text: str, name: str, overrides: Sequence[str] = ()) -> Study:
         what = "is empty" if document.value is None else "is no mapping of keys to values"
         raise ScenarioError([Fault(name, None, None, f"the scenario {what}")])
     apply_overrides(document, overrides)
+    document.value = spell_versions(document.value)
     return _Unfolding(document).study()
 
 
@@ -132,6 +134,8 @@ class _Unfolding:
         claims = self._claims({cell.id: cell.levels for cell in cells})
         self.stop_if_faulty()
         resolved = Machine.model_validate(with_kernel(base)).model_dump(mode="json")
+        if "kernel" in axes or any("kernel" in entry for entry in include):
+            _leave_to_kernel(resolved, base)
         return Study(
             name=head.name,
             question=" ".join(head.question.split()),
@@ -388,6 +392,15 @@ class _Unfolding:
 def _listed(levels: Any) -> list[Any]:
     """The levels of an axis; none if it is no list, which is a fault of its own."""
     return levels if isinstance(levels, list) else []
+
+
+def _leave_to_kernel(resolved: dict[str, Any], base: Mapping[str, Any]) -> None:
+    """Take out what the kernel decides unless the scenario itself says it: kernels vary."""
+    for group, bundle in KERNELS["2.6.8"].items():
+        own = base.get(group, {})
+        for name in bundle:
+            if name not in own:
+                resolved[group].pop(name, None)
 
 
 def with_kernel(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 GAIN: dict[str, float] = {"rx_success_ratio": 1.0}
 COSTS: dict[str, dict[str, float]] = {
-    "pages_taken": {"reclaimed_pages": 1.0, "defrag_moved_pages": 1.0},
+    "pages_taken": {"reclaimed_pages": 1.0, "moved_pages": 1.0},
     "refaults": {"refaults": 1.0},
     "time_lost_share": {"time_lost_share": 1.0},
 }
