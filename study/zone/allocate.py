@@ -233,18 +233,22 @@ def _finish(z, row, failed):
 
 
 @kernel
-def _compact_for(z, row):
-    """Let a sleeping request compact; a pfn, or NO_PFN (__alloc_pages_direct_compact, 2.6.35)."""
+def _compact_for(z, row, asynchronous):
+    """Let a sleeping request compact; a pfn, or NO_PFN (__alloc_pages_direct_compact, 2.6.35).
+
+    An asynchronous run in vain is no reason to put off others (2.6.38).
+    """
     request = requests(z)[row]
     order = request.order
-    ran = compact_directly(z, order, migratetype_of(request.gfp))
+    ran = compact_directly(z, order, migratetype_of(request.gfp), asynchronous)
     request.scan_ns += z.compact_spent
     if ran == SKIPPED:
         return NO_PFN
     pfn = NO_PFN
     if after_reclaim_ok(z, order):
         pfn = _take(z, order, request.gfp)
-    settle(z, order, pfn != NO_PFN)
+    if pfn != NO_PFN or not asynchronous:
+        settle(z, order, pfn != NO_PFN)
     return pfn
 
 
@@ -270,7 +274,7 @@ def go_on(z, row):
     """
     request = requests(z)[row]
     if z.compact_direct > 0 and request.order >= z.compact_direct:
-        pfn = _compact_for(z, row)
+        pfn = _compact_for(z, row, z.compact_direct == ALL_ORDERS)
         if pfn != NO_PFN:
             _finish(z, row, False)
             return pfn
@@ -291,7 +295,7 @@ def go_on(z, row):
             return pfn
     if z.compact_direct == ALL_ORDERS and request.order > COSTLY_ORDER:
         # Reclaim has made room; such a request does not loop, so this is the time (2.6.38).
-        pfn = _compact_for(z, row)
+        pfn = _compact_for(z, row, False)
         if pfn != NO_PFN:
             _finish(z, row, False)
             return pfn

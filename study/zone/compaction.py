@@ -209,7 +209,21 @@ def _release_targets(z):
 
 
 @kernel
-def _move_batch(z):
+def _is_source(z, pfn, migratetype):
+    """May pages be moved out of this pageblock? (suitable_migration_source, 4.19)
+
+    The first, asynchronous try of a request (2.6.38) wastes no work on pageblocks of kernel pages;
+    by the later rules it looks at those of the request's own type.
+    """
+    if z.compact_async == 0 or z.grouping == 0:
+        return True
+    if z.compact_rules == CompactionRules.V3_19:
+        return pageblock_type(z, pfn) == migratetype
+    return pageblock_type(z, pfn) == _MOVABLE
+
+
+@kernel
+def _move_batch(z, migratetype):
     """Move up to a batch of pages out of the pageblock under the migrate scanner.
 
     Returns pages moved, -1 if there was no place for one.
@@ -218,6 +232,9 @@ def _move_batch(z):
     size = 1 << z.pageblock_order
     pfn = z.migrate_cursor
     stop = min((pfn >> z.pageblock_order << z.pageblock_order) + size, z.pages)
+    if not _is_source(z, pfn, migratetype):
+        z.migrate_cursor = stop
+        return 0
     moved = 0
     looked = pfn
     no_place = False
@@ -272,7 +289,7 @@ def compact_zone(z, order, migratetype, score_wanted):
             z.free_cursor = 0
             result = COMPLETE
             break
-        moved = _move_batch(z)
+        moved = _move_batch(z, migratetype)
         if moved < 0:
             z.migrate_cursor = 0
             z.free_cursor = 0
@@ -289,7 +306,7 @@ def compact_zone(z, order, migratetype, score_wanted):
 
 
 @kernel
-def compact_directly(z, order, migratetype):
+def compact_directly(z, order, migratetype, asynchronous):
     """Compact on behalf of a request that may sleep; SKIPPED if there is no point in it.
 
     The caller takes its block and says how it went by settle() (__alloc_pages_direct_compact).
@@ -302,6 +319,8 @@ def compact_directly(z, order, migratetype):
         z.count.compact_skipped += 1
         return SKIPPED
     z.count.compact_stalls += 1
+    z.compact_async = asynchronous
     result = compact_zone(z, order, migratetype, 0)
+    z.compact_async = 0
     drain_percpu(z)
     return result

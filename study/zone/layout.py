@@ -363,7 +363,8 @@ _SCALARS = """
     reserve nr_reserved placement
     boost_factor boost boost_asked kswapd_boost kswapd_boost_left kswapd_wish kswapd_freed
     compact_direct compact_daemon compact_threshold compact_rules proactiveness
-    compact_considered compact_shift compact_order_failed compact_spent compact_undrained
+    compact_considered compact_shift compact_order_failed
+    compact_spent compact_undrained compact_async
     migrate_cursor free_cursor nr_targets
     kcompactd_order kcompactd_armed kcompactd_free_at proactive_defer
     huge_gap huge_order huge_median huge_most nr_huge held_first nr_held_blocks

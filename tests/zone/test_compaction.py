@@ -115,9 +115,9 @@ def test_a_pinned_page_costs_the_work_but_not_the_run(quiet):
 def test_the_scanners_meet_when_no_block_can_be_made(quiet):
     """A pinned page in each block of the order: the run was in vain, the next is put off."""
     zone = zone_with(quiet, free=range(3, PAGES, 4), pinned=range(0, PAGES, 8))
-    assert compact_directly(zone.state, 3, 0) == COMPLETE
+    assert compact_directly(zone.state, 3, 0, False) == COMPLETE
     settle(zone.state, 3, False)
-    assert compact_directly(zone.state, 3, 0) == SKIPPED
+    assert compact_directly(zone.state, 3, 0, False) == SKIPPED
     assert zone.state["count"]["compact_deferred"] == 1
     assert zone.state["nr_free"][3:].sum() == 0
     verify(zone)
@@ -219,6 +219,23 @@ def test_only_movable_pageblocks_take_pages_in(quiet):
     assert compact_zone(zone.state, BLOCK, MOVABLE, 0) == SUCCESS
     assert (homes(zone)[top - 32 :] == before[top - 32 :]).all()
     assert zone.frame[0]["order"] == BLOCK
+    verify(zone)
+
+
+@pytest.mark.parametrize(
+    ("rules", "request_type", "first_touched"),
+    [(CompactionRules.V2_6_35, 0, 1), (LATER, MOVABLE, 1), (LATER, 0, 0)],
+)
+def test_the_first_try_leaves_other_pageblocks_alone(quiet, rules, request_type, first_touched):
+    """An asynchronous run takes pages out of MOVABLE pageblocks, later of the request's own."""
+    memory = {"pageblock_order": BLOCK, "grouping": Grouping.ON}
+    zone = zone_with(quiet, rules, memory=memory, free=range(3, PAGES, 4))
+    zone.state["low"] = zone.state["min"] = 0
+    set_pageblock_type(zone.state, 0, 0, Migratetype.UNMOVABLE)
+    before = homes(zone)
+    compact_directly(zone.state, BLOCK - 1, request_type, True)
+    changed = (homes(zone) != before).reshape(-1, 1 << BLOCK).any(axis=1)
+    assert int(changed.argmax()) == first_touched
     verify(zone)
 
 
