@@ -114,7 +114,8 @@ def kernel(function=None, *, inline=False):
     The first parameter, z, is the zone record; a parameter annotated `float` is a float64, one
     annotated `np.ndarray` an int64 vector, every other an int64. One signature a function: left to
     infer, numba would compile each anew for every mix of 8, 32 and 64-bit arguments, which made
-    building the zone take four times as long.
+    building the zone take four times as long. It is compiled or loaded when first needed: machine
+    code holds that of all it calls, so a warm process loads only what Python itself calls.
     """
     if function is None:
         return lambda f: kernel(f, inline=inline)
@@ -122,6 +123,8 @@ def kernel(function=None, *, inline=False):
         "cache": True,
         "error_model": "numpy",
         "no_cfunc_wrapper": True,
+        # Nobody but another kernel calls a private one.
+        "no_cpython_wrapper": function.__name__.startswith("_"),
         "boundscheck": BOUNDSCHECK,
     }
     if inline:
@@ -130,9 +133,34 @@ def kernel(function=None, *, inline=False):
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(cache_dir(function.__module__.removeprefix(_PACKAGE)))
     try:
-        return njit(_signature(function), **options)(function)
+        return _when_needed(njit(**options)(function), function)
     finally:
         numba.config.CACHE_DIR = before
+
+
+def _when_needed(dispatcher, function):
+    """Have a dispatcher take its one signature at its first use, from Python or another kernel.
+
+    numba.njit(signature) would do so at once; both ways of use are intercepted on the object.
+    """
+    to_a_kernel = dispatcher.get_call_template
+
+    def take_signature():
+        if not dispatcher.overloads:
+            dispatcher.compile(_signature(function))
+            dispatcher.disable_compile()
+
+    def get_call_template(args, kws):
+        take_signature()
+        return to_a_kernel(args, kws)
+
+    def compile_for_args(*args, **kws):  # noqa: ARG001 - the types of one call do not matter
+        take_signature()
+        return next(iter(dispatcher.overloads.values())).entry_point
+
+    dispatcher.get_call_template = get_call_template
+    dispatcher._compile_for_args = compile_for_args
+    return dispatcher
 
 
 @lru_cache(maxsize=1)
