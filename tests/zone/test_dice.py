@@ -13,7 +13,7 @@ from scipy import stats
 
 from study.zone.dice import below, draw, exponential, geometric, lognormal, seed_streams, uniform
 from study.zone.layout import NR_STREAMS, ZONE, Stream
-from study.zone.user import zipf_rank, alias_table
+from study.zone.user import alias_table, zipf_rank
 
 ALARM = 1e-4
 DRAWS = 20_000
