@@ -227,8 +227,8 @@ def _report(results: Findings, *, as_json: bool, quiet: bool) -> None:
             f"Stopped: {counts['finished']} of {counts['trials']} trials are kept, "
             "complete and readable."
         )
-        click.echo(f"Resume with: study resume {shlex.quote(str(results.path))}")
-    click.echo(f"Results: {results.path}")
+        click.echo(f"Resume with: study resume {shlex.quote(results.place)}")
+    click.echo(f"Results: {results.place}")
 
 
 def _refuse(fault: Exception, *, status: int = BAD_INPUT) -> NoReturn:

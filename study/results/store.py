@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from study.results.columns import axis_columns, series_table, trials_table
-from study.results.folder import Folder, replace_table
+from study.results.folder import Folder, ResultsError, TakenOver, replace_table
 from study.results.manifest import now
 from study.results.part import write_part
 from study.results.resume import Kept
@@ -53,6 +53,8 @@ class Store:
         self._series_parts = len(kept.done) - kept.failed
         self._flushed_at = monotonic()
         self._flush_s = _FLUSH_S[0]
+        self.trouble = ""
+        """Why the last flush could not be carried elsewhere; the next tries again."""
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take rows in; write them out when enough have gathered or time has passed."""
@@ -96,6 +98,13 @@ class Store:
             self._next += 1
             self._rows, self._bytes = [], 0
         self.folder.save_manifest()
+        try:
+            self.folder.publish()
+            self.trouble = ""
+        except TakenOver:
+            raise
+        except ResultsError as fault:
+            self.trouble = str(fault)
 
     def _write(self, table: pa.Table, path: Path) -> None:
         self.folder.note_part(path, write_part(table, path))
