@@ -107,7 +107,7 @@ def conduct(
     from study.statistics import write_findings
 
     started = monotonic()
-    folder, is_new = _folder(study, out, command, force=force, extend=extend)
+    folder, is_new = folder_for(study, out, command, force=force, extend=extend)
     folder.mirror = folder.mirror or mirror
     with folder.only_writer(), _signals() as signals, ExitStack() as at_end:
         at_end.callback(watcher.close)
@@ -188,15 +188,18 @@ def study_of(manifest: Mapping[str, Any], path: str) -> Study:
         ) from None
 
 
-def _folder(
+def folder_for(
     study: Study,
     out: str | os.PathLike[str] | None,
     command: Sequence[str],
     *,
-    force: bool,
-    extend: bool,
+    force: bool = False,
+    extend: bool = False,
 ) -> tuple[Folder, bool]:
-    """The folder to write into, and whether it is a new one."""
+    """The folder to write a study into, and whether it is a new one.
+
+    Raises ResultsError when it holds something else, or cannot be written.
+    """
     from study.results import MANIFEST, create_folder, default_path, reopen
     from study.results.manifest import new_manifest
     from study.results.storage import is_url, mirror_of, naming

@@ -260,9 +260,14 @@ def settle_table(table: Path) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text file so that it is complete or absent, also after a power cut."""
+    write_bytes_whole(path, text.encode())
+
+
+def write_bytes_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is complete or absent, also after a power cut."""
     aside = path.with_name(f".{path.name}.new")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with aside.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     aside.replace(path)

@@ -29,6 +29,9 @@ class Carrier(Protocol):
     def put(self, name: str, source: Path) -> None:
         """Make the file there what this one is; another of that name is replaced."""
 
+    def move(self, name: str, target: str) -> None:
+        """Rename a file there, which may mean to copy and remove it; replaces the target."""
+
     def remove(self, name: str) -> None:
         """Have no such file there."""
 
@@ -70,8 +73,7 @@ class Mirror:
         if MANIFEST in changed:
             self._carrier.put(MANIFEST, self.local / MANIFEST)
         for name in replaced:
-            self._carrier.put(name, self.local / name)
-            self._carrier.remove(f"{NEW}/{name}")
+            self._carrier.move(f"{NEW}/{name}", name)
         for name in changed:
             if name != MANIFEST and not is_part(name):
                 self._carrier.put(name, self.local / name)

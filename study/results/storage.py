@@ -68,6 +68,11 @@ class Storage:
         self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
         self._fs.put_file(str(source), target)
 
+    def move(self, name: str, target: str) -> None:
+        """Copy a file there to another name, then remove it under the first."""
+        self._fs.cp_file(self._at(name), self._at(target))
+        self._fs.rm_file(self._at(name))
+
     def remove(self, name: str) -> None:
         """Have no such file there."""
         if self._fs.exists(self._at(name)):

@@ -130,6 +130,10 @@ def broken_run(study: Study, place: str, *, after: int) -> bool:
             self.live()
             self.storage.put(name, source)
 
+        def move(self, name: str, target: str) -> None:
+            self.live()
+            self.storage.move(name, target)
+
         def remove(self, name: str) -> None:
             self.live()
             self.storage.remove(name)
