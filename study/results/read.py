@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.results.columns import axis_columns, series_table, trials_table
 from study.results.folder import SERIES, Folder, ResultsError, open_folder
-from study.results.store import in_order
+from study.results.sorting import in_order
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,7 +24,6 @@ import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b, file_digest
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -39,6 +38,7 @@ from study.results.folder import (
     open_folder,
 )
 from study.results.mirror import NEW, Mirror, is_part
+from study.results.part import digest_of_file
 
 _RENEW_S = 30.0
 _STALE = timedelta(minutes=2)
@@ -324,9 +324,5 @@ def _digests(manifest: Path) -> dict[str, str]:
 
 
 def _digest(file: Path) -> str | None:
-    """As part.py takes it."""
-    try:
-        with file.open("rb") as opened:
-            return file_digest(opened, lambda: blake2b(digest_size=16)).hexdigest()
-    except OSError:
-        return None
+    """Of what was fetched; None if nothing was."""
+    return digest_of_file(file) if file.exists() else None
