@@ -273,7 +273,8 @@ class _Run:
         if not ray:
             self._each_round(lambda trials, _: in_process(trials, stop=stop, limits=limits))
             return
-        self._watcher.phase("starting Ray" if address is None else f"joining Ray at {address}")
+        here = "the Ray of this machine" if address == "auto" else f"Ray at {address}"
+        self._watcher.phase("starting Ray" if address is None else f"joining {here}")
         with open_session(address=address, workers=workers) as session:
             self._watcher.cluster(session)
             self._each_round(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import socket
@@ -227,6 +229,52 @@ def test_a_job_writes_storage_itself(head: Head, root: Path, scenario, tmp_path:
     assert f"Results: {at}" in done.stderr.splitlines()
     assert tables(tmp_path / "there") == whole
     assert (tmp_path / "there/report.html").exists()
+
+
+def test_the_readme_can_be_followed(head: Head, root: Path, tmp_path: Path):
+    """Each line of the README's cluster section that speaks to a head does what is said of it."""
+    section = (root / "README.md").read_text().partition("## On a cluster")[2].partition("\n## ")[0]
+    lines = [line.strip() for line in section.splitlines() if line.startswith("    ")]
+    start = next(line for line in lines if line.startswith("ray start "))
+    assert {"--head", "--dashboard-host=127.0.0.1", "--block"} < set(start.split())
+    submit = next(line for line in lines if line.startswith("study submit "))
+    plain = next(line for line in lines if line.startswith("ray job submit "))
+    shown = [line for line in lines[lines.index(submit) + 1 : lines.index(plain)] if line != "..."]
+
+    sent = subprocess.run(**here(submit, head, root, tmp_path), check=False)
+    assert sent.returncode == 0, sent.stderr
+    said = [comparable(line) for line in (sent.stderr + sent.stdout).splitlines()]
+    assert [line for line in map(comparable, shown) if line not in said] == []
+    job = subprocess.run(**here(plain, head, root, tmp_path), check=False)
+    assert job.returncode == 0, job.stdout + job.stderr
+    assert tables(tmp_path / "plain").keys() == set(TABLES)
+
+
+def here(line: str, head: Head, root: Path, out: Path) -> dict[str, object]:
+    """A line of the README, with this head and these folders, as subprocess takes it."""
+    words = [
+        {
+            "http://127.0.0.1:8265": head.address,
+            "results/sent": str(out / "results/sent"),
+            "s3://bucket/smoke": f"file://{out}/plain",
+        }.get(word, word)
+        for word in shlex.split(line)
+    ]
+    # In .venv there is a command `study`; here the package may not be installed.
+    while "study" in words:
+        words[words.index("study") : words.index("study") + 1] = ["python", "-m", "study/"]
+    words = [word.rstrip("/") if word == "study/" else word for word in words]
+    started = command(root)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    if words[0] == "ray":
+        words[:1] = [sys.executable, "-m", "ray.scripts.scripts"]
+    return {**started, "args": words, "cwd": root, "env": {**started["env"], "PATH": path}}
+
+
+def comparable(line: str) -> str:
+    """Without what differs from run to run: numbers, names of jobs, where it all lies."""
+    line = re.sub(r"\S*results/", "results/", line)
+    return re.sub(r"smoke-[0-9a-f]{8}|[0-9.:]+", "*", line)
 
 
 @pytest.mark.parametrize("token", ["f" * 64, ""])
