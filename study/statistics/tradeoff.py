@@ -91,7 +91,7 @@ def among(findings: Findings, where: Sequence[str]) -> pd.DataFrame:
             if axis in levels and str(levels[axis]) == level
         }
     if not cells:
-        raise ResultsError(f"{findings.path} has no cell with {' and '.join(where)}")
+        raise ResultsError(f"{findings.place} has no cell with {' and '.join(where)}")
     return tradeoff(findings.trials, cells)
 
 

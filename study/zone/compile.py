@@ -15,12 +15,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
 
 import numba
 import numpy as np
 from numba import njit, types
+from numba.core.caching import UserProvidedCacheLocator
 from numba.extending import intrinsic
 
 BOUNDSCHECK = os.environ.get("STUDY_BOUNDSCHECK", "") not in ("", "0")
@@ -75,7 +77,21 @@ def cache_dir(module: str) -> Path:
     options = f"{numba.__version__} {np.__version__} boundscheck={BOUNDSCHECK}".encode()
     folder = cache_root() / module / _hash([options, *sources])
     folder.mkdir(parents=True, exist_ok=True)
+    _share(folder)
     return folder
+
+
+def _share(folder: Path) -> None:
+    """Let all copies of these sources use the same machine code, wherever they lie.
+
+    Below the folder numba keeps code apart by the path of its source. A job on a Ray cluster has
+    its sources at another path each time, but a folder here is of the same sources to the letter.
+    """
+    shared = folder / "code"
+    shared.mkdir(exist_ok=True)
+    own = UserProvidedCacheLocator.get_suitable_cache_subpath(str(_ROOM / "compile.py"))
+    with suppress(FileExistsError):
+        (folder / own).symlink_to(shared.name, target_is_directory=True)
 
 
 @lru_cache(maxsize=1)
