@@ -12,13 +12,18 @@ from typing import Any, NoReturn
 import click
 
 from study.commands.compare import compare
+from study.commands.completion import completion, keys
 from study.commands.contrasts import contrasts
-from study.commands.ending import end, show
+from study.commands.ending import end, tables
 from study.commands.explain import explain
 from study.commands.limits import limit_options, limits_from
+from study.commands.plan import plan
 from study.commands.plot import plot
+from study.commands.presets import presets
 from study.commands.report import report
+from study.commands.schema import schema
 from study.commands.sensitivity import sensitivity
+from study.commands.show import show
 from study.commands.status import status
 from study.commands.submit import follow, job, submit
 from study.commands.tradeoff import tradeoff
@@ -29,7 +34,18 @@ FAILED = 1
 BAD_INPUT = 2
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_EPILOG = """\b
+Exit status:
+    0  done; of a run: all trials finished
+    1  a trial failed, or the run could not be completed
+    2  the command, the scenario or the folder is not usable as given
+  130  stopped by a signal; what is finished is kept
+
+Output has colours on a terminal only, and not with NO_COLOR set.
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
 @click.option(
     "--version",
     is_flag=True,
@@ -44,7 +60,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("scenario", type=click.Path())
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=keys)
 @click.option("--out", type=click.Path(), metavar="DIR", help="Results folder to make.")
 @click.option("--address", metavar="ADDR", help="Join this Ray cluster; it is left running.")
 @click.option("--workers", type=click.IntRange(min=1), help="Use at most so many cores.")
@@ -173,17 +189,22 @@ def summary(folder: str, *, as_json: bool) -> None:
     from study.statistics import read_findings
 
     try:
-        show(read_findings(folder), as_json=as_json, quiet=False)
+        tables(read_findings(folder), as_json=as_json, quiet=False)
     except ResultsError as fault:
         _refuse(fault)
 
 
 main.add_command(compare)
+main.add_command(completion)
 main.add_command(contrasts)
 main.add_command(explain)
+main.add_command(plan)
 main.add_command(plot)
+main.add_command(presets)
 main.add_command(replay)
+main.add_command(schema)
 main.add_command(sensitivity)
+main.add_command(show)
 main.add_command(report)
 main.add_command(tradeoff)
 main.add_command(verdicts)

@@ -19,14 +19,14 @@ STOPPED = 130
 
 def end(results: Findings, *, as_json: bool, quiet: bool) -> NoReturn:
     """Show the results, make the report, and end with the status of the run."""
-    show(results, as_json=as_json, quiet=quiet)
+    tables(results, as_json=as_json, quiet=quiet)
     said = report_at_end(results)
     if not quiet:
         click.echo(said, err=as_json)
     sys.exit({"complete": 0, "interrupted": STOPPED}.get(results.manifest["state"], FAILED))
 
 
-def show(results: Findings, *, as_json: bool, quiet: bool) -> None:
+def tables(results: Findings, *, as_json: bool, quiet: bool) -> None:
     """Show the tables of a results folder, and how to go on if the run was stopped."""
     if as_json:
         import json

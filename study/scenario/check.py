@@ -29,6 +29,12 @@ def known_keys() -> tuple[str, ...]:
     return tuple(keys)
 
 
+@lru_cache(maxsize=1)
+def groups() -> frozenset[str]:
+    """The groups that settings stand in: zone, nic, clock, ..."""
+    return frozenset(key.partition(".")[0] for key in known_keys() if "." in key)
+
+
 def nearest(key: str) -> str:
     """A suggestion for an unknown key: the same word in another group comes before a like one."""
     if key in Machine.model_fields:
@@ -37,8 +43,8 @@ def nearest(key: str) -> str:
     elsewhere = [known for known in known_keys() if known.rsplit(".", 1)[-1] == last]
     if len(elsewhere) == 1:
         return f"; did you mean {elsewhere[0]}?"
-    groups = tuple(Machine.model_fields)
-    return did_you_mean(key, known_keys() if "." in key else (*known_keys(), *groups))
+    fields = tuple(Machine.model_fields)
+    return did_you_mean(key, known_keys() if "." in key else (*known_keys(), *fields))
 
 
 def machine_of(raw: Mapping[str, Any]) -> tuple[Machine | None, list[Finding]]:
@@ -61,10 +67,6 @@ def findings(
         path = tuple(detail["loc"])
         if detail["type"] == "extra_forbidden" and unknown:
             yield path, unknown(str(path[-1]))
-            continue
-        if detail["type"] == "extra_forbidden" and path[0] in known_keys():
-            group, _, name = str(path[0]).partition(".")
-            yield path, f"{path[0]} is not written with a dot here but as {group}: {{{name}: ...}}"
             continue
         key = shown(".".join(map(str, path)), 100)
         yield path, sentence(key, detail)

@@ -284,14 +284,14 @@ def read_claims(
     cells: Mapping[str, Mapping[str, Level]],
     *,
     say: Callable[[ValidationError, Callable[[str], str]], Iterator[Finding]],
-    cut: bool,
+    cut: Callable[[int], bool],
 ) -> tuple[list[Claim], list[Finding]]:
     """The claims of a scenario, and what is wrong with them.
 
     raw  what stands under `claims:`
     say  puts pydantic's findings into words
-    cut  whether an override took levels away, so that a claim may lack its cells; such a claim is
-         left out, for nothing can be said about it
+    cut  whether levels may have been taken away since the claim of that index was written, so that
+         it may lack its cells; such a claim is left out, for nothing can be said about it
     """
     if raw is None:
         return [], []
@@ -310,11 +310,11 @@ def read_claims(
             continue
         if claim.id in [earlier.id for earlier in claims]:
             wrong.append(((index, "id"), f"there are two claims with the id {claim.id}"))
-        found = [] if cut else list(_unknown_levels(claim, cells))
+        found = [] if cut(index) else list(_unknown_levels(claim, cells))
         try:
             claim.comparisons(cells)
         except ValueError as error:
-            if not cut and not found:
+            if not cut(index) and not found:
                 found = [(("side",), f"claim {claim.id}: {error}")]
         else:
             claims.append(claim)

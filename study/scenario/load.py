@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import difflib
 import os
+import re
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,18 +16,23 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from study.scenario import matrix
 from study.scenario.check import findings, known_keys, machine_of, nearest
 from study.scenario.claims import Claim, read_claims
+from study.scenario.compose import RESERVED, compose, is_named, reads_as_word
+from study.scenario.effect import asleep, without_effect
 from study.scenario.errors import Fault, ScenarioError, did_you_mean, shown
 from study.scenario.model import KERNELS, Machine
+from study.scenario.origin import Unfolded
 from study.scenario.override import apply_overrides
 from study.scenario.read import MAX_BYTES, Document, read_text
-from study.scenario.sampling import Range, SamplingKeys, draw, range_of, rows_of
+from study.scenario.sampling import KINDS, Range, SamplingKeys, draw, range_of, rows_of
 from study.scenario.sense import complaints
 from study.scenario.stopping import Stopping
 from study.scenario.trial import Cell, Level, Study, cell_id
 from study.scenario.units import count_from
 from study.scenario.versions import spell_versions
+from study.zone.names import METRICS
 
 MAX_TRIALS = 10_000_000
+NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 
 class _Head(BaseModel):
@@ -33,7 +40,7 @@ class _Head(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "study"
+    name: Annotated[str, Field(pattern=rf"^{NAME}$")] = "study"
     question: str = ""
     seed: Annotated[int, BeforeValidator(count_from)] = 1
     replicates: Annotated[int, BeforeValidator(count_from), Field(ge=1)] = 5
@@ -53,13 +60,32 @@ def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Study:
 
 def load_text(text: str, name: str, overrides: Sequence[str] = ()) -> Study:
     """As load, for a text that is at hand; `name` stands for the file in messages."""
-    document = read_text(text, name)
-    if not isinstance(document.value, dict):
-        what = "is empty" if document.value is None else "is no mapping of keys to values"
-        raise ScenarioError([Fault(name, None, None, f"the scenario {what}")])
+    return unfold_text(text, name, overrides).study
+
+
+def unfold(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Unfolded:
+    """As load, with what is needed to say where each setting of a cell comes from."""
+    return unfold_text(_text_of(Path(path)), str(path), overrides)
+
+
+def unfold_text(text: str, name: str, overrides: Sequence[str] = ()) -> Unfolded:
+    """As unfold, for a text that is at hand."""
+    document = compose(read_text(text, name), _text_of)
+    document.value = spell_versions(document.value)
+    # A study is called after its file, unless it says otherwise.
+    stem = Path(name).stem
+    if document.value.get("name") is None and re.fullmatch(NAME, stem):
+        document.value["name"] = stem
+    if not overrides:
+        return _Unfolding(document).unfolded()
+    before = copy.deepcopy(document)
     apply_overrides(document, overrides)
     document.value = spell_versions(document.value)
-    return _Unfolding(document).study()
+    unfolded = _Unfolding(copy.deepcopy(document)).unfolded()
+    faults = without_effect(before, overrides, unfolded, lambda d: _Unfolding(d).unfolded())
+    if faults:
+        raise ScenarioError(faults)
+    return unfolded
 
 
 def _text_of(file: Path) -> str:
@@ -67,9 +93,13 @@ def _text_of(file: Path) -> str:
         return ScenarioError([Fault(str(file), None, None, text)])
 
     try:
-        if file.stat().st_size > MAX_BYTES:
+        with file.open("rb") as opened:
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                raise refuse("is no regular file")
+            content = opened.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
             raise refuse(f"larger than {MAX_BYTES:,} bytes; a scenario is a page of text")
-        return file.read_text(encoding="utf-8")
+        return content.decode()
     except FileNotFoundError:
         raise refuse(f"no such file{_nearest_file(file)}") from None
     except IsADirectoryError:
@@ -101,6 +131,9 @@ class _Unfolding:
         self.stopping: Stopping | None = None
         self.ranges: dict[str, Range] = {}
         self.sampling = SamplingKeys()
+        self.named: dict[str, dict[str, dict[str, Level]]] = {}
+        self.combined: dict[str, matrix.Combination] = {}
+        self.machines: dict[str, Machine] = {}
 
     def fault(self, path: tuple[Any, ...], text: str) -> None:
         self.faults.append(self.document.fault(path, text))
@@ -109,6 +142,11 @@ class _Unfolding:
         if self.faults:
             raise ScenarioError(self.faults)
 
+    def unfolded(self) -> Unfolded:
+        """The study, and where everything in it comes from."""
+        study = self.study()
+        return Unfolded(study, self.document, self.named, self.combined, self.machines)
+
     def study(self) -> Study:
         self.stopping = self._stopping()
         head = self._head()
@@ -116,11 +154,12 @@ class _Unfolding:
         axes = self._axes()
         self.sampling = self._sampling()
         exclude = self._entries("exclude", set(axes))
-        include = self._entries("include", set(known_keys()))
+        include = self._entries("include", {*known_keys(), *self.named})
         self.stop_if_faulty()
         self._check_size(axes)
         self.stop_if_faulty()
         self._check_levels(base, axes, include)
+        self._check_clashes([*axes, *self.ranges])
         self.stop_if_faulty()
         points = self._points(head.seed)
         cells = self._cells(base, axes, exclude, include, points)
@@ -147,7 +186,7 @@ class _Unfolding:
             document={
                 **head.model_dump(mode="json"),
                 "base": resolved,
-                "axes": axes | {key: self.raw["axes"][key] for key in self.ranges},
+                "axes": axes | self.named | {key: self.raw["axes"][key] for key in self.ranges},
                 # An entry whose level an override took away excludes nothing any more.
                 "exclude": [
                     entry
@@ -194,7 +233,10 @@ class _Unfolding:
             self.raw.get("claims"),
             cells,
             say=findings,
-            cut=any(path[:1] == ("axes",) for path in self.document.origins),
+            cut=lambda index: (
+                any(path[:1] == ("axes",) for path in self.document.origins)
+                or self.document.inherited(("claims", index))
+            ),
         )
         for path, text in wrong:
             self.fault(("claims", *path), text)
@@ -244,7 +286,9 @@ class _Unfolding:
             self.fault(("axes",), f"axes is {shown(axes)}; it must map keys to lists of levels")
             return {}
         for key, levels in axes.items():
-            if key not in known_keys():
+            if is_named(key, levels):
+                self._named(key, levels)
+            elif key not in known_keys():
                 self.fault(("axes", key), f"{shown(key)} is not a setting{nearest(key)}")
             elif isinstance(levels, dict) and levels:
                 try:
@@ -259,11 +303,35 @@ class _Unfolding:
                 self._check_plain(key, levels)
         # In an order of their own: points hang on the ranges, not on the order of the file.
         self.ranges = dict(sorted(self.ranges.items()))
-        return {key: levels for key, levels in axes.items() if not isinstance(levels, dict)}
+        return {
+            key: list(levels)
+            for key, levels in axes.items()
+            if isinstance(levels, list) or key in self.named
+        }
+
+    def _named(self, axis: str, levels: dict[str, dict[str, Level]]) -> None:
+        """An axis of the author's own: each level sets several keys."""
+        if axis in RESERVED or axis in METRICS:
+            self.fault(("axes", axis), f"an axis cannot be called {axis}: the tables use the word")
+        elif not re.fullmatch("[A-Za-z][A-Za-z0-9_-]{0,31}", axis):
+            self.fault(
+                ("axes", axis),
+                f"an axis cannot be called {shown(axis)}: letters, digits, dash and underscore, "
+                "at most 32",
+            )
+        for level in levels:
+            if not level or len(level) > 60 or not reads_as_word(level):
+                self.fault(
+                    ("axes", axis, level),
+                    f"{axis} has the level {shown(level)}, which reads as no word; begin it with "
+                    "a letter",
+                )
+        self.named[axis] = levels
 
     def _sampling(self) -> SamplingKeys:
         raw = self.raw.get("sampling")
         cut = any(path[:1] == ("axes",) for path in self.document.origins)
+        cut = cut or self.document.inherited(("sampling",))
         if raw is not None and not self.ranges and not self.faults and not cut:
             self.fault(("sampling",), "sampling has nothing to draw: no axis is a range")
         if raw is not None and not isinstance(raw, dict):
@@ -298,20 +366,34 @@ class _Unfolding:
                 continue
             for key, level in entry.items():
                 path = (section, i, key)
-                if key not in known_keys():
-                    self.fault(path, f"{shown(key)} is not a setting{nearest(key)}")
+                if key not in allowed and section == "exclude" and self.document.inherited(path):
+                    continue  # an axis that the extended file had, and this one removed
+                if key not in known_keys() and key not in self.named:
+                    self.fault(path, f"{shown(key)} is not a setting{self._nearest(key)}")
                 elif key not in allowed:
                     self.fault(path, f"{key} is not an axis, so it can exclude nothing")
                 elif isinstance(level, dict | list):
                     self.fault(path, f"{key}: a level must be a single value")
-                elif section == "exclude" and not self._is_level(key, level):
-                    levels = ", ".join(map(shown, _listed(self.raw["axes"][key])))
-                    self.fault(path, f"{key} has no level {shown(level)}; it has {levels}")
+                else:
+                    self._check_level(section, key, level, path)
         return [entry for entry in entries if isinstance(entry, dict)]
 
-    def _is_level(self, key: str, level: Level) -> bool:
-        """Is it a level of the axis, or may it have been one before an override cut the axis?"""
-        return level in _listed(self.raw["axes"][key]) or ("axes", key) in self.document.origins
+    def _check_level(self, section: str, key: str, level: Level, path: tuple[Any, ...]) -> None:
+        by_level = key in self.named or section == "exclude"
+        if by_level and not self._is_level(key, level, path):
+            levels = ", ".join(map(shown, _listed(self.raw["axes"][key])))
+            self.fault(path, f"{key} has no level {shown(level)}; it has {levels}")
+
+    def _nearest(self, key: str) -> str:
+        return did_you_mean(key, self.named) or nearest(key)
+
+    def _is_level(self, key: str, level: Level, path: tuple[Any, ...]) -> bool:
+        """Is it a level of the axis, or may it have been one before the axis was cut?"""
+        return (
+            level in _listed(self.raw["axes"][key])
+            or ("axes", key) in self.document.origins
+            or (path[0] == "exclude" and self.document.inherited(path))
+        )
 
     def _check_size(self, axes: Mapping[str, Sequence[Level]]) -> None:
         size = matrix.size(axes)
@@ -333,8 +415,19 @@ class _Unfolding:
         tries: list[tuple[tuple[Any, ...], str, Level]] = [
             (("axes", key, i), key, level)
             for key, levels in axes.items()
+            if key not in self.named
             for i, level in enumerate(levels)
         ]
+        for axis, named in self.named.items():
+            for name, told in named.items():
+                for key, value in told.items():
+                    if key in known_keys():
+                        tries.append((("axes", axis, name, key), key, value))
+                    else:
+                        self.fault(
+                            ("axes", axis, name, key),
+                            f"{shown(key)} is not a setting{nearest(key)}",
+                        )
         tries += [
             (("axes", key), key, level)
             for key, axis in self.ranges.items()
@@ -344,11 +437,29 @@ class _Unfolding:
             (("include", i, key), key, level)
             for i, entry in enumerate(include)
             for key, level in entry.items()
+            if key not in self.named
         ]
         for place, key, level in tries:
             _, found = machine_of(with_kernel(with_levels(base, {key: level})))
             for _, text in found:
                 self.fault(place, text)
+
+    def _check_clashes(self, axes: Sequence[str]) -> None:
+        """No key is set by two axes: one of them would be without effect."""
+        setters: dict[str, str] = {}
+        for axis in axes:
+            keys = dict.fromkeys(key for told in self.named.get(axis, {}).values() for key in told)
+            for key in keys if axis in self.named else [axis]:
+                other = setters.setdefault(key, axis)
+                if other != axis:
+                    self.fault(("axes", axis), f"{axis} and {other} both set {key}")
+
+    def _expanded(self, combination: Mapping[str, Level]) -> dict[str, Level]:
+        """A combination with named levels replaced by the settings they stand for."""
+        settings: dict[str, Level] = {}
+        for key, level in combination.items():
+            settings |= self.named[key][str(level)] if key in self.named else {key: level}
+        return settings
 
     def _cells(
         self,
@@ -366,18 +477,36 @@ class _Unfolding:
         cells: dict[str, Cell] = {}
         for combination in combined:
             # Each level was found valid by itself, and no key's type depends on another's.
-            machine = Machine.model_validate(with_kernel(with_levels(base, combination)))
+            told = self._expanded(combination)
+            machine = Machine.model_validate(with_kernel(with_levels(base, told)))
             self._complain(machine, combination, axes)
             if self.faults:
                 continue
-            levels = {key: _level(machine, combination, key) for key in columns}
+            levels = {
+                key: combination.get(key)
+                if key in self.named
+                else _level(machine, combination, key)
+                for key in columns
+            }
             settings = machine.settings()
             identity = cell_id(settings)
             # Points of whole numbers may coincide.
             if identity in cells and not self.ranges:
                 self.fault(("axes",), f"two cells are the same machine: {shown(levels, 300)}")
             cells[identity] = Cell(identity, levels, settings)
+            self.combined[identity] = combination
+            self.machines[identity] = machine
+        if not self.faults:
+            self._check_awake([*axes, *self.ranges])
         return list(cells.values())
+
+    def _check_awake(self, axes: Sequence[str]) -> None:
+        """No axis is one that makes no difference to any cell."""
+        for axis in axes:
+            if axis not in self.named and len(self.raw["axes"][axis]) > 1:
+                why = asleep(axis, self.machines.values())
+                if why:
+                    self.fault(("axes", axis), f"{axis} makes no difference in any cell: {why}")
 
     def _complain(
         self, machine: Machine, combination: Mapping[str, Level], axes: Mapping[str, Any]
@@ -386,11 +515,16 @@ class _Unfolding:
             place: tuple[Any, ...] = ("base", *key.split("."))
             if key in combination and key in axes and combination[key] in axes[key]:
                 place = ("axes", key, axes[key].index(combination[key]))
+            for axis, named in self.named.items():
+                if key in named.get(str(combination.get(axis)), {}):
+                    place = ("axes", axis, combination[axis], key)
             self.fault(place, f"{key} {text}")
 
 
 def _listed(levels: Any) -> list[Any]:
-    """The levels of an axis; none if it is no list, which is a fault of its own."""
+    """The levels of an axis; none if it is a range or no axis, which is a fault of its own."""
+    if isinstance(levels, dict):
+        return [] if set(levels) <= set(KINDS) else list(levels)
     return levels if isinstance(levels, list) else []
 
 

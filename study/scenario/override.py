@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from study.scenario.check import known_keys, nearest
+from study.scenario.compose import is_named
 from study.scenario.errors import Fault, ScenarioError, did_you_mean, shown
 from study.scenario.read import Document, read_scalar
 
@@ -17,7 +18,8 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> None:
     """Change a document in place.
 
     Keys of the study come first (replicates=5), then settings (zone.memory=256MiB, also written
-    base.zone.memory=256MiB); a setting that is an axis is restricted to the value or list given.
+    base.zone.memory=256MiB); a setting that is an axis gets the value or list given as its levels,
+    and an axis of the author's own is restricted to those levels.
     Raises ScenarioError for what is no key=value or names nothing.
     """
     faults: list[Fault] = []
@@ -30,26 +32,55 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> None:
         raise ScenarioError(faults)
 
 
+def key_of(text: str) -> str:
+    """The key that an override sets."""
+    return text.partition("=")[0].strip().removeprefix("base.").removeprefix("axes.")
+
+
+def origin_of(text: str) -> str:
+    """What stands for the place of an override in messages."""
+    return f"override '{shown(text)}'"
+
+
 def _apply(document: Document, text: str) -> None:
-    origin = f"override '{shown(text)}'"
-    key, equals, word = text.partition("=")
-    key = key.strip().removeprefix("base.").removeprefix("axes.")
+    origin, key = origin_of(text), key_of(text)
+    _, equals, word = text.partition("=")
     if not equals or not key:
         raise ScenarioError([Fault(origin, None, None, "an override looks like key=value")])
     value = read_scalar(word, origin)
     if key in STUDY_KEYS or key in STUDY_GROUPS:
         _set(document, tuple(key.split(".")), value, origin)
         return
+    axes = document.value.get("axes")
+    if isinstance(axes, dict) and key in axes and is_named(key, axes[key]):
+        _choose(document, key, value, origin)
+        return
     if key not in known_keys():
-        hint = did_you_mean(key, STUDY_KEYS) if "." not in key else ""
+        named = [
+            axis for axis in (axes if isinstance(axes, dict) else ()) if is_named(axis, axes[axis])
+        ]
+        hint = did_you_mean(key, (*STUDY_KEYS, *named)) if "." not in key else ""
         raise ScenarioError(
             [Fault(origin, None, None, f"{shown(key)} is not a setting{hint or nearest(key)}")]
         )
-    axes = document.value.get("axes")
     if isinstance(axes, dict) and key in axes:
         _set(document, ("axes", key), value if isinstance(value, list | dict) else [value], origin)
     else:
         _set(document, ("base", *key.split(".")), value, origin)
+
+
+def _choose(document: Document, axis: str, value: Any, origin: str) -> None:
+    """Restrict an axis of the author's own to some of its levels."""
+    levels = document.value["axes"][axis]
+    wanted = value if isinstance(value, list) else [value]
+    unknown = [level for level in wanted if not isinstance(level, str) or level not in levels]
+    if unknown or not wanted:
+        found = shown(unknown[0] if unknown else value)
+        hint = did_you_mean(found, levels)
+        text = f"{axis} has no level {found}; it has {', '.join(map(shown, levels))}{hint}"
+        raise ScenarioError([Fault(origin, None, None, text)])
+    document.value["axes"][axis] = {level: levels[level] for level in wanted}
+    document.origins["axes", axis] = origin
 
 
 def _set(document: Document, path: tuple[str, ...], value: Any, origin: str) -> None:

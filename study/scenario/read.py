@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import yaml
 
@@ -75,27 +75,54 @@ _TAGS: dict[type[yaml.Node], frozenset[str]] = {
 MAX_DIGITS = 300
 
 
+class Place(NamedTuple):
+    """Where a value stands: line and column from 1; the file may be a preset."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
 @dataclass
 class Document:
     """Plain values (dict, list, str, int, float, bool, None) and where each one stands.
 
-    places   path -> (line, column), both from 1; a key's place is that of the key itself
-    origins  path -> what set it instead of the file: an override of the command line
+    name     the file that was asked for; others may have been extended
+    places   path -> where it stands; a key's place is that of the key itself
+    origins  path -> what set it instead of a file: an override of the command line
     """
 
     name: str
     value: Any
-    places: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    places: dict[Path, Place] = field(default_factory=dict)
     origins: dict[Path, str] = field(default_factory=dict)
+
+    def where(self, path: Path) -> str:
+        """What set the value at a path, or at the nearest enclosing place that is known."""
+        path = self._known(path)
+        return self.origins.get(path) or str(self.places.get(path, self.name))
+
+    def inherited(self, path: Path) -> bool:
+        """Does it come from a file that the scenario extends?"""
+        place = self.places.get(self._known(path))
+        return place is not None and place.file != self.name
+
+    def _known(self, path: Path) -> Path:
+        while path and path not in self.places and path not in self.origins:
+            path = path[:-1]
+        return path
 
     def fault(self, path: Path, text: str) -> Fault:
         """A fault at a path, or at the nearest enclosing place that is known."""
-        while path and path not in self.places and path not in self.origins:
-            path = path[:-1]
+        path = self._known(path)
         if path in self.origins:
             return Fault(self.origins[path], None, None, text)
-        line, column = self.places.get(path, (None, None))
-        return Fault(self.name, line, column, text)
+        if path in self.places:
+            return Fault(*self.places[path], text)
+        return Fault(self.name, None, None, text)
 
 
 class _Reader:
@@ -106,6 +133,9 @@ class _Reader:
 
     def fault_at(self, mark: yaml.Mark, text: str) -> None:
         self.faults.append(Fault(self.document.name, mark.line + 1, mark.column + 1, text))
+
+    def place(self, node: yaml.Node) -> Place:
+        return Place(self.document.name, node.start_mark.line + 1, node.start_mark.column + 1)
 
     def plain(self, node: yaml.Node, path: Path, above: tuple[int, ...]) -> Any:
         """Turn a node into plain values; aliases are expanded, and what they expand to counts."""
@@ -118,7 +148,7 @@ class _Reader:
             what = "refers to itself" if id(node) in above else f"is nested over {MAX_DEPTH} deep"
             self.fault_at(node.start_mark, f"this value {what}")
             return None
-        self.document.places.setdefault(path, _place(node))
+        self.document.places.setdefault(path, self.place(node))
         above = (*above, id(node))
         if node.tag not in _TAGS[type(node)]:
             self.fault_at(node.start_mark, f"the tag {shown(node.tag)} is not allowed")
@@ -139,7 +169,7 @@ class _Reader:
             if key in result:
                 self.fault_at(key_node.start_mark, f"{shown(key)} stands here a second time")
                 continue
-            self.document.places[(*path, key)] = _place(key_node)
+            self.document.places[(*path, key)] = self.place(key_node)
             result[key] = self.plain(value_node, (*path, key), above)
         return result
 
@@ -154,10 +184,6 @@ class _Reader:
             self.fault_at(node.start_mark, f"a number of {len(node.value)} digits")
             return None
         return kind(node.value)
-
-
-def _place(node: yaml.Node) -> tuple[int, int]:
-    return node.start_mark.line + 1, node.start_mark.column + 1
 
 
 def read_text(text: str, name: str) -> Document:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, PlainSerializer
 
@@ -161,3 +161,48 @@ LineRate = Annotated[float, _schema(bits_per_second_from), _written(lambda rate:
 Share = Annotated[float, _schema(share_from)]
 Count = Annotated[int, _schema(count_from)]
 Number = Annotated[float, _schema(number_from)]
+
+
+def size_text(pages: int) -> str:
+    """A number of pages in the largest unit that keeps it whole, pages for less than 1 MiB."""
+    size = pages * PAGE_BYTES
+    for unit in ("GiB", "MiB"):
+        if size and size % _SIZES[unit] == 0:
+            return f"{size // _SIZES[unit]}{unit}"
+    return f"{pages} pages"
+
+
+def _per_second_text(rate: float) -> str:
+    return f"{rate:.12g}/s"
+
+
+_TEXTS: dict[Any, Callable[[Any], str]] = {
+    pages_from: size_text,
+    bytes_from: lambda size: f"{size // 1024}KiB" if size % 1024 == 0 else f"{size}B",
+    nanoseconds_from: time_text,
+    per_second_from: _per_second_text,
+    pages_per_ms_from: lambda speed: f"{speed:.12g} pages/ms",
+    bits_per_second_from: lambda rate: (
+        f"{rate / 1e9:g}Gbit/s" if rate >= 1e9 else f"{rate / 1e6:g}Mbit/s"
+    ),
+    share_from: lambda share: f"{100 * share:.12g}%",
+}
+
+
+def text_of(annotation: Any, metadata: Sequence[Any], value: Any) -> str:
+    """A checked value as a person would write it: 225280 pages as 880MiB.
+
+    annotation, metadata  of the pydantic field that holds it
+    """
+    validators = [*metadata, *(m for arm in get_args(annotation) for m in _metadata_of(arm))]
+    for validator in validators:
+        text = _TEXTS.get(getattr(validator, "func", None))
+        if text is not None and value is not None and not isinstance(value, str):
+            return text(value)
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
+    return shown(value, 200)
+
+
+def _metadata_of(annotation: Any) -> tuple[Any, ...]:
+    return getattr(annotation, "__metadata__", ())

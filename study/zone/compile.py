@@ -139,8 +139,6 @@ def kernel(function=None, *, inline=False):
         "cache": True,
         "error_model": "numpy",
         "no_cfunc_wrapper": True,
-        # Nobody but another kernel calls a private one.
-        "no_cpython_wrapper": function.__name__.startswith("_"),
         "boundscheck": BOUNDSCHECK,
     }
     if inline:

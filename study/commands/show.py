@@ -1,0 +1,116 @@
+"""The command `study show`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from study.commands.completion import keys
+from study.commands.refusal import refuse
+
+if TYPE_CHECKING:
+    from study.scenario import Cell
+    from study.scenario.origin import Setting, Unfolded
+
+
+@click.command()
+@click.argument("scenario", type=click.Path())
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=keys)
+@click.option("--cell", "identity", metavar="ID", help="Which cell; its first digits will do.")
+@click.option("--changed", is_flag=True, help="Leave out what is a default.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def show(
+    scenario: str,
+    overrides: tuple[str, ...],
+    *,
+    identity: str | None,
+    changed: bool,
+    as_json: bool,
+) -> None:
+    """Show every setting of one cell of SCENARIO, and where each comes from.
+
+    A value comes from a file (with line and column), a preset, an override, a kernel version that
+    sets it along with others, or is a default. `study plan` lists the cells.
+    """
+    from study.scenario import ScenarioError
+    from study.scenario.load import unfold
+
+    try:
+        unfolded = unfold(scenario, overrides)
+    except ScenarioError as fault:
+        refuse(fault)
+    cell = _chosen(unfolded, identity)
+    settings = [s for s in unfolded.settings(cell) if s.place or not changed]
+    if as_json:
+        told = {
+            s.key: {"value": s.value, "text": s.text, "from": s.place or "default"}
+            | ({"through": s.through} if s.through else {})
+            for s in settings
+        }
+        click.echo(json.dumps({"cell": cell.id, "levels": cell.levels, "settings": told}, indent=2))
+    else:
+        _print(unfolded, cell, settings)
+
+
+def _chosen(unfolded: Unfolded, identity: str | None) -> Cell:
+    cells = unfolded.study.cells
+    if identity is None:
+        if len(cells) == 1:
+            return cells[0]
+        _refuse(f"the scenario has {len(cells)} cells; choose one with --cell ID:", cells)
+    found = [cell for cell in cells if cell.id.startswith(identity)]
+    if not found:
+        _refuse(f"no cell has the id {identity}; there are:", cells)
+    if len(found) > 1:
+        _refuse(f"{len(found)} cells begin with {identity}:", found)
+    return found[0]
+
+
+def _refuse(text: str, cells: list[Cell] | tuple[Cell, ...]) -> NoReturn:
+    from study.commands.listing import word
+
+    lines = [text]
+    for cell in cells[:10]:
+        levels = ", ".join(f"{key} {word(level)}" for key, level in cell.levels.items())
+        lines.append(f"  {cell.id}  {levels}")
+    if len(cells) > 10:
+        lines.append(f"  and {len(cells) - 10:,} more: study plan --cells")
+    refuse(ValueError("\n".join(lines)))
+
+
+def _print(unfolded: Unfolded, cell: Cell, settings: list[Setting]) -> None:
+    from rich.text import Text
+
+    from study.commands.listing import listing, word
+    from study.commands.listing import show as out
+
+    out(Text(f"Cell {cell.id} of {unfolded.study.name}", style="bold"))
+    for key, level in cell.levels.items():
+        out(Text(f"  {key}: {word(level)}"))
+    out("")
+    table = listing("key", "value", "from", dim=(2,))
+    for setting in settings:
+        place = setting.place or "default"
+        through = f" ({setting.through})" if setting.through else ""
+        style = "" if setting.place else "dim"
+        table.add_row(
+            Text(setting.key, style=style), Text(setting.text, style=style), Text(place + through)
+        )
+    out(table)
+    machine = unfolded.machines[cell.id]
+    received = "page by page"
+    if machine.nic.receive == "linear":
+        received = _block(machine.rx_order())
+    sent = "page by page" if machine.nic.transmit != "linear" else _block(machine.tx_order())
+    stack = _block(cell.settings.processes.stack_order)
+    text = f"It follows: frames are received into {received}, sent from {sent}; a stack is {stack}."
+    out(Text(f"\n{text}"))
+
+
+def _block(order: int) -> str:
+    from study.scenario.units import size_text
+
+    size = f"{4 << order}KiB" if order < 8 else size_text(1 << order)
+    return f"a block of order {order} ({size})"

@@ -1,0 +1,331 @@
+"""One scenario out of several: `extends:`, presets, and the two ways to write a key.
+
+    extends: [machine/i386-1gb, nic/e1000-jumbo, common.yaml]
+
+What is named first is laid down first, the file itself comes last. Then
+
+base       is merged key by key; null takes an inherited value away
+axes       an axis that is given again replaces the inherited one; null removes it
+exclude, include   are added to those inherited; null drops those
+claims     likewise; a claim with the id of an inherited one replaces it
+the rest   (question, seed, replicates, sampling): the later one stands
+name       is not inherited: a study is called after itself
+
+Wherever settings stand, `nic: {mtu: 9000}` and `nic.mtu: 9000` say the same. Every value keeps the
+place it was written at, so that a fault names the file it is in.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path as File
+from typing import Any
+
+from study.scenario.check import groups, known_keys
+from study.scenario.errors import Fault, ScenarioError, did_you_mean, shown
+from study.scenario.presets import Preset, presets
+from study.scenario.read import MAX_BYTES, Document, Path, read_scalar, read_text
+from study.scenario.sampling import KINDS as RANGES
+
+MAX_FILES = 50
+_ADDED = ("include", "exclude", "claims")
+"""Sections that are lists, to which a file adds."""
+RESERVED = frozenset({"cell", "replicate", "seed", "status", "error", "name", "metric"})
+"""Columns of the tables, which no axis may be called."""
+
+
+def compose(document: Document, read: Callable[[File], str], *, anchored: bool = True) -> Document:
+    """The document with all that it extends, in nested keys throughout.
+
+    read      gives the text of a file, or raises ScenarioError
+    anchored  whether names of files count from the folder of the document
+    Raises ScenarioError with every fault of every file.
+    """
+    work = _Composition(read)
+    here = File(document.name) if anchored else File("scenario.yaml")
+    result = work.resolve(document, here, ())
+    if work.faults:
+        raise ScenarioError(work.faults)
+    return result
+
+
+@dataclass
+class _Composition:
+    read: Callable[[File], str]
+    faults: list[Fault] = field(default_factory=list)
+    files: int = 0
+    letters: int = 0
+
+    def resolve(self, document: Document, file: File, above: tuple[File, ...]) -> Document:
+        """The document laid over what it extends."""
+        if not isinstance(document.value, dict):
+            what = "is empty" if document.value is None else "is no mapping of keys to values"
+            self.faults.append(Fault(document.name, None, None, f"the scenario {what}"))
+            return Document(document.name, {})
+        parts = self._parts(document, file, (*above, _identity(file)))
+        document.value.pop("extends", None)
+        self._canonical(document)
+        if not parts:
+            return document
+        whole = Document(document.name, {}, {(): document.places[()]})
+        for part in parts:
+            part.value.pop("name", None)
+            _lay_over(whole, part)
+        _lay_over(whole, document)
+        return whole
+
+    def _parts(self, document: Document, file: File, above: tuple[File, ...]) -> list[Document]:
+        named = document.value.get("extends")
+        if named is None:
+            return []
+        several = isinstance(named, list)
+        result = []
+        for index, name in enumerate(named if several else [named]):
+            path: Path = ("extends", index) if several else ("extends",)
+            try:
+                part = self._part(name, file, above)
+            except _Refused as why:
+                self.faults.append(document.fault(path, f"extends {shown(name)}, {why}"))
+            except ScenarioError as error:
+                self.faults += error.faults
+            else:
+                result.append(part)
+        return result
+
+    def _part(self, name: Any, file: File, above: tuple[File, ...]) -> Document:
+        if not isinstance(name, str) or not name:
+            raise _Refused("which is neither a file nor a preset")
+        if not name.endswith((".yaml", ".yml")):
+            return copy.deepcopy(_preset(name).document)
+        other = file.parent / name
+        if _identity(other) in above:
+            chain = [*above[above.index(_identity(other)) :], _identity(other)]
+            raise _Refused(f"which goes round in a circle: {' -> '.join(f.name for f in chain)}")
+        self.files += 1
+        if self.files > MAX_FILES:
+            raise ScenarioError(
+                [Fault(str(file), None, None, f"extends more than {MAX_FILES} files in all")]
+            )
+        text = self.read(other)
+        self.letters += len(text)
+        if self.letters > MAX_BYTES:
+            raise _Refused(f"with which it is larger than {MAX_BYTES:,} bytes")
+        return self.resolve(read_text(text, str(other)), other, above)
+
+    def _canonical(self, document: Document) -> None:
+        """Write all keys in one way: nested under base, with a dot under axes and in entries."""
+        _nest(document, self.faults)
+        axes = document.value.get("axes")
+        if isinstance(axes, dict):
+            document.value["axes"] = _dotted(axes, ("axes",), document, self.faults)
+            self._levels(document)
+        for section in ("include", "exclude"):
+            entries = document.value.get(section)
+            for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+                if isinstance(entry, dict):
+                    entries[index] = _dotted(entry, (section, index), document, self.faults)
+
+    def _levels(self, document: Document) -> None:
+        """Named levels as mappings of dotted keys; presets are replaced by what they set."""
+        axes = document.value["axes"]
+        for axis, levels in axes.items():
+            if not is_named(axis, levels):
+                continue
+            by_name = levels
+            if isinstance(levels, list):
+                by_name = self._listed_presets(document, axis, levels)
+            axes[axis] = {
+                name: self._level(document, (axis, name), told) for name, told in by_name.items()
+            }
+
+    def _listed_presets(self, document: Document, axis: str, names: list[Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for index, name in enumerate(names):
+            short = str(name).rpartition("/")[2]
+            place = document.places.get(("axes", axis, index))
+            if short in found:
+                self.faults.append(
+                    document.fault(("axes", axis, index), f"{axis} has the level {short} twice")
+                )
+            if place:
+                document.places["axes", axis, short] = place
+            found[short] = name
+        return found
+
+    def _level(self, document: Document, at: tuple[str, str], told: Any) -> dict[str, Any]:
+        path: Path = ("axes", *at)
+        settings: dict[str, Any] = {}
+        for part in told if isinstance(told, list) else [told]:
+            if part is None:
+                continue
+            if isinstance(part, dict):
+                settings |= _dotted(part, path, document, self.faults)
+                continue
+            try:
+                preset = _preset(part)
+            except _Refused as why:
+                self.faults.append(document.fault(path, f"{at[0]} has {shown(part)}, {why}"))
+                continue
+            for group, keys in preset.base.items():
+                for key, value in keys.items() if isinstance(keys, dict) else [("", keys)]:
+                    dotted = f"{group}.{key}" if key else group
+                    settings[dotted] = value
+                    inner = ("base", group, key) if key else ("base", group)
+                    document.places[(*path, dotted)] = preset.document.places[inner]
+        return settings
+
+
+class _Refused(Exception):
+    """Why something cannot be extended, as a clause."""
+
+
+def _preset(name: Any) -> Preset:
+    known = presets()
+    if not isinstance(name, str) or name not in known:
+        hint = did_you_mean(str(name), known)
+        raise _Refused(f"which is neither a .yaml file nor a preset{hint or _all(known)}")
+    return known[name]
+
+
+def _all(known: Mapping[str, Any]) -> str:
+    return f"; `study presets` lists all {len(known)}"
+
+
+def _identity(file: File) -> File:
+    try:
+        return file.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return file
+
+
+def is_named(axis: Any, levels: Any) -> bool:
+    """Is it an axis of the author's own, whose levels set several keys each?
+
+    Its name is no setting; its levels are a mapping, or a list of presets.
+    """
+    if axis in known_keys() or axis in groups() or "." in str(axis):
+        return False
+    if isinstance(levels, dict):
+        return bool(levels) and not set(levels) <= set(RANGES)
+    return (
+        isinstance(levels, list)
+        and bool(levels)
+        and all(isinstance(level, str) and "/" in level for level in levels)
+    )
+
+
+def reads_as_word(name: str) -> bool:
+    """Would YAML read this level as a word, so that claims and overrides can name it?"""
+    try:
+        return bool(read_scalar(name, name) == name)
+    except ScenarioError:
+        return False
+
+
+def _nest(document: Document, faults: list[Fault]) -> None:
+    """base: {nic.mtu: 9000} -> base: {nic: {mtu: 9000}}."""
+    base = document.value.get("base")
+    if not isinstance(base, dict):
+        return
+    moved: dict[Path, Path] = {}
+    for dotted in [key for key in base if key.partition(".")[0] in groups() and "." in key]:
+        group, _, key = dotted.partition(".")
+        value = base.pop(dotted)
+        into = base.get(group)
+        if into is None:
+            into = base[group] = {}
+        if not isinstance(into, dict):
+            continue  # what stands there instead of a group is a fault of its own
+        if key in into:
+            faults.append(_twice(document, ("base", dotted), dotted))
+            continue
+        into[key] = value
+        moved["base", dotted] = ("base", group, key)
+    _move(document, moved, depth=2)
+
+
+def _dotted(
+    raw: Mapping[str, Any], path: Path, document: Document, faults: list[Fault]
+) -> dict[str, Any]:
+    """{nic: {mtu: 9000}} -> {nic.mtu: 9000}; the places at and below `path` follow."""
+    result: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key not in groups() or not isinstance(value, dict):
+            if key in result:
+                faults.append(_twice(document, (*path, key), key))
+            result[key] = value
+            continue
+        for name, inner in value.items():
+            dotted = f"{key}.{name}"
+            if dotted in result:
+                faults.append(_twice(document, (*path, key, name), dotted))
+            result[dotted] = inner
+            place = document.places.get((*path, key, name))
+            if place:
+                document.places[(*path, dotted)] = place
+            for index, _ in enumerate(inner if isinstance(inner, list) else ()):
+                place = document.places.get((*path, key, name, index))
+                if place:
+                    document.places[(*path, dotted, index)] = place
+    return result
+
+
+def _twice(document: Document, path: Path, key: str) -> Fault:
+    return document.fault(path, f"{shown(key)} stands here a second time")
+
+
+def _move(document: Document, moved: Mapping[Path, Path], *, depth: int) -> None:
+    if moved:
+        document.places = {
+            (*moved[path[:depth]], *path[depth:]) if path[:depth] in moved else path: place
+            for path, place in document.places.items()
+        }
+
+
+def _lay_over(below: Document, above: Document) -> None:
+    """Merge `above` into `below`, with the places of its values."""
+    shift: dict[str, dict[int, int]] = {}
+    for key, value in above.value.items():
+        there = below.value.get(key)
+        if key in _ADDED and isinstance(there, list) and isinstance(value, list):
+            shift[key] = dict(_appended(there, value, by_id=key == "claims"))
+        elif key in ("base", "axes") and isinstance(there, dict) and isinstance(value, dict):
+            _merge(there, value, deep=key == "base")
+        else:
+            below.value[key] = value
+    for path, place in above.places.items():
+        moved = shift.get(str(path[0]), {}) if len(path) > 1 else {}
+        if moved and isinstance(path[1], int):
+            below.places[path[0], moved[path[1]], *path[2:]] = place
+        else:
+            below.places[path] = place
+
+
+def _appended(there: list[Any], more: list[Any], *, by_id: bool) -> Iterator[tuple[int, int]]:
+    """Add entries to a list; pairs of where each stood and where it stands now."""
+    known = {
+        entry["id"]: index
+        for index, entry in enumerate(there)
+        if by_id and isinstance(entry, dict) and isinstance(entry.get("id"), str)
+    }
+    for index, entry in enumerate(more):
+        same = entry.get("id") if isinstance(entry, dict) else None
+        if by_id and isinstance(same, str) and same in known:
+            there[known[same]] = entry
+            yield index, known[same]
+        else:
+            there.append(entry)
+            yield index, len(there) - 1
+
+
+def _merge(there: dict[str, Any], more: Mapping[str, Any], *, deep: bool) -> None:
+    for key, value in more.items():
+        inner = there.get(key)
+        if value is None and key in there:
+            del there[key]
+        elif deep and isinstance(inner, dict) and isinstance(value, dict):
+            _merge(inner, value, deep=False)
+        else:
+            there[key] = value

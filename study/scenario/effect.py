@@ -1,0 +1,164 @@
+"""What is said without effect: overrides and axes that change nothing in any cell."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from study.scenario.errors import Fault, ScenarioError, shown
+from study.scenario.model import Machine
+from study.scenario.origin import Unfolded
+from study.scenario.override import apply_overrides, key_of, origin_of
+from study.scenario.read import Document
+
+Asleep = tuple[tuple[str, ...], Callable[[Machine], bool], str]
+
+_ASLEEP: tuple[Asleep, ...] = (
+    (
+        ("defrag.run", "defrag.order", "defrag.interval", "defrag.blocks_wanted",
+         "defrag.budget", "defrag.scan"),
+        # The probe chooses its blocks as the defragmenter would.
+        lambda m: m.defrag.mode == "off" and not m.probe.victims.startswith("rmap"),
+        "defrag.mode is off",
+    ),
+    (("defrag.interval",), lambda m: m.defrag.run == "inline", "defrag.run is inline"),
+    (("defrag.scan",), lambda m: m.defrag.run == "daemon", "defrag.run is daemon"),
+    (("probe.order", "probe.blocks"), lambda m: m.probe.victims == "off", "probe.victims is off"),
+    (("zone.pageblock_order",), lambda m: m.zone.grouping == "off", "zone.grouping is off"),
+    (
+        ("processes.lifetime", "processes.lifetime_sigma", "processes.memory",
+         "processes.page_tables"),
+        lambda m: m.processes.fork_rate == 0,
+        "processes.fork_rate is 0",
+    ),
+    (("nic.rx_burst", "nic.rx_hold"), lambda m: m.nic.ring == 0, "nic.ring is 0"),
+    (("nic.rx_burst", "nic.rx_hold"), lambda m: m.nic.rx_rate == 0, "nic.rx_rate is 0"),
+    (("nic.tx_burst", "nic.tx_hold"), lambda m: m.nic.tx_rate == 0, "nic.tx_rate is 0"),
+    (
+        ("watermarks.marks", "zone.lowmem"),
+        lambda m: m.explicit_marks() is not None,
+        "watermarks.min, low and high are given",
+    ),
+)  # fmt: skip
+
+
+def asleep(key: str, machines: Iterable[Machine]) -> str:
+    """Why a setting makes no difference to any of the machines; empty if it may make one."""
+    machines = list(machines)
+    reasons: dict[str, None] = {}
+    for machine in machines:
+        why = next((why for keys, rests, why in _ASLEEP if key in keys and rests(machine)), "")
+        if not why:
+            return ""
+        reasons[why] = None
+    return " or ".join(reasons)
+
+
+def without_effect(
+    before: Document,
+    overrides: Sequence[str],
+    unfolded: Unfolded,
+    unfold: Callable[[Document], Unfolded],
+) -> list[Fault]:
+    """A fault for each override without which the study would be the same.
+
+    before    the document without any override
+    unfolded  the study with all of them
+    """
+    found = []
+    for index, text in enumerate(overrides):
+        others = [*overrides[:index], *overrides[index + 1 :]]
+        why = _why(before, text, others, overrides[index + 1 :], unfolded, unfold)
+        if why:
+            found.append(Fault(origin_of(text), None, None, f"has no effect: {why}"))
+    return found
+
+
+def _why(
+    before: Document,
+    text: str,
+    others: Sequence[str],
+    later: Sequence[str],
+    unfolded: Unfolded,
+    unfold: Callable[[Document], Unfolded],
+) -> str:
+    key = key_of(text)
+    why = asleep(key, unfolded.machines.values()) if key not in unfolded.study.axes else ""
+    again = next((other for other in later if key_of(other) == key), None)
+    if again is not None:
+        why = f"'{shown(again)}' behind it sets {key} as well"
+    if why:
+        return why
+    document = copy.deepcopy(before)
+    apply_overrides(document, others)
+    path = _path(document, key)
+    if _certain(document, unfolded.document, path):
+        return ""
+    if _differs(document, unfolded, unfold):
+        return ""
+    setters = sorted(
+        {axis for axis, levels in unfolded.named.items() for told in levels.values() if key in told}
+    )
+    if setters:
+        return f"{key} is set by the axis {setters[0]} ({document.where(('axes', setters[0]))})"
+    if path in document.places:
+        return f"{key} is so already ({document.where(path)})"
+    return f"every cell has {key} so already"
+
+
+def _differs(
+    document: Document, unfolded: Unfolded, unfold: Callable[[Document], Unfolded]
+) -> bool:
+    try:
+        without = unfold(copy.deepcopy(document))
+    except ScenarioError:
+        return True  # without it there is no study at all
+    return _decisive(without) != _decisive(unfolded)
+
+
+def _certain(document: Document, after: Document, path: tuple[Any, ...]) -> bool:
+    """Is it plain that the override changes the machine, so that no cell need be compared?
+
+    The base has another value for the key, of a kind that no axis and no entry touches.
+    """
+    if path[0] != "base" or len(path) != 3 or document.value.get("include"):
+        return False
+    axes = document.value.get("axes") or {}
+    if any(isinstance(levels, dict) for levels in axes.values()):
+        return False
+    group, key = path[1:]
+    try:
+        old, new = (_group(d, group) for d in (document, after))
+    except ValueError:
+        return False
+    number = isinstance(getattr(new, key, None), int | float)
+    return number and getattr(old, key, None) != getattr(new, key) and group != "nic"
+
+
+def _group(document: Document, group: str) -> Any:
+    raw = (document.value.get("base") or {}).get(group) or {}
+    return Machine.model_fields[group].annotation.model_validate(raw)  # type: ignore[union-attr]
+
+
+def _path(document: Document, key: str) -> tuple[Any, ...]:
+    if key in (document.value.get("axes") or {}):
+        return ("axes", key)
+    parts = key.split(".")
+    head = key in document.value or parts[0] not in Machine.model_fields
+    return tuple(parts) if head else ("base", *parts)
+
+
+def _decisive(unfolded: Unfolded) -> tuple[Any, ...]:
+    study = unfolded.study
+    return (
+        study.name,
+        study.question,
+        study.seed,
+        study.replicates,
+        study.stopping,
+        study.axes,
+        [(cell.id, cell.levels) for cell in study.cells],
+        [claim.plain() for claim in study.claims],
+        study.document.get("sampling"),
+    )

@@ -1,0 +1,313 @@
+"""Scenarios made of others: extends, presets, named levels, and where each value comes from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study.scenario import ScenarioError, Study, load, load_text
+from study.scenario.load import unfold
+from study.scenario.presets import KINDS, presets
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write files by name; the path of the last one."""
+
+    def of(**files: str) -> Path:
+        for name, text in files.items():
+            (tmp_path / f"{name}.yaml").write_text(text)
+        return tmp_path / f"{list(files)[-1]}.yaml"
+
+    return of
+
+
+def faults(path: Path, *overrides: str) -> list[str]:
+    with pytest.raises(ScenarioError) as caught:
+        load(path, overrides)
+    return [line.replace(f"{path.parent}/", "") for line in str(caught.value).splitlines()]
+
+
+def levels(study: Study) -> list[dict[str, object]]:
+    return [dict(cell.levels) for cell in study.cells]
+
+
+def test_a_file_is_laid_over_what_it_extends(write: Write) -> None:
+    """Settings merge key by key, the later wins; null takes a value away; name is not inherited."""
+    path = write(
+        common="name: c\nquestion: Why?\nseed: 3\nbase:\n  nic: {mtu: 1500, ring: 64}\n"
+        "  clock: {ageing: 1s}",
+        second="seed: 4\nbase: {nic: {ring: 32}, user: {zipf: 0.5}}",
+        mine="extends: [common.yaml, second.yaml]\nbase: {nic.mtu: 4000, user: {zipf: null}}",
+    )
+    study = load(path)
+    base = study.document["base"]
+
+    assert (study.name, study.question, study.seed) == ("mine", "Why?", 4)
+    assert (base["nic"]["mtu"], base["nic"]["ring"]) == (4000, 32)
+    assert base["clock"]["ageing"] == "1s"
+    assert base["user"]["zipf"] == 0.9
+
+
+def test_lists_are_added_to_and_axes_replaced(write: Write) -> None:
+    """Axes are replaced as a whole and removed with null; entries follow the inherited ones; a
+    claim with the id of an inherited one replaces it.
+    """
+    claim = (
+        "{{id: {}, says: {}, metric: rx_failures, side: {{nic.mtu: 1500}}, against: 0, "
+        "expect: same, matters: 1}}"
+    )
+    path = write(
+        below="axes: {nic.mtu: [1500, 4000, 9000], nic.ring: [8, 16], stacks.size: [4KiB, 8KiB]}\n"
+        "exclude: [{nic.mtu: 9000, nic.ring: 8}, {nic.mtu: 4000}]\n"
+        f"claims: [{claim.format('a', 'old')}, {claim.format('b', 'kept')}]",
+        mine="extends: below.yaml\naxes: {nic.mtu: [1500, 9000], stacks.size: null}\n"
+        "exclude: [{nic.mtu: 9000, nic.ring: 16}]\n"
+        f"claims: [{claim.format('a', 'new')}, {claim.format('c', 'mine')}]",
+    )
+    study = load(path)
+
+    assert list(study.axes) == ["nic.mtu", "nic.ring"]
+    assert levels(study) == [{"nic.mtu": 1500, "nic.ring": 8}, {"nic.mtu": 1500, "nic.ring": 16}]
+    assert [(claim.id, claim.says) for claim in study.claims] == [
+        ("a", "new"), ("b", "kept"), ("c", "mine"),
+    ]  # fmt: skip
+
+
+def test_faults_name_the_file_they_stand_in(write: Write) -> None:
+    """A wrong value is told where it is written, be it in an extended file; all at once."""
+    path = write(
+        below="base:\n  nic: {mtu: many}",
+        mine="extends: below.yaml\nbase:\n  zone: {memroy: 1GiB}",
+    )
+
+    assert sorted(faults(path)) == [
+        "below.yaml:2:9: nic.mtu is many; a number looks like 256",
+        "mine.yaml:3:10: zone.memroy is not a setting; did you mean zone.memory?",
+    ]
+
+
+def test_circles_and_missing_files_are_named(write: Write) -> None:
+    """A circle is shown as such; a missing file and an unknown preset with the nearest name."""
+    path = write(
+        a="extends: b.yaml",
+        b="extends: a.yaml",
+        mine="extends: [a.yaml, mine.yaml, bb.yaml, nic/e1000-900, 7, ../..]",
+    )
+
+    assert faults(path) == [
+        "b.yaml:1:1: extends a.yaml, which goes round in a circle: a.yaml -> b.yaml -> a.yaml",
+        ("mine.yaml:1:19: extends mine.yaml, which goes round in a circle: mine.yaml -> mine.yaml"),
+        "bb.yaml: no such file; did you mean b.yaml?",
+        (
+            "mine.yaml:1:39: extends nic/e1000-900, which is neither a .yaml file nor a preset; "
+            "did you mean nic/e1000-9000?"
+        ),
+        "mine.yaml:1:54: extends 7, which is neither a file nor a preset",
+        (
+            "mine.yaml:1:57: extends ../.., which is neither a .yaml file nor a preset; "
+            f"`study presets` lists all {len(presets())}"
+        ),
+    ]
+
+
+def test_a_named_axis_sets_several_keys_at_once() -> None:
+    """Levels of an axis of the author's own are settings, presets, or both; claims, exclude and
+    overrides go by their names.
+    """
+    text = """
+    axes:
+      card:
+        small: { nic: { mtu: 1500, ring: 16 } }
+        large: [nic/tg3-9000, { nic.ring: 64 }]
+        usual: null
+      policy: [policy/stock, policy/order-aware]
+    exclude: [{ card: usual, policy: order-aware }]
+    claims:
+      - { id: x, says: s, metric: rx_failures, side: { card: large }, against: { card: small },
+          expect: more, matters: 1 }
+    """
+    study = load_text(text, "x.yaml")
+    told = {
+        (c.levels["card"], c.levels["policy"]): (c.settings.nic.rx_order, c.settings.nic.ring)
+        for c in study.cells
+    }
+
+    assert told == {
+        ("small", "stock"): (0, 16), ("small", "order-aware"): (0, 16),
+        ("large", "stock"): (2, 64), ("large", "order-aware"): (2, 64),
+        ("usual", "stock"): (3, 256),
+    }  # fmt: skip
+    cut = load_text(text, "x.yaml", ["card=[large, small]", "policy=stock"])
+    assert levels(cut) == [
+        {"card": "large", "policy": "stock"}, {"card": "small", "policy": "stock"},
+    ]  # fmt: skip
+    again = load_text(json.dumps(study.document), "manifest.json")
+    assert again.cells == study.cells
+    assert again.document == study.document
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "axes: {card: {a: {nic.mtu: 1}, b: {nic.mtuu: 2}}}",
+            "x.yaml:1:36: nic.mtuu is not a setting; did you mean nic.mtu?",
+        ),
+        (
+            "axes: {card: {a: {nic.mtu: 100}, b: {nic.mtu: 20}}}",
+            "x.yaml:1:38: nic.mtu is 20; e1000 takes 68 to 16,110 bytes",
+        ),
+        (
+            "axes: {card: {a: {nic.mtu: 100}, b: nic/e1000}}",
+            (
+                "x.yaml:1:34: card has nic/e1000, which is neither a .yaml file nor a preset; "
+                "did you mean nic/e1000-9000?"
+            ),
+        ),
+        (
+            "axes: {card: {a: {nic.mtu: 100}}, nic.mtu: [200]}",
+            "x.yaml:1:35: nic.mtu and card both set nic.mtu",
+        ),
+        (
+            "axes: {cell: {a: {nic.mtu: 100}}}",
+            "x.yaml:1:8: an axis cannot be called cell: the tables use the word",
+        ),
+        (
+            "axes: {card: {10: {nic.mtu: 100}}}",
+            "x.yaml:1:15: card has the level 10, which reads as no word; begin it with a letter",
+        ),
+        (
+            "axes: {card: {a: {nic.mtu: 100}}}\nexclude: [{card: b}]",
+            "x.yaml:2:12: card has no level b; it has a",
+        ),
+        (
+            "axes: {card: {a: {nic.mtu: 100}}}\nexclude: [{crad: a}]",
+            "x.yaml:2:12: crad is not a setting; did you mean card?",
+        ),
+        ("base: {nic.mtu: 1, nic: {mtu: 2}}", "x.yaml:1:8: nic.mtu stands here a second time"),
+        (
+            "axes: {nic.mtu: [1], nic: {mtu: [2]}}",
+            "x.yaml:1:28: nic.mtu stands here a second time",
+        ),
+        (
+            "axes: {defrag.interval: [1s, 2s]}",
+            "x.yaml:1:8: defrag.interval makes no difference in any cell: defrag.mode is off",
+        ),
+        ("axes: {kernal: [2.6.8]}", "x.yaml:1:8: kernal is not a setting; did you mean kernel?"),
+    ],
+)
+def test_mistakes_with_axes_are_told_where_they_stand(text: str, line: str) -> None:
+    """Unknown keys, impossible values, clashes and idle axes: file, line, column, what is wrong."""
+    with pytest.raises(ScenarioError) as caught:
+        load_text(text, "x.yaml")
+
+    assert line in str(caught.value).splitlines()
+
+
+SMALL = """
+base: { nic: { mtu: 1500, ring: 16 }, stacks.size: 8KiB }
+axes:
+  card: { a: { nic.rx_hold: 1ms }, b: { nic.rx_hold: 2ms } }
+  processes.fork_rate: [1/s, 2/s]
+"""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["nic.mtu=1500"], "'nic.mtu=1500': has no effect: nic.mtu is so already (x.yaml:2:16)"),
+        (["nic.mtu=9000", "nic.mtu=1499"],
+         "'nic.mtu=9000': has no effect: 'nic.mtu=1499' behind it sets nic.mtu as well"),
+        (["nic.rx_hold=3ms"],
+         "'nic.rx_hold=3ms': has no effect: nic.rx_hold is set by the axis card (x.yaml:4:3)"),
+        (["defrag.budget=64 pages"],
+         "'defrag.budget=64 pages': has no effect: defrag.mode is off"),
+        (["seed=1"], "'seed=1': has no effect: every cell has seed so already"),
+        (["card=[a, b]"], "'card=[a, b]': has no effect: card is so already (x.yaml:4:3)"),
+        (["kernel=2.6.8"], "'kernel=2.6.8': has no effect: every cell has kernel so already"),
+        (["nic.driver=e1000"],
+         "'nic.driver=e1000': has no effect: every cell has nic.driver so already"),
+        (["card=c"], "'card=c': card has no level c; it has a, b"),
+        (["crad=a"], "'crad=a': crad is not a setting; did you mean card?"),
+    ],
+)  # fmt: skip
+def test_an_override_without_effect_is_a_fault(overrides: list[str], line: str) -> None:
+    """What changes no cell is refused, with the reason; what changes one is taken."""
+    with pytest.raises(ScenarioError) as caught:
+        load_text(SMALL, "x.yaml", overrides)
+
+    assert str(caught.value) == f"override {line}"
+    ours = ["nic.mtu=9000", "seed=2", "card=a", "processes.fork_rate=3/s", "kernel=2.6.11"]
+    assert len(load_text(SMALL, "x.yaml", ours).cells) == 1
+
+
+@given(
+    values=st.dictionaries(
+        st.sampled_from(["nic.mtu", "nic.ring", "user.extent", "slab.objects_per_page"]),
+        st.integers(1, 5).map(lambda step: 68 + step),
+        min_size=1,
+    )
+)
+def test_what_an_override_sets_is_what_every_cell_has(values: dict[str, int]) -> None:
+    """key=value on the command line gives the same cells as the key in the file."""
+    overridden = load_text("seed: 1", "x.yaml", [f"{k}={v}" for k, v in values.items()])
+    written = load_text(json.dumps({"base": values}), "x.yaml")
+
+    assert [cell.id for cell in overridden.cells] == [cell.id for cell in written.cells]
+
+
+def test_every_setting_of_a_cell_knows_where_it_comes_from(write: Write) -> None:
+    """File and line, preset, axis level, include entry, override, kernel, or default."""
+    path = write(
+        below="base:\n  clock: {ageing: 1s}\n  kernel: 2.6.11",
+        mine="extends: [below.yaml, machine/i386-64mb]\nbase:\n  user.zipf: 0.7\naxes:\n"
+        "  nic.mtu: [1500, 9000]\n  card:\n    a: {nic.ring: 16}\n    b: {nic.ring: 8}\n"
+        "exclude: [{card: b}]\n"
+        "include:\n  - {nic.mtu: 9000, slab.rate: 5/s}",
+    )
+    unfolded = unfold(path, ["nic.tx_hold=3ms"])
+    cell = next(c for c in unfolded.study.cells if c.levels["nic.mtu"] == 9000)
+    found = {
+        s.key: (s.place.replace(f"{path.parent}/", ""), s.through)
+        for s in unfolded.settings(cell)
+    }  # fmt: skip
+
+    assert found["clock.ageing"] == ("below.yaml:2:11", "")
+    assert found["zone.memory"][0].startswith("preset machine/i386-64mb:")
+    assert found["user.zipf"] == ("mine.yaml:3:3", "")
+    assert found["nic.mtu"] == ("mine.yaml:5:19", "axis nic.mtu")
+    assert found["nic.ring"] == ("mine.yaml:7:9", "axis card: a")
+    assert found["slab.rate"] == ("mine.yaml:11:21", "include")
+    assert found["nic.tx_hold"] == ("override 'nic.tx_hold=3ms'", "")
+    assert found["kswapd.policy"] == ("below.yaml:3:3", "kernel 2.6.11")
+    assert found["nic.driver"] == ("", "")
+
+
+@pytest.mark.parametrize("name", presets())
+def test_every_preset_is_a_scenario_with_a_source(name: str) -> None:
+    """Each preset makes a machine that can be simulated, and says what it is and whence."""
+    preset = presets()[name]
+
+    assert name.partition("/")[0] in KINDS
+    assert preset.about
+    assert preset.source
+    assert set(preset.document.value) == {"base"}
+    study = load_text(f"extends: {name}", "x.yaml")
+    assert len(study.cells) == 1
+
+
+def test_presets_of_a_kind_make_different_machines() -> None:
+    """No two presets of a kind are the same machine by another name."""
+    for kind in KINDS:
+        cells: dict[str, str] = {}
+        for name in (name for name in presets() if name.startswith(f"{kind}/")):
+            identity = load_text(f"extends: {name}", "x.yaml").cells[0].id
+            assert cells.setdefault(identity, name) == name
