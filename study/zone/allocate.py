@@ -168,11 +168,14 @@ def _reclaim_for_compaction(z, order, priority, freed):
     room = 2 << order
     while z.nr_inactive > room and (freed + more < room or not compaction_suitable(z, order)):
         begin_shrink(z, _DIRECT, priority)
+        looked = 0
         while not shrink_done(z, _DIRECT):
-            scanned += shrink_step(z, _DIRECT)
+            looked += shrink_step(z, _DIRECT)
         got = SWAP_CLUSTER_MAX - z.scan_target[_DIRECT]
-        if got == 0:
+        # By then shares below a batch were scanned at once; here they add up first.
+        if got == 0 and (looked > 0 or z.nr_inactive >> priority == 0):
             break
+        scanned += looked
         more += got
     return more, scanned
 

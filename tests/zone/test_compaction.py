@@ -24,8 +24,9 @@ from study.zone.compaction import (
 from study.zone.grouping import set_pageblock_type
 from study.zone.indices import extfrag_index
 from study.zone.kcompactd import DEFER_POLLS, POLL_NS, look_around, run_kcompactd, wake_kcompactd
+from study.zone.kmalloc import new_object
 from study.zone.kswapd import wake_kswapd
-from study.zone.layout import HEAD_INACTIVE, Flag, Home, Migratetype
+from study.zone.layout import HEAD_INACTIVE, Caller, Flag, Gfp, Home, Kind, Migratetype
 from study.zone.lru import lru_add_inactive, lru_del
 from study.zone.settings import (
     Compaction,
@@ -358,3 +359,34 @@ def test_marks_of_the_tests_are_what_they_say(quiet):
     """The zones of this module have low 8 and min 4."""
     zone = zone_with(quiet)
     assert (zone.state["min"], zone.state["low"]) == MARKS.explicit_pages[:2]
+
+
+def test_reclaim_makes_room_for_compaction(quiet):
+    """A sleeping order-5 request frees twice its pages, not just a batch, and then has its block.
+
+    By the rules of 2.6.35 it compacts first only, frees a batch, and is refused.
+    """
+    from study.zone import allocate as alloc
+
+    found = {}
+    for direct in (1, 4):
+        # Large enough for every call at a low priority to scan a batch.
+        zone = zone_with(quiet, LATER, pages=1 << 16, free=range(3, 60, 4))
+        zone.state["compact_direct"] = direct
+        # The pages that came first lie far apart, or reclaim would make the block by itself.
+        for pfn in sorted(listed(zone, HEAD_INACTIVE), key=lambda pfn: -(pfn * 37 % (1 << 16))):
+            lru_del(zone.state, pfn)
+            lru_add_inactive(zone.state, pfn)
+        pfn = alloc.allocate_or_wait(zone.state, 5, int(Gfp.KERNEL), int(Caller.HUGE), 0, -1)
+        found[direct] = (pfn >= 0, int(zone.state["count"]["reclaimed"].sum()))
+        verify_after(zone, pfn)
+    assert found[1][0]
+    assert found[1][1] >= 2 << 5
+    assert found[4] == (False, 32)
+
+
+def verify_after(zone, pfn):
+    """Recount the zone, a block that was handed out being the kernel's."""
+    if pfn >= 0:
+        new_object(zone.state, pfn, 5, Kind.HUGE)
+    verify(zone)
