@@ -4,6 +4,10 @@ numba caches a function under a hash of the one file that holds it, so an edit i
 it merely calls would go unnoticed and old code would run. Each module's machine code is therefore
 kept in a folder named after a digest of its source, of every zone source it imports, directly or
 not, and of the options that shape the code.
+
+A kernel's machine code holds that of all it calls, so a process needs only the few kernels that
+Python itself calls. Each is therefore loaded at its first call and not when its module is imported:
+loading all of them took a second and a half.
 """
 
 from __future__ import annotations
@@ -14,11 +18,12 @@ import inspect
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
 
+import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import numba
 import numpy as np
 from numba import njit, types
@@ -71,11 +76,18 @@ def _rests_on(module: str) -> list[str]:
 
 
 @cache
+def _processor() -> str:
+    """What the machine code is for: a home may be shared by machines of several kinds."""
+    name = numba.config.CPU_NAME or llvm.get_host_cpu_name()
+    return f"{name} {numba.config.CPU_FEATURES or llvm.get_host_cpu_features().flatten()}"
+
+
+@cache
 def cache_dir(module: str) -> Path:
     """Folder with the machine code of one zone module (its name without the package)."""
     sources = [(_ROOM / f"{name}.py").read_bytes() for name in _rests_on(module)]
-    options = f"{numba.__version__} {np.__version__} boundscheck={BOUNDSCHECK}".encode()
-    folder = cache_root() / module / _hash([options, *sources])
+    options = f"{numba.__version__} {np.__version__} boundscheck={BOUNDSCHECK} {_processor()}"
+    folder = cache_root() / module / _hash([options.encode(), *sources])
     folder.mkdir(parents=True, exist_ok=True)
     _share(folder)
     return folder
@@ -130,8 +142,7 @@ def kernel(function=None, *, inline=False):
     The first parameter, z, is the zone record; a parameter annotated `float` is a float64, one
     annotated `np.ndarray` an int64 vector, every other an int64. One signature a function: left to
     infer, numba would compile each anew for every mix of 8, 32 and 64-bit arguments, which made
-    building the zone take four times as long. It is compiled or loaded when first needed: machine
-    code holds that of all it calls, so a warm process loads only what Python itself calls.
+    building the zone take four times as long.
     """
     if function is None:
         return lambda f: kernel(f, inline=inline)
@@ -147,34 +158,55 @@ def kernel(function=None, *, inline=False):
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(cache_dir(function.__module__.removeprefix(_PACKAGE)))
     try:
-        return _when_needed(njit(**options)(function), function)
+        compiled = njit(**options)(function)
     finally:
         numba.config.CACHE_DIR = before
+    if not numba.config.DISABLE_JIT:
+        _load_when_called(compiled)
+    return compiled
 
 
-def _when_needed(dispatcher, function):
-    """Have a dispatcher take its one signature at its first use, from Python or another kernel.
+_declared: list[Callable[[], object]] = []
 
-    numba.njit(signature) would do so at once; both ways of use are intercepted on the object.
+
+def _load_when_called(kernel) -> None:
+    """Put off loading a kernel until Python calls it, or a kernel that calls it is compiled.
+
+    numba asks a dispatcher for machine code in two places; both load first, and are then as numba
+    made them.
     """
-    to_a_kernel = dispatcher.get_call_template
+    place = len(_declared)
 
-    def take_signature():
-        if not dispatcher.overloads:
-            dispatcher.compile(_signature(function))
-            dispatcher.disable_compile()
+    def load():
+        if not kernel.signatures:
+            if not any(Path(kernel.stats.cache_path).glob(f"*.{kernel.__name__}-*.nbi")):
+                # A kernel calls only what was declared before it. Compiled in that order, no
+                # compilation waits within another.
+                for earlier in _declared[:place]:
+                    earlier()
+            kernel.__dict__.pop("get_call_template", None)
+            kernel.__dict__.pop("_compile_for_args", None)
+            kernel.compile(_signature(kernel.py_func))
+            kernel.disable_compile()
+        return kernel.overloads[kernel.signatures[0]].entry_point
 
     def get_call_template(args, kws):
-        take_signature()
-        return to_a_kernel(args, kws)
+        load()
+        return kernel.get_call_template(args, kws)
 
-    def compile_for_args(*args, **kws):  # noqa: ARG001 - the types of one call do not matter
-        take_signature()
-        return next(iter(dispatcher.overloads.values())).entry_point
+    def compile_for_args(*_args, **_kws):
+        return load()
 
-    dispatcher.get_call_template = get_call_template
-    dispatcher._compile_for_args = compile_for_args
-    return dispatcher
+    kernel.load = load
+    kernel.get_call_template = get_call_template
+    kernel._compile_for_args = compile_for_args
+    _declared.append(load)
+
+
+def load_all(*kernels) -> None:
+    """Load kernels now, so that their first call is as fast as every other."""
+    for kernel in kernels:
+        kernel.load()
 
 
 @lru_cache(maxsize=1)

@@ -25,7 +25,7 @@ class InvariantBroken(AssertionError):
 
 
 @kernel
-def _walk(z, head, home, order):
+def walk(z, head, home, order):
     """Length of a list, -1 if a link is wrong or a frame does not belong there."""
     frame = frames(z)
     length = 0
@@ -44,7 +44,7 @@ def _walk(z, head, home, order):
 
 def _total(z: np.void, heads: list[int], home: Home, order: int) -> int:
     """Length of several lists together, -1 if one of them is broken."""
-    lengths = [_walk(z, head, int(home), order) for head in heads]
+    lengths = [walk(z, head, int(home), order) for head in heads]
     return -1 if -1 in lengths else sum(lengths)
 
 
