@@ -19,7 +19,7 @@ import re
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -264,13 +264,21 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def write_bytes_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is complete or absent, also after a power cut."""
+    """Write a file so that it is complete or absent, also after a power cut.
+
+    Raises ResultsError when it cannot be written; what was there before stays.
+    """
     aside = path.with_name(f".{path.name}.new")
-    with aside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    try:
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as fault:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise ResultsError(f"cannot write {path}: {fault.strerror or fault}") from fault
 
 
 def _writer(path: Path) -> str:
