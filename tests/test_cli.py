@@ -223,7 +223,7 @@ def test_a_folder_is_of_one_study(start, tiny, tmp_path):
     assert "--extend to add what is new" in more.stderr
     assert start("run", tiny, "replicates=2", "--no-ray", "--out", "out", "--extend").stdout
     assert len(pd.read_parquet(tmp_path / "out/trials")) == 8
-    assert start(*arguments, "replicates=2", "--force").returncode == 0
+    assert start("run", tiny, "replicates=2", "--no-ray", "--out", "out", "--force").returncode == 0
 
 
 def test_quiet_json_and_the_default_folder(start, tiny):

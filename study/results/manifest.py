@@ -64,7 +64,8 @@ def new_manifest(study: Study, *, simulation: str, command: Iterable[str]) -> di
         "headline": [],
         "axes": [str(axis) for axis in study.axes],
         "cells": {cell.id: dict(cell.levels) for cell in study.cells},
-        "scenario": json.loads(_canonical(study.document)),
+        # In the order of the author: a continued run unfolds it again.
+        "scenario": json.loads(json.dumps(study.document, default=str)),
     }
 
 

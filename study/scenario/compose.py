@@ -27,7 +27,7 @@ from study.scenario.check import groups, known_keys
 from study.scenario.errors import Fault, ScenarioError, did_you_mean, shown
 from study.scenario.presets import Preset, presets
 from study.scenario.read import MAX_BYTES, Document, Path, read_scalar, read_text
-from study.scenario.sampling import KINDS as RANGES
+from study.scenario.sampling import is_range
 
 MAX_FILES = 50
 _ADDED = ("include", "exclude", "claims")
@@ -36,19 +36,19 @@ RESERVED = frozenset({"cell", "replicate", "seed", "status", "error", "name", "m
 """Columns of the tables, which no axis may be called."""
 
 
-def compose(document: Document, read: Callable[[File], str], *, anchored: bool = True) -> Document:
-    """The document with all that it extends, in nested keys throughout.
+def compose(document: Document, read: Callable[[File], str]) -> tuple[Document, list[Fault]]:
+    """The document with all that it extends, in nested keys throughout, and what was wrong.
 
-    read      gives the text of a file, or raises ScenarioError
-    anchored  whether names of files count from the folder of the document
-    Raises ScenarioError with every fault of every file.
+    read  gives the text of a file, or raises ScenarioError
+
+    Names of files count from the folder of the file that names them. Raises ScenarioError when
+    nothing is left that could be checked further.
     """
     work = _Composition(read)
-    here = File(document.name) if anchored else File("scenario.yaml")
-    result = work.resolve(document, here, ())
-    if work.faults:
+    result = work.resolve(document, File(document.name), ())
+    if not result.value:
         raise ScenarioError(work.faults)
-    return result
+    return result, work.faults
 
 
 @dataclass
@@ -72,9 +72,20 @@ class _Composition:
         whole = Document(document.name, {}, {(): document.places[()]})
         for part in parts:
             part.value.pop("name", None)
-            _lay_over(whole, part)
-        _lay_over(whole, document)
+            self._lay_over(whole, part)
+        self._lay_over(whole, document)
         return whole
+
+    def _lay_over(self, below: Document, above: Document) -> None:
+        """Merge, unless a setting would be without effect because an inherited axis has it."""
+        setters = dict(_setters(below)) if below.value.get("axes") else {}
+        own = above.value.get("axes")
+        for key, path in _based(above):
+            axis = setters.get(key)
+            if axis is not None and not (isinstance(own, dict) and axis in own):
+                text = f"{key} has no effect here: the axis {axis} sets it"
+                self.faults.append(above.fault(path, f"{text} ({below.where(('axes', axis))})"))
+        _lay_over(below, above)
 
     def _parts(self, document: Document, file: File, above: tuple[File, ...]) -> list[Document]:
         named = document.value.get("extends")
@@ -208,7 +219,7 @@ def is_named(axis: Any, levels: Any) -> bool:
     if axis in known_keys() or axis in groups() or "." in str(axis):
         return False
     if isinstance(levels, dict):
-        return bool(levels) and not set(levels) <= set(RANGES)
+        return not is_range(levels)
     return (
         isinstance(levels, list)
         and bool(levels)
@@ -282,6 +293,30 @@ def _move(document: Document, moved: Mapping[Path, Path], *, depth: int) -> None
             (*moved[path[:depth]], *path[depth:]) if path[:depth] in moved else path: place
             for path, place in document.places.items()
         }
+
+
+def _setters(document: Document) -> Iterator[tuple[str, str]]:
+    """Each key that an axis sets in all its levels, and the axis."""
+    axes = document.value.get("axes")
+    for axis, levels in axes.items() if isinstance(axes, dict) else ():
+        if not is_named(axis, levels):
+            yield axis, axis
+            continue
+        told = [set(level) for level in levels.values() if isinstance(level, dict)]
+        for key in set.intersection(*told) if told else ():
+            yield key, axis
+
+
+def _based(document: Document) -> Iterator[tuple[str, Path]]:
+    """Each dotted key under base, and its path."""
+    base = document.value.get("base")
+    for group, keys in base.items() if isinstance(base, dict) else ():
+        if not isinstance(keys, dict):
+            yield group, ("base", group)
+            continue
+        for key, value in keys.items():
+            if value is not None:
+                yield f"{group}.{key}", ("base", group, key)
 
 
 def _lay_over(below: Document, above: Document) -> None:

@@ -23,7 +23,7 @@ from study.scenario.model import KERNELS, Machine
 from study.scenario.origin import Unfolded
 from study.scenario.override import apply_overrides
 from study.scenario.read import MAX_BYTES, Document, read_text
-from study.scenario.sampling import KINDS, Range, SamplingKeys, draw, range_of, rows_of
+from study.scenario.sampling import Range, SamplingKeys, draw, is_range, range_of, rows_of
 from study.scenario.sense import complaints
 from study.scenario.stopping import Stopping
 from study.scenario.trial import Cell, Level, Study, cell_id
@@ -70,17 +70,20 @@ def unfold(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Unfol
 
 def unfold_text(text: str, name: str, overrides: Sequence[str] = ()) -> Unfolded:
     """As unfold, for a text that is at hand."""
-    document = compose(read_text(text, name), _text_of)
+    document, faults = compose(read_text(text, name), _text_of)
     document.value = spell_versions(document.value)
     # A study is called after its file, unless it says otherwise.
     stem = Path(name).stem
     if document.value.get("name") is None and re.fullmatch(NAME, stem):
         document.value["name"] = stem
-    if not overrides:
-        return _Unfolding(document).unfolded()
     before = copy.deepcopy(document)
-    apply_overrides(document, overrides)
+    try:
+        apply_overrides(document, overrides)
+    except ScenarioError as error:
+        faults += error.faults
     document.value = spell_versions(document.value)
+    if faults or not overrides:
+        return _Unfolding(document, faults).unfolded()
     unfolded = _Unfolding(copy.deepcopy(document)).unfolded()
     faults = without_effect(before, overrides, unfolded, lambda d: _Unfolding(d).unfolded())
     if faults:
@@ -124,10 +127,10 @@ def _nearest_file(file: Path) -> str:
 class _Unfolding:
     """One scenario on its way from a document to a Study; faults are gathered as they are met."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, faults: Sequence[Fault] = ()) -> None:
         self.document = document
         self.raw: dict[str, Any] = document.value
-        self.faults: list[Fault] = []
+        self.faults: list[Fault] = list(faults)
         self.stopping: Stopping | None = None
         self.ranges: dict[str, Range] = {}
         self.sampling = SamplingKeys()
@@ -155,10 +158,11 @@ class _Unfolding:
         self.sampling = self._sampling()
         exclude = self._entries("exclude", set(axes))
         include = self._entries("include", {*known_keys(), *self.named})
+        # Levels are tried on the base; on a faulty one its faults would be told again for each.
+        sound = {} if self.faults else base
+        if self._check_size(axes):
+            self._check_levels(sound, axes, include)
         self.stop_if_faulty()
-        self._check_size(axes)
-        self.stop_if_faulty()
-        self._check_levels(base, axes, include)
         self._check_clashes([*axes, *self.ranges])
         self.stop_if_faulty()
         points = self._points(head.seed)
@@ -395,7 +399,7 @@ class _Unfolding:
             or (path[0] == "exclude" and self.document.inherited(path))
         )
 
-    def _check_size(self, axes: Mapping[str, Sequence[Level]]) -> None:
+    def _check_size(self, axes: Mapping[str, Sequence[Level]]) -> bool:
         size = matrix.size(axes)
         if self.ranges:
             size *= rows_of(self.sampling.design, self.sampling.points, len(self.ranges))
@@ -404,6 +408,7 @@ class _Unfolding:
                 ("axes",),
                 f"the axes combine into {size:,} cells; at most {matrix.MAX_CELLS:,}",
             )
+        return size <= matrix.MAX_CELLS
 
     def _check_levels(
         self,
@@ -412,7 +417,7 @@ class _Unfolding:
         include: Sequence[Mapping[str, Level]],
     ) -> None:
         """Try each level by itself, so that a wrong one is reported once and where it stands."""
-        tries: list[tuple[tuple[Any, ...], str, Level]] = [
+        tries: list[tuple[tuple[Any, ...], str, Any]] = [
             (("axes", key, i), key, level)
             for key, levels in axes.items()
             if key not in self.named
@@ -421,13 +426,10 @@ class _Unfolding:
         for axis, named in self.named.items():
             for name, told in named.items():
                 for key, value in told.items():
-                    if key in known_keys():
-                        tries.append((("axes", axis, name, key), key, value))
-                    else:
-                        self.fault(
-                            ("axes", axis, name, key),
-                            f"{shown(key)} is not a setting{nearest(key)}",
-                        )
+                    path = ("axes", axis, name, key)
+                    tries.append((path, key, value))
+                    if key not in known_keys():
+                        self.fault(path, f"{shown(key)} is not a setting{nearest(key)}")
         tries += [
             (("axes", key), key, level)
             for key, axis in self.ranges.items()
@@ -437,9 +439,11 @@ class _Unfolding:
             (("include", i, key), key, level)
             for i, entry in enumerate(include)
             for key, level in entry.items()
-            if key not in self.named
         ]
         for place, key, level in tries:
+            several = isinstance(level, dict | list) and len(place) == 3
+            if key not in known_keys() or several:
+                continue  # that is a fault already
             _, found = machine_of(with_kernel(with_levels(base, {key: level})))
             for _, text in found:
                 self.fault(place, text)
@@ -503,7 +507,8 @@ class _Unfolding:
     def _check_awake(self, axes: Sequence[str]) -> None:
         """No axis is one that makes no difference to any cell."""
         for axis in axes:
-            if axis not in self.named and len(self.raw["axes"][axis]) > 1:
+            levels = {combination.get(axis) for combination in self.combined.values()}
+            if axis not in self.named and len(levels) > 1:
                 why = asleep(axis, self.machines.values())
                 if why:
                     self.fault(("axes", axis), f"{axis} makes no difference in any cell: {why}")
@@ -524,7 +529,7 @@ class _Unfolding:
 def _listed(levels: Any) -> list[Any]:
     """The levels of an axis; none if it is a range or no axis, which is a fault of its own."""
     if isinstance(levels, dict):
-        return [] if set(levels) <= set(KINDS) else list(levels)
+        return [] if is_range(levels) else list(levels)
     return levels if isinstance(levels, list) else []
 
 

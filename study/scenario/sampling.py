@@ -84,6 +84,11 @@ class Range:
         return self.level(0.0), self.level(math.nextafter(1.0, 0.0))
 
 
+def is_range(levels: Any) -> bool:
+    """Is it a range, rather than a list of levels or levels with names?"""
+    return isinstance(levels, dict) and set(levels) <= set(KINDS)
+
+
 def range_of(key: str, raw: Mapping[str, Any]) -> Range:
     """The range that stands under an axis. Raises ValueError with what is wrong with it."""
     word, ends = next(iter(raw.items()))

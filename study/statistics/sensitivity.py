@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from study.results.folder import ResultsError
-from study.scenario.sampling import Range, SamplingKeys, draw, range_of
+from study.scenario.sampling import Range, SamplingKeys, draw, is_range, range_of
 from study.statistics.intervals import CONFIDENCE
 from study.statistics.measured import Measured
 
@@ -41,7 +41,7 @@ def sampled_axes(manifest: Mapping[str, Any]) -> dict[str, Range]:
     """The axes of a study that are ranges."""
     axes = manifest["scenario"].get("axes", {})
     # Sorted, as they were drawn.
-    return {key: range_of(key, axes[key]) for key in sorted(axes) if isinstance(axes[key], dict)}
+    return {key: range_of(key, axes[key]) for key in sorted(axes) if is_range(axes[key])}
 
 
 def first_that_varies(findings: Findings) -> list[str]:

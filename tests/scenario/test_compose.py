@@ -94,6 +94,31 @@ def test_faults_name_the_file_they_stand_in(write: Write) -> None:
     ]
 
 
+def test_all_faults_of_all_kinds_are_told_at_once() -> None:
+    """An unknown preset, setting, level, key of the study and override do not hide one another."""
+    text = (
+        "extends: nic/e100-9000\nbse: {}\nbase: {zone.memory: much}\naxes:\n"
+        "  card: {a: {nic.ringg: 3}, b: {nic.mtu: 1}, c: nic/none}\n  defrag.order: [11, x]\n"
+        "include: [{nic.driver: e100}]"
+    )
+    with pytest.raises(ScenarioError) as caught:
+        load_text(text, "x.yaml", ["seeed=3", "nic.driver=tg4"])
+
+    told = str(caught.value)
+    for words in (
+        "x.yaml:1:1: extends nic/e100-9000",
+        "x.yaml:2:1: bse",
+        "x.yaml:3:8: zone.memory is much",
+        "x.yaml:5:14: nic.ringg is not a setting; did you mean nic.ring?",
+        "x.yaml:5:46: card has nic/none",
+        "x.yaml:6:22: defrag.order is x",
+        "x.yaml:7:12: nic.driver is e100",
+        "override 'seeed=3': seeed is not a setting",
+        "override 'nic.driver=tg4': nic.driver is tg4",
+    ):
+        assert words in told, told
+
+
 def test_circles_and_missing_files_are_named(write: Write) -> None:
     """A circle is shown as such; a missing file and an unknown preset with the nearest name."""
     path = write(
@@ -116,6 +141,21 @@ def test_circles_and_missing_files_are_named(write: Write) -> None:
             f"`study presets` lists all {len(presets())}"
         ),
     ]
+
+
+def test_a_setting_that_an_inherited_axis_has_is_without_effect(write: Write) -> None:
+    """Base cannot change what the extended file varies; giving the axis anew can."""
+    below = "axes: {nic.mtu: [1500, 9000], card: {a: {nic.ring: 8}, b: {nic.ring: 9}}}"
+    path = write(below=below, mine="extends: below.yaml\nbase: {nic: {mtu: 4000, ring: 3}}")
+
+    assert faults(path) == [
+        "mine.yaml:2:14: nic.mtu has no effect here: the axis nic.mtu sets it (below.yaml:1:8)",
+        "mine.yaml:2:25: nic.ring has no effect here: the axis card sets it (below.yaml:1:31)",
+    ]
+    path.write_text("extends: below.yaml\naxes: {card: null, nic.mtu: [1500]}\nbase.nic.ring: 3")
+    assert len(faults(path)) == 1
+    path.write_text("extends: below.yaml\naxes: {card: null, nic.mtu: [1500]}\nbase: {nic.ring: 3}")
+    assert [cell.settings.nic.ring for cell in load(path).cells] == [3]
 
 
 def test_a_named_axis_sets_several_keys_at_once() -> None:
