@@ -23,7 +23,7 @@ from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
 
-import llvmlite.binding as llvm  # type: ignore[import-untyped]
+import llvmlite.binding as llvm
 import numba
 import numpy as np
 from numba import njit, types

@@ -117,7 +117,7 @@ def _empty_blocks(z, order, wanted: np.ndarray, freed: np.ndarray):
 
 @kernel
 def free_until(z, victims, order, wanted: np.ndarray, freed: np.ndarray):
-    """Free pages of such victims until the order has what is wanted; how many, freed by order."""
+    """Free pages until enough blocks of the order are there; pages freed, and at each order's."""
     z.percpu = 0
     if victims == ProbeVictims.RANDOM:
         return _free_at_random(z, order, wanted, freed)
