@@ -6,35 +6,32 @@ command, the scenario or the results folder is not usable as given; 130 stopped 
 
 from __future__ import annotations
 
-import shlex
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from study.commands.compare import compare
 from study.commands.completion import completion, keys
 from study.commands.contrasts import contrasts
+from study.commands.ending import end, tables
 from study.commands.explain import explain
 from study.commands.limits import limit_options, limits_from
 from study.commands.plan import plan
 from study.commands.plot import plot
 from study.commands.presets import presets
-from study.commands.report import report, report_at_end
+from study.commands.report import report
 from study.commands.schema import schema
 from study.commands.sensitivity import sensitivity
 from study.commands.show import show
 from study.commands.status import status
+from study.commands.submit import follow, job, submit
 from study.commands.tradeoff import tradeoff
 from study.commands.verdicts import verdicts
 from study.replay.command import replay
 
-if TYPE_CHECKING:
-    from study.statistics import Findings
-
 FAILED = 1
 BAD_INPUT = 2
-STOPPED = 130
 
 
 _EPILOG = """\b
@@ -129,7 +126,7 @@ def run(
         _refuse(fault)
     except FanoutError as fault:
         _refuse(fault, status=FAILED)
-    _end(results, as_json=as_json, quiet=quiet)
+    end(results, as_json=as_json, quiet=quiet)
 
 
 @main.command()
@@ -180,7 +177,7 @@ def resume(
         _refuse(fault)
     except FanoutError as fault:
         _refuse(fault, status=FAILED)
-    _end(results, as_json=as_json, quiet=quiet)
+    end(results, as_json=as_json, quiet=quiet)
 
 
 @main.command()
@@ -192,7 +189,7 @@ def summary(folder: str, *, as_json: bool) -> None:
     from study.statistics import read_findings
 
     try:
-        _report(read_findings(folder), as_json=as_json, quiet=False)
+        tables(read_findings(folder), as_json=as_json, quiet=False)
     except ResultsError as fault:
         _refuse(fault)
 
@@ -212,44 +209,9 @@ main.add_command(report)
 main.add_command(tradeoff)
 main.add_command(verdicts)
 main.add_command(status)
-
-
-def _end(results: Findings, *, as_json: bool, quiet: bool) -> NoReturn:
-    """Show the results, make the report, and end with the status of the run."""
-    _report(results, as_json=as_json, quiet=quiet)
-    said = report_at_end(results)
-    if not quiet:
-        click.echo(said, err=as_json)
-    sys.exit({"complete": 0, "interrupted": STOPPED}.get(results.manifest["state"], FAILED))
-
-
-def _report(results: Findings, *, as_json: bool, quiet: bool) -> None:
-    if as_json:
-        import json
-
-        from study.statistics.tables import outline
-
-        click.echo(json.dumps(outline(results), indent=2))
-        return
-    from rich.console import Console
-
-    from study.statistics.tables import failures, show_results
-
-    console = Console(highlight=False, soft_wrap=False)
-    if quiet:
-        for part in failures(results):
-            console.print(part)
-    else:
-        show_results(results, console)
-    manifest = results.manifest
-    counts = manifest["counts"]
-    if manifest["state"] == "interrupted":
-        click.echo(
-            f"Stopped: {counts['finished']} of {counts['trials']} trials are kept, "
-            "complete and readable."
-        )
-        click.echo(f"Resume with: study resume {shlex.quote(str(results.path))}")
-    click.echo(f"Results: {results.path}")
+main.add_command(submit)
+main.add_command(follow)
+main.add_command(job)
 
 
 def _refuse(fault: Exception, *, status: int = BAD_INPUT) -> NoReturn:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from study.fanout import Limits, Row, Session
     from study.results import Folder, Kept, Store
+    from study.results.mirror import Mirror
     from study.results.read import More
     from study.scenario import Study, Trial
     from study.statistics import Findings
@@ -30,7 +31,7 @@ class Watcher(Protocol):
     def note(self, text: str) -> None:
         """Say something that is to stay on the screen."""
 
-    def start(self, trials: int, *, cells: int, replicates: int, path: Path, done: int) -> None:
+    def start(self, trials: int, *, cells: int, replicates: int, place: str, done: int) -> None:
         """Trials begin; `done` of them were run earlier."""
 
     def cluster(self, session: Session) -> None:
@@ -53,7 +54,7 @@ class _Silent:
     def note(self, text: str) -> None:
         pass
 
-    def start(self, trials: int, *, cells: int, replicates: int, path: Path, done: int) -> None:
+    def start(self, trials: int, *, cells: int, replicates: int, place: str, done: int) -> None:
         pass
 
     def cluster(self, session: Session) -> None:
@@ -84,6 +85,7 @@ def conduct(
     extend: bool = False,
     limits: Limits | None = None,
     more: More | None = None,
+    mirror: Mirror | None = None,
     watcher: Watcher = SILENT,
     command: Sequence[str] = (),
 ) -> Findings:
@@ -95,25 +97,29 @@ def conduct(
     limits  what a single trial may take
     more    asked between rounds for further replicates; None asks the scenario's stopping rule,
             if it has one
+    mirror  carries the folder `out` elsewhere as it grows
 
     The other arguments are those of study.run(). The state in the manifest tells how it ended:
     'complete', 'failed' (some trials did) or 'interrupted' (SIGINT or SIGTERM came; finished
     trials are kept). Raises ResultsError or FanoutError when the run cannot start or go on.
     """
-    from study.results import Store, adopt, only_writer
+    from study.results import Store, adopt
     from study.statistics import write_findings
 
     started = monotonic()
-    folder, is_new = _folder(study, out, command, force=force, extend=extend)
-    with only_writer(folder.path), _signals() as signals, ExitStack() as at_end:
+    folder, is_new = folder_for(study, out, command, force=force, extend=extend)
+    folder.mirror = folder.mirror or mirror
+    with folder.only_writer(), _signals() as signals, ExitStack() as at_end:
         at_end.callback(watcher.close)
         kept = adopt(folder)
         for part in kept.damaged:
-            watcher.note(f"set aside {folder.path}/{part}; its trials are run again")
+            watcher.note(f"set aside {folder.place}/{part}; its trials are run again")
         if kept.done:
             watcher.note(f"{len(kept.done)} trials are there already")
         elapsed_before = 0.0 if is_new else float(folder.manifest.get("elapsed_s") or 0.0)
         folder.manifest["state"] = "running"
+        folder.save_manifest()
+        folder.publish()
         store = Store(folder, kept)
         more = more or _stopping_rule(study)
         run = _Run(study, store, kept, watcher=watcher, signals=signals, more=more)
@@ -132,7 +138,9 @@ def conduct(
         else:
             state = "failed" if counts["failed"] else "complete"
         store.close(state, elapsed_s=elapsed_before + monotonic() - started, headline=_headline())
-        return write_findings(folder)
+        findings = write_findings(folder)
+        _publish_or_keep(folder)
+        return findings
 
 
 def resume(
@@ -180,24 +188,39 @@ def study_of(manifest: Mapping[str, Any], path: str) -> Study:
         ) from None
 
 
-def _folder(
+def folder_for(
     study: Study,
     out: str | os.PathLike[str] | None,
     command: Sequence[str],
     *,
-    force: bool,
-    extend: bool,
+    force: bool = False,
+    extend: bool = False,
 ) -> tuple[Folder, bool]:
-    """The folder to write into, and whether it is a new one."""
+    """The folder to write a study into, and whether it is a new one.
+
+    Raises ResultsError when it holds something else, or cannot be written.
+    """
     from study.results import MANIFEST, create_folder, default_path, reopen
     from study.results.manifest import new_manifest
+    from study.results.storage import is_url, mirror_of, naming
     from study.zone.compile import digest
 
-    path = default_path(study.name) if out is None else Path(out)
     manifest = new_manifest(study, simulation=digest(), command=command)
-    if (path / MANIFEST).is_file() and not force:
-        return reopen(path, manifest, extend=extend), False
-    return create_folder(path, manifest, force=force), True
+
+    def here(path: Path) -> tuple[Folder, bool]:
+        if (path / MANIFEST).is_file() and not force:
+            return reopen(path, manifest, extend=extend), False
+        return create_folder(path, manifest, force=force), True
+
+    if out is None:
+        return here(default_path(study.name))
+    if not is_url(out):
+        return here(Path(out))
+    mirror = mirror_of(os.fspath(out))
+    with naming(mirror):
+        folder, is_new = here(mirror.local)
+    folder.mirror = mirror
+    return folder, is_new
 
 
 class _Run:
@@ -250,7 +273,8 @@ class _Run:
         if not ray:
             self._each_round(lambda trials, _: in_process(trials, stop=stop, limits=limits))
             return
-        self._watcher.phase("starting Ray" if address is None else f"joining Ray at {address}")
+        here = "the Ray of this machine" if address == "auto" else f"Ray at {address}"
+        self._watcher.phase("starting Ray" if address is None else f"joining {here}")
         with open_session(address=address, workers=workers) as session:
             self._watcher.cluster(session)
             self._each_round(
@@ -266,9 +290,10 @@ class _Run:
             trials,
             cells=len(self._study.cells),
             replicates=self._study.replicates,
-            path=self._store.folder.path,
+            place=self._store.folder.place,
             done=self._done.count(self._wanted),
         )
+        trouble = ""
         while True:
             missing = self._missing()
             for rows in run(self._trials(), missing):
@@ -276,7 +301,14 @@ class _Run:
                 for row in rows:
                     self._done.add(row.cell, row.replicate)
                 self._watcher.advance(len(rows), sum(row.status == "failed" for row in rows))
-            if self._signals.stopped or not self._ask():
+                if self._store.trouble != trouble:
+                    trouble = self._store.trouble
+                    self._watcher.note(trouble and f"{trouble}; tried again with the next rows")
+            if self._signals.stopped:
+                # Whoever stops a run may not wait for long: first of all the rows.
+                self._store.flush()
+                return
+            if not self._ask():
                 return
             self._watcher.total(sum(self._wanted.values()))
 
@@ -322,6 +354,18 @@ def _headline() -> tuple[tuple[str, str], ...]:
     return tuple(HEADLINE)
 
 
+def _publish_or_keep(folder: Folder) -> None:
+    """Carry the end of a run to where it belongs, or say where it can be found."""
+    from study.results import ResultsError
+
+    try:
+        folder.publish()
+    except ResultsError as fault:
+        if folder.mirror is not None:
+            folder.mirror.keep()
+        raise ResultsError(f"{fault}\nthe results are kept in {folder.path}") from fault
+
+
 def _give_up(store: Store, started: float) -> None:
     """Keep what there is when the run breaks; the fault that broke it matters more than ours."""
     from study.results import ResultsError
@@ -330,8 +374,10 @@ def _give_up(store: Store, started: float) -> None:
     try:
         if store.folder.manifest["counts"]["finished"]:
             store.close("failed", elapsed_s=monotonic() - started)
+            _publish_or_keep(store.folder)
         else:
             remove_folder(store.folder)
+            store.folder.publish()
     except (ResultsError, OSError):
         return
 

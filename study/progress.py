@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -45,12 +44,12 @@ class Bar:
         """Print a line above the bar."""
         self._console.print(text, markup=False, soft_wrap=True)
 
-    def start(self, trials: int, *, cells: int, replicates: int, path: Path, done: int) -> None:
+    def start(self, trials: int, *, cells: int, replicates: int, place: str, done: int) -> None:
         """Say what begins, and draw the bar."""
         from rich.progress import BarColumn, Progress, TextColumn
 
         self._status.stop()
-        self._console.print(_opening(trials, cells, replicates, path), markup=False)
+        self._console.print(_opening(trials, cells, replicates, place), markup=False)
         self._meter.begin(trials, done)
         self._progress = Progress(
             BarColumn(bar_width=None),
@@ -104,9 +103,9 @@ class Lines:
         """Say it."""
         self._say(text)
 
-    def start(self, trials: int, *, cells: int, replicates: int, path: Path, done: int) -> None:
+    def start(self, trials: int, *, cells: int, replicates: int, place: str, done: int) -> None:
         """Say what begins."""
-        self._say(_opening(trials, cells, replicates, path))
+        self._say(_opening(trials, cells, replicates, place))
         self._meter.begin(trials, done)
         self._open = True
 
@@ -182,8 +181,8 @@ class Meter:
         return self._of_cluster
 
 
-def _opening(trials: int, cells: int, replicates: int, path: Path) -> str:
-    return f"{trials} trials ({cells} cells x {replicates} replicates) -> {path}"
+def _opening(trials: int, cells: int, replicates: int, place: str) -> str:
+    return f"{trials} trials ({cells} cells x {replicates} replicates) -> {place}"
 
 
 def _clock(seconds: float) -> str:

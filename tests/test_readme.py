@@ -18,7 +18,7 @@ def readme(root: Path) -> str:
 def test_every_command_names_a_scenario_and_settings_that_exist(root: Path) -> None:
     """Each `study run` line loads with its overrides."""
     lines = re.findall(
-        r"^    (?:study|python3 bootstrap\.py) run (.*)$", readme(root), re.MULTILINE
+        r"^    (?:study|python3 bootstrap\.py) (?:run|submit) (.*)$", readme(root), re.MULTILINE
     )
 
     assert len(lines) >= 5

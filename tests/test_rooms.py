@@ -50,6 +50,7 @@ KEPT_IN = {
     "ray": {"fanout"},
     "pandas": {"report", "results", "statistics"},
     "pyarrow": {"results"},
+    "fsspec": {"results"},
     "scipy": {"results", "scenario", "statistics"},
     "statsmodels": {"statistics"},
     "SALib": {"statistics"},

@@ -17,7 +17,7 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--time-limit", metavar="TIME", help="Give up a trial that takes longer: 30s, 10min."
     )
     memory = click.option(
-        "--memory-limit", metavar="SIZE", help="Give up a trial whose zone needs more: 2GiB."
+        "--memory-limit", metavar="SIZE", help="Give up a trial that takes more: 2GiB."
     )
     return time(memory(command))
 

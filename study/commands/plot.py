@@ -33,6 +33,7 @@ def plot(folder: str, figures: tuple[str, ...], *, suffix: str, out: str | None)
     try:
         findings = read_findings(folder)
         target = Path(out) if out else findings.path / "figures"
+        shown = target if out else f"{findings.place}/figures"
         target.mkdir(parents=True, exist_ok=True)
         for name in figures or FIGURES:
             path = target / f"{name}.{suffix}"
@@ -43,7 +44,9 @@ def plot(folder: str, figures: tuple[str, ...], *, suffix: str, out: str | None)
                     raise
                 click.echo(f"{name}: not drawn, {reason}")
             else:
-                click.echo(str(path))
+                click.echo(f"{shown}/{name}.{suffix}")
+        if not out:
+            findings.folder.publish()
     except ResultsError as fault:
         refuse(fault)
     except OSError as fault:

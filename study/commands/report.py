@@ -24,6 +24,7 @@ def report(folder: str, *, pictures: bool) -> None:
     from study.report.page import write_report
     from study.report.zone_map import record_zone_maps
     from study.results import ResultsError
+    from study.results.folder import REPORT
     from study.statistics import read_findings
 
     try:
@@ -31,10 +32,11 @@ def report(folder: str, *, pictures: bool) -> None:
         if pictures and not record_zone_maps(findings, study_of(findings.manifest, folder)):
             text = "no picture of a zone: no cell gives its rows again in this version"
             click.echo(f"study: {text}", err=True)
-        path = write_report(findings)
+        write_report(findings)
+        findings.folder.publish()
     except ResultsError as fault:
         refuse(fault)
-    click.echo(f"Report: {path}")
+    click.echo(f"Report: {findings.place}/{REPORT}")
 
 
 def report_at_end(findings: Findings) -> str:
@@ -42,6 +44,8 @@ def report_at_end(findings: Findings) -> str:
 
     The results are safe on disk by now: whatever goes wrong here must not cost the run.
     """
+    from study.results.folder import REPORT
+
     try:
         from study.conduct import study_of
         from study.report.page import write_report
@@ -50,8 +54,10 @@ def report_at_end(findings: Findings) -> str:
         # Who has stopped a run does not want to wait for pictures.
         if findings.manifest["counts"]["finished"] and findings.manifest["state"] != "interrupted":
             record_zone_maps(findings, study_of(findings.manifest, str(findings.path)))
-        return f"Report: {write_report(findings)}"
+        write_report(findings)
+        findings.folder.publish()
     except KeyboardInterrupt:
-        return f"No report: stopped; make it with: study report {findings.path}"
+        return f"No report: stopped; make it with: study report {findings.place}"
     except Exception as fault:  # noqa: BLE001 - a report is not worth a run
         return f"No report: {type(fault).__name__}: {fault}"
+    return f"Report: {findings.place}/{REPORT}"

@@ -27,6 +27,10 @@ TITLES: dict[Event | None, str] = {
     Event.REAP: "Idle kernel objects are reaped",
     Event.DRIFT: "Programs turn to other files",
     Event.DELETE: "A file is deleted",
+    Event.KCOMPACTD: "kcompactd works",
+    Event.PROACTIVE: "kcompactd looks around",
+    Event.HUGE_ARRIVAL: "A program could do with a huge page",
+    Event.HUGE_DEATH: "A huge page is given back",
 }
 
 _CALLERS = {
@@ -37,6 +41,7 @@ _CALLERS = {
     Caller.RX: "the card's receive ring",
     Caller.TX: "the card's send path",
     Caller.MIGRATION: "the defragmenter",
+    Caller.HUGE: "a program that wants a huge page",
 }
 
 

@@ -9,6 +9,9 @@ AIM_S = 1.0
 """Work per task. Below about 0.2 s Ray's own cost per task shows; far above, the ends of a
 study are ragged and a lost worker costs more."""
 
+_TASKS_PER_S = 300
+"""What a driver is asked to deal out at most; it manages about 700 (docs/scaling.md)."""
+
 _MOST = 16_384
 _MEMORY = 0.7
 """Weight of what was known before against the newest task: trials differ between cells."""
@@ -26,6 +29,10 @@ class Pace:
         self.aim_s = aim_s
         self._fixed = fixed
         self._trial_s: float | None = None
+
+    def aim(self, cores: int) -> float:
+        """Seconds of work per task: more on so many cores that the driver could not keep up."""
+        return max(self.aim_s, cores / _TASKS_PER_S)
 
     def measured(self, seconds: Iterable[float]) -> None:
         """Learn from one finished task: the wall time of each of its trials."""
@@ -46,7 +53,7 @@ class Pace:
             return self._fixed
         if self._trial_s is None:
             return 1
-        wanted = ceil(self.aim_s / max(self._trial_s, 1e-9))
+        wanted = ceil(self.aim(cores) / max(self._trial_s, 1e-9))
         if remaining is not None:
             wanted = min(wanted, ceil(remaining / (2 * max(cores, 1))))
         return max(1, min(wanted, _MOST))

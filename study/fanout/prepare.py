@@ -26,8 +26,8 @@ def prepare_simulation() -> None:
         return
     root = cache_root()
     root.mkdir(parents=True, exist_ok=True)
-    # numba's cache goes by CPU, and by the path of the sources.
-    place = f"{platform.node()} {platform.machine()} {Path(__file__).absolute()} {BOUNDSCHECK}"
+    # numba's cache goes by CPU.
+    place = f"{platform.node()} {platform.machine()} {BOUNDSCHECK}"
     here = hashlib.blake2b(place.encode(), digest_size=8).hexdigest()
     done = root / f"compiled-{digest()}-{here}"
     if done.exists():

@@ -102,7 +102,7 @@ def _private_ray(workers: int | None) -> Iterator[None]:
                 )
             except (OSError, RuntimeError, ValueError, TimeoutError) as fault:
                 raise FanoutError(
-                    f"a local Ray did not start ({_first_line(fault)}); "
+                    f"a local Ray did not start ({first_line(fault)}); "
                     "--no-ray runs the study without it"
                 ) from fault
             try:
@@ -118,7 +118,7 @@ def _private_ray(workers: int | None) -> Iterator[None]:
 def _joined_ray(address: str) -> Iterator[None]:
     import ray
 
-    _knock(address)
+    knock(address)
     try:
         _init(address=address)
         if ray.get(ray.remote(num_cpus=0)(_package_digest()).remote()) != _package_digest()():
@@ -128,25 +128,25 @@ def _joined_ray(address: str) -> Iterator[None]:
             _init(address=address, runtime_env={"py_modules": [package]})
     except (OSError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as fault:
         ray.shutdown()
-        raise FanoutError(f"no Ray to join at {address}: {_first_line(fault)}") from fault
+        raise FanoutError(f"no Ray to join at {address}: {first_line(fault)}") from fault
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _knock(address: str) -> None:
+def knock(address: str) -> None:
     """Find out in seconds that nobody listens there; Ray itself tries for many minutes."""
-    place = address.removeprefix("ray://")
+    place = address.removeprefix("ray://").removeprefix("http://").removeprefix("https://")
     host, colon, port = place.rpartition(":")
-    if not colon:
+    if not colon or "/" in port:
         return
     if not port.isdigit():
         raise FanoutError(f"no Ray address: {address}; it has the form HOST:PORT")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
     except (OSError, OverflowError) as fault:
-        raise FanoutError(f"no Ray to join at {address}: {_first_line(fault)}") from fault
+        raise FanoutError(f"no Ray to join at {address}: {first_line(fault)}") from fault
 
 
 def _package_digest() -> Callable[[], str]:
@@ -268,6 +268,7 @@ def _assign(values: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
-def _first_line(fault: BaseException) -> str:
+def first_line(fault: BaseException) -> str:
+    """What a fault says, or its type if it says nothing."""
     lines = str(fault).strip().splitlines()
     return lines[0] if lines else type(fault).__name__

@@ -91,7 +91,7 @@ class _Dealer:
         self._limits = limits
         self._simulation = digest()
         self._pace = Pace(fixed=batch)
-        self._limit_s = None if batch is not None else _OVERRUN * self._pace.aim_s
+        self._fixed = batch is not None
         self._waiting = iter(trials)
         self._remaining = total
         self._returned: deque[Trial] = deque()
@@ -107,7 +107,8 @@ class _Dealer:
             chosen = self._next_trials()
             if not chosen:
                 return
-            sent = self._task.remote(chosen, self._simulation, self._limit_s, self._limits)
+            limit_s = None if self._fixed else _OVERRUN * self._pace.aim(self._cores)
+            sent = self._task.remote(chosen, self._simulation, limit_s, self._limits)
             self._pending[sent] = chosen
 
     def is_done(self) -> bool:

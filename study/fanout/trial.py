@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
+
+from study.fanout.metrics import Metrics
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +22,8 @@ Stop = Callable[[], bool]
 """Asked between trials; true means: start no more."""
 
 _ERROR_LETTERS = 500
+_SPARE_BYTES = 64 * 1024 * 1024
+"""Ray's threads and the interpreter take memory as well while a trial runs."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,9 @@ class Limits:
     """What one trial may take; a trial that wants more is recorded as failed.
 
     time_s        wall time of the simulation
-    memory_bytes  of the simulated zone's tables, known before they are made
+    memory_bytes  that the process may grow by: a zone whose tables need more is not begun, and
+                  one that takes more all the same is stopped by the kernel (RLIMIT_DATA, with
+                  64 MiB to spare for what is not the trial's own)
     """
 
     time_s: float | None = None
@@ -57,16 +66,21 @@ NO_LIMITS = Limits()
 
 def run_trial(trial: Trial, limits: Limits = NO_LIMITS) -> Row:
     """Run one trial. An exception becomes a failed row; what ends a process still ends it."""
-    from study.zone.simulate import bytes_needed, simulate
+    from study.zone.simulate import bytes_needed, load, simulate
 
     settings, most = trial.cell.settings, limits.memory_bytes
-    if most is not None and (wanted := bytes_needed(settings)) > most:
-        return failed_row(trial, f"MemoryError: needs {wanted:,} bytes, the limit is {most:,}")
+    if most is not None:
+        # The simulation's code is no part of a trial, and LLVM ends the process for want of memory.
+        load()
     started = perf_counter()
     try:
-        outcome = simulate(
-            settings, seed=trial.seed, replicate=trial.replicate, time_limit_s=limits.time_s
-        )
+        with _at_most(most):
+            if most is not None and (wanted := bytes_needed(settings)) > most:
+                told = f"MemoryError: needs {wanted:,} bytes, the limit is {most:,}"
+                return failed_row(trial, told)
+            outcome = simulate(
+                settings, seed=trial.seed, replicate=trial.replicate, time_limit_s=limits.time_s
+            )
     except Exception as fault:  # noqa: BLE001 - whatever goes wrong in a trial is its result
         return failed_row(trial, one_line(fault), elapsed_s=perf_counter() - started)
     return Row(
@@ -75,10 +89,30 @@ def run_trial(trial: Trial, limits: Limits = NO_LIMITS) -> Row:
         replicate=trial.replicate,
         seed=trial.seed,
         status="ok",
-        metrics=outcome.metrics,
+        metrics=Metrics.of(outcome.metrics),
         series=outcome.series,
         elapsed_s=perf_counter() - started,
     )
+
+
+@contextmanager
+def _at_most(more_bytes: int | None) -> Iterator[None]:
+    """Let this process take so much more memory; beyond, asking for it raises MemoryError."""
+    if more_bytes is None or not sys.platform.startswith("linux"):
+        yield
+        return
+    import resource
+
+    before, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    # Private and writable, which is what the limit counts; in pages.
+    data = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+    wanted = data + more_bytes + _SPARE_BYTES
+    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (before, hard))
 
 
 def failed_row(trial: Trial, error: str, *, elapsed_s: float = 0.0) -> Row:

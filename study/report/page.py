@@ -235,7 +235,7 @@ _COLUMNS = (
     ("tx_success_ratio", "send buffers served (%)", 100.0, 2),
     ("unusable_index_order3_mean", "free memory useless to order 3 (%)", 100.0, 1),
     ("reclaimed_pages", "pages reclaimed", 1.0, 0),
-    ("defrag_moved_pages", "pages evicted or moved", 1.0, 0),
+    ("moved_pages", "pages evicted or moved", 1.0, 0),
     ("refaults", "refaults", 1.0, 0),
     ("time_lost_share", "time lost to refaults (%)", 100.0, 1),
 )

@@ -98,7 +98,7 @@ def _finished(findings: Findings) -> pd.DataFrame:
     trials = findings.trials
     found = trials[trials["status"] == "ok"]
     if found.empty:
-        raise ResultsError(f"{findings.path} has no finished trial to draw")
+        raise ResultsError(f"{findings.place} has no finished trial to draw")
     return found
 
 
@@ -120,7 +120,7 @@ def compared(findings: Findings) -> pd.DataFrame:
 
     cells = select.compared_cells(findings.manifest["cells"])
     _finished(findings)
-    _need(findings, "rx_success_ratio", "reclaimed_pages", "defrag_moved_pages", "refaults")
+    _need(findings, "rx_success_ratio", "reclaimed_pages", "moved_pages", "refaults")
     table: pd.DataFrame = tradeoff(findings.trials, cells)
     table = table[np.isfinite(table["gain"].to_numpy(float))].copy()
     if table.empty:
@@ -135,7 +135,7 @@ def compared(findings: Findings) -> pd.DataFrame:
 def _need(findings: Findings, *metrics: str) -> None:
     missing = [name for name in metrics if name not in findings.trials]
     if missing:
-        raise ResultsError(f"{findings.path} has no metric {missing[0]}")
+        raise ResultsError(f"{findings.place} has no metric {missing[0]}")
 
 
 def tradeoff(findings: Findings) -> Figure:
@@ -378,13 +378,13 @@ def _over_time(findings: Findings) -> tuple[pd.DataFrame, list[str], dict[str, s
     """Series with a column `minute`, the cells shown, and their titles."""
     series = findings.series
     if "nr_free0" not in series or series.empty:
-        raise ResultsError(f"{findings.path} keeps no samples over time")
+        raise ResultsError(f"{findings.place} keeps no samples over time")
     _finished(findings)
     there = set(series["cell"].unique())
     cells = findings.manifest["cells"]
     shown = [cell for cell in select.telling_cells(findings) if cell in there]
     if not shown:
-        raise ResultsError(f"{findings.path} keeps no samples of these cells")
+        raise ResultsError(f"{findings.place} keeps no samples of these cells")
     titles = {cell: select.difference_from_first(cells, cell) for cell in shown}
     return series.assign(minute=series["time_ns"] / MINUTE_NS), shown, titles
 
@@ -500,7 +500,7 @@ def zone_map(findings: Findings) -> Figure:
 
     maps = read_zone_maps(findings.folder)
     if not maps:
-        raise ResultsError(f"{findings.path} keeps no picture of a zone")
+        raise ResultsError(f"{findings.place} keeps no picture of a zone")
     shape = raster(classes(maps[0].owners[0]), background=0).shape
     height = 2.25 * shape[0] / shape[1] + 0.1
     figure, grid = _figure(1.0 + height * len(maps), nrows=len(maps), ncols=3, squeeze=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from study.fanout.metrics import Metrics
 from study.results.folder import ResultsError
 
 if TYPE_CHECKING:
@@ -65,9 +66,31 @@ def trials_table(rows: Sequence[Row], axes: Mapping[str, str], metrics: Sequence
         "seed": [row.seed for row in rows],
         "status": [row.status for row in rows],
         "error": [row.error for row in rows],
-        **{name: [row.metrics.get(name) for row in rows] for name in metrics},
     }
-    return pa.Table.from_pydict(columns, schema=trials_schema(axes, metrics))
+    schema = trials_schema(axes, metrics)
+    known = pa.Table.from_pydict(columns, schema=pa.schema(list(schema)[: len(columns)]))
+    arrays = [*known.columns, *_measured(rows, metrics)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _measured(rows: Sequence[Row], metrics: Sequence[str]) -> list[pa.Array]:
+    """One column a metric. A row that has none has nulls; NaN stays NaN."""
+    import numpy as np
+    import pyarrow as pa
+
+    names = tuple(metrics)
+    numbers = np.full((len(names), len(rows)), np.nan)
+    missing = np.zeros((len(names), len(rows)), bool)
+    for index, row in enumerate(rows):
+        if isinstance(row.metrics, Metrics) and row.metrics.names == names:
+            numbers[:, index] = row.metrics.numbers
+        else:
+            missing[:, index] = [name not in row.metrics for name in names]
+            numbers[:, index] = [row.metrics.get(name, np.nan) for name in names]
+    return [
+        pa.array(column, mask=lacks if lacks.any() else None)
+        for column, lacks in zip(numbers, missing, strict=True)
+    ]
 
 
 def series_table(rows: Sequence[Row]) -> pa.Table:

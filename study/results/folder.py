@@ -19,13 +19,14 @@ import re
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from study.results.manifest import FORMAT, differences
+from study.results.mirror import Mirror
 
 MANIFEST = "manifest.json"
 TRIALS = "trials"
@@ -48,12 +49,43 @@ class ResultsError(Exception):
     """A results folder cannot be used as asked; the text says why and is meant for the user."""
 
 
+class TakenOver(ResultsError):
+    """Another run writes the folder now."""
+
+
 @dataclass
 class Folder:
-    """A results folder and the manifest in it."""
+    """A results folder and the manifest in it.
+
+    mirror  carries it elsewhere, if this is the copy of a folder on another filesystem
+    """
 
     path: Path
     manifest: dict[str, Any] = field(repr=False)
+    mirror: Mirror | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def place(self) -> str:
+        """What people call it: its path, or the URL of which this is a copy."""
+        return str(self.path) if self.mirror is None else self.mirror.place
+
+    def publish(self) -> None:
+        """Carry what has changed to where it belongs. Raises ResultsError if that cannot be."""
+        if self.mirror is not None:
+            from study.results.storage import telling
+
+            with telling(self.place):
+                self.mirror.carry()
+
+    def is_being_written(self) -> bool:
+        """Is a run at work in it, as far as can be told?"""
+        if self.mirror is not None:
+            return self.mirror.is_being_written()
+        return is_being_written(self.path)
+
+    def only_writer(self) -> AbstractContextManager[None]:
+        """Keep every other run out."""
+        return only_writer(self.path) if self.mirror is None else self.mirror.only_writer()
 
     @property
     def trials(self) -> Path:
@@ -173,8 +205,15 @@ def is_being_written(path: Path) -> bool:
 def open_folder(path: str | os.PathLike[str]) -> Folder:
     """Open an existing results folder for reading.
 
+    path  or the URL of one on a filesystem of fsspec: then a copy here is opened, without series,
+          which read_series() fetches
+
     Raises ResultsError when it is none, or was written by a newer version.
     """
+    if "://" in os.fspath(path):
+        from study.results.storage import open_copy
+
+        return open_copy(os.fspath(path))
     folder = Path(path)
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -221,12 +260,25 @@ def settle_table(table: Path) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text file so that it is complete or absent, also after a power cut."""
+    write_bytes_whole(path, text.encode())
+
+
+def write_bytes_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is complete or absent, also after a power cut.
+
+    Raises ResultsError when it cannot be written; what was there before stays.
+    """
     aside = path.with_name(f".{path.name}.new")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    try:
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as fault:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise ResultsError(f"cannot write {path}: {fault.strerror or fault}") from fault
 
 
 def _writer(path: Path) -> str:

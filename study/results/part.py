@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from study.results.folder import ResultsError
 
@@ -27,19 +27,33 @@ def write_part(table: pa.Table, path: Path) -> str:
     content = stream.getvalue()
     aside = path.with_name(f".{path.name}.new")
     try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
+        aside.write_bytes(content)
+    except OSError as fault:
+        aside.unlink(missing_ok=True)
+        raise ResultsError(f"cannot write {path}: {fault.strerror or fault}") from fault
+    finish_part(aside, path)
+    return digest_of_file(path)
+
+
+def finish_part(aside: Path, path: Path) -> None:
+    """Give a part that was written aside its name, once it is safe on disk."""
+    try:
+        with aside.open("rb") as file:
             os.fsync(file.fileno())
         aside.replace(path)
     except OSError as fault:
         aside.unlink(missing_ok=True)
         raise ResultsError(f"cannot write {path}: {fault.strerror or fault}") from fault
-    return _digest(content)
 
 
-def _digest(content: Any) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+def digest_of_file(path: Path) -> str:
+    """The digest of a file's bytes, 32 hex digits, in little memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, _state).hexdigest()
+
+
+def _state() -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=16)
 
 
 def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -58,7 +72,7 @@ def check_part(path: Path, digest: str | None) -> str | None:
 
     try:
         if digest is not None:
-            return None if _digest(path.read_bytes()) == digest else "other bytes than were written"
+            return None if digest_of_file(path) == digest else "other bytes than were written"
         read_part(path)
     except (OSError, pa.ArrowException) as fault:
         return str(fault).splitlines()[0][:80] if str(fault) else type(fault).__name__

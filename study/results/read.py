@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.results.columns import axis_columns, series_table, trials_table
-from study.results.folder import Folder, ResultsError, open_folder
-from study.results.store import in_order
+from study.results.folder import SERIES, Folder, ResultsError, open_folder
+from study.results.sorting import in_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,8 +33,13 @@ class Results:
 
     @property
     def path(self) -> Path:
-        """Where it all lies."""
+        """Where it all lies; a copy of it, if that is no path of this machine."""
         return self.folder.path
+
+    @property
+    def place(self) -> str:
+        """What people call the folder: its path or URL."""
+        return self.folder.place
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -59,7 +64,7 @@ class Results:
     def __repr__(self) -> str:
         counts = self.manifest["counts"]
         return (
-            f"<Results of {self.manifest['name']!r} in {self.path}: {self.manifest['state']}, "
+            f"<Results of {self.manifest['name']!r} in {self.place}: {self.manifest['state']}, "
             f"{counts['finished']} of {counts['trials']} trials, {counts['failed']} failed>"
         )
 
@@ -74,6 +79,8 @@ def read_trials(folder: Folder | Path | str) -> pd.DataFrame:
 def read_series(folder: Folder | Path | str) -> pd.DataFrame:
     """The samples, sorted by cell, replicate and time; empty if the study kept none."""
     opened = _opened(folder)
+    if opened.mirror is not None:
+        opened.mirror.bring(SERIES)
     return _read(opened, opened.series, empty=series_table([]))
 
 

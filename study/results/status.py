@@ -6,7 +6,7 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-from study.results.folder import MANIFEST, is_being_written, open_folder
+from study.results.folder import MANIFEST, open_folder
 from study.results.read import read_trials
 
 
@@ -21,7 +21,7 @@ def status_of(path: str | os.PathLike[str]) -> dict[str, Any]:
     folder = open_folder(path)
     manifest = folder.manifest
     state = manifest["state"]
-    if state == "running" and not is_being_written(folder.path):
+    if state == "running" and not folder.is_being_written():
         state = "stopped"
     trials = read_trials(folder)
     failed = trials[trials["status"] == "failed"]
@@ -29,7 +29,7 @@ def status_of(path: str | os.PathLike[str]) -> dict[str, Any]:
     done = len(trials)
     seconds = manifest.get("trial_seconds") or 0.0
     return {
-        "path": str(folder.path),
+        "path": folder.place,
         "name": manifest["name"],
         "state": state,
         "counts": {

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from study.results.columns import axis_columns, series_table, trials_table
-from study.results.folder import Folder, replace_table
+from study.results.folder import Folder, ResultsError, TakenOver
 from study.results.manifest import now
 from study.results.part import write_part
 from study.results.resume import Kept
+from study.results.sorting import sort_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from study.fanout import Row
 
-_FLUSH_ROWS = 20_000
+_FLUSH_ROWS = 5_000
+"""A row with two hundred metrics takes some 15 KB while it waits."""
 _FLUSH_BYTES = 64 * 1024 * 1024
 _FLUSH_S = (1.0, 10.0)
 """The first part is written soon, so that a run that ends early has something to go on from;
 from then on time between parts doubles up to this."""
 _FAILURES_LISTED = 20
-
-_SORTED_ROWS = 2_000_000
-"""Larger tables stay as the parts they came in: they are sorted when read."""
 
 
 class Store:
@@ -53,6 +51,8 @@ class Store:
         self._series_parts = len(kept.done) - kept.failed
         self._flushed_at = monotonic()
         self._flush_s = _FLUSH_S[0]
+        self.trouble = ""
+        """Why the last flush could not be carried elsewhere; the next tries again."""
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take rows in; write them out when enough have gathered or time has passed."""
@@ -96,6 +96,13 @@ class Store:
             self._next += 1
             self._rows, self._bytes = [], 0
         self.folder.save_manifest()
+        try:
+            self.folder.publish()
+            self.trouble = ""
+        except TakenOver:
+            raise
+        except ResultsError as fault:
+            self.trouble = str(fault)
 
     def _write(self, table: pa.Table, path: Path) -> None:
         self.folder.note_part(path, write_part(table, path))
@@ -117,8 +124,8 @@ class Store:
         from study.results.summary import write_summary
 
         self.flush(last=True)
-        _sort_table(self.folder, self.folder.trials)
-        _sort_table(self.folder, self.folder.series)
+        sort_table(self.folder, self.folder.trials)
+        sort_table(self.folder, self.folder.series)
         trials = read_trials(self.folder)
         write_summary(self.folder, trials)
         failed = trials.loc[trials["status"] == "failed", ["cell", "replicate", "error"]]
@@ -129,38 +136,3 @@ class Store:
         if elapsed_s is not None:
             self.folder.manifest["elapsed_s"] = round(elapsed_s, 3)
         self.folder.save_manifest()
-
-
-def _sort_table(folder: Folder, table: Path) -> None:
-    """Make one part of many, in the order of the scenario: same study, same file."""
-    import pyarrow.parquet as pq
-
-    parts = sorted(table.glob("part-*.parquet"))
-    if sum(pq.read_metadata(part).num_rows for part in parts) > _SORTED_ROWS or not parts:
-        return
-    aside = table.with_name(f".{table.name}.new")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
-    # Always the same name: a run that was continued leaves the same file as one that was not.
-    name = "part-000000.parquet"
-    whole = in_order(pq.read_table(table, partitioning=None), folder.manifest["cells"])
-    digest = write_part(whole, aside / name)
-    noted = folder.manifest.setdefault("parts", {})
-    for part in parts:
-        noted.pop(f"{table.name}/{part.name}", None)
-    # A crash between the exchange and the note must not leave the digest of another file.
-    folder.save_manifest()
-    replace_table(table, aside)
-    folder.note_part(table / name, digest)
-
-
-def in_order(table: pa.Table, cells: Mapping[str, Any]) -> pa.Table:
-    """Rows by cell, as the scenario lists them, then by replicate; otherwise as they are."""
-    import numpy as np
-
-    rank = {cell: index for index, cell in enumerate(cells)}
-    coded = table.column("cell").combine_chunks().dictionary_encode()
-    ranks = np.array([rank.get(cell.as_py(), len(rank)) for cell in coded.dictionary], np.int64)
-    by_cell = ranks[coded.indices.to_numpy()] if len(ranks) else np.empty(0, np.int64)
-    # lexsort is stable: samples of one trial keep their order in time.
-    return table.take(np.lexsort((table.column("replicate").to_numpy(), by_cell)))

@@ -28,6 +28,7 @@ from study.scenario.sense import complaints
 from study.scenario.stopping import Stopping
 from study.scenario.trial import Cell, Level, Study, cell_id
 from study.scenario.units import count_from
+from study.scenario.versions import spell_versions
 from study.zone.names import METRICS
 
 MAX_TRIALS = 10_000_000
@@ -70,6 +71,7 @@ def unfold(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Unfol
 def unfold_text(text: str, name: str, overrides: Sequence[str] = ()) -> Unfolded:
     """As unfold, for a text that is at hand."""
     document, faults = compose(read_text(text, name), _text_of)
+    document.value = spell_versions(document.value)
     # A study is called after its file, unless it says otherwise.
     stem = Path(name).stem
     if document.value.get("name") is None and re.fullmatch(NAME, stem):
@@ -79,6 +81,7 @@ def unfold_text(text: str, name: str, overrides: Sequence[str] = ()) -> Unfolded
         apply_overrides(document, overrides)
     except ScenarioError as error:
         faults += error.faults
+    document.value = spell_versions(document.value)
     if faults or not overrides:
         return _Unfolding(document, faults).unfolded()
     unfolded = _Unfolding(copy.deepcopy(document)).unfolded()
@@ -174,6 +177,8 @@ class _Unfolding:
         claims = self._claims({cell.id: cell.levels for cell in cells})
         self.stop_if_faulty()
         resolved = Machine.model_validate(with_kernel(base)).model_dump(mode="json")
+        if "kernel" in axes or any("kernel" in entry for entry in include):
+            _leave_to_kernel(resolved, base)
         return Study(
             name=head.name,
             question=" ".join(head.question.split()),
@@ -526,6 +531,15 @@ def _listed(levels: Any) -> list[Any]:
     if isinstance(levels, dict):
         return [] if is_range(levels) else list(levels)
     return levels if isinstance(levels, list) else []
+
+
+def _leave_to_kernel(resolved: dict[str, Any], base: Mapping[str, Any]) -> None:
+    """Take out what the kernel decides unless the scenario itself says it: kernels vary."""
+    for group, bundle in KERNELS["2.6.8"].items():
+        own = base.get(group, {})
+        for name in bundle:
+            if name not in own:
+                resolved[group].pop(name, None)
 
 
 def with_kernel(raw: Mapping[str, Any]) -> dict[str, Any]:

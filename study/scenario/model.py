@@ -28,33 +28,86 @@ from study.scenario.units import (
 )
 from study.zone import settings as plain
 
-KernelVersion = Literal["2.6.8", "2.6.9", "2.6.10", "2.6.11"]
+KernelVersion = Literal[
+    "2.6.8",
+    "2.6.9",
+    "2.6.10",
+    "2.6.11",
+    "2.6.23",
+    "2.6.24",
+    "2.6.35",
+    "3.5",
+    "4.4",
+    "4.8",
+    "5.0",
+    "5.9",
+]
 
-# Between 2.6.8 and 2.6.11 more changed than the patch: the marks (c07161d8c0, 2.6.10-rc3), the
-# allocation path (ac12db05e3, 2.6.9-rc2; f86789bcbb, 2.6.11-rc1), kswapd's loop (31a9b2ac21,
-# 2.6.9-rc4) and what it counts as scanned. The patch itself is kswapd.policy (d4cf10128c).
-KERNELS: dict[str, dict[str, dict[str, str]]] = {
-    "2.6.8": {
-        "watermarks": {"marks": "2.6.8"},
+_Bundle = dict[str, dict[str, Any]]
+
+
+def _after(before: _Bundle, **changes: dict[str, Any]) -> _Bundle:
+    """The settings of a kernel that differs from the one before it in these."""
+    return {group: before.get(group, {}) | changes.get(group, {}) for group in before | changes}
+
+
+def _kernels() -> dict[str, _Bundle]:
+    """What each kernel sets; every later one says what it changed.
+
+    Between 2.6.8 and 2.6.11 more changed than the patch: the marks (c07161d8c0, 2.6.10-rc3), the
+    allocation path (ac12db05e3, 2.6.9-rc2; f86789bcbb, 2.6.11-rc1), kswapd's loop (31a9b2ac21,
+    2.6.9-rc4) and what it counts as scanned. The patch itself is kswapd.policy (d4cf10128c).
+    """
+    found: dict[str, _Bundle] = {}
+    found["2.6.8"] = {
+        "zone": {"grouping": "off", "reserve": "off"},
+        "watermarks": {"marks": "2.6.8", "boost_factor": 0},
         "allocation": {"path": "2.6.8"},
         "kswapd": {"loop": "2.6.8", "policy": "count-only"},
-    },
-    "2.6.9": {
-        "watermarks": {"marks": "2.6.8"},
-        "allocation": {"path": "2.6.9"},
-        "kswapd": {"loop": "2.6.9", "policy": "count-only"},
-    },
-    "2.6.10": {
-        "watermarks": {"marks": "2.6.10"},
-        "allocation": {"path": "2.6.9"},
-        "kswapd": {"loop": "2.6.10", "policy": "count-only"},
-    },
-    "2.6.11": {
-        "watermarks": {"marks": "2.6.10"},
-        "allocation": {"path": "2.6.11"},
-        "kswapd": {"loop": "2.6.11", "policy": "order-aware"},
-    },
-}
+        "reclaim": {"lumpy": False},
+        "compaction": {"direct": "off", "daemon": False, "proactiveness": 0, "rules": "2.6.35"},
+    }
+    found["2.6.9"] = _after(found["2.6.8"], allocation={"path": "2.6.9"}, kswapd={"loop": "2.6.9"})
+    found["2.6.10"] = _after(
+        found["2.6.9"], watermarks={"marks": "2.6.10"}, kswapd={"loop": "2.6.10"}
+    )
+    found["2.6.11"] = _after(
+        found["2.6.10"],
+        allocation={"path": "2.6.11"},
+        kswapd={"loop": "2.6.11", "policy": "order-aware"},
+    )
+    found["2.6.23"] = _after(found["2.6.11"], reclaim={"lumpy": True})
+    found["2.6.24"] = _after(
+        found["2.6.23"],
+        zone={"grouping": "on", "reserve": "migrate-reserve"},
+        allocation={"path": "2.6.24"},
+    )
+    found["2.6.35"] = _after(found["2.6.24"], compaction={"direct": "costly"})
+    # By then compaction served every order (2.6.38), kswapd compacted as well and left the order
+    # to it (3.3), and lumpy reclaim was gone (c53919adc0). The daemon stands for kswapd's own.
+    found["3.5"] = _after(
+        found["2.6.35"],
+        reclaim={"lumpy": False},
+        kswapd={"loop": "3.3"},
+        compaction={"direct": "all", "daemon": True},
+    )
+    found["4.4"] = _after(
+        found["3.5"],
+        zone={"reserve": "highatomic"},
+        allocation={"path": "4.4"},
+        compaction={"rules": "3.19"},
+    )
+    found["4.8"] = _after(
+        found["4.4"],
+        watermarks={"marks": "4.6"},
+        kswapd={"loop": "4.8"},
+    )
+    found["5.0"] = _after(found["4.8"], watermarks={"boost_factor": 15_000})
+    found["5.9"] = _after(found["5.0"], compaction={"proactiveness": 20})
+    return found
+
+
+KERNELS: dict[str, _Bundle] = _kernels()
 
 
 class _Group(BaseModel):
@@ -107,14 +160,20 @@ class ZoneGroup(_Group):
     grouping: Literal["off", "on"] = "off"
     """Free lists per migratetype, with fallback and stealing: off is 2.6.8, on is 6.1."""
     pageblock_order: Count = 10
-    """Size of a pageblock, of interest with grouping only: 10 is a huge page of i386 (4 MB)."""
+    """Size of a pageblock, for grouping and compaction: 10 is a huge page of i386 (4 MB)."""
+    reserve: Literal["off", "migrate-reserve", "highatomic"] = "off"
+    """Pageblocks for who cannot wait: two from boot on (2.6.24) or as needed (4.4)."""
+    placement: Literal["buddy", "best-fit", "by-lifetime"] = "buddy"
+    """Linux's choice of a block, or a bound: by lowest address, or knowing kernel pages' lives."""
     buddyinfo: Annotated[tuple[int, ...] | None, BeforeValidator(_buddyinfo)] = None
     """Start with these free blocks, everything else in use: a line of /proc/buddyinfo."""
 
 
 class WatermarksGroup(_Group):
-    marks: Literal["2.6.8", "2.6.10"] = "2.6.8"
+    marks: Literal["2.6.8", "2.6.10", "4.6"] = "2.6.8"
     """The formula for min, low and high."""
+    boost_factor: Count = 0
+    """vm.watermark_boost_factor: most that a steal raises the marks, in 1/10000 of high (5.0)."""
     min: Pages | None = None
     """Given together with low and high, instead of the formula."""
     low: Pages | None = None
@@ -122,17 +181,35 @@ class WatermarksGroup(_Group):
 
 
 class AllocationGroup(_Group):
-    path: Literal["2.6.8", "2.6.9", "2.6.11"] = "2.6.8"
+    path: Literal["2.6.8", "2.6.9", "2.6.11", "2.6.24", "4.4"] = "2.6.8"
     """Which __alloc_pages: who may go below which mark."""
 
 
 class KswapdGroup(_Group):
     policy: Literal["count-only", "order-aware"] = "count-only"
     """Rest when enough pages are free, or (Nick Piggin's patch) enough in large enough blocks."""
-    loop: KernelVersion = "2.6.8"
+    loop: Literal["2.6.8", "2.6.9", "2.6.10", "2.6.11", "3.3", "4.8"] = "2.6.8"
     """How balance_pgdat ends a run."""
     speed: ScanSpeed = 200.0
     """Pages scanned per millisecond. Assumed."""
+
+
+class ReclaimGroup(_Group):
+    lumpy: bool = False
+    """Take the neighbours of a victim in its aligned block as well (2.6.23 to 3.4)."""
+
+
+class CompactionGroup(_Group):
+    direct: Literal["off", "costly", "all"] = "off"
+    """Requests that may sleep compact before they reclaim: above order 3 (2.6.35) or 0 (2.6.38)."""
+    daemon: bool = False
+    """kswapd wakes kcompactd before it sleeps (4.6)."""
+    proactiveness: Count = 0
+    """vm.compaction_proactiveness, 0 to 100: kcompactd also works unasked (5.9 has 20)."""
+    threshold: Count = 500
+    """vm.extfrag_threshold, 0 to 1000: a lower index is lack of memory and left to reclaim."""
+    rules: Literal["2.6.35", "3.19"] = "2.6.35"
+    """Each run scans anew and keeps low free; or runs resume, drain, and keep min free."""
 
 
 class DefragGroup(_Group):
@@ -140,6 +217,8 @@ class DefragGroup(_Group):
     """What the reverse-map defragmenter does with the pages of a block it wants free."""
     run: Literal["inline", "daemon"] = "daemon"
     """From kswapd, or rarely and in a process of its own."""
+    choice: Literal["cheapest", "beside-free"] = "cheapest"
+    """The block with the fewest pages to move, or one around a free half (Marcelo Tosatti)."""
     order: Count = 3
     """The order whose blocks it frees."""
     interval: Duration = 10_000_000_000
@@ -155,6 +234,8 @@ class DefragGroup(_Group):
 class StacksGroup(_Group):
     size: Bytes = 8_192
     """THREAD_SIZE: 8KiB, or 4KiB with CONFIG_4KSTACKS."""
+    source: Literal["kmalloc", "vmalloc", "kvmalloc"] = "kmalloc"
+    """One block; single pages (4.9); or single pages where no block is free."""
 
 
 class UserGroup(_Group):
@@ -222,6 +303,8 @@ class NicGroup(_Group):
     """One contiguous copy a frame, or order-0 fragments."""
     ring: Count = 256
     """Receive descriptors; 0 switches receiving off."""
+    recycle: bool = False
+    """Post the buffers that come back again, as a page pool does (4.18)."""
     line_rate: LineRate = 1e9
     rx_rate: Rate = 2_000.0
     """Mean frames received per second."""
@@ -235,6 +318,18 @@ class NicGroup(_Group):
     rx_order: Count | None = None
     """Order of a linear receive buffer, if not what driver and MTU imply."""
     tx_order: Count | None = None
+
+
+class HugeGroup(_Group):
+    order: Count = 9
+    """Of a huge page: 9 is 2 MB (x86-64), 10 is 4 MB (i386)."""
+    rate: Rate = 0.0
+    """Huge pages asked for per second."""
+    lifetime: Duration = 5_000_000_000
+    """Median; lognormal. Assumed."""
+    lifetime_sigma: Number = 1.0
+    most: Count = 64
+    """No more are asked for while so many live."""
 
 
 class CostsGroup(_Group):
@@ -253,6 +348,14 @@ class ProbeGroup(_Group):
     blocks: Count = 1
 
 
+class HighallocGroup(_Group):
+    share: Share = 0.0
+    """After the measured time, ask for this share of the zone in huge pages: stress-highalloc."""
+    order: Count = 9
+    gap: Duration = 100_000_000
+    """Time between two requests."""
+
+
 class ClockGroup(_Group):
     ageing: Duration = 240_000_000_000
     """Simulated time before anything counts."""
@@ -266,19 +369,23 @@ class Machine(_Group):
     """One cell of the matrix: a machine, its kernel's policies and its load."""
 
     kernel: KernelVersion = "2.6.8"
-    """Sets watermarks.marks, allocation.path, kswapd.loop and kswapd.policy together."""
+    """Sets all that a kernel changed: marks, paths, kswapd, grouping, reclaim, compaction."""
     zone: ZoneGroup = Field(default_factory=ZoneGroup)
     watermarks: WatermarksGroup = Field(default_factory=WatermarksGroup)
     allocation: AllocationGroup = Field(default_factory=AllocationGroup)
     kswapd: KswapdGroup = Field(default_factory=KswapdGroup)
+    reclaim: ReclaimGroup = Field(default_factory=ReclaimGroup)
+    compaction: CompactionGroup = Field(default_factory=CompactionGroup)
     defrag: DefragGroup = Field(default_factory=DefragGroup)
     stacks: StacksGroup = Field(default_factory=StacksGroup)
     user: UserGroup = Field(default_factory=UserGroup)
     processes: ProcessesGroup = Field(default_factory=ProcessesGroup)
     slab: SlabGroup = Field(default_factory=SlabGroup)
     nic: NicGroup = Field(default_factory=NicGroup)
+    huge: HugeGroup = Field(default_factory=HugeGroup)
     costs: CostsGroup = Field(default_factory=CostsGroup)
     probe: ProbeGroup = Field(default_factory=ProbeGroup)
+    highalloc: HighallocGroup = Field(default_factory=HighallocGroup)
     clock: ClockGroup = Field(default_factory=ClockGroup)
 
     def lowmem_pages(self) -> int:
@@ -314,11 +421,14 @@ class Machine(_Group):
                 swap=self.zone.swap,
                 grouping=_member(plain.Grouping, self.zone.grouping),
                 pageblock_order=self.zone.pageblock_order,
+                reserve=_member(plain.Reserve, self.zone.reserve),
+                placement=_member(plain.Placement, self.zone.placement),
                 buddyinfo=self.zone.buddyinfo,
             ),
             watermarks=plain.Watermarks(
                 marks=_member(plain.Marks, self.watermarks.marks),
                 explicit_pages=self.explicit_marks(),
+                boost_factor=self.watermarks.boost_factor,
             ),
             allocation=_member(plain.AllocationPath, self.allocation.path),
             kswapd=plain.Kswapd(
@@ -326,10 +436,19 @@ class Machine(_Group):
                 loop=_member(plain.KswapdLoop, self.kswapd.loop),
                 pages_per_ms=self.kswapd.speed,
             ),
+            reclaim=plain.Reclaim(lumpy=self.reclaim.lumpy),
+            compaction=plain.Compaction(
+                direct_order={"off": 0, "costly": 4, "all": 1}[self.compaction.direct],
+                daemon=self.compaction.daemon,
+                proactiveness=self.compaction.proactiveness,
+                threshold=self.compaction.threshold,
+                rules=_member(plain.CompactionRules, self.compaction.rules),
+            ),
             defrag=self._defrag_settings(),
             user=self._user_settings(),
             processes=plain.Processes(
                 stack_order=nic_rules.kmalloc_order(self.stacks.size),
+                stack_source=_member(plain.StackSource, self.stacks.source),
                 forks_per_s=self.processes.fork_rate,
                 lifetime_median_ns=self.processes.lifetime,
                 lifetime_sigma=self.processes.lifetime_sigma,
@@ -346,6 +465,13 @@ class Machine(_Group):
                 objects_per_page=self.slab.objects_per_page,
             ),
             nic=self._nic_settings(),
+            huge=plain.Huge(
+                order=self.huge.order,
+                per_s=self.huge.rate,
+                lifetime_median_ns=self.huge.lifetime,
+                lifetime_sigma=self.huge.lifetime_sigma,
+                most=self.huge.most,
+            ),
             costs=plain.Costs(
                 refault_ns=self.costs.refault,
                 write_ns=self.costs.write,
@@ -355,6 +481,11 @@ class Machine(_Group):
                 victims=_member(plain.ProbeVictims, self.probe.victims),
                 order=self.probe.order,
                 blocks=self.probe.blocks,
+            ),
+            highalloc=plain.HighAlloc(
+                share=self.highalloc.share,
+                order=self.highalloc.order,
+                gap_ns=self.highalloc.gap,
             ),
             clock=plain.Clock(
                 ageing_ns=self.clock.ageing,
@@ -374,6 +505,7 @@ class Machine(_Group):
         return plain.Defrag(
             mode=_member(plain.DefragMode, self.defrag.mode),
             run=_member(plain.DefragRun, self.defrag.run),
+            choice=_member(plain.DefragChoice, self.defrag.choice),
             order=self.defrag.order,
             interval_ns=self.defrag.interval,
             blocks_wanted=self.defrag.blocks_wanted,
@@ -401,6 +533,7 @@ class Machine(_Group):
             receive=_member(plain.NicReceive, self.nic.receive),
             transmit=_member(plain.NicTransmit, self.nic.transmit),
             ring=self.nic.ring,
+            recycle=self.nic.recycle,
             rx_order=self.rx_order(),
             tx_order=self.tx_order(),
             frame_pages=nic_rules.frame_pages(self.nic.mtu),

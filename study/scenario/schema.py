@@ -20,11 +20,20 @@ from study.scenario.origin import text_of_key
 from study.scenario.presets import presets
 from study.scenario.sampling import KINDS, SamplingKeys
 from study.scenario.stopping import StoppingKeys
+from study.scenario.versions import VERSION_KEYS
 from study.zone.names import METRICS
 
 Schema = dict[str, Any]
 _SCALAR: Schema = {"type": ["string", "number", "boolean", "null"]}
 _COUNT: Schema = {"type": ["integer", "string"]}
+
+
+def _allow_numbers(keys: dict[str, Schema]) -> None:
+    """YAML reads version 3.5 as a number: an editor shall take it as well."""
+    for key in VERSION_KEYS:
+        words = keys[key]["enum"]
+        keys[key]["enum"] = words + [float(word) for word in words if word.count(".") == 1]
+        keys[key].pop("type", None)
 
 
 def schema() -> Schema:
@@ -35,6 +44,7 @@ def schema() -> Schema:
     )
     definitions: Schema = found["$defs"]
     keys = dict(_settings(definitions))
+    _allow_numbers(keys)
     del definitions["Machine"]
     _name_metrics(definitions)
     nested = {

@@ -23,6 +23,8 @@ def complaints(machine: Machine) -> Iterator[Complaint]:
     yield from _memory(machine)
     yield from _marks(machine)
     yield from _orders(machine)
+    yield from _pageblocks(machine)
+    yield from _cures(machine)
     yield from _load(machine)
     yield from _clock(machine)
 
@@ -102,6 +104,42 @@ def _orders(machine: Machine) -> Iterator[Complaint]:
             "nic.mtu",
             f"is {machine.nic.mtu:,}; {machine.nic.driver} takes {least} to {most:,} bytes",
         )
+
+
+def _pageblocks(machine: Machine) -> Iterator[Complaint]:
+    """Switches that need mobility grouping, or go without it only."""
+    for key, on in (
+        ("zone.reserve", machine.zone.reserve != "off"),
+        ("watermarks.boost_factor", machine.watermarks.boost_factor > 0),
+    ):
+        if on and machine.zone.grouping == "off":
+            yield key, "needs pageblocks; set zone.grouping to on"
+    if machine.zone.placement == "by-lifetime" and machine.zone.grouping == "off":
+        yield "zone.placement", "is by-lifetime, which needs pageblocks; set zone.grouping to on"
+    if machine.zone.placement == "best-fit" and machine.zone.grouping == "on":
+        yield "zone.placement", "is best-fit, which is a bound to 2.6.8; set zone.grouping to off"
+
+
+def _cures(machine: Machine) -> Iterator[Complaint]:
+    """Sizes beyond what later cures and demands mean."""
+    for key, value, limit in (
+        ("compaction.proactiveness", machine.compaction.proactiveness, 100),
+        ("compaction.threshold", machine.compaction.threshold, 1_000),
+        ("watermarks.boost_factor", machine.watermarks.boost_factor, 1_000_000),
+        ("huge.lifetime_sigma", machine.huge.lifetime_sigma, 10),
+    ):
+        if value > limit:
+            yield key, f"is {value:g}; at most {limit:,}"
+    for key, order, used in (
+        ("huge.order", machine.huge.order, machine.huge.rate > 0),
+        ("highalloc.order", machine.highalloc.order, machine.highalloc.share > 0),
+    ):
+        if not 1 <= order <= NR_ORDERS - 1:
+            yield key, f"is {order}; blocks have order 1 to {NR_ORDERS - 1}"
+        elif used and 1 << order > machine.zone.memory >= 1:
+            yield key, f"is {order}; a block of {1 << order} pages is larger than the whole zone"
+    if machine.highalloc.gap <= 0:
+        yield "highalloc.gap", "is 0; give the time between two requests"
 
 
 def _load(machine: Machine) -> Iterator[Complaint]:

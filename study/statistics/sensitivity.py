@@ -64,10 +64,10 @@ def sensitivity(findings: Findings, metric: str) -> pd.DataFrame:
 
     ranges = sampled_axes(findings.manifest)
     if not ranges:
-        raise ResultsError(f"{findings.path}: no axis is a range, such as uniform: [0.2, 0.9]")
+        raise ResultsError(f"{findings.place}: no axis is a range, such as uniform: [0.2, 0.9]")
     measured = Measured(findings.trials, findings.manifest["cells"])
     if metric not in measured.metrics:
-        raise ResultsError(f"{metric} is no metric of {findings.path}")
+        raise ResultsError(f"{metric} is no metric of {findings.place}")
     sampling = SamplingKeys.model_validate(findings.manifest["scenario"]["sampling"])
     points = draw(ranges, sampling, seed=findings.manifest["seed"])
     rows: list[dict[str, Any]] = []

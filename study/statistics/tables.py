@@ -103,7 +103,7 @@ def failures(results: Findings) -> Iterator[RenderableType]:
         yield Text(f"  cell {failure['cell']}{where}, replicate {failure['replicate']}:")
         yield Text(f"    {failure['error']}", style="red")
     if counts["failed"] > len(listed[:_FAILURES_SHOWN]):
-        yield Text(f"  ... all of them: column `error` of {results.path}/trials", style="red")
+        yield Text(f"  ... all of them: column `error` of {results.place}/trials", style="red")
 
 
 def contrast_parts(
@@ -120,7 +120,7 @@ def contrast_parts(
         (n, known_axes, "axis") for n in axes
     ]:
         if name not in names:
-            raise ResultsError(f"{name} is no {what} of {results.path}{did_you_mean(name, names)}")
+            raise ResultsError(f"{name} is no {what} of {results.place}{did_you_mean(name, names)}")
     labels = dict(headline_of(results))
     table = results.contrasts
     wanted = table["metric"].isin(list(metrics) or list(labels))
@@ -260,7 +260,7 @@ def outline(results: Findings) -> dict[str, Any]:
         )[0]
     ]
     return {
-        "path": str(results.path),
+        "path": results.place,
         "name": manifest["name"],
         "state": manifest["state"],
         "fingerprint": manifest["fingerprint"],

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 GAIN: dict[str, float] = {"rx_success_ratio": 1.0}
 COSTS: dict[str, dict[str, float]] = {
-    "pages_taken": {"reclaimed_pages": 1.0, "defrag_moved_pages": 1.0},
+    "pages_taken": {"reclaimed_pages": 1.0, "moved_pages": 1.0},
     "refaults": {"refaults": 1.0},
     "time_lost_share": {"time_lost_share": 1.0},
 }
@@ -91,7 +91,7 @@ def among(findings: Findings, where: Sequence[str]) -> pd.DataFrame:
             if axis in levels and str(levels[axis]) == level
         }
     if not cells:
-        raise ResultsError(f"{findings.path} has no cell with {' and '.join(where)}")
+        raise ResultsError(f"{findings.place} has no cell with {' and '.join(where)}")
     return tradeoff(findings.trials, cells)
 
 

@@ -10,6 +10,8 @@ from study.zone.agenda import drop_first, next_due
 from study.zone.allocate import GAVE_UP, go_on
 from study.zone.compile import kernel
 from study.zone.defrag import run_daemon
+from study.zone.huge import huge_arrives, huge_dies, settle_huge
+from study.zone.kcompactd import look_around, run_kcompactd
 from study.zone.kmalloc import new_object, reap
 from study.zone.kswapd import run_kswapd
 from study.zone.layout import (
@@ -51,6 +53,8 @@ def _answer(z, caller, order, value, born, pfn):
             free_page(z, pfn, False)
     elif caller == Caller.SLAB:
         settle_slab(z, pfn, value & RECLAIMABLE, (value >> 1) * 1_000_000)
+    elif caller == Caller.HUGE:
+        settle_huge(z, pfn, value)
     else:
         page = value >> 1
         waiting = (vpages(z)[page].state & WAITING) != 0
@@ -113,6 +117,14 @@ def _happen(z, what, value, seq):
         rx_watchdog(z)
     elif what == Event.DEFRAG:
         run_daemon(z)
+    elif what == Event.KCOMPACTD:
+        run_kcompactd(z)
+    elif what == Event.PROACTIVE:
+        look_around(z)
+    elif what == Event.HUGE_ARRIVAL:
+        huge_arrives(z)
+    elif what == Event.HUGE_DEATH:
+        huge_dies(z, value)
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""Asking for pages: __alloc_pages of 2.6.8 to 2.6.11 for one zone.
+"""Asking for pages: __alloc_pages for one zone, after 2.6.8 to 2.6.11 and what came later.
 
 Who may not sleep gets an answer at once. Who may sleep reclaims for itself, naps, and for order
 <= 3 goes on without bound; such a request lives in a row of the request table between naps.
@@ -7,6 +7,7 @@ Who may not sleep gets an answer at once. Who may sleep reclaims for itself, nap
 from __future__ import annotations
 
 from study.zone.agenda import book
+from study.zone.compaction import SKIPPED, compact_directly, compaction_suitable, settle
 from study.zone.compile import kernel
 from study.zone.defrag import ask_daemon
 from study.zone.grouping import rmqueue
@@ -20,7 +21,8 @@ from study.zone.layout import (
     Reclaimer,
     requests,
 )
-from study.zone.percpu import take_typed_page
+from study.zone.lifetime import gfp_by_lifetime
+from study.zone.percpu import drain_percpu, take_typed_page
 from study.zone.reclaim import (
     DEF_PRIORITY,
     SWAP_CLUSTER_MAX,
@@ -29,7 +31,8 @@ from study.zone.reclaim import (
     shrink_slab,
     shrink_step,
 )
-from study.zone.settings import NR_ORDERS
+from study.zone.reserve import take_for_atomic, unreserve_pageblock
+from study.zone.settings import NR_ORDERS, AllocationPath
 from study.zone.watermark import after_reclaim_ok, first_pass_ok, second_pass_ok
 from study.zone.writeback import congestion_wait_ns
 
@@ -40,6 +43,8 @@ _RECLAIMABLE = int(Migratetype.RECLAIMABLE)
 _DIRECT = int(Reclaimer.DIRECT)
 COSTLY_ORDER = 3
 """Up to this order a sleeping request is retried for ever (__alloc_pages, 2.6.8: order <= 3)."""
+ALL_ORDERS = 1
+"""compact_direct: from order 1 on, and reclaim is then to make room for compaction."""
 RETRY_NS = 20_000_000
 """HZ/50: nap between rounds of direct reclaim."""
 NAP_NS = 100_000_000
@@ -61,11 +66,32 @@ def migratetype_of(gfp):
 
 
 @kernel
+def _wake_for_boost(z):
+    """Have kswapd work if serving a request has raised the marks (rmqueue, 5.0)."""
+    if z.boost_asked:
+        z.boost_asked = 0
+        wake_kswapd(z, 0)
+
+
+@kernel
 def _take(z, order, gfp):
     migratetype = migratetype_of(gfp)
     if order == 0:
-        return take_typed_page(z, (gfp & Gfp.COLD) != 0, migratetype)
-    return rmqueue(z, order, migratetype)
+        pfn = take_typed_page(z, (gfp & Gfp.COLD) != 0, migratetype)
+    else:
+        pfn = rmqueue(z, order, migratetype)
+    _wake_for_boost(z)
+    return pfn
+
+
+@kernel
+def _take_harder(z, order, gfp):
+    """For the second pass: who cannot wait for a block has a reserve."""
+    if z.reserve and order > 0 and not gfp & Gfp.WAIT:
+        pfn = take_for_atomic(z, order, migratetype_of(gfp))
+        _wake_for_boost(z)
+        return pfn
+    return _take(z, order, gfp)
 
 
 @kernel
@@ -103,9 +129,11 @@ def allocate(z, order, gfp, caller):
             return pfn
     _wake_kswapd_for(z, order)
     if second_pass_ok(z, order, wait, (gfp & Gfp.HIGH) != 0):
-        pfn = _take(z, order, gfp)
+        pfn = _take_harder(z, order, gfp)
         if pfn != NO_PFN:
             return pfn
+    if not second_pass_ok(z, 0, wait, (gfp & Gfp.HIGH) != 0):
+        z.count.starved[caller] += 1
     ask_daemon(z, order)
     return NO_PFN
 
@@ -120,10 +148,36 @@ def count_failure(z, order, caller):
 @kernel
 def allocate_atomic(z, order, caller):
     """GFP_ATOMIC: now or never."""
-    pfn = allocate(z, order, Gfp.ATOMIC, caller)
+    # The only callers are network buffers: they live for milliseconds.
+    pfn = allocate(z, order, gfp_by_lifetime(z, Gfp.ATOMIC, 0), caller)
     if pfn == NO_PFN:
         count_failure(z, order, caller)
     return pfn
+
+
+@kernel
+def _reclaim_for_compaction(z, order, priority, freed):
+    """Free on at one priority until compaction has room (should_continue_reclaim, 2.6.38).
+
+    freed  pages freed so far at this priority; returns pages freed and scanned beyond them
+    """
+    more = 0
+    scanned = 0
+    if order <= COSTLY_ORDER and priority >= DEF_PRIORITY - 2:
+        return more, scanned
+    room = 2 << order
+    while z.nr_inactive > room and (freed + more < room or not compaction_suitable(z, order)):
+        begin_shrink(z, _DIRECT, priority)
+        looked = 0
+        while not shrink_done(z, _DIRECT):
+            looked += shrink_step(z, _DIRECT)
+        got = SWAP_CLUSTER_MAX - z.scan_target[_DIRECT]
+        # By then shares below a batch were scanned at once; here they add up first.
+        if got == 0 and (looked > 0 or z.nr_inactive >> priority == 0):
+            break
+        scanned += looked
+        more += got
+    return more, scanned
 
 
 @kernel
@@ -141,11 +195,16 @@ def try_to_free_pages(z, row):
             continue
         z.temp_priority = priority
         z.prev_priority = min(z.prev_priority, priority)
+        z.reclaim_order[_DIRECT] = request.order
         begin_shrink(z, _DIRECT, priority)
         scanned = 0
         while not shrink_done(z, _DIRECT):
             scanned += shrink_step(z, _DIRECT)
         freed = SWAP_CLUSTER_MAX - z.scan_target[_DIRECT]
+        if z.compact_direct == ALL_ORDERS and request.order > 0:
+            more, looked = _reclaim_for_compaction(z, request.order, priority, freed)
+            freed += more
+            scanned += looked
         freed += shrink_slab(z, _DIRECT, scanned)
         request.reclaimed += freed
         # The scan takes the caller's time.
@@ -177,12 +236,51 @@ def _finish(z, row, failed):
 
 
 @kernel
+def _compact_for(z, row, asynchronous):
+    """Let a sleeping request compact; a pfn, or NO_PFN (__alloc_pages_direct_compact, 2.6.35).
+
+    An asynchronous run in vain is no reason to put off others (2.6.38).
+    """
+    request = requests(z)[row]
+    order = request.order
+    ran = compact_directly(z, order, migratetype_of(request.gfp), asynchronous)
+    request.scan_ns += z.compact_spent
+    if ran == SKIPPED:
+        return NO_PFN
+    pfn = NO_PFN
+    if after_reclaim_ok(z, order):
+        pfn = _take(z, order, request.gfp)
+    if pfn != NO_PFN or not asynchronous:
+        settle(z, order, pfn != NO_PFN)
+    return pfn
+
+
+@kernel
+def _shake_loose(z, row):
+    """After reclaim in vain: what lies on per-cpu lists or is reserved may be all that is missing.
+
+    Returns a pfn or NO_PFN (__alloc_pages_slowpath, 2.6.24; __alloc_pages_direct_reclaim, 4.4).
+    """
+    request = requests(z)[row]
+    drain_percpu(z)
+    unreserve_pageblock(z, migratetype_of(request.gfp))
+    if after_reclaim_ok(z, request.order):
+        return _take(z, request.order, request.gfp)
+    return NO_PFN
+
+
+@kernel
 def go_on(z, row):
     """Let a sleeping request reclaim and try once more.
 
     Returns a pfn (the row is then free), NO_PFN if it sleeps again, GAVE_UP if it has failed.
     """
     request = requests(z)[row]
+    if z.compact_direct > 0 and request.order >= z.compact_direct:
+        pfn = _compact_for(z, row, z.compact_direct == ALL_ORDERS)
+        if pfn != NO_PFN:
+            _finish(z, row, False)
+            return pfn
     outcome = try_to_free_pages(z, row)
     if outcome == NAP:
         book(z, z.now + congestion_wait_ns(z, NAP_NS), _RETRY, row)
@@ -190,6 +288,17 @@ def go_on(z, row):
     request.rounds += 1
     if after_reclaim_ok(z, request.order):
         pfn = _take(z, request.order, request.gfp)
+        if pfn != NO_PFN:
+            _finish(z, row, False)
+            return pfn
+    if z.allocation >= AllocationPath.V2_6_24 and request.order > 0:
+        pfn = _shake_loose(z, row)
+        if pfn != NO_PFN:
+            _finish(z, row, False)
+            return pfn
+    if z.compact_direct == ALL_ORDERS and request.order > COSTLY_ORDER:
+        # Reclaim has made room; such a request does not loop, so this is the time (2.6.38).
+        pfn = _compact_for(z, row, False)
         if pfn != NO_PFN:
             _finish(z, row, False)
             return pfn

@@ -8,6 +8,7 @@ from study.zone.agenda import book
 from study.zone.compile import kernel
 from study.zone.dice import below, exponential, uniform
 from study.zone.grouping import add_typed_block, pageblock_type, prepare_lists
+from study.zone.kcompactd import POLL_NS
 from study.zone.kmalloc import REAP_NS, adopt
 from study.zone.layout import (
     NO_PFN,
@@ -26,7 +27,8 @@ from study.zone.layout import (
 )
 from study.zone.nic import WATCHDOG_NS, refill_ring
 from study.zone.percpu import free_page, take_typed_page
-from study.zone.settings import NR_ORDERS
+from study.zone.reserve import set_boot_reserve
+from study.zone.settings import NR_ORDERS, Reserve
 from study.zone.slab import new_slab
 from study.zone.user import install
 from study.zone.writeback import WRITEBACK_NS
@@ -50,6 +52,9 @@ _DRIFT_EVENT = int(Event.DRIFT)
 _DELETE_EVENT = int(Event.DELETE)
 _PDFLUSH = int(Event.PDFLUSH)
 _REAP = int(Event.REAP)
+_HUGE = int(Stream.HUGE)
+_HUGE_ARRIVAL = int(Event.HUGE_ARRIVAL)
+_PROACTIVE = int(Event.PROACTIVE)
 
 
 @kernel
@@ -106,6 +111,8 @@ def free_all(z, reserved):
         frames(z)[pfn].home = Home.RESERVED
     for pfn in range(reserved, z.pages):
         free_page(z, pfn, False)
+    if z.reserve == Reserve.MIGRATE_RESERVE:
+        set_boot_reserve(z)
 
 
 @kernel
@@ -221,5 +228,8 @@ def start_workload(z):
     _book_first(z, z.slab_gap, _SLAB, _SLAB_ARRIVAL)
     _book_first(z, z.drift_gap, _DRIFT, _DRIFT_EVENT)
     _book_first(z, z.delete_gap, _DELETE, _DELETE_EVENT)
+    _book_first(z, z.huge_gap, _HUGE, _HUGE_ARRIVAL)
+    if z.proactiveness > 0:
+        book(z, POLL_NS, _PROACTIVE, 0)
     book(z, WRITEBACK_NS, _PDFLUSH, 0)
     book(z, REAP_NS, _REAP, 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from study.zone.compile import kernel
 from study.zone.layout import NO_PFN, Home, frames
 from study.zone.lists import list_add, list_del
-from study.zone.settings import NR_ORDERS
+from study.zone.settings import NR_ORDERS, Placement
 
 
 @kernel
@@ -30,6 +30,18 @@ def remove_free_block(z, pfn, order):
 
 
 @kernel
+def _lowest(z, head):
+    """The block of a list with the lowest address; not what Linux does, but a bound to it."""
+    frame = frames(z)
+    lowest = frame[head].next
+    pfn = frame[lowest].next
+    while pfn != head:
+        lowest = min(lowest, pfn)
+        pfn = frame[pfn].next
+    return lowest
+
+
+@kernel
 def take_block(z, order):
     """Take a free block of an order, splitting a larger one if need be; NO_PFN if there is none.
 
@@ -41,6 +53,8 @@ def take_block(z, order):
         pfn = frames(z)[head].next
         if pfn == head:
             continue
+        if z.placement == Placement.BEST_FIT:
+            pfn = _lowest(z, head)
         remove_free_block(z, pfn, found)
         while found > order:
             z.count.split[found] += 1

@@ -4,6 +4,10 @@ numba caches a function under a hash of the one file that holds it, so an edit i
 it merely calls would go unnoticed and old code would run. Each module's machine code is therefore
 kept in a folder named after a digest of its source, of every zone source it imports, directly or
 not, and of the options that shape the code.
+
+A kernel's machine code holds that of all it calls, so a process needs only the few kernels that
+Python itself calls. Each is therefore loaded at its first call and not when its module is imported:
+loading all of them took a second and a half.
 """
 
 from __future__ import annotations
@@ -14,13 +18,16 @@ import inspect
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
 
+import llvmlite.binding as llvm
 import numba
 import numpy as np
 from numba import njit, types
+from numba.core.caching import UserProvidedCacheLocator
 from numba.extending import intrinsic
 
 BOUNDSCHECK = os.environ.get("STUDY_BOUNDSCHECK", "") not in ("", "0")
@@ -69,13 +76,34 @@ def _rests_on(module: str) -> list[str]:
 
 
 @cache
+def _processor() -> str:
+    """What the machine code is for: a home may be shared by machines of several kinds."""
+    name = numba.config.CPU_NAME or llvm.get_host_cpu_name()
+    return f"{name} {numba.config.CPU_FEATURES or llvm.get_host_cpu_features().flatten()}"
+
+
+@cache
 def cache_dir(module: str) -> Path:
     """Folder with the machine code of one zone module (its name without the package)."""
     sources = [(_ROOM / f"{name}.py").read_bytes() for name in _rests_on(module)]
-    options = f"{numba.__version__} {np.__version__} boundscheck={BOUNDSCHECK}".encode()
-    folder = cache_root() / module / _hash([options, *sources])
+    options = f"{numba.__version__} {np.__version__} boundscheck={BOUNDSCHECK} {_processor()}"
+    folder = cache_root() / module / _hash([options.encode(), *sources])
     folder.mkdir(parents=True, exist_ok=True)
+    _share(folder)
     return folder
+
+
+def _share(folder: Path) -> None:
+    """Let all copies of these sources use the same machine code, wherever they lie.
+
+    Below the folder numba keeps code apart by the path of its source. A job on a Ray cluster has
+    its sources at another path each time, but a folder here is of the same sources to the letter.
+    """
+    shared = folder / "code"
+    shared.mkdir(exist_ok=True)
+    own = UserProvidedCacheLocator.get_suitable_cache_subpath(str(_ROOM / "compile.py"))
+    with suppress(FileExistsError):
+        (folder / own).symlink_to(shared.name, target_is_directory=True)
 
 
 @lru_cache(maxsize=1)
@@ -130,9 +158,55 @@ def kernel(function=None, *, inline=False):
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(cache_dir(function.__module__.removeprefix(_PACKAGE)))
     try:
-        return njit(_signature(function), **options)(function)
+        compiled = njit(**options)(function)
     finally:
         numba.config.CACHE_DIR = before
+    if not numba.config.DISABLE_JIT:
+        _load_when_called(compiled)
+    return compiled
+
+
+_declared: list[Callable[[], object]] = []
+
+
+def _load_when_called(kernel) -> None:
+    """Put off loading a kernel until Python calls it, or a kernel that calls it is compiled.
+
+    numba asks a dispatcher for machine code in two places; both load first, and are then as numba
+    made them.
+    """
+    place = len(_declared)
+
+    def load():
+        if not kernel.signatures:
+            if not any(Path(kernel.stats.cache_path).glob(f"*.{kernel.__name__}-*.nbi")):
+                # A kernel calls only what was declared before it. Compiled in that order, no
+                # compilation waits within another.
+                for earlier in _declared[:place]:
+                    earlier()
+            kernel.__dict__.pop("get_call_template", None)
+            kernel.__dict__.pop("_compile_for_args", None)
+            kernel.compile(_signature(kernel.py_func))
+            kernel.disable_compile()
+        return kernel.overloads[kernel.signatures[0]].entry_point
+
+    def get_call_template(args, kws):
+        load()
+        return kernel.get_call_template(args, kws)
+
+    def compile_for_args(*_args, **_kws):
+        return load()
+
+    kernel.load = load
+    kernel.get_call_template = get_call_template
+    kernel._compile_for_args = compile_for_args
+    _declared.append(load)
+
+
+def load_all(*kernels) -> None:
+    """Load kernels now, so that their first call is as fast as every other."""
+    for kernel in kernels:
+        kernel.load()
 
 
 @lru_cache(maxsize=1)

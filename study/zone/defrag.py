@@ -3,7 +3,8 @@
 What the thread of September 2004 proposes and no kernel of the time had. Martin Bligh: choose a
 block, check by rmap that every page can go, evict them all. Marcelo Tosatti (October 2004): move
 the pages instead. Linus Torvalds: not in kswapd, but rarely, in a process of its own. The block
-that needs the fewest pages moved goes first.
+that needs the fewest pages moved goes first; or, as in Tosatti's patch, one that holds a free block
+of the next smaller orders.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from study.zone.agenda import book
 from study.zone.buddy import remove_free_block
 from study.zone.compile import kernel
-from study.zone.grouping import pageblock_type, return_block
+from study.zone.grouping import free_list, pageblock_type, return_block
 from study.zone.layout import (
     NO_PFN,
     NO_ROW,
@@ -27,14 +28,16 @@ from study.zone.layout import (
     frames,
     vpages,
 )
-from study.zone.lru import lru_add_active, lru_add_inactive, lru_del
+from study.zone.lru import lru_del
+from study.zone.migrate import migrate_page
 from study.zone.percpu import give_back, take_typed_page
-from study.zone.rmap import forget_page, move_page
-from study.zone.settings import NR_ORDERS, DefragMode, DefragRun
+from study.zone.rmap import forget_page
+from study.zone.settings import NR_ORDERS, DefragChoice, DefragMode, DefragRun
 from study.zone.watermark import watermark_ok
 
 _DEFRAG = int(Event.DEFRAG)
 _MOVABLE = int(Migratetype.MOVABLE)
+_ISOLATE = int(Migratetype.ISOLATE)
 LOOK_NS = 20
 """Time to look at one frame while searching: a cache miss or two. Assumed; it only enters
 defrag_ns and delays the inline caller."""
@@ -117,13 +120,7 @@ def _migrate(z, pfn):
     target = take_typed_page(z, False, _MOVABLE)
     if target == NO_PFN:
         return -1
-    active = frames(z)[pfn].home == Home.ACTIVE
-    lru_del(z, pfn)
-    move_page(z, pfn, target)
-    if active:
-        lru_add_active(z, target)
-    else:
-        lru_add_inactive(z, target)
+    migrate_page(z, pfn, target)
     z.count.defrag_migrated += 1
     return z.migrate_cost
 
@@ -183,8 +180,61 @@ def empty_block(z, start, order):
 
 
 @kernel
+def _beside_free_block(z, order, smaller):
+    """The first block of an order, in the order of a smaller order's lists, that can be emptied.
+
+    NO_PFN if there is none. Pages cost LOOK_NS each, counted in defrag_scanned.
+    """
+    types = 1 if z.grouping == 0 else _ISOLATE
+    for migratetype in range(types):
+        head = free_list(z, smaller, migratetype)
+        pfn = frames(z)[head].next
+        while pfn != head:
+            start = pfn >> order << order
+            z.count.defrag_scanned += 1 << order
+            if start + (1 << order) <= z.pages and cost_of_emptying(z, start, order) > 0:
+                return start
+            pfn = frames(z)[pfn].next
+    return NO_PFN
+
+
+@kernel
+def _extend_free_blocks(z):
+    """Make blocks out of free ones of the next two smaller orders; returns ns spent.
+
+    coalesce_memory of Marcelo Tosatti's patch (1 October 2004), in its sane reading: the aligned
+    block around a free one, all other pages of which are free or can be moved.
+    """
+    order = z.defrag_order
+    looked = z.count.defrag_scanned
+    spent = 0
+    moved = 0
+    z.count.defrag_runs += 1
+    z.defrag_last = z.now
+    for smaller in range(order - 1, max(order - 3, -1), -1):
+        while free_blocks(z, order) < z.defrag_wanted:
+            start = _beside_free_block(z, order, smaller)
+            if start == NO_PFN:
+                break
+            cost = cost_of_emptying(z, start, order)
+            evicting = z.defrag_mode == DefragMode.RMAP_EVICT
+            if moved + cost > z.defrag_budget or not (evicting or z.free > z.min + (2 << order)):
+                break
+            took = empty_block(z, start, order)
+            if took < 0:
+                break
+            spent += took
+            moved += cost
+    spent += (z.count.defrag_scanned - looked) * LOOK_NS
+    z.count.defrag_ns += spent
+    return spent
+
+
+@kernel
 def defragment(z, first, nr_blocks):
     """Empty blocks of a window, cheapest first, until enough are free or the budget is spent."""
+    if z.defrag_choice == DefragChoice.BESIDE_FREE:
+        return _extend_free_blocks(z)
     order = z.defrag_order
     z.count.defrag_runs += 1
     z.defrag_last = z.now

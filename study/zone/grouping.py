@@ -5,18 +5,17 @@ migratetype of what it is meant to hold. A request is served from the lists of i
 those are empty it steals the largest block of another, with the rest of its pageblock if that
 seems worth it. A block whose neighbour is about to become free waits at the tail of its list.
 
-With grouping off, requests and frees go to the lists of 2.6.8 in buddy.py. Left out of the
-simulation: the boost of the marks after a steal (5.0), and HIGHATOMIC reserves, which only a
-recorded trace sets up.
+With grouping off, requests and frees go to the lists of 2.6.8 in buddy.py.
 """
 
 from __future__ import annotations
 
+from study.zone.boost import boost_marks
 from study.zone.buddy import free_block, remove_free_block, take_block
 from study.zone.compile import kernel
 from study.zone.layout import NO_PFN, Home, Migratetype, frames, pageblocks
 from study.zone.lists import list_add, list_add_tail, list_del
-from study.zone.settings import NR_ORDERS
+from study.zone.settings import NR_ORDERS, Reserve
 
 _UNMOVABLE = int(Migratetype.UNMOVABLE)
 _MOVABLE = int(Migratetype.MOVABLE)
@@ -69,6 +68,16 @@ def add_typed_block(z, pfn, order, migratetype, to_tail):
 
 
 @kernel
+def has_block(z, order, migratetype):
+    """Whether the lists of one type hold a block that is large enough."""
+    for larger in range(order, NR_ORDERS):
+        head = free_list(z, larger, migratetype)
+        if frames(z)[head].next != head:
+            return True
+    return False
+
+
+@kernel
 def first_fit(z, order, migratetype):
     """The block of one type that a request is cut from: (pfn, its order), (NO_PFN, 0) if none.
 
@@ -95,7 +104,7 @@ def cut(z, pfn, found, order, migratetype):
 
 
 @kernel
-def _take_smallest(z, order, migratetype):
+def take_smallest(z, order, migratetype):
     """Take from the lists of one type only (__rmqueue_smallest); NO_PFN if they are empty."""
     pfn, found = first_fit(z, order, migratetype)
     if pfn != NO_PFN:
@@ -226,13 +235,19 @@ def rmqueue(z, order, migratetype):
     """
     if z.grouping == 0:
         return take_block(z, order)
-    pfn = _take_smallest(z, order, migratetype)
+    pfn = take_smallest(z, order, migratetype)
     if pfn == NO_PFN:
         victim, found, _ = find_fallback(z, order, migratetype)
         if victim == NO_PFN:
+            if z.reserve == Reserve.MIGRATE_RESERVE:
+                # The last resort of every type (__rmqueue, 2.6.24).
+                return take_smallest(z, order, _HIGHATOMIC)
             return NO_PFN
+        if found < z.pageblock_order:
+            z.count.stolen += 1
+            boost_marks(z)
         steal(z, victim, found, migratetype)
-        pfn = _take_smallest(z, order, migratetype)
+        pfn = take_smallest(z, order, migratetype)
     return pfn
 
 

@@ -8,7 +8,7 @@ kmalloc-8192.
 from __future__ import annotations
 
 from study.zone.agenda import book
-from study.zone.allocate import allocate_atomic, allocate_or_wait
+from study.zone.allocate import allocate, allocate_atomic, allocate_or_wait
 from study.zone.compile import kernel
 from study.zone.layout import CACHE_SLOTS, NO_PFN, Event, Home, Kind, frames
 from study.zone.percpu import free_page, give_back
@@ -67,6 +67,22 @@ def kmalloc_atomic(z, order, caller, kind):
         frames(z)[pfn].kind = kind
         return pfn
     pfn = allocate_atomic(z, order, caller)
+    if pfn != NO_PFN:
+        new_object(z, pfn, order, kind)
+    return pfn
+
+
+@kernel
+def kmalloc_or_not(z, order, gfp, caller, kind):
+    """As kmalloc_atomic for a caller who has another way: neither reserves nor reclaim.
+
+    kvmalloc's first try (4.12); its one round of reclaim (__GFP_NORETRY) is left out.
+    """
+    pfn = _idle_object(z, order)
+    if pfn != NO_PFN:
+        frames(z)[pfn].kind = kind
+        return pfn
+    pfn = allocate(z, order, gfp, caller)
     if pfn != NO_PFN:
         new_object(z, pfn, order, kind)
     return pfn

@@ -6,8 +6,11 @@ It runs in steps of one batch, each taking as long as its scan takes, so it race
 from __future__ import annotations
 
 from study.zone.agenda import book
+from study.zone.boost import lower_marks
+from study.zone.compaction import compaction_suitable
 from study.zone.compile import kernel
 from study.zone.defrag import defragment_inline, inline_wanted
+from study.zone.kcompactd import wake_kcompactd
 from study.zone.layout import Event, Reclaimer
 from study.zone.reclaim import (
     DEF_PRIORITY,
@@ -35,6 +38,18 @@ def _begin_run(z):
 
 
 @kernel
+def _begin_work(z, order):
+    """Start a run for an order; what the marks are boosted by now is reclaimed for (5.0)."""
+    z.kswapd_order = order
+    z.kswapd_wish = order
+    z.reclaim_order[_KSWAPD] = order
+    z.kswapd_boost = z.boost
+    z.kswapd_boost_left = z.boost
+    z.kswapd_freed = 0
+    _begin_run(z)
+
+
+@kernel
 def wake_kswapd(z, order):
     """Ask kswapd to work for a request of this order; it may find nothing to do (wakeup_kswapd)."""
     if not kswapd_needed(z, order):
@@ -45,18 +60,33 @@ def wake_kswapd(z, order):
         return
     z.kswapd_awake = 1
     z.count.wakeups += 1
-    z.kswapd_order = z.kswapd_max_order
+    wish = z.kswapd_max_order
     z.kswapd_max_order = 0
-    _begin_run(z)
+    _begin_work(z, wish)
     book(z, z.now, _KSWAPD_EVENT, 0)
+
+
+@kernel
+def _order_to_balance(z):
+    """0 where compaction can see to the order (testorder in balance_pgdat, fe2c2a106663, 3.3)."""
+    if z.kswapd_loop == KswapdLoop.V3_3 and z.kswapd_order > 0:
+        if compaction_suitable(z, z.kswapd_order):
+            return 0
+    return z.kswapd_order
 
 
 @kernel
 def _begin_pass(z):
     """Look at the zone and start one priority's scan; False if there is nothing left to do."""
     priority = z.kswapd_priority
-    if balanced(z, z.kswapd_order):
-        return False
+    if balanced(z, _order_to_balance(z)):
+        if z.kswapd_boost_left <= 0:
+            return False
+    elif z.kswapd_boost_left > 0:
+        # Out of balance: the boost has to wait, and reclaim may write again.
+        z.kswapd_boost_left = 0
+        _begin_run(z)
+        priority = z.kswapd_priority
     if z.all_unreclaimable and priority != DEF_PRIORITY:
         return False
     z.temp_priority = priority
@@ -68,20 +98,41 @@ def _begin_pass(z):
 
 
 @kernel
+def _end_boost_pass(z, freed):
+    """A pass for the boost frees what costs no writing; it ends when it finds nothing."""
+    z.kswapd_boost_left -= min(z.kswapd_boost_left, freed)
+    if freed == 0 and z.kswapd_priority <= DEF_PRIORITY - 2:
+        z.kswapd_boost_left = 0
+        z.kswapd_priority = -1
+    elif z.kswapd_priority > DEF_PRIORITY - 2:
+        z.kswapd_priority -= 1
+    return 0
+
+
+@kernel
 def _end_pass(z):
     """Settle one priority's scan; returns how long to nap (ns)."""
     z.kswapd_pass = 0
-    z.kswapd_reclaimed += SWAP_CLUSTER_MAX - z.scan_target[_KSWAPD]
-    z.kswapd_reclaimed += shrink_slab(z, _KSWAPD, z.kswapd_scanned)
+    freed = SWAP_CLUSTER_MAX - z.scan_target[_KSWAPD]
+    freed += shrink_slab(z, _KSWAPD, z.kswapd_scanned)
+    z.kswapd_reclaimed += freed
     if z.kswapd_loop == KswapdLoop.V2_6_8:
         z.all_unreclaimable |= z.pages_scanned > 2 * z.pages
     else:
         z.all_unreclaimable |= z.pages_scanned >= 4 * (z.nr_active + z.nr_inactive)
     nap = 0
     # The nap of earlier kernels is dead code: its counter is never raised (aa0baf358a).
-    if z.kswapd_loop == KswapdLoop.V2_6_11 and z.kswapd_scanned > 0:
+    if z.kswapd_loop >= KswapdLoop.V2_6_11 and z.kswapd_scanned > 0:
         if z.kswapd_priority < DEF_PRIORITY - 2:
             nap = congestion_wait_ns(z, NAP_NS)
+    if z.kswapd_boost_left > 0:
+        return _end_boost_pass(z, freed)
+    if z.kswapd_loop == KswapdLoop.V4_8 and z.kswapd_order > 0:
+        z.kswapd_freed += freed
+        if z.kswapd_freed >= 2 << z.kswapd_order:
+            # Memory enough; to make a block of it is for compaction (kswapd_shrink_node).
+            z.kswapd_order = 0
+            z.reclaim_order[_KSWAPD] = 0
     z.kswapd_priority -= 1
     if z.kswapd_loop != KswapdLoop.V2_6_8:
         # 2.6.9 on ("no priority windup"): enough was freed, or all priorities were tried: anew.
@@ -96,14 +147,17 @@ def _rest(z, spent):
     """End a run: sleep, unless a larger order was asked for meanwhile."""
     z.count.kswapd_ns += spent
     z.prev_priority = z.temp_priority
+    if z.kswapd_boost > 0:
+        lower_marks(z, z.kswapd_boost)
+        wake_kcompactd(z, z.pageblock_order)
     wish = z.kswapd_max_order
     z.kswapd_max_order = 0
     if z.kswapd_order < wish:
-        z.kswapd_order = wish
-        _begin_run(z)
+        _begin_work(z, wish)
         book(z, z.now + max(spent, 1_000), _KSWAPD_EVENT, 0)
         return
     z.kswapd_awake = 0
+    wake_kcompactd(z, z.kswapd_wish)
 
 
 @kernel
@@ -115,7 +169,10 @@ def run_kswapd(z):
     if z.kswapd_pass == 0 and (z.kswapd_priority < 0 or not _begin_pass(z)):
         _rest(z, spent)
         return
+    # What is reclaimed for the boost alone must be clean; that holds for kswapd only.
+    z.no_io = z.kswapd_boost_left > 0
     scanned = shrink_step(z, _KSWAPD)
+    z.no_io = 0
     z.kswapd_scanned += scanned
     spent += int(scanned * z.kswapd_ns_per_page)
     z.count.kswapd_ns += spent

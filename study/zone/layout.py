@@ -55,6 +55,7 @@ class Kind(IntEnum):
     TX = 7
     IDLE = 8
     """A whole-slab object kept in a kmalloc cache."""
+    HUGE = 9
 
 
 class Flag(IntEnum):
@@ -95,6 +96,7 @@ class Caller(IntEnum):
     RX = 4
     TX = 5
     MIGRATION = 6
+    HUGE = 7
 
 
 class Thrown(IntEnum):
@@ -130,6 +132,10 @@ class Event(IntEnum):
     REAP = 14
     DRIFT = 15
     DELETE = 16
+    KCOMPACTD = 17
+    PROACTIVE = 18
+    HUGE_ARRIVAL = 19
+    HUGE_DEATH = 20
 
 
 class Stream(IntEnum):
@@ -147,6 +153,7 @@ class Stream(IntEnum):
     TX = 6
     KERNEL = 7
     START = 8
+    HUGE = 9
 
 
 class Migratetype(IntEnum):
@@ -156,6 +163,7 @@ class Migratetype(IntEnum):
     MOVABLE = 1
     RECLAIMABLE = 2
     HIGHATOMIC = 3
+    """Kept for who cannot wait; also what 2.6.24 calls MIGRATE_RESERVE."""
     ISOLATE = 4
 
 
@@ -174,7 +182,9 @@ HEAD_HOT = NR_ORDERS
 HEAD_COLD = NR_ORDERS + 1
 HEAD_ACTIVE = NR_ORDERS + 2
 HEAD_INACTIVE = NR_ORDERS + 3
-NR_HEADS = NR_ORDERS + 4
+HEAD_TARGETS = NR_ORDERS + 4
+"""Free pages that compaction has taken as places to move to."""
+NR_HEADS = NR_ORDERS + 5
 
 NR_MIGRATETYPES = len(Migratetype)
 NR_PCP_TYPES = 3
@@ -264,6 +274,7 @@ TABLES = {
     "process": PROCESS,
     "request": REQUEST,
     "posted": INDEX,
+    "recycled": INDEX,
     "candidate": INDEX,
     "bucket": INDEX,
     "pageblock": PAGEBLOCK,
@@ -318,6 +329,20 @@ COUNTERS = np.dtype(
         ("defrag_migrated", "i8"),
         ("defrag_written", "i8"),
         ("defrag_ns", "i8"),
+        ("starved", "i8", (NR_CALLERS,)),  # refused by the marks: too few pages, however they lie
+        ("stolen", "i8"),  # blocks taken from another migratetype, below the pageblock's order
+        ("boosts", "i8"),
+        ("recycled", "i8"),
+        ("compact_stalls", "i8"),  # direct compaction ran
+        ("compact_deferred", "i8"),
+        ("compact_skipped", "i8"),
+        ("compact_successes", "i8"),  # of any compaction: a block was there afterwards
+        ("compact_failures", "i8"),
+        ("compact_migrated", "i8"),
+        ("compact_scanned", "i8"),
+        ("compact_ns", "i8"),
+        ("kcompactd_wakeups", "i8"),
+        ("kcompactd_ns", "i8"),
         ("oom", "i8"),
         ("events", "i8"),
         ("lost_ns", "i8"),
@@ -334,13 +359,23 @@ _SCALARS = """
     nr_active nr_inactive nr_mapped nr_dirty nr_writeback nr_kernel nr_file nr_anon
     nr_scan_active nr_scan_inactive prev_priority temp_priority
     pages_scanned all_unreclaimable slab_scan victims
+    lumpy ignore_references no_io
+    reserve nr_reserved placement
+    boost_factor boost boost_asked kswapd_boost kswapd_boost_left kswapd_wish kswapd_freed
+    compact_direct compact_daemon compact_threshold compact_rules proactiveness
+    compact_considered compact_shift compact_order_failed
+    compact_spent compact_undrained compact_async
+    migrate_cursor free_cursor nr_targets
+    kcompactd_order kcompactd_armed kcompactd_free_at proactive_defer
+    huge_gap huge_order huge_median huge_most nr_huge held_first nr_held_blocks
+    recycle nr_recycled stack_source
     nr_events next_seq event_overflow
     process_vpages extents extent_pages zipf_rows
     touch_period next_touch visit_page visit_left visit_write drift_gap delete_gap
     kswapd_policy kswapd_loop kswapd_awake kswapd_order kswapd_max_order
     kswapd_priority kswapd_pass kswapd_reclaimed kswapd_scanned
     defrag_mode defrag_run defrag_order defrag_interval defrag_wanted defrag_budget
-    defrag_window defrag_cursor defrag_armed defrag_last
+    defrag_window defrag_cursor defrag_armed defrag_last defrag_choice
     stack_order fork_gap lifetime_median process_tables process_free live
     slab_gap slab_median slab_objects slot_free nr_reclaimable nr_slab
     rx_mode tx_mode ring rx_order tx_order fragments wire
@@ -352,12 +387,14 @@ _SCALARS = """
 # Probabilities that a run, a process's memory or a burst ends after one more; shares; spreads.
 _FRACTIONS = """
     run_stop process_stop rx_stop tx_stop
-    write_share reclaimable_share lifetime_sigma slab_sigma kswapd_ns_per_page
+    write_share reclaimable_share lifetime_sigma slab_sigma huge_sigma kswapd_ns_per_page
 """
 _VECTORS = [
     ("nr_free", "i8", (NR_ORDERS,)),
     ("dice", "u8", (NR_STREAMS, 4)),
     ("victim", "i4", (16,)),
+    # The order a reclaimer works for, by Reclaimer; of interest to lumpy reclaim only.
+    ("reclaim_order", "i8", (2,)),
     # Left to scan and to free in the current call of shrink_zone, by Reclaimer.
     ("scan_active", "i8", (2,)),
     ("scan_inactive", "i8", (2,)),
@@ -392,6 +429,7 @@ _reclaimable_pointer = pointer_to(INDEX)
 _process_pointer = pointer_to(PROCESS)
 _request_pointer = pointer_to(REQUEST)
 _posted_pointer = pointer_to(INDEX)
+_recycled_pointer = pointer_to(INDEX)
 _candidate_pointer = pointer_to(INDEX)
 _bucket_pointer = pointer_to(INDEX)
 _pageblock_pointer = pointer_to(PAGEBLOCK)
@@ -467,6 +505,12 @@ def requests(z):
 def posted_buffers(z):
     """The receive ring: first pfn of each posted buffer."""
     return carray(_posted_pointer(z.posted_at), (z.posted_rows,))
+
+
+@kernel(inline=True)
+def recycled_buffers(z):
+    """The card's pool: first pfn of each receive buffer kept for reuse."""
+    return carray(_recycled_pointer(z.recycled_at), (z.recycled_rows,))
 
 
 @kernel(inline=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from study.zone.indices import unusable_indices
-from study.zone.layout import Caller, Reclaimer
+from study.zone.layout import Caller, Home, Reclaimer
 from study.zone.settings import NR_ORDERS, Settings
 from study.zone.zone import Zone
 
 AGEING, MEASURED = 0, 1
+_HUGE_ORDER = 9
+"""2 MB: a huge page of x86-64, whatever the zone's pageblocks are."""
 
 SAMPLE = np.dtype(
     [
@@ -61,6 +63,7 @@ def measure(zone: Zone, samples: np.ndarray) -> dict[str, float]:
     _by_order(found, count)
     _contiguity(found, samples)
     _reclaim(found, zone, count)
+    _cures(found, zone, count)
     _users(found, zone.settings, count)
     return {name: float(value) for name, value in found.items()}
 
@@ -74,7 +77,11 @@ def _by_caller(found: dict[str, float], count: np.void) -> None:
         found[f"{name}_attempts"] = attempts
         found[f"{name}_failures"] = failures
         found[f"{name}_success_ratio"] = _ratio(attempts - failures, attempts)
-    for caller in (Caller.USER, Caller.STACK, Caller.PAGE_TABLE, Caller.SLAB):
+        # A request that even single pages would not have helped is no matter of contiguity.
+        starved = count["starved"][caller]
+        found[f"{name}_starved"] = starved
+        found[f"{name}_contiguity_ratio"] = _ratio(attempts - max(failures - starved, 0), attempts)
+    for caller in (Caller.USER, Caller.STACK, Caller.PAGE_TABLE, Caller.SLAB, Caller.HUGE):
         name = caller.name.lower()
         stalls = count["stalls"][caller]
         found[f"{name}_stalls"] = stalls
@@ -158,6 +165,44 @@ def _reclaim(found: dict[str, float], zone: Zone, count: np.void) -> None:
     )
     found["defrag_written_pages"] = count["defrag_written"]
     found["defrag_busy_ms"] = count["defrag_ns"] / 1e6
+
+
+def _cures(found: dict[str, float], zone: Zone, count: np.void) -> None:
+    moved = count["defrag_evicted"] + count["defrag_migrated"] + count["compact_migrated"]
+    found["moved_pages"] = moved
+    found["stolen_blocks"] = count["stolen"]
+    found["boosts"] = count["boosts"]
+    found["recycled_buffers"] = count["recycled"]
+    found["reserved_pages_end"] = zone.state["nr_reserved"]
+    found["compact_stalls"] = count["compact_stalls"]
+    found["compact_deferred"] = count["compact_deferred"]
+    found["compact_skipped"] = count["compact_skipped"]
+    found["compact_successes"] = count["compact_successes"]
+    found["compact_failures"] = count["compact_failures"]
+    found["compact_migrated_pages"] = count["compact_migrated"]
+    found["compact_scanned_pages"] = count["compact_scanned"]
+    found["compact_busy_ms"] = count["compact_ns"] / 1e6
+    found["kcompactd_wakeups"] = count["kcompactd_wakeups"]
+    found["kcompactd_busy_ms"] = count["kcompactd_ns"] / 1e6
+    _unmovable(found, zone)
+
+
+def _unmovable(found: dict[str, float], zone: Zone) -> None:
+    """Where kernel pages lie at the end, and whole blocks of 2 MB that are free."""
+    pages = zone.settings.memory.pages
+    rows = zone.frame[:pages]
+    starts = np.flatnonzero(rows["home"] == Home.KERNEL)
+    sizes = np.int64(1) << rows["order"][starts]
+    edges = np.zeros(pages + 1, np.int64)
+    np.add.at(edges, starts, 1)
+    np.add.at(edges, starts + sizes, -1)
+    unmovable = edges.cumsum()[:pages] > 0
+    blocks = pages >> _HUGE_ORDER
+    touched = unmovable[: blocks << _HUGE_ORDER].reshape(-1, 1 << _HUGE_ORDER).any(axis=1)
+    found["unmovable_share_end"] = unmovable.mean()
+    found["unmovable_blocks_share_end"] = touched.mean() if blocks else float("nan")
+    nr_free = zone.state["nr_free"]
+    found["huge_free_blocks_end"] = nr_free[_HUGE_ORDER] + 2 * nr_free[_HUGE_ORDER + 1]
 
 
 def _users(found: dict[str, float], settings: Settings, count: np.void) -> None:

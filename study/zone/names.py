@@ -5,6 +5,7 @@ from __future__ import annotations
 from study.zone.settings import NR_ORDERS
 
 _PER_REQUEST = ("attempts", "failures", "success_ratio")
+_PER_CALLER = (*_PER_REQUEST, "starved", "contiguity_ratio")
 _PER_SLEEPER = (
     "stalls",
     "stall_mean_ms",
@@ -27,14 +28,20 @@ _OF_A_ZONE = """
     time_lost_share forks forks_refused exits
     frames_received frames_dropped frames_dropped_ratio
     frames_sent frames_unsent frames_unsent_ratio
+    moved_pages stolen_blocks boosts recycled_buffers reserved_pages_end
+    compact_stalls compact_deferred compact_skipped compact_successes compact_failures
+    compact_migrated_pages compact_scanned_pages compact_busy_ms
+    kcompactd_wakeups kcompactd_busy_ms
+    unmovable_share_end unmovable_blocks_share_end huge_free_blocks_end
+    highalloc_pass1_ratio highalloc_pass2_ratio highalloc_rest_ratio
     probe_freed_pages probe_written_pages probe_touches_lost_share
 """
 
 
 def _all() -> tuple[str, ...]:
-    callers = ("user", "stack", "page_table", "slab", "rx", "tx")
-    names = [f"{caller}_{what}" for caller in callers for what in _PER_REQUEST]
-    names += [f"{caller}_{what}" for caller in callers[:4] for what in _PER_SLEEPER]
+    callers = ("user", "stack", "page_table", "slab", "huge", "rx", "tx")
+    names = [f"{caller}_{what}" for caller in callers for what in _PER_CALLER]
+    names += [f"{caller}_{what}" for caller in callers[:5] for what in _PER_SLEEPER]
     for order in range(NR_ORDERS):
         names += [f"order{order}_{what}" for what in _PER_REQUEST]
         names += [f"order{order}_blocks_{what}" for what in ("formed", "split")]

@@ -4,6 +4,8 @@ e1000 of 2.6.8 (e1000_main.c): every received frame is handed up with its buffer
 refilled with GFP_ATOMIC until a request fails; then the next frame or a watchdog every 2 s tries
 again. A frame that finds no posted buffer is lost. Receiving into a page array needs order-0 pages
 only; so does sending with scatter/gather, without which a frame is copied into one linear buffer.
+A card that recycles keeps the buffers that come back to post them again, at most as many as its
+ring has entries (net/core/page_pool.c, 4.18; its own cache and ring taken together).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from study.zone.layout import (
     Stream,
     frames,
     posted_buffers,
+    recycled_buffers,
 )
 from study.zone.percpu import free_page
 from study.zone.settings import NicReceive, NicTransmit
@@ -69,13 +72,22 @@ def _take_fragments(z, nr_pages, caller, kind):
 
 
 @kernel
+def _receive_buffer(z):
+    """A buffer to post: one that has come back, if the card keeps such, or a new one."""
+    if z.nr_recycled > 0:
+        z.nr_recycled -= 1
+        z.count.recycled += 1
+        return recycled_buffers(z)[z.nr_recycled].row
+    if z.rx_mode == NicReceive.LINEAR:
+        return kmalloc_atomic(z, z.rx_order, _RX_CALLER, _RX_KIND)
+    return _take_fragments(z, z.fragments, _RX_CALLER, _RX_KIND)
+
+
+@kernel
 def refill_ring(z):
     """Post buffers until the ring is full or a request fails (e1000_alloc_rx_buffers)."""
     while z.nr_posted < z.ring:
-        if z.rx_mode == NicReceive.LINEAR:
-            pfn = kmalloc_atomic(z, z.rx_order, _RX_CALLER, _RX_KIND)
-        else:
-            pfn = _take_fragments(z, z.fragments, _RX_CALLER, _RX_KIND)
+        pfn = _receive_buffer(z)
         if pfn == NO_PFN:
             return
         posted_buffers(z)[(z.posted_first + z.nr_posted) % z.ring].row = pfn
@@ -108,6 +120,10 @@ def rx_frame(z, left):
 def rx_return(z, pfn):
     """The reader has taken the data; the buffer is freed."""
     z.nr_held -= 1
+    if z.recycle and z.nr_recycled < z.ring:
+        recycled_buffers(z)[z.nr_recycled].row = pfn
+        z.nr_recycled += 1
+        return
     if z.rx_mode == NicReceive.LINEAR:
         kfree(z, pfn, z.rx_order)
     else:

@@ -126,6 +126,19 @@ def _drain_typed(z, cold):
 
 
 @kernel
+def drain_percpu(z):
+    """Give all per-cpu pages back to the buddy lists (drain_all_pages, 2.6.24)."""
+    if z.grouping:
+        while z.nr_hot > 0:
+            z.nr_hot -= _drain_typed(z, 0)
+        while z.nr_cold > 0:
+            z.nr_cold -= _drain_typed(z, 1)
+    else:
+        z.nr_hot -= _drain(z, z.head + HEAD_HOT, z.nr_hot)
+        z.nr_cold -= _drain(z, z.head + HEAD_COLD, z.nr_cold)
+
+
+@kernel
 def _shelve_typed(z, pfn, cold):
     """free_page with mobility grouping: the page's pageblock names the list (free_unref_page)."""
     if cold:

@@ -116,7 +116,8 @@ def _empty_blocks(z, order, wanted: np.ndarray, freed: np.ndarray):
 
 
 @kernel
-def _free_until(z, victims, order, wanted: np.ndarray, freed: np.ndarray):
+def free_until(z, victims, order, wanted: np.ndarray, freed: np.ndarray):
+    """Free pages until enough blocks of the order are there; pages freed, and at each order's."""
     z.percpu = 0
     if victims == ProbeVictims.RANDOM:
         return _free_at_random(z, order, wanted, freed)
@@ -144,7 +145,7 @@ def probe(zone: Zone) -> dict[str, float]:
         wanted = np.array([free_blocks(z, order) + asked.blocks for order in range(NR_ORDERS)])
         written_before = z["count"]["written"] + z["count"]["defrag_written"]
         hits_before = _hit_share(zone)
-        pages = float(_free_until(z, asked.victims, asked.order, wanted, freed))
+        pages = float(free_until(z, asked.victims, asked.order, wanted, freed))
         lost = hits_before - _hit_share(zone)
         written = float(z["count"]["written"] + z["count"]["defrag_written"] - written_before)
         if freed[asked.order] < 0:

@@ -1,7 +1,8 @@
 """Short-lived processes: at fork a kernel stack, page tables and private memory; all free at exit.
 
 kernel/fork.c, 2.6.8: the stack is one kmalloc object of THREAD_SIZE, order 1 with 8K stacks,
-order 0 with 4K stacks. A fork whose stack is not to be had waits; it does not fail.
+order 0 with 4K stacks. A fork whose stack is not to be had waits; it does not fail. From vmalloc
+(4.9) a stack is single pages, which are asked for and counted with the page tables.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from study.zone.agenda import book
 from study.zone.allocate import allocate_or_wait
 from study.zone.compile import kernel
 from study.zone.dice import exponential, geometric, lognormal
-from study.zone.kmalloc import adopt, kfree, kmalloc_or_wait
+from study.zone.kmalloc import adopt, kfree, kmalloc_or_not, kmalloc_or_wait
 from study.zone.layout import (
     NO_PFN,
     NO_ROW,
+    PAGE_TABLES_MAX,
     PROCESS_PAGES_MAX,
     WAITING,
     Caller,
@@ -26,7 +28,9 @@ from study.zone.layout import (
     processes,
     vpages,
 )
+from study.zone.lifetime import gfp_by_lifetime
 from study.zone.percpu import free_page
+from study.zone.settings import StackSource
 from study.zone.user import fault, free_user_page
 
 _FORK = int(Stream.FORK)
@@ -69,8 +73,12 @@ def start(z, slot, stack):
     process.stack = stack
     z.live += 1
     book(z, z.now + process.lifetime, _EXIT_EVENT, slot)
-    for _ in range(z.process_tables):
-        pfn = allocate_or_wait(z, 0, _KERNEL, _PAGE_TABLE, slot, process.born)
+    singles = z.process_tables
+    if stack == NO_PFN:
+        singles = min(singles + (1 << z.stack_order), PAGE_TABLES_MAX)
+    gfp = gfp_by_lifetime(z, _KERNEL, process.lifetime)
+    for _ in range(singles):
+        pfn = allocate_or_wait(z, 0, gfp, _PAGE_TABLE, slot, process.born)
         if pfn >= 0:
             add_page_table(z, slot, pfn)
     first = first_page(z, slot)
@@ -94,6 +102,14 @@ def refuse(z, slot):
 
 
 @kernel
+def _stack_or_pages(z):
+    """A block for the stack if kvmalloc finds one without ado; NO_PFN for single pages."""
+    if z.stack_source == StackSource.KVMALLOC:
+        return kmalloc_or_not(z, z.stack_order, _KERNEL, _STACK, _STACK_KIND)
+    return NO_PFN
+
+
+@kernel
 def fork(z):
     """A process asks to be; what it will be like is drawn whether or not it succeeds."""
     lifetime = lognormal(z, _FORK, z.lifetime_median, z.lifetime_sigma)
@@ -112,7 +128,11 @@ def fork(z):
     process.lifetime = lifetime
     process.born += 1
     process.alive = 1
-    stack = kmalloc_or_wait(z, z.stack_order, _KERNEL, _STACK, _STACK_KIND, slot, process.born)
+    if z.stack_source != StackSource.KMALLOC:
+        start(z, slot, _stack_or_pages(z))
+        return
+    gfp = gfp_by_lifetime(z, _KERNEL, lifetime)
+    stack = kmalloc_or_wait(z, z.stack_order, gfp, _STACK, _STACK_KIND, slot, process.born)
     if stack >= 0:
         start(z, slot, stack)
     elif stack != NO_PFN:
@@ -133,7 +153,8 @@ def exit_process(z, slot):
         frames(z)[pfn].home = Home.NONE
         z.nr_kernel -= 1
         free_page(z, pfn, False)
-    kfree(z, process.stack, z.stack_order)
+    if process.stack != NO_PFN:
+        kfree(z, process.stack, z.stack_order)
     z.live -= 1
     z.count.exits += 1
     _bury(z, slot)

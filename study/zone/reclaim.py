@@ -1,6 +1,7 @@
 """Finding pages to free: the scan of the two LRU lists in mm/vmscan.c, 2.6.8.
 
-Which frames become free is decided by LRU order alone; nothing here looks at an address.
+Which frames become free is decided by LRU order alone; nothing here looks at an address, unless
+lumpy reclaim is switched on.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from study.zone.layout import (
 )
 from study.zone.lists import list_add, list_del
 from study.zone.lru import lru_add_active, lru_add_inactive, lru_del, page_referenced
+from study.zone.lumpy import COSTLY_ORDER, gather_block
 from study.zone.percpu import free_page
 from study.zone.rmap import forget_page, unmap_ptes
 from study.zone.settings import KswapdLoop
@@ -49,6 +51,24 @@ def reclaim_mapped(z):
 
 
 @kernel
+def _age(z, pfn, fair_game):
+    """Send a page from the active tail to the inactive head, or round once more."""
+    frame = frames(z)
+    keep = False
+    if frame[pfn].flags & Flag.MAPPED:
+        keep = not fair_game or page_referenced(z, pfn)
+    if frame[pfn].kind == Kind.ANON and z.swap == 0:
+        keep = True
+    if keep:
+        list_del(z, pfn)
+        list_add(z, z.head + HEAD_ACTIVE, pfn)
+    else:
+        lru_del(z, pfn)
+        lru_add_inactive(z, pfn)
+        z.count.deactivated += 1
+
+
+@kernel
 def refill_inactive(z, nr_pages):
     """Age pages from the active tail: to the inactive head, or round once more.
 
@@ -61,21 +81,26 @@ def refill_inactive(z, nr_pages):
     # The kernel takes its batch off the list first: no page is looked at twice.
     scanned = min(nr_pages, z.nr_active)
     for _ in range(scanned):
-        pfn = frame[head].prev
-        keep = False
-        if frame[pfn].flags & Flag.MAPPED:
-            keep = not fair_game or page_referenced(z, pfn)
-        if frame[pfn].kind == Kind.ANON and z.swap == 0:
-            keep = True
-        if keep:
-            list_del(z, pfn)
-            list_add(z, head, pfn)
-        else:
-            lru_del(z, pfn)
-            lru_add_inactive(z, pfn)
-            z.count.deactivated += 1
+        _age(z, frame[head].prev, fair_game)
     if z.kswapd_loop >= KswapdLoop.V2_6_10:
         z.pages_scanned += scanned
+    return scanned
+
+
+@kernel
+def _refill_blocks(z, nr_pages, order):
+    """refill_inactive with lumpy reclaim: active neighbours are looked at together."""
+    frame = frames(z)
+    head = z.head + HEAD_ACTIVE
+    fair_game = reclaim_mapped(z)
+    most = min(nr_pages, z.nr_active)
+    scanned = 0
+    while scanned < most:
+        batch = 1 + gather_block(z, frame[head].prev, order)
+        for _ in range(batch):
+            _age(z, frame[head].prev, fair_game)
+        scanned += batch
+    z.pages_scanned += scanned
     return scanned
 
 
@@ -123,10 +148,15 @@ def shrink_list(z, pfn):
         _keep(z, pfn)
         return False
     referenced = page_referenced(z, pfn)
+    if z.ignore_references:
+        referenced = False
     # 2.6.8 counts the whole file as in use if anyone maps it; here mapping is per page.
     in_use = (frame[pfn].flags & (Flag.MAPPED | Flag.SWAPCACHE)) != 0
     if referenced and in_use:
         _activate(z, pfn)
+        return False
+    if z.no_io and (frame[pfn].kind == Kind.ANON or frame[pfn].flags & Flag.DIRTY):
+        _keep(z, pfn)
         return False
     if frame[pfn].kind == Kind.ANON and not frame[pfn].flags & Flag.SWAPCACHE:
         if z.swap == 0:
@@ -145,18 +175,42 @@ def shrink_list(z, pfn):
 
 
 @kernel
+def _shrink_blocks(z, most, order):
+    """shrink_cache with lumpy reclaim: (pages looked at, pages freed)."""
+    frame = frames(z)
+    head = z.head + HEAD_INACTIVE
+    taken = 0
+    reclaimed = 0
+    z.ignore_references = order > COSTLY_ORDER
+    while taken < most:
+        pfn = frame[head].prev
+        if pfn == head:
+            break
+        batch = 1 + gather_block(z, pfn, order)
+        for _ in range(batch):
+            if shrink_list(z, frame[head].prev):
+                reclaimed += 1
+        taken += batch
+    z.ignore_references = 0
+    return taken, reclaimed
+
+
+@kernel
 def shrink_cache(z, who, nr_pages):
     """Look at pages from the inactive tail, oldest first; returns how many were freed."""
     frame = frames(z)
     head = z.head + HEAD_INACTIVE
     nr_taken = min(nr_pages, z.nr_inactive)
     reclaimed = 0
-    for _ in range(nr_taken):
-        pfn = frame[head].prev
-        if pfn == head:
-            break
-        if shrink_list(z, pfn):
-            reclaimed += 1
+    if z.lumpy and z.reclaim_order[who] > 0:
+        nr_taken, reclaimed = _shrink_blocks(z, nr_taken, z.reclaim_order[who])
+    else:
+        for _ in range(nr_taken):
+            pfn = frame[head].prev
+            if pfn == head:
+                break
+            if shrink_list(z, pfn):
+                reclaimed += 1
     _release_victims(z)
     if z.kswapd_loop != KswapdLoop.V2_6_10:
         z.pages_scanned += nr_taken
@@ -197,14 +251,18 @@ def shrink_step(z, who):
     if z.scan_active[who] > 0:
         share = min(z.scan_active[who], SWAP_CLUSTER_MAX)
         z.scan_active[who] -= share
-        active = refill_inactive(z, share)
+        if z.lumpy and z.reclaim_order[who] > 0:
+            active = _refill_blocks(z, share, z.reclaim_order[who])
+        else:
+            active = refill_inactive(z, share)
         z.count.scanned[who] += active
         scanned += active
     if z.scan_inactive[who] > 0:
         z.scan_inactive[who] -= min(z.scan_inactive[who], SWAP_CLUSTER_MAX)
         # 2.6.8 always takes a full batch here, even when fewer were asked for.
-        scanned += min(SWAP_CLUSTER_MAX, z.nr_inactive)
+        before = z.count.scanned[who]
         z.scan_target[who] -= shrink_cache(z, who, SWAP_CLUSTER_MAX)
+        scanned += z.count.scanned[who] - before
     return scanned
 
 

@@ -22,11 +22,32 @@ class Grouping(IntEnum):
     ON = 1
 
 
+class Reserve(IntEnum):
+    """Pageblocks kept for who cannot wait: two from boot on (2.6.24), or as needed (4.4)."""
+
+    OFF = 0
+    MIGRATE_RESERVE = 1
+    HIGHATOMIC = 2
+
+
+class Placement(IntEnum):
+    """Which free block a request gets: Linux's choice, or one of two bounds no kernel has.
+
+    BEST_FIT takes the lowest address among the smallest blocks that fit. BY_LIFETIME knows how
+    long each kernel page will live and keeps short and long lives apart (with grouping on).
+    """
+
+    BUDDY = 0
+    BEST_FIT = 1
+    BY_LIFETIME = 2
+
+
 class Marks(IntEnum):
     """How min, low and high follow from memory size (mm/page_alloc.c, init_per_zone_pages_min)."""
 
     V2_6_8 = 0
     V2_6_10 = 1
+    V4_6 = 2
 
 
 class AllocationPath(IntEnum):
@@ -35,19 +56,25 @@ class AllocationPath(IntEnum):
     V2_6_8 = 0
     V2_6_9 = 1
     V2_6_11 = 2
+    V2_6_24 = 3
+    V4_4 = 4
 
 
 class KswapdLoop(IntEnum):
     """How balance_pgdat ends a run, and what counts as scanned before it gives a zone up.
 
     2.6.8 gives up after 13 priorities; 2.6.9 starts over until balanced; 2.6.10 counts active
-    pages scanned, 2.6.11 both lists, and naps when a deep pass has found little.
+    pages scanned, 2.6.11 both lists, and naps when a deep pass has found little. 3.3 is content
+    with pages of any kind where compaction could make a block of them; 4.8 forgets the order once
+    it has freed twice its pages.
     """
 
     V2_6_8 = 0
     V2_6_9 = 1
     V2_6_10 = 2
     V2_6_11 = 3
+    V3_3 = 4
+    V4_8 = 5
 
 
 class KswapdPolicy(IntEnum):
@@ -63,6 +90,30 @@ class DefragMode(IntEnum):
     OFF = 0
     RMAP_EVICT = 1
     RMAP_MIGRATE = 2
+
+
+class DefragChoice(IntEnum):
+    """Which blocks the defragmenter tries: the cheapest, or those beside a free half (Tosatti)."""
+
+    CHEAPEST = 0
+    BESIDE_FREE = 1
+
+
+class CompactionRules(IntEnum):
+    """2.6.35: each run scans anew and keeps low free. 3.19: a run resumes where the last one
+    stopped (3.7), drains per-cpu lists as it leaves a block (3.19), and keeps min free (4.8).
+    """
+
+    V2_6_35 = 0
+    V3_19 = 1
+
+
+class StackSource(IntEnum):
+    """Kernel stacks from one block, from single pages (4.9), or from either."""
+
+    KMALLOC = 0
+    VMALLOC = 1
+    KVMALLOC = 2
 
 
 class DefragRun(IntEnum):
@@ -106,6 +157,8 @@ class Memory:
     grouping: Grouping = Grouping.OFF
     pageblock_order: int = 10
     """Size of a pageblock, of interest with grouping only: a huge page, 4 MB on i386."""
+    reserve: Reserve = Reserve.OFF
+    placement: Placement = Placement.BUDDY
     buddyinfo: tuple[int, ...] | None = None
     """Start with exactly these free blocks per order, all else in use; None starts at boot."""
 
@@ -115,6 +168,8 @@ class Watermarks:
     marks: Marks = Marks.V2_6_8
     explicit_pages: tuple[int, int, int] | None = None
     """(min, low, high) in pages, instead of the formula."""
+    boost_factor: int = 0
+    """vm.watermark_boost_factor: most that a steal raises the marks, in 1/10000 of high."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +181,29 @@ class Kswapd:
 
 
 @dataclass(frozen=True)
+class Reclaim:
+    lumpy: bool = False
+    """Take the neighbours of a victim in its aligned block as well (2.6.23)."""
+
+
+@dataclass(frozen=True)
+class Compaction:
+    direct_order: int = 0
+    """A request that may sleep compacts before it reclaims from this order on; 0: never."""
+    daemon: bool = False
+    """kswapd wakes kcompactd before it sleeps."""
+    proactiveness: int = 0
+    """vm.compaction_proactiveness: kcompactd also works unasked; 0: never, 100: always."""
+    threshold: int = 500
+    """vm.extfrag_threshold: below it a failure is for lack of memory, and is left to reclaim."""
+    rules: CompactionRules = CompactionRules.V2_6_35
+
+
+@dataclass(frozen=True)
 class Defrag:
     mode: DefragMode = DefragMode.OFF
     run: DefragRun = DefragRun.DAEMON
+    choice: DefragChoice = DefragChoice.CHEAPEST
     order: int = 3
     """The order whose blocks it tries to free."""
     interval_ns: int = 10_000_000_000
@@ -171,6 +246,7 @@ class Processes:
 
     stack_order: int = 1
     """1 for 8K stacks, 0 for 4K stacks (CONFIG_4KSTACKS)."""
+    stack_source: StackSource = StackSource.KMALLOC
     forks_per_s: float = 20.0
     lifetime_median_ns: int = 200_000_000
     lifetime_sigma: float = 2.0
@@ -217,6 +293,31 @@ class Nic:
     tx_hold_ns: int = 1_000_000
     wire_ns: int = 72_000
     """Time between frames of one burst: 9,018 bytes at 1 Gbit/s."""
+    recycle: bool = False
+    """Keep returned receive buffers, as many as the ring has, to post them again (page pool)."""
+
+
+@dataclass(frozen=True)
+class Huge:
+    """Huge pages asked for while the system runs: movable, and content with a refusal."""
+
+    order: int = 9
+    per_s: float = 0.0
+    lifetime_median_ns: int = 5_000_000_000
+    lifetime_sigma: float = 1.0
+    most: int = 64
+    """No more are asked for while so many live."""
+
+
+@dataclass(frozen=True)
+class HighAlloc:
+    """Gorman's stress-highalloc after the measured time: ask for much of memory in huge pages."""
+
+    share: float = 0.0
+    """Share of the zone that each pass asks for; 0: no such test."""
+    order: int = 9
+    gap_ns: int = 100_000_000
+    """Time between two requests."""
 
 
 @dataclass(frozen=True)
@@ -252,11 +353,15 @@ class Settings:
     watermarks: Watermarks = field(default_factory=Watermarks)
     allocation: AllocationPath = AllocationPath.V2_6_8
     kswapd: Kswapd = field(default_factory=Kswapd)
+    reclaim: Reclaim = field(default_factory=Reclaim)
+    compaction: Compaction = field(default_factory=Compaction)
     defrag: Defrag = field(default_factory=Defrag)
     user: User = field(default_factory=User)
     processes: Processes = field(default_factory=Processes)
     slab: Slab = field(default_factory=Slab)
     nic: Nic = field(default_factory=Nic)
+    huge: Huge = field(default_factory=Huge)
     costs: Costs = field(default_factory=Costs)
     probe: Probe = field(default_factory=Probe)
+    highalloc: HighAlloc = field(default_factory=HighAlloc)
     clock: Clock = field(default_factory=Clock)

@@ -15,11 +15,14 @@ HEADLINE: tuple[tuple[str, str], ...] = (
     ("rx_success_ratio", "receive buffer requests served"),
     ("frames_dropped_ratio", "received frames dropped"),
     ("tx_success_ratio", "send buffer requests served"),
+    ("huge_success_ratio", "huge pages had while running"),
+    ("highalloc_pass1_ratio", "huge pages had under load, asked at once"),
+    ("highalloc_rest_ratio", "huge pages had at rest"),
     ("stack_stalls", "stack requests that had to wait"),
     ("order3_absent_share", "time without a free order-3 block"),
     ("unusable_index_order3_mean", "free memory useless to order 3"),
     ("reclaimed_pages", "pages reclaimed"),
-    ("defrag_moved_pages", "pages evicted or migrated"),
+    ("moved_pages", "pages evicted or migrated"),
     ("refaults", "refaults"),
     ("time_lost_share", "time lost to refaults"),
 )
@@ -50,6 +53,7 @@ def simulate(
     the first sample after time_limit_s seconds of wall time.
     """
     from study.zone.advance import advance
+    from study.zone.highalloc import stress_highalloc
     from study.zone.metrics import AGEING, MEASURED, SAMPLE, measure, sample
     from study.zone.probe import probe
     from study.zone.verify import verify
@@ -72,6 +76,7 @@ def simulate(
             if time_limit_s is not None and perf_counter() - started > time_limit_s:
                 raise TimeoutError(f"took more than {time_limit_s:g} s")
     metrics = measure(zone, series[series["phase"] == MEASURED])
+    metrics |= stress_highalloc(zone)
     metrics |= probe(zone)
     verify(zone)
     return Outcome(metrics, series)
@@ -79,7 +84,7 @@ def simulate(
 
 def load() -> None:
     """Load all machine code (seconds in a new process), so that no trial is charged for it."""
-    from study.zone import advance, metrics, probe, verify, zone  # noqa: F401
+    from study.zone import advance, highalloc, metrics, probe, verify, zone  # noqa: F401
 
 
 def bytes_needed(settings: Settings) -> int:

@@ -7,6 +7,7 @@ from study.zone.allocate import allocate_or_wait
 from study.zone.compile import kernel
 from study.zone.dice import exponential, lognormal, uniform
 from study.zone.layout import NO_ROW, Caller, Event, Gfp, Stream, slots
+from study.zone.lifetime import gfp_by_lifetime
 from study.zone.percpu import free_page
 from study.zone.slab import free_slab, new_slab
 
@@ -40,6 +41,7 @@ def slab_arrives(z):
     lifetime_ms = min(lifetime // 1_000_000, 1 << 29)
     memo = lifetime_ms * 2 + (RECLAIMABLE if reclaimable else 0)
     gfp = _GFP | _RECLAIMABLE_GFP if reclaimable else _GFP
+    gfp = gfp_by_lifetime(z, gfp, lifetime)
     pfn = allocate_or_wait(z, 0, gfp, _CALLER, memo, -1)
     if pfn >= 0:
         settle_slab(z, pfn, reclaimable, lifetime_ms * 1_000_000)

@@ -77,7 +77,7 @@ def alias_table(nr_ranks: int, exponent: float) -> np.ndarray:
 
 
 @kernel
-def _zipf_rank(z):
+def zipf_rank(z):
     """A rank by Zipf's law, from one draw: high half picks the row, low half keeps it or not."""
     word = draw(z, _TOUCH)
     row = np.int64(((word >> np.uint64(32)) * np.uint64(z.zipf_rows)) >> np.uint64(32))
@@ -90,7 +90,7 @@ def _zipf_rank(z):
 @kernel
 def _new_visit(z):
     """Choose what is touched next: an extent, where in it, how far, and whether it is written."""
-    extent = np.int64(extents(z)[_zipf_rank(z)].extent)
+    extent = np.int64(extents(z)[zipf_rank(z)].extent)
     start = below(z, _TOUCH, z.extent_pages)
     length = geometric(z, _TOUCH, z.run_stop)
     z.visit_write = uniform(z, _TOUCH) <= z.write_share

@@ -16,7 +16,7 @@ from study.zone.layout import (
     Kind,
     frames,
 )
-from study.zone.settings import NR_ORDERS
+from study.zone.settings import NR_ORDERS, Reserve
 from study.zone.zone import Zone
 
 
@@ -25,7 +25,7 @@ class InvariantBroken(AssertionError):
 
 
 @kernel
-def _walk(z, head, home, order):
+def walk(z, head, home, order):
     """Length of a list, -1 if a link is wrong or a frame does not belong there."""
     frame = frames(z)
     length = 0
@@ -44,7 +44,7 @@ def _walk(z, head, home, order):
 
 def _total(z: np.void, heads: list[int], home: Home, order: int) -> int:
     """Length of several lists together, -1 if one of them is broken."""
-    lengths = [_walk(z, head, int(home), order) for head in heads]
+    lengths = [walk(z, head, int(home), order) for head in heads]
     return -1 if -1 in lengths else sum(lengths)
 
 
@@ -113,7 +113,10 @@ def _check_buddies(zone: Zone, pages: int) -> None:
     frame = zone.frame
     heads = np.flatnonzero(frame["home"][:pages] == Home.BUDDY)
     order = frame["order"][heads].astype(np.int64)
-    below_top = order < NR_ORDERS - 1
+    # Pageblocks that are, or were, reserved do not merge with others (__free_one_page).
+    apart = zone.settings.memory.reserve != Reserve.OFF
+    top = zone.settings.memory.pageblock_order if apart else NR_ORDERS - 1
+    below_top = order < top
     heads, order = heads[below_top], order[below_top]
     buddy = heads ^ (1 << order)
     unmerged = (frame["home"][buddy] == Home.BUDDY) & (frame["order"][buddy] == order)

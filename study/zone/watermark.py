@@ -5,7 +5,13 @@ from __future__ import annotations
 from math import isqrt
 
 from study.zone.compile import kernel
-from study.zone.settings import AllocationPath, KswapdPolicy, Marks
+from study.zone.grouping import has_block
+from study.zone.layout import Migratetype
+from study.zone.settings import AllocationPath, KswapdLoop, KswapdPolicy, Marks
+
+_HIGHATOMIC = int(Migratetype.HIGHATOMIC)
+SCALE_FACTOR = 10
+"""vm.watermark_scale_factor, 4.6: distance between the marks in 1/10000 of the zone."""
 
 
 def marks_of(marks: Marks, present_pages: int, lowmem_pages: int) -> tuple[int, int, int]:
@@ -13,7 +19,8 @@ def marks_of(marks: Marks, present_pages: int, lowmem_pages: int) -> tuple[int, 
 
     init_per_zone_pages_min and setup_per_zone_pages_min: 2.6.8 takes sqrt(lowmem kB) as
     min_free_kbytes in [128, 16384], low and high are 2 and 3 times min; 2.6.10 (c07161d8c0) takes
-    sqrt(16 * lowmem kB) in [128, 65536], low = 5/4 min, high = 6/4 min.
+    sqrt(16 * lowmem kB) in [128, 65536], low = 5/4 min, high = 6/4 min; 4.6 (795ae7a0de6b) has
+    low and high at least a thousandth of the zone apart.
     """
     lowmem_kb = 4 * lowmem_pages
     if marks == Marks.V2_6_8:
@@ -23,7 +30,35 @@ def marks_of(marks: Marks, present_pages: int, lowmem_pages: int) -> tuple[int, 
     pages_min = (min_free_kbytes >> 2) * present_pages // lowmem_pages
     if marks == Marks.V2_6_8:
         return pages_min, 2 * pages_min, 3 * pages_min
+    if marks == Marks.V4_6:
+        apart = max(pages_min // 4, present_pages * SCALE_FACTOR // 10_000)
+        return pages_min, pages_min + apart, pages_min + 2 * apart
     return pages_min, pages_min * 5 // 4, pages_min * 6 // 4
+
+
+@kernel
+def _enough_and_a_block(z, order, mark, high, harder):
+    """Enough pages free, and one block that will do, wherever it is (__zone_watermark_ok, 4.4).
+
+    What is reserved for HIGHATOMIC counts only for who may use it.
+    """
+    if high:
+        mark -= mark // 2
+    free = z.free - (1 << order) + 1
+    if harder:
+        mark -= mark // 4
+    else:
+        free -= z.nr_reserved
+    if free <= mark:
+        return False
+    if order == 0:
+        return True
+    if z.grouping == 0:
+        return has_block(z, order, 0)
+    for migratetype in range(_HIGHATOMIC + (1 if harder else 0)):
+        if has_block(z, order, migratetype):
+            return True
+    return False
 
 
 @kernel
@@ -33,6 +68,8 @@ def watermark_ok(z, order, mark, high, harder):
     zone_watermark_ok, 2.6.11-rc1 (206ca74edc): each smaller order's pages are taken off, the mark
     is halved, and what remains must still exceed it. The comparison is strict.
     """
+    if z.allocation == AllocationPath.V4_4:
+        return _enough_and_a_block(z, order, mark, high, harder)
     if high:
         mark -= mark // 2
     if harder:
@@ -74,7 +111,11 @@ def second_pass_ok(z, order, wait, high):
         if not wait:
             mark -= mark // 4
         return z.free >= mark + (1 << order)
-    return watermark_ok(z, order, z.min, high, not wait)
+    mark = z.min
+    if z.allocation == AllocationPath.V4_4 and order == 0 and not wait:
+        # The boost is to wake kswapd, not to refuse a page (zone_watermark_fast, 5.9).
+        mark -= z.boost
+    return watermark_ok(z, order, mark, high, not wait)
 
 
 @kernel
@@ -89,10 +130,16 @@ def after_reclaim_ok(z, order):
 
 @kernel
 def kswapd_needed(z, order):
-    """Does a wake-up find anything to do? (wakeup_kswapd; 2.6.8 asks for no order)"""
+    """Does a wake-up find anything to do? (wakeup_kswapd; 2.6.8 asks for no order)
+
+    Since 4.8 it does unless kswapd could rest (pgdat_balanced), or while the marks are boosted.
+    """
     if z.kswapd_policy == KswapdPolicy.COUNT_ONLY:
         return z.free <= z.low
-    return not watermark_ok(z, order, z.low, False, False)
+    if z.boost > 0:
+        return True
+    mark = z.high if z.kswapd_loop == KswapdLoop.V4_8 else z.low
+    return not watermark_ok(z, order, mark, False, False)
 
 
 @kernel

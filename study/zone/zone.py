@@ -10,6 +10,7 @@ from study.zone.kmalloc import cache_limits
 from study.zone.layout import (
     FRAGMENTS_MAX,
     MAX_ORDER_PAGES,
+    NO_PFN,
     NR_CACHES,
     NR_HEADS,
     NR_TYPED_HEADS,
@@ -42,6 +43,7 @@ class Zone:
     extent: np.ndarray
     event: np.ndarray
     pageblock: np.ndarray
+    slot: np.ndarray
 
     def __init__(
         self, settings: Settings, *, seed: int = 0, replicate: int = 0, empty: bool = False
@@ -77,6 +79,15 @@ class Zone:
         z["grouping"] = memory.grouping
         z["pageblock_order"] = memory.pageblock_order
         z["typed_heads"] = NR_TYPED_HEADS if memory.grouping else 0
+        z["reserve"] = memory.reserve
+        z["placement"] = memory.placement
+        z["boost_factor"] = s.watermarks.boost_factor
+        z["lumpy"] = s.reclaim.lumpy
+        z["compact_direct"] = s.compaction.direct_order
+        z["compact_daemon"] = s.compaction.daemon
+        z["compact_threshold"] = s.compaction.threshold
+        z["compact_rules"] = s.compaction.rules
+        z["proactiveness"] = s.compaction.proactiveness
         z["allocation"] = s.allocation
         z["percpu"] = memory.percpu_lists
         z["swap"] = memory.swap
@@ -97,6 +108,7 @@ class Zone:
         z["kswapd_ns_per_page"] = 1e6 / s.kswapd.pages_per_ms
         z["defrag_mode"] = s.defrag.mode
         z["defrag_run"] = s.defrag.run
+        z["defrag_choice"] = s.defrag.choice
         z["defrag_order"] = s.defrag.order
         z["defrag_interval"] = s.defrag.interval_ns
         z["defrag_last"] = -s.defrag.interval_ns
@@ -104,6 +116,7 @@ class Zone:
         z["defrag_budget"] = s.defrag.budget_pages
         z["defrag_window"] = s.defrag.scan_pages
         z["stack_order"] = processes.stack_order
+        z["stack_source"] = processes.stack_source
         z["fork_gap"] = _gap_ns(processes.forks_per_s)
         z["lifetime_median"] = processes.lifetime_median_ns
         z["lifetime_sigma"] = processes.lifetime_sigma
@@ -116,6 +129,13 @@ class Zone:
         z["reclaimable_share"] = slab.reclaimable_share
         z["rx_mode"], z["tx_mode"] = nic.receive, nic.transmit
         z["ring"] = nic.ring
+        z["recycle"] = nic.recycle
+        z["huge_gap"] = _gap_ns(s.huge.per_s)
+        z["huge_order"] = s.huge.order
+        z["huge_median"] = s.huge.lifetime_median_ns
+        z["huge_sigma"] = s.huge.lifetime_sigma
+        z["huge_most"] = s.huge.most
+        z["held_first"] = NO_PFN
         z["rx_order"], z["tx_order"] = nic.rx_order, nic.tx_order
         z["fragments"] = min(nic.frame_pages, FRAGMENTS_MAX)
         z["wire"] = nic.wire_ns
@@ -188,6 +208,7 @@ def _table_rows(settings: Settings) -> dict[str, int]:
         "process": live_max,
         "request": REQUEST_ROWS,
         "posted": max(1, settings.nic.ring),
+        "recycled": max(1, settings.nic.ring if settings.nic.recycle else 0),
         "candidate": pages,
         "bucket": MAX_ORDER_PAGES + 1,
     }

@@ -55,3 +55,15 @@ def test_a_fixed_size_stays():
     pace.measured([100.0])
 
     assert pace.size(cores=64, remaining=1) == 7
+
+
+def test_on_thousands_of_cores_tasks_grow():
+    """However many cores there are, the driver is asked for no more than 300 tasks a second."""
+    pace = Pace()
+    pace.measured([0.5])
+
+    for cores in (1, 2, 300, 3_000, 10_000):
+        work_s = 0.5 * pace.size(cores=cores, remaining=None)
+        assert cores / work_s <= 300
+        assert work_s >= 1
+    assert pace.size(cores=300, remaining=None) == 2

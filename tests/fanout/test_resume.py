@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -199,6 +201,28 @@ def test_a_trial_that_wants_too_much_memory_is_not_begun(tiny: Study):
     assert row.error.endswith("bytes, the limit is 1,000,000")
 
 
+def test_a_trial_that_takes_more_memory_than_it_told_is_stopped(tiny: Study):
+    """What a trial asks for beyond the limit it does not get; the next trial is not affected."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    class Greedy:
+        """Settings whose reading takes a gigabyte."""
+
+        def __getattr__(self, name: str) -> object:
+            return np.ones(1 << 27).sum()
+
+    trial = next(tiny.trials())
+    greedy = replace(trial, cell=replace(trial.cell, settings=Greedy()))
+    row = run_trial(greedy, Limits(memory_bytes=1 << 28))
+
+    assert row.status == "failed"
+    assert "Unable to allocate 1.00 GiB" in row.error
+    assert run_trial(greedy).error != row.error
+    assert run_trial(trial, Limits(memory_bytes=1 << 28)).status == "ok"
+
+
 def command(root: Path, *arguments: object) -> dict[str, object]:
     """What subprocess needs to start `study` as a person would."""
     return {
@@ -268,9 +292,81 @@ def study_cache() -> Path:
     return cache_root()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
-def test_a_read_only_folder_is_refused(begun: Path):
+@contextmanager
+def a_small_disk(path: Path, size: str) -> Iterator[Path]:
+    """A filesystem of so many bytes, in memory; only root may make one."""
+    path.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if made.returncode:
+        pytest.skip(f"no tmpfs can be mounted here: {made.stderr.strip()}")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", str(path)], check=True)
+
+
+def test_a_disk_that_is_really_full_loses_nothing(root: Path, begun: Path, whole, tmp_path: Path):
+    """No space left on the device: one line says so, and with more room the run goes on."""
+    with a_small_disk(tmp_path / "disk", "256k") as disk:
+        out = disk / "out"
+        shutil.copytree(begun, out)
+        (disk / "filler").write_bytes(b"x" * (os.statvfs(disk).f_bavail * 4096 - 16_384))
+        done = subprocess.run(**command(root, "resume", out, "--no-ray", "-q"), check=False)
+
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"study: cannot write {out}/")
+        assert done.stderr.endswith("No space left on device\n")
+        assert len(done.stderr.splitlines()) == 1
+        (disk / "filler").unlink()
+        subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+        assert resume(out, ray=False).manifest["state"] == "complete"
+        assert tables(out) == whole
+
+
+def test_a_read_only_folder_is_refused(root: Path, begun: Path):
     """A folder that may not be written is said to be so, and stays as it is."""
-    begun.chmod(0o555)
-    with pytest.raises(ResultsError, match="cannot write into"):
-        resume(begun, ray=False)
+    before = {p: p.read_bytes() for p in begun.rglob("*") if p.is_file()}
+    for folder in (begun, *filter(Path.is_dir, begun.iterdir())):
+        folder.chmod(0o555)
+    # Root may write everything, unless that right is taken from it.
+    drop: list[str] = []
+    if os.geteuid() == 0:
+        drop = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
+        if shutil.which("setpriv") is None:
+            pytest.skip("root may write everything, and there is no setpriv")
+    asked = command(root, "resume", begun, "--no-ray", "-q")
+    done = subprocess.run(**{**asked, "args": [*drop, *asked["args"]]}, check=False)
+    for folder in (begun, *filter(Path.is_dir, begun.iterdir())):
+        folder.chmod(0o755)
+
+    assert done.returncode == 2, done.stderr
+    assert done.stderr == f"study: cannot write into {begun}: Permission denied\n"
+    assert {p: p.read_bytes() for p in begun.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.slow
+def test_a_kill_costs_little_more_than_ten_seconds(root: Path, tmp_path: Path):
+    """However long a run is, finished rows are on disk within the interval between two parts."""
+    out = tmp_path / "out"
+    longer = ("replicates=20000", "clock.measure=3s", "--no-ray", "-q")
+    scenario = root / "tests/fanout/tiny.yaml"
+    with subprocess.Popen(**command(root, "run", scenario, *longer, "--out", out)) as run:
+        deadline = time.monotonic() + 60
+        while not list((out / "trials").glob("part-*")) and time.monotonic() < deadline:
+            assert run.poll() is None
+            time.sleep(0.01)
+        began = time.monotonic()
+        while time.monotonic() - began < 14:
+            assert run.poll() is None
+            time.sleep(0.1)
+        run.kill()
+    kept = adopt(open_folder(out)).done
+    wrote = [p.stat().st_mtime for p in sorted((out / "trials").glob("part-*"))]
+
+    assert len(kept) > 10
+    assert len(wrote) >= 3
+    # A trial takes milliseconds, a part is written after the first that ends past the interval.
+    assert all(after - before < 10 + 2 for before, after in pairwise(wrote))

@@ -100,7 +100,8 @@ def faults(text: str, *overrides: str) -> list[str]:
         (
             "base: {kernel: 2.6}",
             (
-                "x.yaml:1:8: kernel is 2.6; allowed are 2.6.8, 2.6.9, 2.6.10, 2.6.11; "
+                "x.yaml:1:8: kernel is 2.6; allowed are 2.6.8, 2.6.9, 2.6.10, 2.6.11, "
+                "2.6.23, 2.6.24, 2.6.35, 3.5, 4.4, 4.8, 5.0, 5.9; "
                 "did you mean 2.6.9?"
             ),
         ),

@@ -145,6 +145,10 @@ BLIND, AWARE = KswapdPolicy.COUNT_ONLY, KswapdPolicy.ORDER_AWARE
         ("2.6.9", Marks.V2_6_8, AllocationPath.V2_6_9, KswapdLoop.V2_6_9, BLIND),
         ("2.6.10", Marks.V2_6_10, AllocationPath.V2_6_9, KswapdLoop.V2_6_10, BLIND),
         ("2.6.11", Marks.V2_6_10, AllocationPath.V2_6_11, KswapdLoop.V2_6_11, AWARE),
+        ("2.6.24", Marks.V2_6_10, AllocationPath.V2_6_24, KswapdLoop.V2_6_11, AWARE),
+        ("3.5", Marks.V2_6_10, AllocationPath.V2_6_24, KswapdLoop.V3_3, AWARE),
+        ("4.4", Marks.V2_6_10, AllocationPath.V4_4, KswapdLoop.V3_3, AWARE),
+        ("4.8", Marks.V4_6, AllocationPath.V4_4, KswapdLoop.V4_8, AWARE),
     ],
 )
 def test_a_kernel_bundles_separate_switches(
@@ -160,6 +164,45 @@ def test_a_kernel_bundles_separate_switches(
     assert by_base.watermarks.marks == marks
     assert (by_base.allocation, by_base.kswapd.loop) == (path, loop)
     assert by_base.kswapd.policy == policy
+
+
+def test_later_kernels_add_and_drop_cures_one_by_one() -> None:
+    """What came when: lumpy reclaim, grouping, compaction, reserves, the boost, proactive runs."""
+    kernels = ("2.6.11", "2.6.23", "2.6.24", "2.6.35", "3.5", "4.4", "4.8", "5.0", "5.9")
+    rows = []
+    for kernel in kernels:
+        made = settings_of(f"{{kernel: {kernel}}}")
+        rows.append(
+            (
+                made.reclaim.lumpy,
+                made.memory.grouping.name,
+                made.memory.reserve.name,
+                made.compaction.direct_order,
+                made.compaction.daemon,
+                made.watermarks.boost_factor,
+                made.compaction.proactiveness,
+            )
+        )
+    assert rows == [
+        (False, "OFF", "OFF", 0, False, 0, 0),
+        (True, "OFF", "OFF", 0, False, 0, 0),
+        (True, "ON", "MIGRATE_RESERVE", 0, False, 0, 0),
+        (True, "ON", "MIGRATE_RESERVE", 4, False, 0, 0),
+        (False, "ON", "MIGRATE_RESERVE", 1, True, 0, 0),
+        (False, "ON", "HIGHATOMIC", 1, True, 0, 0),
+        (False, "ON", "HIGHATOMIC", 1, True, 0, 0),
+        (False, "ON", "HIGHATOMIC", 1, True, 15_000, 0),
+        (False, "ON", "HIGHATOMIC", 1, True, 15_000, 20),
+    ]
+
+
+def test_kernels_as_an_axis_survive_being_written_down() -> None:
+    """The resolved scenario leaves to each kernel what it decides, so it gives the same cells."""
+    study = study_of("axes: {kernel: [2.6.8, 2.6.24, 5.9]}\nbase: {watermarks: {marks: 2.6.8}}")
+    again = study_of(json.dumps(study.document))
+    assert [cell.id for cell in again.cells] == [cell.id for cell in study.cells]
+    assert len({cell.id for cell in study.cells}) == 3
+    assert {cell.settings.watermarks.marks for cell in again.cells} == {Marks.V2_6_8}
 
 
 def test_an_explicit_switch_beats_the_kernel() -> None:
@@ -198,6 +241,13 @@ def test_defaults_agree_with_the_zones_own() -> None:
 
 SAMPLES = {
     "zone.grouping": "on", "zone.pageblock_order": "9",
+    "zone.reserve": "highatomic zone.grouping=on", "zone.placement": "best-fit",
+    "watermarks.boost_factor": "15000 zone.grouping=on", "reclaim.lumpy": "true",
+    "compaction.direct": "all", "compaction.daemon": "true", "compaction.proactiveness": "20",
+    "compaction.threshold": "400", "compaction.rules": "3.19", "defrag.choice": "beside-free",
+    "stacks.source": "vmalloc", "nic.recycle": "true", "huge.order": "6", "huge.rate": "2/s",
+    "huge.lifetime": "1s", "huge.lifetime_sigma": "2", "huge.most": "3",
+    "highalloc.share": "50%", "highalloc.order": "6", "highalloc.gap": "10ms",
     "zone.memory": "64MiB", "zone.lowmem": "1GiB", "zone.reserved": "1MiB",
     "zone.percpu_lists": "false", "zone.swap": "false", "zone.buddyinfo": "1 0 0 0 0 0 0 0 0 0 0",
     "watermarks.marks": "2.6.10", "allocation.path": "2.6.9", "kswapd.policy": "order-aware",
@@ -219,6 +269,12 @@ SAMPLES = {
     "costs.refault": "1us", "costs.write": "1us", "costs.migrate": "1us", "clock.ageing": "1s",
     "clock.measure": "2s", "clock.sample": "100ms", "kernel": "2.6.11",
 }  # fmt: skip
+
+
+def keys_of(key: str, value: str) -> list[str]:
+    """A sample as entries of `base`: the key itself, and what it needs besides."""
+    own, needs, more = value.partition(" zone.grouping=")
+    return [f"{key}: {own}", *([f"zone.grouping: {more}"] if needs else [])]
 
 
 def leaves(settings: object) -> dict[str, object]:
@@ -244,7 +300,8 @@ def test_every_key_changes_something_and_every_field_can_be_changed() -> None:
     marks = ["watermarks.min=1", "watermarks.low=2", "watermarks.high=3"]
     changed: set[str] = set()
     for key, value in SAMPLES.items():
-        made = leaves(study_of(f"base: {{{key}: {value}}}").cells[0].settings)
+        base = ", ".join(keys_of(key, value))
+        made = leaves(study_of(f"base: {{{base}}}").cells[0].settings)
         differing = {field for field, value in made.items() if value != plain[field]}
         assert differing, key
         changed |= differing
@@ -303,8 +360,13 @@ def test_sizes_survive_being_written(pages: int) -> None:
 
 def test_a_resolved_scenario_is_a_scenario(root: Path) -> None:
     """What a manifest keeps of a study gives, read again, the same cells and the same document."""
-    samples = [f"{key}: {value}" for key, value in SAMPLES.items() if key != "zone.buddyinfo"]
-    studies = [study_of(f"base: {{{', '.join(samples)}}}")]
+    samples = [
+        text
+        for key, value in SAMPLES.items()
+        if key not in ("zone.buddyinfo", "zone.placement", "zone.grouping")
+        for text in keys_of(key, value)
+    ]
+    studies = [study_of(f"base: {{{', '.join(dict.fromkeys(samples))}}}")]
     studies += [load(file) for file in sorted((root / "scenarios").glob("*.yaml"))]
     for study in studies:
         again = load_text(json.dumps(study.document), "manifest.json")

@@ -50,7 +50,7 @@ def metrics(levels: Any, replicate: int) -> dict[str, float]:
     return {
         "rx_success_ratio": served - 0.001 * replicate,
         "reclaimed_pages": cost + noise,
-        "defrag_moved_pages": 0.0,
+        "moved_pages": 0.0,
         "refaults": cost / 2,
         "time_lost_share": cost / 1000,
     }

@@ -34,8 +34,14 @@ def small(pages: int = 4_096, **groups: object) -> Settings:
 
 
 @pytest.fixture
-def quiet() -> Callable[..., Settings]:
+def quiet(quiet_settings: Callable[..., Settings]) -> Callable[..., Settings]:
     """Settings without any load: for driving one part of a zone by hand."""
+    return quiet_settings
+
+
+@pytest.fixture(scope="session")
+def quiet_settings() -> Callable[..., Settings]:
+    """The same for property tests, which share their fixtures between examples."""
 
     def make(pages: int, **groups: object) -> Settings:
         idle = {

@@ -57,3 +57,36 @@ def test_an_edit_in_a_called_module_takes_effect(root: Path, tmp_path: Path) -> 
     buddy.write_text(source.replace(split, kept_upper))
 
     assert run(package, cache) == "1023"
+
+
+def test_the_same_sources_elsewhere_are_not_compiled_again(root: Path, tmp_path: Path) -> None:
+    """Machine code goes by what the sources say, not by where they lie."""
+    cache = tmp_path / "cache"
+    for place in ("one", "another/place"):
+        shutil.copytree(
+            root / "study", tmp_path / place / "study", ignore=shutil.ignore_patterns("__pycache__")
+        )
+    assert run(tmp_path / "one", cache) == "0"
+    compiled = {file: file.stat().st_mtime_ns for file in cache.rglob("*.nbc")}
+
+    assert run(tmp_path / "another/place", cache) == "0"
+    assert {file: file.stat().st_mtime_ns for file in cache.rglob("*.nbc")} == compiled != {}
+
+
+def test_only_the_kernels_that_python_calls_are_loaded(root: Path) -> None:
+    """A process that runs a trial loads the machine code of the entries, not of all they call."""
+    script = """
+from study.zone.simulate import warm
+warm()
+from study.zone import advance, buddy, kswapd, nic
+for kernel in (advance.advance, buddy.take_block, kswapd.wake_kswapd, nic.rx_frame):
+    print(len(kernel.signatures), end=" ")
+"""
+    done = [
+        subprocess.run(
+            [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True
+        ).stdout.split()
+        for _ in range(2)
+    ]
+    # The first process may have had to compile, kernel by kernel.
+    assert done[1] == ["1", "0", "0", "0"]

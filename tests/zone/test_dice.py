@@ -13,7 +13,7 @@ from scipy import stats
 
 from study.zone.dice import below, draw, exponential, geometric, lognormal, seed_streams, uniform
 from study.zone.layout import NR_STREAMS, ZONE, Stream
-from study.zone.user import _zipf_rank, alias_table
+from study.zone.user import alias_table, zipf_rank
 
 ALARM = 1e-4
 DRAWS = 20_000
@@ -96,7 +96,7 @@ def test_ranks_follow_zipfs_law(z: np.void, exponent: float) -> None:
     """Chi-square of alias draws over 100 ranks."""
     table = alias_table(100, exponent)
     z["alias_at"], z["alias_rows"], z["zipf_rows"] = table.ctypes.data, 100, 100
-    counts = np.bincount([_zipf_rank(z) for _ in range(DRAWS)], minlength=100)
+    counts = np.bincount([zipf_rank(z) for _ in range(DRAWS)], minlength=100)
     weight = np.arange(1, 101) ** -exponent
 
     assert stats.chisquare(counts, weight / weight.sum() * DRAWS).pvalue > ALARM

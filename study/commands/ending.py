@@ -1,0 +1,56 @@
+"""What is shown when a run has ended, and with which status the command ends."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from study.commands.report import report_at_end
+
+if TYPE_CHECKING:
+    from study.statistics import Findings
+
+FAILED = 1
+STOPPED = 130
+
+
+def end(results: Findings, *, as_json: bool, quiet: bool) -> NoReturn:
+    """Show the results, make the report, and end with the status of the run."""
+    tables(results, as_json=as_json, quiet=quiet)
+    said = report_at_end(results)
+    if not quiet:
+        click.echo(said, err=as_json)
+    sys.exit({"complete": 0, "interrupted": STOPPED}.get(results.manifest["state"], FAILED))
+
+
+def tables(results: Findings, *, as_json: bool, quiet: bool) -> None:
+    """Show the tables of a results folder, and how to go on if the run was stopped."""
+    if as_json:
+        import json
+
+        from study.statistics.tables import outline
+
+        click.echo(json.dumps(outline(results), indent=2))
+        return
+    from rich.console import Console
+
+    from study.statistics.tables import failures, show_results
+
+    console = Console(highlight=False, soft_wrap=False)
+    if quiet:
+        for part in failures(results):
+            console.print(part)
+    else:
+        show_results(results, console)
+    manifest = results.manifest
+    counts = manifest["counts"]
+    if manifest["state"] == "interrupted":
+        click.echo(
+            f"Stopped: {counts['finished']} of {counts['trials']} trials are kept, "
+            "complete and readable."
+        )
+        click.echo(f"Resume with: study resume {shlex.quote(results.place)}")
+    click.echo(f"Results: {results.place}")

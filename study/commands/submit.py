@@ -1,0 +1,334 @@
+"""The commands `study submit` and `study follow`: a study as a job on a Ray cluster."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from study.commands.ending import FAILED, STOPPED, end
+from study.commands.limits import limit_options, limits_from
+from study.commands.refusal import refuse
+
+if TYPE_CHECKING:
+    from study.fanout.jobs import JobServer
+    from study.scenario import Study
+
+_BEGUN = "begun"
+_TASK = "job.json"
+_NAME_LETTERS = 40
+_OF_RAY = re.compile(r"Running entrypoint for job |\S+ \S+\tINFO job_manager\.py:\d+ -- ")
+"""What Ray writes into a job's log before the job does."""
+
+
+def _server_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--address",
+        required=True,
+        envvar="RAY_API_SERVER_ADDRESS",
+        metavar="URL",
+        help="The cluster's job server: http://HOST:8265.",
+    )(command)
+
+
+@click.command()
+@click.argument("scenario", type=click.Path())
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@_server_option
+@click.option(
+    "--out",
+    type=click.Path(),
+    metavar="DIR",
+    help="Results folder here; or a URL (s3://...), which the cluster then writes itself.",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Use at most so many cores.")
+@click.option("--extend", is_flag=True, help="Add replicates or cells to the study in --out.")
+@limit_options
+@click.option(
+    "--python",
+    default="python",
+    show_default=True,
+    metavar="CMD",
+    help="The Python on the head that has Ray and the study's packages.",
+)
+@click.option("--no-wait", is_flag=True, help="Submit only; `study follow` brings the results.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@click.option("-q", "--quiet", is_flag=True, help="Show neither progress nor tables.")
+def submit(
+    scenario: str,
+    overrides: tuple[str, ...],
+    *,
+    address: str,
+    out: str | None,
+    workers: int | None,
+    extend: bool,
+    time_limit: str | None,
+    memory_limit: str | None,
+    python: str,
+    no_wait: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run SCENARIO as a job on a Ray cluster and bring the results home.
+
+    Sent are the resolved scenario and the sources of this package. The results come back through
+    the job's log while it runs. A folder that holds part of this very study is sent along and
+    continued.
+
+    The exit status is that of `study run`. Ctrl-C leaves the job running and tells how to go on.
+    """
+    limits = limits_from(time_limit, memory_limit)
+
+    from study.conduct import folder_for
+    from study.fanout import FanoutError
+    from study.fanout.jobs import JobServer, sources
+    from study.results import ResultsError
+    from study.results.folder import remove_folder
+    from study.results.storage import is_url
+    from study.scenario import ScenarioError, load
+
+    try:
+        study = load(scenario, overrides)
+        server = JobServer(address)
+        name = _job_name(study)
+        elsewhere = out is not None and is_url(out)
+        folder, is_new = None, True
+        if not elsewhere:
+            folder, is_new = folder_for(study, out, sys.argv, extend=extend)
+    except (ScenarioError, ResultsError) as fault:
+        refuse(fault)
+    except FanoutError as fault:
+        refuse(fault, status=FAILED)
+    place = str(out) if folder is None else folder.place
+    task = {
+        "scenario": _plain_scenario(study),
+        "name": name,
+        "out": place if elsewhere else None,
+        "place": place,
+        "command": sys.argv,
+        "workers": workers,
+        "extend": extend,
+        "limits": [limits.time_s, limits.memory_bytes],
+    }
+    noted = {"out": place}
+    if folder is not None:
+        noted["fingerprint"] = folder.manifest["fingerprint"]
+    with folder.only_writer() if folder is not None else nullcontext():
+        try:
+            with tempfile.TemporaryDirectory(prefix="study-job-") as files:
+                _pack(Path(files), task, None if folder is None or is_new else folder.path)
+                entrypoint = f"{python} -m study job {_TASK}"
+                server.submit(name, entrypoint, Path(files), package=sources(), metadata=noted)
+        except FanoutError as fault:
+            if folder is not None and is_new:
+                remove_folder(folder)
+            refuse(fault, status=FAILED)
+        with _going_on(server, name, place):
+            click.echo(f"Submitted {name} to {server.address}", err=True)
+            if no_wait:
+                click.echo(f"Follow with: {_follow_with(server, name, place)}")
+                return
+            status = _bring_home(server, name, place, None if elsewhere else place, quiet=quiet)
+    _end(status, None if elsewhere else place, name, as_json=as_json, quiet=quiet)
+
+
+@click.command()
+@click.argument("job")
+@_server_option
+@click.option(
+    "--out", type=click.Path(), metavar="DIR", help="Results folder; default: as was submitted."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@click.option("-q", "--quiet", is_flag=True, help="Show neither progress nor tables.")
+def follow(job: str, *, address: str, out: str | None, as_json: bool, quiet: bool) -> None:
+    """Follow JOB, which `study submit` has started, and bring its results home.
+
+    Also when it has ended: the log is read from its first line.
+    """
+    from study.fanout import FanoutError
+    from study.fanout.jobs import JobServer
+    from study.results import ResultsError
+    from study.results.folder import only_writer
+    from study.results.storage import is_url
+
+    try:
+        server = JobServer(address)
+        noted = server.metadata(job)
+    except FanoutError as fault:
+        refuse(fault, status=FAILED)
+    if "out" not in noted:
+        refuse(FanoutError(f"{job} is no job of `study submit`"), status=FAILED)
+    if is_url(noted["out"]):
+        with _going_on(server, job, noted["out"]):
+            status = _bring_home(server, job, noted["out"], None, quiet=quiet)
+        _end(status, None, job, as_json=as_json, quiet=quiet)
+    home = Path(out or noted["out"])
+    try:
+        _receive_into(home, noted["fingerprint"])
+        with only_writer(home), _going_on(server, job, str(home)):
+            status = _bring_home(server, job, str(home), str(home), quiet=quiet)
+    except (ResultsError, OSError) as fault:
+        refuse(fault)
+    _end(status, str(home), job, as_json=as_json, quiet=quiet)
+
+
+@click.command(hidden=True)
+@click.argument("task", type=click.Path(exists=True, dir_okay=False))
+def job(task: str) -> None:
+    """Run on the cluster what `study submit` has packed into the file TASK."""
+    from study.results.relay import Sender
+
+    told = json.loads(Path(task).read_text(encoding="utf-8"))
+    sender = Sender(sys.stdout.fileno())
+    try:
+        _run_task(told, sender)
+    except SystemExit as ended:
+        sys.stdout.flush()
+        sender.exit(ended.code if isinstance(ended.code, int) else FAILED)
+        raise
+
+
+def _run_task(told: dict[str, Any], sender: Any) -> NoReturn:
+    from study.conduct import conduct, study_of
+    from study.fanout import FanoutError, Limits
+    from study.progress import terminal_watcher
+    from study.results import ResultsError
+    from study.results.mirror import Mirror
+    from study.results.relay import sendable
+
+    home = Path.cwd() / _BEGUN
+    mirror = None
+    if told["out"] is None:
+        begun = list(sendable(home)) if home.is_dir() else []
+        mirror = Mirror(home, sender, place=told["place"], carried=begun)
+    try:
+        results = conduct(
+            study_of({"scenario": told["scenario"]}, told["name"]),
+            out=told["out"] or home,
+            workers=told["workers"],
+            address="auto",
+            extend=told["extend"],
+            limits=Limits(*told["limits"]),
+            mirror=mirror,
+            watcher=terminal_watcher(),
+            command=told["command"],
+        )
+    except ResultsError as fault:
+        refuse(fault)
+    except FanoutError as fault:
+        refuse(fault, status=FAILED)
+    if mirror is None:
+        end(results, as_json=False, quiet=False)
+    state = results.manifest["state"]
+    sys.exit({"complete": 0, "interrupted": STOPPED}.get(state, FAILED))
+
+
+@contextmanager
+def _going_on(server: JobServer, name: str, place: str) -> Iterator[None]:
+    """Whoever leaves is told how to come back."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"The job goes on. Follow it with: {_follow_with(server, name, place)}")
+        click.echo(f"Stop it with: ray job stop --address {server.address} {name}")
+        sys.exit(STOPPED)
+
+
+def _bring_home(
+    server: JobServer, name: str, place: str, home: str | None, *, quiet: bool
+) -> int | None:
+    """Show a job's log and take the files out of it; returns the status of the study, if known.
+
+    home  folder to put the files into; None if the job writes them elsewhere
+    """
+    from study.fanout import FanoutError
+    from study.results import ResultsError
+    from study.results.relay import Receiver, settle_received
+
+    # Without a home no file is expected, and one that came would be refused with its folder.
+    receiver = Receiver(Path(home) if home is not None else Path("/nonexistent"))
+    try:
+        for line in server.log(name):
+            shown = receiver.take(line)
+            if shown is not None and not quiet and not _OF_RAY.match(shown):
+                click.echo(shown, err=True)
+        if home is not None:
+            settle_received(Path(home))
+        if receiver.status is None:
+            ended = server.ended(name)
+            click.echo(f"study: job {name} {ended.state}: {ended.message}", err=True)
+    except (FanoutError, ResultsError) as fault:
+        told = f"{fault}\ntry again: {_follow_with(server, name, place)}"
+        refuse(type(fault)(told), status=FAILED)
+    return receiver.status
+
+
+def _end(
+    status: int | None, home: str | None, name: str, *, as_json: bool, quiet: bool
+) -> NoReturn:
+    """Show what came home, or that it is not all, and end with the status of the study."""
+    if home is None:
+        sys.exit(FAILED if status is None else status)
+    from study.results import ResultsError
+    from study.statistics import read_findings
+
+    try:
+        findings = read_findings(home)
+    except ResultsError as fault:
+        refuse(ResultsError(f"job {name} brought no results: {fault}"), status=status or FAILED)
+    counts, state = findings.manifest["counts"], findings.manifest["state"]
+    if status is None or state == "running":
+        click.echo(
+            f"{counts['finished']} of {counts['trials']} trials are kept, complete and readable."
+        )
+        click.echo(f"Resume here with: study resume {shlex.quote(home)}")
+        click.echo(f"Or there with the same study submit and --out {shlex.quote(home)}")
+        sys.exit(status or FAILED)
+    end(findings, as_json=as_json, quiet=quiet)
+
+
+def _receive_into(home: Path, fingerprint: str) -> None:
+    """See to it that a folder is there, and that it is empty or holds this very study."""
+    from study.results import ResultsError, open_folder
+
+    if home.exists() and any(home.iterdir()):
+        if open_folder(home).manifest.get("fingerprint") != fingerprint:
+            raise ResultsError(f"{home} holds results of something else; give another --out")
+    else:
+        home.mkdir(parents=True, exist_ok=True)
+
+
+def _pack(files: Path, task: dict[str, Any], begun: Path | None) -> None:
+    """What travels to the head besides the package: the task, and a run to be continued."""
+    from study.results.relay import sendable
+
+    (files / _TASK).write_text(json.dumps(task), encoding="utf-8")
+    if begun is not None:
+        for name in sendable(begun):
+            target = files / _BEGUN / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(begun / name, target)
+
+
+def _job_name(study: Study) -> str:
+    """As smoke-1f0c4e2a: unlike any other."""
+    letters = re.sub(r"[^A-Za-z0-9._-]+", "-", study.name).strip("-.")[:_NAME_LETTERS]
+    return f"{letters or 'study'}-{uuid.uuid4().hex[:8]}"
+
+
+def _plain_scenario(study: Study) -> Any:
+    return json.loads(json.dumps(study.document, default=str))
+
+
+def _follow_with(server: JobServer, name: str, place: str) -> str:
+    return f"study follow {name} --address {server.address} --out {shlex.quote(place)}"

@@ -1,0 +1,123 @@
+"""A results folder that grows here and is carried elsewhere, file by file, as it grows.
+
+Elsewhere a file can be put or removed as a whole, and no more is asked for: no rename, no lock, no
+append. A part is carried before the manifest that names it, with its digest, so that the manifest
+elsewhere never promises what is not there; a part that the manifest does not name, or whose bytes
+are others, is none. A part that takes the place of another goes to .new/ first, and there it is
+looked for until it has arrived at its own place.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Protocol
+
+MANIFEST = "manifest.json"
+NEW = ".new"
+"""Where the successor of a part lies until it has replaced it."""
+
+Stamp = tuple[int, int, int]
+
+
+class Carrier(Protocol):
+    """Takes files to another place. Names are relative to the folder, with slashes."""
+
+    def put(self, name: str, source: Path) -> None:
+        """Make the file there what this one is; another of that name is replaced."""
+
+    def move(self, name: str, target: str) -> None:
+        """Rename a file there, which may mean to copy and remove it; replaces the target."""
+
+    def remove(self, name: str) -> None:
+        """Have no such file there."""
+
+
+class Mirror:
+    """Carries what has changed in a folder since the last time.
+
+    place    how people name the other place
+    carried  names of files that are there already, as they are here
+    """
+
+    def __init__(
+        self, local: Path, carrier: Carrier, *, place: str, carried: Iterable[str] = ()
+    ) -> None:
+        self.local = local
+        self.place = place
+        self._carrier = carrier
+        self._carried: dict[str, Stamp] = {}
+        self.scratch: weakref.finalize[..., Mirror] | None = None
+        self.note_carried(carried)
+
+    def keep(self) -> None:
+        """Leave the folder here where it is, also when this process ends."""
+        if self.scratch is not None:
+            self.scratch.detach()
+
+    def note_carried(self, names: Iterable[str]) -> None:
+        """These files are there already."""
+        self._carried.update({name: _stamp(self.local / name) for name in names})
+
+    def carry(self) -> None:
+        """Put what is new, in an order in which the other place is whole at every moment."""
+        here = {name: _stamp(self.local / name) for name in _files(self.local)}
+        changed = [name for name, stamp in here.items() if self._carried.get(name) != stamp]
+        parts = [name for name in changed if is_part(name)]
+        replaced = [name for name in parts if name in self._carried]
+        for name in parts:
+            self._carrier.put(f"{NEW}/{name}" if name in replaced else name, self.local / name)
+        if MANIFEST in changed:
+            self._carrier.put(MANIFEST, self.local / MANIFEST)
+        for name in replaced:
+            self._carrier.move(f"{NEW}/{name}", name)
+        for name in changed:
+            if name != MANIFEST and not is_part(name):
+                self._carrier.put(name, self.local / name)
+        for name in self._carried.keys() - here.keys():
+            self._carrier.remove(name)
+        self._carried = here
+
+    def bring(self, table: str) -> None:
+        """Have a table here that was left out when the rest was fetched."""
+        fetch = getattr(self._carrier, "fetch_table", None)
+        if fetch is not None and not any((self.local / table).glob("part-*")):
+            self.note_carried(fetch(self.local, table))
+
+    def only_writer(self) -> AbstractContextManager[None]:
+        """Keep other writers out, if the other place can."""
+        lock = getattr(self._carrier, "only_writer", None)
+        return nullcontext() if lock is None else lock()
+
+    def is_being_written(self) -> bool:
+        """Is a run at work there, as far as can be told?"""
+        ask = getattr(self._carrier, "is_being_written", None)
+        return bool(ask is not None and ask())
+
+
+def is_part(name: str) -> bool:
+    """Is this file a part of a table?"""
+    table, _, file = name.partition("/")
+    return table in ("trials", "series") and file.startswith("part-")
+
+
+def _files(local: Path) -> Iterable[str]:
+    """Names of all files in a folder, but hidden ones."""
+    for folder, folders, files in os.walk(local):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        here = Path(folder).relative_to(local)
+        for name in files:
+            if not name.startswith("."):
+                yield (here / name).as_posix()
+
+
+def _stamp(path: Path) -> Stamp:
+    """Changes whenever the file does: each is written aside and renamed."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return (0, 0, 0)
+    return (state.st_mtime_ns, state.st_size, state.st_ino)

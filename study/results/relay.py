@@ -1,0 +1,170 @@
+"""A results folder, carried through a job's log.
+
+A job on somebody's cluster has its log, which whoever submitted it can follow from its first line
+at any time; nothing else that a job makes can be fetched through the job server. So a file goes
+into the log as lines of base64 between two that name it, with its digest. Files come in the order
+in which a Mirror puts them: whoever has read the log up to any point, has a whole run of some rows.
+
+The log is not trusted to name files: only those of a results folder are taken.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+
+from study.results.folder import ResultsError, write_bytes_whole
+from study.results.mirror import MANIFEST, NEW
+
+_MARK = "study-results"
+_LINE_BYTES = 48 * 1024
+"""Of a file in a line: the job server hands on whole lines."""
+
+_NAME = re.compile(
+    r"(?:(?:\.new/)?(?:trials|series)/part-\d{6,}\.parquet"
+    r"|damaged/[a-z]+-part-\d{6,}\.parquet"
+    r"|[a-z][a-z_-]*\.(?:json|csv|npz|html))"
+)
+
+
+class Sender:
+    """Writes files into a log, as a Mirror asks for. Takes the descriptor of the log."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def put(self, name: str, source: Path) -> None:
+        """Write a file into the log, line by line."""
+        content = source.read_bytes()
+        self._line("put", name, str(len(content)), _digest(content))
+        for start in range(0, len(content), _LINE_BYTES):
+            self._line("data", base64.b64encode(content[start : start + _LINE_BYTES]).decode())
+        self._line("end", name)
+
+    def move(self, name: str, target: str) -> None:
+        """Say that a file has another name now."""
+        self._line("move", name, target)
+
+    def remove(self, name: str) -> None:
+        """Say that a file is gone."""
+        self._line("remove", name)
+
+    def exit(self, status: int) -> None:
+        """Say how it ended; nothing comes after."""
+        self._line("exit", str(status))
+
+    def _line(self, *words: str) -> None:
+        left = memoryview(" ".join((_MARK, *words)).encode() + b"\n")
+        # One write a line: what others write into the log comes before or after.
+        while left:
+            left = left[os.write(self._descriptor, left) :]
+
+
+class Receiver:
+    """Reads a log line by line and puts the files in it into a folder.
+
+    status  how the sender ended, None while it has not said so
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.status: int | None = None
+        self._folder = folder
+        self._name: str | None = None
+        self._digest = ""
+        self._content: list[bytes] = []
+
+    def take(self, line: str) -> str | None:
+        """Take one line of the log; returns it if it is for people to read.
+
+        Raises ResultsError for a file that arrives damaged or is not one of a results folder.
+        """
+        mark, _, rest = line.rstrip("\r\n").partition(" ")
+        if mark != _MARK:
+            return line
+        words = rest.split(" ")
+        match words:
+            case ["put", name, _, digest]:
+                self._name, self._digest, self._content = _checked(name), digest, []
+            case ["data", text]:
+                self._content.append(_decoded(text))
+            case ["end", name] if name == self._name:
+                self._store(name)
+            case ["move", name, target]:
+                (self._folder / _checked(name)).replace(self._folder / _checked(target))
+                _prune(self._folder / NEW)
+            case ["remove", name]:
+                (self._folder / _checked(name)).unlink(missing_ok=True)
+            case ["exit", status] if status.isdigit():
+                self.status = int(status)
+            case _:
+                raise ResultsError(f"the job's log has a line that means nothing: {rest[:60]}")
+        return None
+
+    def _store(self, name: str) -> None:
+        content = b"".join(self._content)
+        self._name, self._content = None, []
+        if _digest(content) != self._digest:
+            raise ResultsError(f"{name} came damaged through the job's log")
+        target = self._folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes_whole(target, content)
+
+
+def settle_received(folder: Path) -> None:
+    """Finish what a log that ended early left half done, as the manifest that came last has it.
+
+    A part that waits in .new/ takes its place if the manifest names it; one that the manifest does
+    not name, has either been replaced or is of rows that are to be run again.
+    """
+    from study.results.folder import open_folder
+    from study.results.part import check_part
+
+    if not (folder / MANIFEST).is_file():
+        return
+    opened = open_folder(folder)
+    for part in sorted((folder / NEW).glob("*/part-*.parquet")):
+        target = folder / part.relative_to(folder / NEW)
+        if check_part(part, opened.digest_of(target) or "none") is None:
+            part.replace(target)
+    shutil.rmtree(folder / NEW, ignore_errors=True)
+    for table in (opened.trials, opened.series):
+        for part in table.glob("part-*.parquet"):
+            if opened.digest_of(part) is None:
+                part.unlink()
+
+
+def sendable(folder: Path) -> Iterator[str]:
+    """Names of the files in a folder from which a run can be continued."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and _NAME.fullmatch(name) and not name.startswith(NEW):
+            yield name
+
+
+def _prune(aside: Path) -> None:
+    """Take away a folder of folders if no file is left in it."""
+    if aside.is_dir() and not any(path.is_file() for path in aside.rglob("*")):
+        shutil.rmtree(aside)
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ResultsError(f"the job's log names a file of no results folder: {name[:60]!r}")
+    return name
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as fault:
+        raise ResultsError(f"the job's log is damaged: {fault}") from fault
+
+
+def _digest(content: bytes) -> str:
+    return blake2b(content, digest_size=16).hexdigest()

@@ -1,0 +1,328 @@
+"""A results folder on any filesystem that fsspec knows: s3://bucket/path, gs://, memory:// ...
+
+The run works on a copy here, in a folder of its own below the temporary one, and carries it there
+(see mirror.py). Reading fetches such a copy. Neither needs more of the filesystem than that a file
+is put, got, listed and removed.
+
+Two writers are kept apart by a note, .lock, that the writer renews twice a minute. Object stores
+have no lock that ends with its process, so this holds less: who finds a note younger than two
+minutes is refused, unless the process it names ran on this machine and has ended; who starts in
+the same second as another, may not see it, but looks once more before the first trial; and who is
+pushed aside notices with the next note at the latest, and stops.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import uuid
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from study.results.folder import (
+    LOCK,
+    MANIFEST,
+    SERIES,
+    TRIALS,
+    Folder,
+    ResultsError,
+    TakenOver,
+    open_folder,
+)
+from study.results.mirror import NEW, Mirror, is_part
+from study.results.part import digest_of_file
+
+_RENEW_S = 30.0
+_STALE = timedelta(minutes=2)
+_TRIES = 3
+"""A run that ends while it is read replaces its parts; then the reader starts over."""
+
+
+class Storage:
+    """A folder on a filesystem of fsspec, and how to reach it."""
+
+    def __init__(self, url: str) -> None:
+        """Raises ResultsError when there is no such filesystem, or it cannot be reached."""
+        self._fs, self._root = _opened(url)
+        self.url = url.rstrip("/")
+        self._token = uuid.uuid4().hex
+        self._taken_by: str | None = None
+        self._manifest: bytes | None = None
+
+    def put(self, name: str, source: Path) -> None:
+        """Make the file there what this one is."""
+        if self._taken_by is not None:
+            raise TakenOver(
+                f"{self.url} was taken over by another run ({self._taken_by}); this one stops"
+            )
+        target = self._at(name)
+        # Where there are real folders they are made; where there are none this does nothing.
+        self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+        self._fs.put_file(str(source), target)
+
+    def move(self, name: str, target: str) -> None:
+        """Copy a file there to another name, then remove it under the first."""
+        self._fs.cp_file(self._at(name), self._at(target))
+        self._fs.rm_file(self._at(name))
+
+    def remove(self, name: str) -> None:
+        """Have no such file there."""
+        if self._fs.exists(self._at(name)):
+            self._fs.rm_file(self._at(name))
+
+    def fetch(self, local: Path, *, without: Iterable[str] = ()) -> list[str]:
+        """Copy what is there into an empty folder here; returns the names of the files.
+
+        without  tables to leave out
+
+        Parts are those that the manifest names. Nothing is fetched where there is nothing yet.
+        Raises ResultsError for a place with files but without a manifest.
+        """
+        for attempt in range(_TRIES):
+            listed = self._listed()
+            self._manifest = self._read(MANIFEST)
+            if self._manifest is None:
+                if listed:
+                    raise ResultsError(
+                        f"{self.url} is not empty and holds no results of this program"
+                    )
+                return []
+            fetched = self._fetch(local, listed, set(without))
+            if attempt + 1 == _TRIES or self._read(MANIFEST) == self._manifest:
+                return fetched
+            for name in fetched:
+                (local / name).unlink(missing_ok=True)
+        raise AssertionError("the last try returns")
+
+    def _fetch(self, local: Path, listed: set[str], without: set[str]) -> list[str]:
+        self._get(MANIFEST, local / MANIFEST)
+        fetched = [MANIFEST]
+        for name in sorted(listed - {MANIFEST}):
+            if name.startswith(f"{NEW}/") or name.split("/")[0] in without:
+                continue
+            if not is_part(name):
+                self._get(name, local / name)
+                fetched.append(name)
+        for table in {TRIALS, SERIES} - without:
+            fetched += self._fetch_table(local, listed, table)
+        return fetched
+
+    def fetch_table(self, local: Path, table: str) -> list[str]:
+        """Copy the parts of one table that the manifest here names; returns those that are there.
+
+        One that is only on its way to its place is copied too, and has still to be put there.
+        """
+        with telling(self.url):
+            return self._fetch_table(local, self._listed(), table)
+
+    def _fetch_table(self, local: Path, listed: set[str], table: str) -> list[str]:
+        fetched = []
+        for name, digest in _digests(local / MANIFEST).items():
+            if not is_part(name) or not name.startswith(f"{table}/"):
+                continue
+            if name in listed:
+                self._get(name, local / name)
+                if digest == _digest(local / name):
+                    fetched.append(name)
+                    continue
+            if f"{NEW}/{name}" in listed:
+                self._get(f"{NEW}/{name}", local / name)
+            elif name in listed:
+                fetched.append(name)
+        return fetched
+
+    def strays(self) -> list[str]:
+        """Files that should have been removed: parts on their way to a place they have reached."""
+        return [name for name in self._listed() if name.startswith(f"{NEW}/")]
+
+    @contextmanager
+    def only_writer(self) -> Iterator[None]:
+        """Keep other runs out, as far as a note can; see the top of this module."""
+        note = self._note()
+        if note is not None and _is_held(note):
+            raise ResultsError(
+                f"{self.url} is being written by another run ({note['who']}, last seen "
+                f"{note['seen']}); if it has died, try again {_STALE.seconds // 60} minutes "
+                "after that"
+            )
+        self._renew()
+        if (found := self._note()) is None or found["token"] != self._token:
+            raise ResultsError(f"{self.url} is being written by another run, begun this moment")
+        if self._read(MANIFEST) != self._manifest:
+            self.remove(LOCK)
+            raise ResultsError(f"{self.url} was written by another run this moment; try again")
+        over = threading.Event()
+        renewing = threading.Thread(target=self._keep_renewing, args=(over,), daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            over.set()
+            renewing.join()
+            if (found := self._note()) is not None and found["token"] == self._token:
+                self.remove(LOCK)
+
+    def is_being_written(self) -> bool:
+        """Is a run at work there, by its note?"""
+        note = self._note()
+        return note is not None and _is_held(note)
+
+    def _keep_renewing(self, over: threading.Event) -> None:
+        while not over.wait(_RENEW_S):
+            try:
+                note = self._note()
+                if note is not None and note["token"] != self._token:
+                    self._taken_by = note["who"]
+                    return
+                self._renew()
+            except Exception:  # noqa: BLE001, S112 - away for a moment; put() will tell
+                continue
+
+    def _renew(self) -> None:
+        note = {
+            "token": self._token,
+            "who": f"process {os.getpid()} on {socket.gethostname()}",
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "seen": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        self._fs.makedirs(self._root, exist_ok=True)
+        self._fs.pipe_file(self._at(LOCK), json.dumps(note).encode())
+
+    def _note(self) -> dict[str, Any] | None:
+        content = self._read(LOCK)
+        try:
+            note = json.loads(content) if content is not None else None
+        except ValueError:
+            return None
+        return note if isinstance(note, dict) and {"token", "who", "seen"} <= note.keys() else None
+
+    def _read(self, name: str) -> bytes | None:
+        """The bytes of a file, None if there is none."""
+        self._fs.invalidate_cache()
+        try:
+            content: bytes = self._fs.cat_file(self._at(name))
+        except FileNotFoundError:
+            return None
+        return content
+
+    def _listed(self) -> set[str]:
+        self._fs.invalidate_cache()
+        found = self._fs.find(self._root)
+        names = {str(PurePosixPath(path).relative_to(self._root)) for path in found}
+        return {name for name in names if name != LOCK and ".." not in name.split("/")}
+
+    def _get(self, name: str, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._fs.get_file(self._at(name), str(target))
+        except FileNotFoundError:
+            target.unlink(missing_ok=True)
+
+    def _at(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+
+def is_url(path: str | os.PathLike[str]) -> bool:
+    """Is this a place on a filesystem of fsspec, and no path of this machine?"""
+    return "://" in os.fspath(path)
+
+
+def mirror_of(url: str, *, without: Iterable[str] = ()) -> Mirror:
+    """A copy here of what is there, that carries back what is changed.
+
+    The copy goes when nobody holds the mirror any more. Raises ResultsError.
+    """
+    storage = Storage(url)
+    local = Path(tempfile.mkdtemp(prefix="study-copy-"))
+    try:
+        with telling(url):
+            fetched = storage.fetch(local, without=without)
+            mirror = Mirror(local, storage, place=storage.url, carried=fetched)
+            mirror.note_carried(storage.strays())
+    except BaseException:
+        shutil.rmtree(local, ignore_errors=True)
+        raise
+    mirror.scratch = weakref.finalize(mirror, shutil.rmtree, local, ignore_errors=True)
+    return mirror
+
+
+def open_copy(url: str) -> Folder:
+    """Open a results folder elsewhere for reading; the samples stay there until they are asked for.
+
+    Raises ResultsError when it is none.
+    """
+    mirror = mirror_of(url, without=[SERIES])
+    with naming(mirror):
+        folder = open_folder(mirror.local)
+    folder.mirror = mirror
+    return folder
+
+
+@contextmanager
+def naming(mirror: Mirror) -> Iterator[None]:
+    """Have faults name the place that people know and not its copy here."""
+    try:
+        yield
+    except ResultsError as fault:
+        raise type(fault)(str(fault).replace(str(mirror.local), mirror.place)) from fault
+
+
+@contextmanager
+def telling(url: str) -> Iterator[None]:
+    """Turn whatever a filesystem raises into a ResultsError that names the place."""
+    try:
+        yield
+    except (ResultsError, KeyboardInterrupt):
+        raise
+    except Exception as fault:
+        # Every filesystem raises its own; botocore's are no OSError.
+        lines = str(fault).strip().splitlines()
+        told = lines[0] if lines else type(fault).__name__
+        raise ResultsError(f"cannot use {url}: {told}") from fault
+
+
+def _opened(url: str) -> tuple[Any, str]:
+    import fsspec
+
+    with telling(url):
+        try:
+            fs, root = fsspec.core.url_to_fs(url)
+        except ImportError as fault:
+            raise ResultsError(f"cannot use {url}: {fault}") from fault
+    root = root.rstrip("/")
+    if not root.strip("/"):
+        raise ResultsError(f"{url} names no folder; it has the form s3://bucket/folder")
+    return fs, root
+
+
+def _is_held(note: dict[str, Any]) -> bool:
+    if note.get("host") == socket.gethostname() and not Path(f"/proc/{note.get('pid')}").exists():
+        return False
+    try:
+        seen = datetime.fromisoformat(note["seen"])
+    except (TypeError, ValueError):
+        return False
+    return datetime.now(UTC) - seen < _STALE
+
+
+def _digests(manifest: Path) -> dict[str, str]:
+    """Name -> digest of the parts that a manifest names; none if it cannot be read."""
+    try:
+        parts = json.loads(manifest.read_text(encoding="utf-8")).get("parts", {})
+    except (OSError, ValueError, AttributeError):
+        return {}
+    return {str(name): str(digest) for name, digest in parts.items() if ".." not in str(name)}
+
+
+def _digest(file: Path) -> str | None:
+    """Of what was fetched; None if nothing was."""
+    return digest_of_file(file) if file.exists() else None

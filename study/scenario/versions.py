@@ -1,0 +1,31 @@
+"""Kernel versions are words: YAML reads 3.5 as a number, and nobody should have to quote it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+VERSION_KEYS = frozenset(
+    ("kernel", "watermarks.marks", "allocation.path", "kswapd.loop", "compaction.rules")
+)
+
+
+def spell_versions(value: Any, key: str = "") -> Any:
+    """A document in which every number under a version's key is the word it was written as.
+
+    key  the dotted key of the value, as far as it is known; keys may be nested or dotted
+    """
+    if isinstance(value, dict):
+        return {
+            name: spell_versions(below, _within(key, str(name))) for name, below in value.items()
+        }
+    if isinstance(value, list):
+        return [spell_versions(item, key) for item in value]
+    if key in VERSION_KEYS and isinstance(value, float):
+        return str(value)
+    return value
+
+
+def _within(key: str, name: str) -> str:
+    """A dotted key; what stands above the groups (base, axes, claims) does not count."""
+    joined = f"{key}.{name}"
+    return joined if joined in VERSION_KEYS else name

@@ -1,0 +1,250 @@
+"""Results on a filesystem that is not this machine's: the same tables, at every moment whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pandas as pd
+import pytest
+
+from study.conduct import conduct, resume
+from study.results import ResultsError, open_folder, read_series, read_trials
+from study.results.mirror import Mirror
+from study.results.status import status_of
+from study.results.storage import Storage, mirror_of
+from study.scenario import Study, load
+
+TABLES = ("trials/part-000000.parquet", "series/part-000000.parquet", "summary.csv")
+
+
+@pytest.fixture(scope="module")
+def tiny(root: Path) -> Study:
+    return load(root / "tests/fanout/tiny.yaml")
+
+
+@pytest.fixture(scope="module")
+def whole(tiny: Study, tmp_path_factory) -> dict[str, bytes]:
+    """The tables of a run into a folder of this machine."""
+    path = tmp_path_factory.mktemp("whole") / "out"
+    conduct(tiny, out=path, ray=False)
+    return {name: (path / name).read_bytes() for name in TABLES}
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[None]:
+    """An S3 server on loopback with a bucket `studies`, found through the environment."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        fsspec.filesystem("s3").mkdir("studies")
+        yield
+    server.stop()
+
+
+@pytest.fixture(params=["memory", "s3"])
+def place(request: pytest.FixtureRequest) -> str:
+    """A folder that does not exist yet, on a filesystem that is not this machine's."""
+    name = uuid.uuid4().hex
+    if request.param == "memory":
+        return f"memory://studies/{name}"
+    request.getfixturevalue("s3")
+    return f"s3://studies/{name}"
+
+
+def files(place: str) -> dict[str, bytes]:
+    fs, top = fsspec.core.url_to_fs(place)
+    fs.invalidate_cache()
+    return {path.removeprefix(f"{top}/"): fs.cat_file(path) for path in fs.find(top)}
+
+
+def test_the_tables_there_are_those_here(place: str, tiny: Study, whole):
+    """A run into any filesystem leaves the bytes of a run into a folder, and nothing besides."""
+    results = conduct(tiny, out=place, ray=False)
+    there = files(place)
+
+    assert {name: there[name] for name in TABLES} == whole
+    assert there.keys() == {"manifest.json", "contrasts.csv", "verdicts.csv", *TABLES}
+    assert results.place == place
+    assert len(results.series) == len(read_series(place)) > 0
+    pd.testing.assert_frame_equal(read_trials(place), results.trials)
+    assert status_of(place)["counts"]["finished"] == 12
+    assert f"in {place}: complete" in repr(results)
+
+
+def test_a_run_that_died_there_is_continued(place: str, tiny: Study, whole):
+    """Wherever the carrying breaks off, the place holds a whole run of some rows, or a beginning.
+
+    The run is broken after every single operation on the filesystem in turn, then resumed.
+    """
+    lost, step, continued = True, 0, 0
+    while lost:
+        at = f"{place}-{step}"
+        lost = not broken_run(tiny, at, after=step)
+        there = files(at)
+        if lost and "manifest.json" in there:
+            named = json.loads(there["manifest.json"])["parts"]
+            before = len(read_trials(at))
+            assert before or not [name for name in named if name.startswith("trials")]
+            assert len(read_trials(at).drop_duplicates(["cell", "replicate"])) == before
+            assert len(read_series(at).drop_duplicates()) == len(read_series(at))
+            resume(at, ray=False)
+            continued += 1
+            assert {name: files(at)[name] for name in TABLES} == whole
+            assert not [name for name in files(at) if name.startswith((".new", "damaged"))]
+        step += 5 if place.startswith("s3") else 2
+    assert continued > 3
+
+
+def broken_run(study: Study, place: str, *, after: int) -> bool:
+    """Run a study in three parts; the filesystem dies after so many operations. True if not."""
+    from study.fanout import in_process
+    from study.results import Store, create_folder
+    from study.results.manifest import new_manifest
+    from study.statistics import write_findings
+    from study.zone.compile import digest
+
+    class Mortal:
+        """A carrier that stops working, as if the process had been killed."""
+
+        def __init__(self) -> None:
+            self.left = after
+            self.storage = Storage(place)
+
+        def put(self, name: str, source: Path) -> None:
+            self.live()
+            self.storage.put(name, source)
+
+        def move(self, name: str, target: str) -> None:
+            self.live()
+            self.storage.move(name, target)
+
+        def remove(self, name: str) -> None:
+            self.live()
+            self.storage.remove(name)
+
+        def live(self) -> None:
+            if not self.left:
+                raise KeyboardInterrupt
+            self.left -= 1
+
+    mirror = mirror_of(place)
+    folder = create_folder(
+        mirror.local, new_manifest(study, simulation=digest(), command=("test",))
+    )
+    folder.mirror = Mirror(mirror.local, Mortal(), place=place)
+    try:
+        store = Store(folder)
+        trials = list(study.trials())
+        for first, last in ((0, 5), (5, 9), (9, 12)):
+            for rows in in_process(trials[first:last]):
+                store.add(rows)
+            store.flush()
+        store.close("complete")
+        write_findings(folder)
+        folder.publish()
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def test_other_bytes_than_the_manifest_names_are_set_aside(place: str, tiny: Study, whole):
+    """A part that was changed there is found out by its digest, set aside, and run again."""
+    conduct(tiny, out=place, ray=False)
+    fs, top = fsspec.core.url_to_fs(place)
+    broken = bytearray(fs.cat_file(f"{top}/{TABLES[0]}"))
+    broken[len(broken) // 2] ^= 0xFF
+    fs.pipe_file(f"{top}/{TABLES[0]}", bytes(broken))
+    resume(place, ray=False)
+    there = files(place)
+
+    assert {name: there[name] for name in TABLES} == whole
+    assert there["damaged/trials-part-000000.parquet"] == bytes(broken)
+
+
+def test_two_runs_do_not_write_one_place(place: str, tiny: Study):
+    """While one run writes, another is refused and a reader sees it; a dead one holds nobody up."""
+    conduct(tiny, out=place, ray=False)
+    fs, top = fsspec.core.url_to_fs(place)
+    with open_folder(place).only_writer():
+        assert status_of(place)["state"] == "complete"
+        with pytest.raises(ResultsError, match=f"written by another run .process {os.getpid()} "):
+            resume(place, ray=False)
+        note = json.loads(fs.cat_file(f"{top}/.lock"))
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
+                          check=True, capture_output=True, text=True)  # fmt: skip
+    fs.pipe_file(f"{top}/.lock", json.dumps({**note, "pid": int(dead.stdout)}).encode())
+    assert not open_folder(place).is_being_written()
+    fs.pipe_file(f"{top}/.lock", json.dumps({**note, "host": "elsewhere"}).encode())
+    assert open_folder(place).is_being_written()
+    old = {**note, "host": "elsewhere", "seen": "2004-09-08T00:00:00+00:00"}
+    fs.pipe_file(f"{top}/.lock", json.dumps(old).encode())
+
+    assert resume(place, ray=False).manifest["state"] == "complete"
+    assert ".lock" not in files(place)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("nothing://a/b", "cannot use nothing://a/b: Protocol not known: nothing"),
+        ("memory://", "memory:// names no folder"),
+    ],
+)
+def test_a_place_that_cannot_be_is_refused(tiny: Study, url: str, told: str):
+    """What is wrong with a URL is said before any trial runs."""
+    with pytest.raises(ResultsError, match=told):
+        conduct(tiny, out=url, ray=False)
+
+
+def test_a_place_of_somebody_else_is_left_alone(place: str, tiny: Study):
+    """Where other files lie, nothing is written."""
+    fs, top = fsspec.core.url_to_fs(place)
+    fs.pipe_file(f"{top}/thesis.txt", b"years of work")
+
+    with pytest.raises(ResultsError, match=f"{place} is not empty and holds no results"):
+        conduct(tiny, out=place, ray=False)
+    assert files(place) == {"thesis.txt": b"years of work"}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("s3")
+def test_from_the_command_line(root: Path, tmp_path: Path):
+    """run, status, summary, report and resume take a URL, and say it; a missing bucket is told."""
+    at = f"s3://studies/{uuid.uuid4().hex}"
+
+    def study(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment: dict[str, Any] = {**os.environ, "PYTHONPATH": str(root)}
+        return subprocess.run(
+            [sys.executable, "-m", "study", *arguments],
+            env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    ran = study("run", str(root / "tests/fanout/tiny.yaml"), "--no-ray", "--out", at)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-2:] == [f"Results: {at}", f"Report: {at}/report.html"]
+    assert {"report.html", "zonemaps.npz"} <= files(at).keys()
+    assert study("summary", at).stdout == ran.stdout.replace(f"Report: {at}/report.html\n", "")
+    assert study("report", at).stdout == f"Report: {at}/report.html\n"
+    assert "tiny: complete" in study("status", at).stdout
+    assert study("resume", at, "--no-ray", "-q").returncode == 0
+    away = study("run", str(root / "tests/fanout/tiny.yaml"), "--no-ray", "--out", "s3://no/x")
+    assert away.returncode == 2
+    assert away.stderr.startswith("study: cannot use s3://no/x: ")
+    assert "Traceback" not in away.stderr
+    assert not list(tmp_path.iterdir())

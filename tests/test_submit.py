@@ -1,0 +1,339 @@
+"""A study as a job on a Ray head of its own, started here on loopback, reached by its job server.
+
+The head asks for a token, as cluster.yaml has it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+from study.conduct import conduct
+from study.fanout import prepare_simulation
+from study.scenario import load
+
+TABLES = ("trials/part-000000.parquet", "series/part-000000.parquet", "summary.csv")
+TOKEN = "0123456789abcdef" * 4
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.cluster,
+    pytest.mark.skipif(
+        find_spec("aiohttp_cors") is None and not os.environ.get("CI"),
+        reason="the job server needs ray[default]",
+    ),
+]
+
+
+@dataclass
+class Head:
+    """A running head: its job server, its folder, its process."""
+
+    address: str
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@contextmanager
+def running_head() -> Iterator[Head]:
+    """`ray start --head` as its own process group, ended by its handle."""
+    folder = Path(tempfile.mkdtemp(prefix="head-", dir="/tmp"))
+    port, dashboard, client, agent = free_ports(4)
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": TOKEN,
+        "HOME": str(folder),
+        "STUDY_CACHE_DIR": str(study_cache()),
+    }
+    environment.pop("PYTHONPATH", None)
+    arguments = (
+        *("--head", f"--port={port}", "--num-cpus=2", f"--temp-dir={folder}", "--block"),
+        *("--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"),
+        *(f"--ray-client-server-port={client}", f"--dashboard-agent-listen-port={agent}"),
+        *("--object-store-memory=100000000", "--disable-usage-stats"),
+    )
+    with (folder / "said").open("wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ray.scripts.scripts", "start", *arguments],
+            env=environment, cwd=folder, stdout=said, stderr=said, start_new_session=True,
+        )  # fmt: skip
+    head = Head(f"http://127.0.0.1:{dashboard}", folder, process)
+    try:
+        wait_for(head)
+        yield head
+    finally:
+        end(head)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_for(head: Head) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        assert head.process.poll() is None, (head.folder / "said").read_text()
+        try:
+            urlopen(f"{head.address}/api/version", timeout=5).close()  # noqa: S310 - our own
+        except URLError as fault:
+            if getattr(fault, "code", None) in (401, 403):  # it is there, and wants the token
+                return
+            time.sleep(0.2)
+        else:
+            return
+    pytest.fail((head.folder / "said").read_text())
+
+
+def end(head: Head) -> None:
+    """Ask the head to end, with all that it has started, and wait for it."""
+    head.process.terminate()
+    try:
+        head.process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        head.process.kill()
+
+
+def study_cache() -> Path:
+    from study.zone.compile import cache_root
+
+    return cache_root()
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[Head]:
+    with running_head() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def scenario(root: Path) -> tuple[str, ...]:
+    """A scenario of forty trials and its overrides."""
+    return str(root / "tests/fanout/tiny.yaml"), "replicates=10"
+
+
+@pytest.fixture(scope="module")
+def whole(scenario: tuple[str, ...], tmp_path_factory) -> dict[str, bytes]:
+    """The tables of a run on this machine."""
+    prepare_simulation()
+    path = tmp_path_factory.mktemp("whole") / "out"
+    conduct(load(scenario[0], scenario[1:]), out=path, ray=False)
+    return tables(path)
+
+
+def tables(path: Path) -> dict[str, bytes]:
+    assert {p.name for p in (path / "trials").iterdir()} == {"part-000000.parquet"}
+    return {name: (path / name).read_bytes() for name in TABLES}
+
+
+def command(root: Path, *arguments: str, token: str = TOKEN) -> dict[str, object]:
+    """What subprocess needs to start `study` as a person with the token would."""
+    return {
+        "args": [sys.executable, "-m", "study", *arguments],
+        "env": {
+            **os.environ,
+            "PYTHONPATH": str(root),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": token,
+        },
+        "text": True,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+    }
+
+
+def sources(package: Path) -> set[Path]:
+    """What a package consists of, without what Python and numba leave beside it."""
+    files = {p.relative_to(package) for p in package.rglob("*") if p.is_file()}
+    return {p for p in files if p.parent.name != "__pycache__"}
+
+
+def test_a_study_is_submitted_and_its_results_come_home(
+    head: Head, root: Path, scenario, tmp_path: Path, whole
+):
+    """The tables at home are those of a run here; of this checkout only the package has gone."""
+    out = tmp_path / "out"
+    done = subprocess.run(
+        **command(root, "submit", *scenario, "--address", head.address, "--out", str(out)),
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert tables(out) == whole
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("Submitted tiny-")
+    assert f"40 trials (4 cells x 10 replicates) -> {out}" in lines
+    assert any(line.startswith("40/40 trials") for line in lines)
+    assert not [line for line in lines if "INFO" in line or "study-results" in line]
+    assert done.stdout.splitlines()[-2:] == [f"Results: {out}", f"Report: {out}/report.html"]
+    [packed] = {p.parent for p in head.folder.glob("session_2*/runtime_resources/*/*/study/cli.py")}
+    assert sources(packed) == sources(root / "study")
+    sent = [p for p in head.folder.rglob("job.json") if "working_dir" in str(p)]
+    assert [p.name for p in sent[0].parent.iterdir() if p.name != "begun"] == ["job.json"]
+
+
+def test_who_stops_following_can_go_on(head: Head, root: Path, scenario, tmp_path: Path, whole):
+    """Ctrl-C leaves the job running and says how to follow it; following brings all of it home."""
+    out = tmp_path / "out"
+    submit = command(root, "submit", *scenario, "--address", head.address, "--out", str(out))
+    with subprocess.Popen(**submit) as run:
+        assert run.stderr.readline().startswith("Submitted ")
+        run.send_signal(signal.SIGINT)
+        said, _ = run.communicate(timeout=60)
+    assert run.returncode == 130
+    goes_on, stop = said.splitlines()
+    follow = goes_on.removeprefix("The job goes on. Follow it with: study ").split()
+    assert follow[0] == "follow"
+    assert stop == f"Stop it with: ray job stop --address {head.address} {follow[1]}"
+
+    done = subprocess.run(**command(root, *follow, "--json"), check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["counts"]["finished"] == 40
+    assert tables(out) == whole
+
+
+def test_a_job_writes_storage_itself(head: Head, root: Path, scenario, tmp_path: Path, whole):
+    """With a URL the job writes there, and its tables are shown as they stand in its log."""
+    at = f"file://{tmp_path}/there"
+    arguments = ("--address", head.address, "--out", at, "--no-wait")
+    sent = subprocess.run(**command(root, "submit", *scenario, *arguments), check=False)
+    assert sent.returncode == 0, sent.stderr
+    follow = sent.stdout.removeprefix("Follow with: study ").split()
+    done = subprocess.run(**command(root, *follow), check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert f"Results: {at}" in done.stderr.splitlines()
+    assert tables(tmp_path / "there") == whole
+    assert (tmp_path / "there/report.html").exists()
+
+
+def test_the_readme_can_be_followed(head: Head, root: Path, tmp_path: Path):
+    """Each line of the README's cluster section that speaks to a head does what is said of it."""
+    section = (root / "README.md").read_text().partition("## On a cluster")[2].partition("\n## ")[0]
+    lines = [line.strip() for line in section.splitlines() if line.startswith("    ")]
+    start = next(line for line in lines if line.startswith("ray start "))
+    assert {"--head", "--dashboard-host=127.0.0.1", "--block"} < set(start.split())
+    submit = next(line for line in lines if line.startswith("study submit "))
+    plain = next(line for line in lines if line.startswith("ray job submit "))
+    shown = [line for line in lines[lines.index(submit) + 1 : lines.index(plain)] if line != "..."]
+
+    sent = subprocess.run(**here(submit, head, root, tmp_path), check=False)
+    assert sent.returncode == 0, sent.stderr
+    said = [comparable(line) for line in (sent.stderr + sent.stdout).splitlines()]
+    assert [line for line in map(comparable, shown) if line not in said] == []
+    job = subprocess.run(**here(plain, head, root, tmp_path), check=False)
+    assert job.returncode == 0, job.stdout + job.stderr
+    assert tables(tmp_path / "plain").keys() == set(TABLES)
+
+
+def here(line: str, head: Head, root: Path, out: Path) -> dict[str, object]:
+    """A line of the README, with this head and these folders, as subprocess takes it."""
+    words = [
+        {
+            "http://127.0.0.1:8265": head.address,
+            "results/sent": str(out / "results/sent"),
+            "s3://bucket/smoke": f"file://{out}/plain",
+        }.get(word, word)
+        for word in shlex.split(line)
+    ]
+    # In .venv there is a command `study`; here the package may not be installed.
+    while "study" in words:
+        words[words.index("study") : words.index("study") + 1] = ["python", "-m", "study/"]
+    words = [word.rstrip("/") if word == "study/" else word for word in words]
+    started = command(root)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    if words[0] == "ray":
+        words[:1] = [sys.executable, "-m", "ray.scripts.scripts"]
+    return {**started, "args": words, "cwd": root, "env": {**started["env"], "PATH": path}}
+
+
+def comparable(line: str) -> str:
+    """Without what differs from run to run: numbers, names of jobs, where it all lies."""
+    line = re.sub(r"\S*results/", "results/", line)
+    return re.sub(r"smoke-[0-9a-f]{8}|[0-9.:]+", "*", line)
+
+
+@pytest.mark.parametrize("token", ["f" * 64, ""])
+def test_without_the_token_nothing_is_done(
+    head: Head, root: Path, scenario, tmp_path: Path, token: str
+):
+    """A wrong token, or none, is told in a line, and leaves no folder behind."""
+    arguments = ("--address", head.address, "--out", str(tmp_path / "out"))
+    done = subprocess.run(
+        **command(root, "submit", *scenario, *arguments, token=token), check=False
+    )
+
+    assert done.returncode == 1
+    assert "oken" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_no_head_is(root: Path, scenario, tmp_path: Path):
+    """An address that nobody listens at, or that is none, is told at once."""
+    [port] = free_ports(1)
+    for address in (f"http://127.0.0.1:{port}", "127.0.0.1:6379", "http://", "http://a:b"):
+        done = subprocess.run(
+            **command(root, "submit", *scenario, "--address", address), cwd=tmp_path, check=False
+        )
+        assert done.returncode == 1
+        assert address in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_what_came_home_before_the_head_was_lost_is_kept(root: Path, scenario, tmp_path: Path):
+    """When the head dies in mid-run, the rows so far are at home, and the run goes on elsewhere.
+
+    It is continued on a second head, to which they are sent along; no finished trial is run again.
+    """
+    out = tmp_path / "out"
+    longer = (scenario[0], "replicates=50", "clock.measure=20s")
+    with running_head() as head:
+        submit = command(root, "submit", *longer, "--address", head.address, "--out", str(out))
+        with subprocess.Popen(**submit) as run:
+            deadline = time.monotonic() + 180
+            while not list((out / "trials").glob("part-*")) and time.monotonic() < deadline:
+                assert run.poll() is None
+                time.sleep(0.05)
+            end(head)
+            run.send_signal(signal.SIGINT)
+            run.communicate(timeout=60)
+    kept = json.loads(
+        subprocess.run(**command(root, "status", str(out), "--json"), check=True).stdout
+    )
+    assert 0 < kept["counts"]["finished"] < 200
+    assert kept["state"] == "stopped"
+
+    with running_head() as head:
+        submit = command(root, "submit", *longer, "--address", head.address, "--out", str(out))
+        done = subprocess.run(**submit, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"{kept['counts']['finished']} trials are there already" in done.stderr
+    sound = tmp_path / "sound"
+    conduct(load(longer[0], longer[1:]), out=sound, workers=2)
+    assert tables(out) == tables(sound)

@@ -1,0 +1,392 @@
+"""Compaction: the two scanners, when they begin and end, deferral, kcompactd, proactive runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study.zone.advance import advance
+from study.zone.compaction import (
+    COMPLETE,
+    SKIPPED,
+    SUCCESS,
+    WHOLE_ZONE,
+    compact_directly,
+    compact_zone,
+    compaction_suitable,
+    deferred,
+    fragmentation_index,
+    fragmentation_score,
+    settle,
+)
+from study.zone.grouping import set_pageblock_type
+from study.zone.indices import extfrag_index
+from study.zone.kcompactd import DEFER_POLLS, POLL_NS, look_around, run_kcompactd, wake_kcompactd
+from study.zone.kmalloc import new_object
+from study.zone.kswapd import wake_kswapd
+from study.zone.layout import HEAD_INACTIVE, Caller, Flag, Gfp, Home, Kind, Migratetype
+from study.zone.lru import lru_add_inactive, lru_del
+from study.zone.settings import (
+    Compaction,
+    CompactionRules,
+    Grouping,
+    Kswapd,
+    KswapdLoop,
+    KswapdPolicy,
+    Watermarks,
+)
+from study.zone.verify import verify
+from tests.zone.worn import MARKS, contents, homes, listed, zone_of
+
+PAGES, BLOCK = 256, 5
+LATER = CompactionRules.V3_19
+MOVABLE = int(Migratetype.MOVABLE)
+RULES = st.sampled_from(list(CompactionRules))
+
+
+def zone_with(quiet, rules=CompactionRules.V2_6_35, pages=PAGES, **more):
+    more.setdefault("memory", {"pageblock_order": BLOCK})
+    compaction = Compaction(direct_order=1, daemon=True, rules=rules)
+    return zone_of(quiet, pages, compaction=compaction, **more)
+
+
+@given(
+    free=st.sets(st.integers(0, PAGES - 1), min_size=40, max_size=120),
+    pinned=st.sets(st.integers(0, PAGES - 1), max_size=30),
+    writing=st.sets(st.integers(0, PAGES - 1), max_size=10),
+    order=st.integers(1, BLOCK),
+    rules=RULES,
+)
+def test_whatever_it_does_no_page_is_lost_and_pages_only_move_up(
+    quiet_settings, free, pinned, writing, order, rules
+):
+    """Every page stays resident, pinned ones stay put, others go to higher pfns only."""
+    zone = zone_with(quiet_settings, rules, pinned=pinned - free, free=free)
+    for pfn in writing - free - pinned:
+        zone.frame[pfn]["flags"] = Flag.WRITEBACK
+        zone.state["nr_writeback"] += 1
+    before, total = contents(zone), int(zone.state["free"])
+    had = any(zone.state["nr_free"][order:])
+    result = compact_zone(zone.state, order, 0, 0)
+    after = contents(zone)
+
+    assert after.keys() == before.keys()
+    assert all(after[page] >= before[page] for page in before)
+    assert all(zone.frame[pfn]["home"] == Home.KERNEL for pfn in pinned - free)
+    for page, pfn in before.items():
+        if pfn in writing:
+            assert after[page] == pfn
+    moved = sum(after[page] != before[page] for page in before)
+    assert zone.state["count"]["compact_migrated"] == moved
+    assert zone.state["free"] == total
+    if result == SUCCESS:
+        assert zone.state["nr_free"][order:].any()
+    if had and rules == LATER:
+        assert (result, moved) == (SUCCESS, 0)
+    assert not (homes(zone) == Home.ISOLATED).any()
+    verify(zone)
+
+
+def test_the_lowest_block_is_emptied_into_the_highest_frames(quiet):
+    """With every fourth frame free a run moves the first block's pages to the top of the zone."""
+    zone = zone_with(quiet, LATER, free=range(3, PAGES, 4))
+    assert compact_zone(zone.state, BLOCK, 0, 0) == SUCCESS
+    first = homes(zone)[: 1 << BLOCK]
+    assert first[0] == Home.BUDDY
+    assert zone.frame[0]["order"] == BLOCK
+    assert not (first[1:] == Home.INACTIVE).any()
+    # Four pageblocks give 32 places; what was found last is used first, so the top keeps eight.
+    assert zone.state["count"]["compact_migrated"] == 24
+    assert (homes(zone)[-128:-32] == Home.INACTIVE).all()
+    assert (homes(zone)[-32:] == Home.BUDDY).sum() == 8
+    verify(zone)
+
+
+def test_a_pinned_page_costs_the_work_but_not_the_run(quiet):
+    """The first block holds a pinned page: its pages are moved in vain, the second becomes free."""
+    zone = zone_with(quiet, LATER, free=range(3, PAGES, 4), pinned=[8])
+    assert compact_zone(zone.state, BLOCK, 0, 0) == SUCCESS
+    assert zone.frame[1 << BLOCK]["home"] == Home.BUDDY
+    assert zone.frame[1 << BLOCK]["order"] == BLOCK
+    assert zone.state["count"]["compact_migrated"] == 23 + 24
+
+
+def test_the_scanners_meet_when_no_block_can_be_made(quiet):
+    """A pinned page in each block of the order: the run was in vain, the next is put off."""
+    zone = zone_with(quiet, free=range(3, PAGES, 4), pinned=range(0, PAGES, 8))
+    assert compact_directly(zone.state, 3, 0, False) == COMPLETE
+    settle(zone.state, 3, False)
+    assert compact_directly(zone.state, 3, 0, False) == SKIPPED
+    assert zone.state["count"]["compact_deferred"] == 1
+    assert zone.state["nr_free"][3:].sum() == 0
+    verify(zone)
+
+
+@pytest.mark.parametrize(("rules", "resumes"), [(CompactionRules.V2_6_35, False), (LATER, True)])
+def test_only_the_later_rules_resume(quiet, rules, resumes):
+    """A run that begins where the last one stopped leaves alone what lies below."""
+    zone = zone_with(quiet, rules, pages=1024, free=range(1, 1024, 2))
+    zone.state["min"] = zone.state["low"] = 0
+    zone.state["migrate_cursor"], zone.state["free_cursor"] = 512, 1024
+    assert compact_zone(zone.state, 7, 0, 0) == SUCCESS
+    below = homes(zone)[:512]
+    assert ((below == Home.INACTIVE).sum() == 256) == resumes
+
+
+def test_pages_freed_on_percpu_lists_are_drained_as_a_block_is_left(quiet):
+    """By the later rules a run sees its block at once; by the older it goes on moving pages."""
+    moved = []
+    for rules in (LATER, CompactionRules.V2_6_35):
+        memory = {"pageblock_order": BLOCK, "percpu_lists": True}
+        # A zone so small has batches of one page; the hot list keeps six of those freed.
+        zone = zone_with(quiet, rules, free=range(3, PAGES, 4), memory=memory)
+        compact_zone(zone.state, BLOCK, 0, 0)
+        moved.append(int(zone.state["count"]["compact_migrated"]))
+        verify(zone)
+    assert moved[0] == 24 < moved[1]
+
+
+@pytest.mark.parametrize(
+    ("rules", "order", "free", "expected"),
+    [
+        # low is 8, min 4; room is twice the block. Singles only: the index is high.
+        (CompactionRules.V2_6_35, 3, 24, False),
+        (CompactionRules.V2_6_35, 3, 25, True),
+        (LATER, 3, 20, False),
+        (LATER, 3, 21, True),
+        (LATER, 4, 40, False),
+        (LATER, 4, 41, True),
+    ],
+)
+def test_it_begins_only_with_room_to_move(quiet, rules, order, free, expected):
+    """Twice the block above low, or above min for orders up to 3 by the later rules."""
+    zone = zone_with(quiet, rules, free=range(1, 2 * free, 2))
+    assert compaction_suitable(zone.state, order) == expected
+
+
+def test_lack_of_memory_is_left_to_reclaim(quiet):
+    """An index of at most the threshold says that there is too little memory, however it lies."""
+    # Four free blocks of 8 pages for a request of 32: 1000 - (1000 + 32 * 1000 // 32) // 4 = 500.
+    free = [p for start in (0, 16, 32, 48) for p in range(start, start + 8)]
+    marks = Watermarks(explicit_pages=(0, 1, 2))
+    zone = zone_with(quiet, free=free, watermarks=marks)
+    assert fragmentation_index(zone.state, 5) == 500
+    zone.state["free"] = 100  # room enough, as if elsewhere
+    assert not compaction_suitable(zone.state, 5)
+    zone.state["compact_threshold"] = 499
+    assert compaction_suitable(zone.state, 5)
+
+
+@given(counts=st.lists(st.integers(0, 300), min_size=11, max_size=11), order=st.integers(0, 10))
+def test_the_index_is_that_of_a_snapshot(quiet_settings, counts, order):
+    """The compiled fragmentation index equals the one that reports use, on any free lists."""
+    zone = zone_with(quiet_settings, pages=64)
+    zone.state["nr_free"] = counts
+    assert fragmentation_index(zone.state, order) == extfrag_index(counts, order)
+
+
+def test_runs_in_vain_put_off_ever_more_and_at_most_63():
+    """After n failures in a row 2**n - 1 runs are skipped, at most 63; success forgets them."""
+    from study.zone.settings import Memory, Settings
+    from study.zone.zone import Zone
+
+    zone = Zone(Settings(memory=Memory(64, 64, 0)), empty=True)
+    z = zone.state
+    skipped = []
+    for _ in range(8):
+        settle(z, 4, False)
+        n = 0
+        while deferred(z, 4):
+            n += 1
+        skipped.append(n)
+    assert skipped == [1, 3, 7, 15, 31, 63, 63, 63]
+    assert not deferred(z, 3), "a smaller order has not failed"
+    settle(z, 4, True)
+    assert not deferred(z, 4)
+    assert z["count"]["compact_failures"] == 8
+    assert z["count"]["compact_successes"] == 1
+
+
+def test_only_movable_pageblocks_take_pages_in(quiet):
+    """With grouping the free scanner passes over UNMOVABLE and reserved pageblocks."""
+    memory = {"pageblock_order": BLOCK, "grouping": Grouping.ON}
+    zone = zone_with(quiet, LATER, memory=memory, free=range(3, PAGES, 4))
+    top = PAGES - (1 << BLOCK)
+    set_pageblock_type(zone.state, top, 0, Migratetype.UNMOVABLE)
+    set_pageblock_type(zone.state, top - 32, 0, Migratetype.HIGHATOMIC)
+    before = homes(zone)
+    assert compact_zone(zone.state, BLOCK, MOVABLE, 0) == SUCCESS
+    assert (homes(zone)[top - 32 :] == before[top - 32 :]).all()
+    assert zone.frame[0]["order"] == BLOCK
+    verify(zone)
+
+
+@pytest.mark.parametrize(
+    ("rules", "request_type", "first_touched"),
+    [(CompactionRules.V2_6_35, 0, 1), (LATER, MOVABLE, 1), (LATER, 0, 0)],
+)
+def test_the_first_try_leaves_other_pageblocks_alone(quiet, rules, request_type, first_touched):
+    """An asynchronous run takes pages out of MOVABLE pageblocks, later of the request's own."""
+    memory = {"pageblock_order": BLOCK, "grouping": Grouping.ON}
+    zone = zone_with(quiet, rules, memory=memory, free=range(3, PAGES, 4))
+    zone.state["low"] = zone.state["min"] = 0
+    set_pageblock_type(zone.state, 0, 0, Migratetype.UNMOVABLE)
+    before = homes(zone)
+    compact_directly(zone.state, BLOCK - 1, request_type, True)
+    changed = (homes(zone) != before).reshape(-1, 1 << BLOCK).any(axis=1)
+    assert int(changed.argmax()) == first_touched
+    verify(zone)
+
+
+def test_the_mark_is_not_undercut_by_taking_targets(quiet):
+    """While pages are isolated at least the mark stays on the free lists."""
+    zone = zone_with(quiet, free=range(3, 4 * 12, 4))
+    assert zone.state["free"] == 12
+    compact_zone(zone.state, 3, 0, 0)
+    # 12 free, low 8: targets of one page are taken only above 8 + 2.
+    assert zone.state["count"]["compact_migrated"] <= 8 * 12
+    assert zone.state["free"] == 12
+    verify(zone)
+
+
+def test_kswapd_wakes_the_daemon_before_it_sleeps(quiet):
+    """Woken for a block, kswapd frees memory and rests; kcompactd then makes the block."""
+    kswapd = Kswapd(policy=KswapdPolicy.ORDER_AWARE, loop=KswapdLoop.V4_8)
+    zone = zone_with(quiet, LATER, free=range(3, PAGES, 8), kswapd=kswapd)
+    # The pages that came first lie far apart, or kswapd would make the block by itself.
+    for pfn in sorted(listed(zone, HEAD_INACTIVE), key=lambda pfn: -(pfn * 37 % PAGES)):
+        lru_del(zone.state, pfn)
+        lru_add_inactive(zone.state, pfn)
+    assert zone.state["nr_free"][1:].sum() == 0
+    wake_kswapd(zone.state, 5)
+    advance(zone.state, 10**9)
+    count = zone.state["count"]
+    assert zone.state["kswapd_awake"] == 0
+    # Twice the block's pages and no more, then order 0 is enough.
+    assert 64 <= count["reclaimed"].sum() <= 64 + 32
+    assert count["kcompactd_wakeups"] >= 1
+    assert zone.state["nr_free"][5:].sum() >= 1
+    verify(zone)
+
+
+def test_the_daemon_does_not_run_for_what_is_there(quiet):
+    """A block is free: nobody is woken; order 0 wakes nobody either."""
+    zone = zone_with(quiet, LATER, free=range(64))
+    wake_kcompactd(zone.state, 4)
+    wake_kcompactd(zone.state, 0)
+    assert zone.state["count"]["kcompactd_wakeups"] == 0
+    assert zone.state["nr_events"] == 2  # pdflush and the reaper
+
+
+def test_the_daemon_takes_its_time(quiet):
+    """A second run does not begin before the first would be over."""
+    zone = zone_with(quiet, LATER, free=range(3, PAGES, 4), pinned=range(0, PAGES, 8))
+    wake_kcompactd(zone.state, 3)
+    run_kcompactd(zone.state)
+    busy = int(zone.state["count"]["kcompactd_ns"])
+    assert busy == zone.state["count"]["compact_ns"] > 0
+    assert zone.state["kcompactd_free_at"] == zone.state["now"] + busy
+
+
+@pytest.mark.parametrize(
+    ("proactiveness", "runs"), [(0, False), (1, False), (20, True), (100, True)]
+)
+def test_it_works_unasked_when_free_memory_is_scattered(quiet, proactiveness, runs):
+    """A score of 99 is above 90 (proactiveness 20) and not above 100 (proactiveness 1)."""
+    compaction = Compaction(proactiveness=proactiveness, rules=LATER)
+    zone = zone_of(
+        quiet,
+        PAGES,
+        free=range(3, PAGES, 4),
+        compaction=compaction,
+        memory={"pageblock_order": BLOCK},
+    )
+    assert fragmentation_score(zone.state) == 99
+    advance(zone.state, 2 * POLL_NS + 1)
+    assert (zone.state["count"]["compact_migrated"] > 0) == runs
+    if runs:
+        wanted = max(100 - proactiveness, 5)
+        assert fragmentation_score(zone.state) <= max(wanted, 60)
+    verify(zone)
+
+
+def test_unasked_work_in_vain_is_put_off_for_half_a_minute(quiet):
+    """When a run has not lowered the score the next 64 looks do nothing."""
+    zone = zone_of(
+        quiet,
+        PAGES,
+        free=range(3, PAGES, 4),
+        pinned=range(0, PAGES, 8),
+        compaction=Compaction(proactiveness=20, rules=LATER),
+        memory={"pageblock_order": BLOCK},
+    )
+    look_around(zone.state)
+    assert zone.state["proactive_defer"] == DEFER_POLLS
+    moved = int(zone.state["count"]["compact_migrated"])
+    for _ in range(DEFER_POLLS):
+        look_around(zone.state)
+    assert zone.state["proactive_defer"] == 0
+    assert zone.state["count"]["compact_migrated"] == moved
+
+
+def test_kswapd_at_work_is_not_disturbed(quiet):
+    """Proactive compaction stays away while kswapd is awake."""
+    zone = zone_of(
+        quiet,
+        PAGES,
+        free=range(3, PAGES, 4),
+        memory={"pageblock_order": BLOCK},
+        compaction=Compaction(proactiveness=100, rules=LATER),
+    )
+    zone.state["kswapd_awake"] = 1
+    look_around(zone.state)
+    assert zone.state["count"]["compact_migrated"] == 0
+
+
+def test_a_whole_zone_run_gathers_all_free_memory(quiet):
+    """Without a goal short of it the used pages end at the top and the free ones in blocks."""
+    zone = zone_with(quiet, LATER, free=range(3, PAGES, 4))
+    compact_zone(zone.state, WHOLE_ZONE, MOVABLE, 5)
+    assert fragmentation_score(zone.state) <= 50
+    assert zone.state["nr_free"][BLOCK:].sum() >= 1
+    assert np.flatnonzero(homes(zone) == Home.INACTIVE).mean() > PAGES / 2
+    verify(zone)
+
+
+def test_marks_of_the_tests_are_what_they_say(quiet):
+    """The zones of this module have low 8 and min 4."""
+    zone = zone_with(quiet)
+    assert (zone.state["min"], zone.state["low"]) == MARKS.explicit_pages[:2]
+
+
+def test_reclaim_makes_room_for_compaction(quiet):
+    """A sleeping order-5 request frees twice its pages, not just a batch, and then has its block.
+
+    By the rules of 2.6.35 it compacts first only, frees a batch, and is refused.
+    """
+    from study.zone import allocate as alloc
+
+    found = {}
+    for direct in (1, 4):
+        # Large enough for every call at a low priority to scan a batch.
+        zone = zone_with(quiet, LATER, pages=1 << 16, free=range(3, 60, 4))
+        zone.state["compact_direct"] = direct
+        # The pages that came first lie far apart, or reclaim would make the block by itself.
+        for pfn in sorted(listed(zone, HEAD_INACTIVE), key=lambda pfn: -(pfn * 37 % (1 << 16))):
+            lru_del(zone.state, pfn)
+            lru_add_inactive(zone.state, pfn)
+        pfn = alloc.allocate_or_wait(zone.state, 5, int(Gfp.KERNEL), int(Caller.HUGE), 0, -1)
+        found[direct] = (pfn >= 0, int(zone.state["count"]["reclaimed"].sum()))
+        verify_after(zone, pfn)
+    assert found[1][0]
+    assert found[1][1] >= 2 << 5
+    assert found[4] == (False, 32)
+
+
+def verify_after(zone, pfn):
+    """Recount the zone, a block that was handed out being the kernel's."""
+    if pfn >= 0:
+        new_object(zone.state, pfn, 5, Kind.HUGE)
+    verify(zone)

@@ -1,0 +1,95 @@
+"""Zones in which every frame is used as a test says, without load: for policies that move pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from study.zone.buddy import take_block
+from study.zone.grouping import return_block, rmqueue
+from study.zone.kmalloc import new_object
+from study.zone.layout import HEAD_ACTIVE, HEAD_INACTIVE, NO_PFN, Home, Kind
+from study.zone.lru import lru_del
+from study.zone.rmap import forget_page
+from study.zone.settings import Memory, Settings, Watermarks
+from study.zone.user import install
+from study.zone.zone import Zone
+
+MARKS = Watermarks(explicit_pages=(4, 8, 12))
+
+
+def zone_of(
+    quiet: Callable[..., Settings],
+    pages: int,
+    *,
+    pinned: Iterable[int] = (),
+    free: Iterable[int] = (),
+    memory: dict[str, object] | None = None,
+    **groups: object,
+) -> Zone:
+    """Every frame holds a clean file page, but for those the kernel pins and those left free.
+
+    The lowest frame holds the page that came first. Per-cpu lists, if wanted, are empty.
+    """
+    wanted = Memory(pages=pages, lowmem_pages=pages, reserved_pages=0, percpu_lists=False)
+    percpu = bool((memory or {}).pop("percpu_lists", False))
+    settings = quiet(
+        pages, memory=replace(wanted, **(memory or {})), **{"watermarks": MARKS} | groups
+    )
+    zone = Zone(settings)
+    z = zone.state
+    taken = sorted(take_any(zone) for _ in range(pages))
+    assert taken == list(range(pages))
+    for pfn in taken:
+        zone.frame[pfn]["home"] = Home.NONE
+        zone.frame[pfn]["order"] = 0
+    for pfn in set(pinned):
+        new_object(z, pfn, 0, Kind.STACK)
+    empty = set(free)
+    for page, pfn in enumerate(sorted(set(taken) - set(pinned) - empty)):
+        install(z, pfn, page, False)
+        zone.frame[pfn]["flags"] = 0
+    for pfn in sorted(empty):
+        return_block(z, pfn, 0, 1 if z["grouping"] else 0)
+    z["percpu"] = percpu
+    return zone
+
+
+def take_any(zone: Zone) -> int:
+    """A single page off the free lists."""
+    if zone.state["grouping"]:
+        return int(rmqueue(zone.state, 0, 1))
+    return int(take_block(zone.state, 0))
+
+
+def drop(zone: Zone, pfns: Iterable[int]) -> None:
+    """Free the user pages in these frames."""
+    for pfn in pfns:
+        lru_del(zone.state, pfn)
+        forget_page(zone.state, pfn)
+        return_block(zone.state, pfn, 0, 1 if zone.state["grouping"] else 0)
+
+
+def listed(zone: Zone, which: int) -> list[int]:
+    """Frames on one LRU list, head first."""
+    assert which in (HEAD_ACTIVE, HEAD_INACTIVE)
+    head = int(zone.state["head"]) + which
+    found, pfn = [], int(zone.frame[head]["next"])
+    while pfn != head:
+        assert len(found) < zone.state["pages"], "the list does not end"
+        found.append(pfn)
+        pfn = int(zone.frame[pfn]["next"])
+    return found
+
+
+def homes(zone: Zone) -> np.ndarray:
+    """Home of every frame."""
+    return zone.frame["home"][: zone.settings.memory.pages].copy()
+
+
+def contents(zone: Zone) -> dict[int, int]:
+    """Which virtual page each used frame holds."""
+    resident = np.flatnonzero(zone.vpage["pfn"] != NO_PFN)
+    return {int(page): int(zone.vpage[page]["pfn"]) for page in resident}
