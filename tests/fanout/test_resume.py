@@ -310,7 +310,7 @@ def a_small_disk(path: Path, size: str) -> Iterator[Path]:
 
 def test_a_disk_that_is_really_full_loses_nothing(root: Path, begun: Path, whole, tmp_path: Path):
     """No space left on the device: one line says so, and with more room the run goes on."""
-    with a_small_disk(tmp_path / "disk", "256k") as disk:
+    with a_small_disk(tmp_path / "disk", "4m") as disk:
         out = disk / "out"
         shutil.copytree(begun, out)
         (disk / "filler").write_bytes(b"x" * (os.statvfs(disk).f_bavail * 4096 - 16_384))
@@ -321,7 +321,7 @@ def test_a_disk_that_is_really_full_loses_nothing(root: Path, begun: Path, whole
         assert done.stderr.endswith("No space left on device\n")
         assert len(done.stderr.splitlines()) == 1
         (disk / "filler").unlink()
-        subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+        subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
         assert resume(out, ray=False).manifest["state"] == "complete"
         assert tables(out) == whole
 
