@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from study.zone.advance import advance
+from study.zone.agenda import first_event, next_due
 from study.zone.defrag import cost_of_emptying
 from study.zone.layout import Event
 from study.zone.observe import owners
@@ -115,8 +116,9 @@ def watch(settings: Settings, *, seed: int, steps: int) -> Iterator[Step]:
 def _next(zone: Zone) -> tuple[Event | None, int]:
     """What falls due next, and when. At equal times an event comes before a touch."""
     touch = int(zone.state["next_touch"])
-    if zone.state["nr_events"] and int(zone.event[0]["time"]) <= touch:
-        return Event(int(zone.event[0]["what"])), int(zone.event[0]["time"])
+    if next_due(zone.state) <= touch:
+        due, _, what, _ = first_event(zone.state)
+        return Event(what), due
     return None, touch
 
 

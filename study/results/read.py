@@ -76,6 +76,40 @@ def read_trials(folder: Folder | Path | str) -> pd.DataFrame:
     return _read(opened, opened.trials, empty=trials_table([], axes, []))
 
 
+class TrialColumns:
+    """The trials table a column at a time, for tables that are larger than memory is.
+
+    folder  that of a run that has ended: one part, already in order
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        axes = axis_columns(folder.manifest["axes"], folder.manifest["cells"])
+        parts = sorted(folder.trials.glob("part-*.parquet"))
+        if len(parts) > 1:
+            raise ValueError(f"{folder.trials} has not been made one part")
+        try:
+            self._file = pq.ParquetFile(parts[0]) if parts else None
+        except (OSError, pa.ArrowException) as fault:
+            raise ResultsError(f"cannot read {folder.trials}: {fault}") from fault
+        self._empty = trials_table([], axes, [])
+        self.columns: list[str] = (
+            self._file.schema_arrow.names if self._file else self._empty.column_names
+        )
+
+    def __getitem__(self, name: str) -> pd.Series[Any]:
+        """One column, by the order of the scenario."""
+        table = self._file.read(columns=[name]) if self._file else self._empty
+        column = table.column(name)
+        # A million names of a few hundred cells.
+        if name == "cell":
+            column = column.dictionary_encode()
+        found: pd.Series[Any] = column.to_pandas()
+        return found
+
+
 def read_series(folder: Folder | Path | str) -> pd.DataFrame:
     """The samples, sorted by cell, replicate and time; empty if the study kept none."""
     opened = _opened(folder)

@@ -120,16 +120,19 @@ class Store:
         elapsed_s  wall time of the run, for the record
         headline   (metric, label) of what a terminal shows first
         """
-        from study.results.read import read_trials
+        import pandas as pd
+
+        from study.results.read import TrialColumns
         from study.results.summary import write_summary
 
         self.flush(last=True)
         sort_table(self.folder, self.folder.trials)
         sort_table(self.folder, self.folder.series)
-        trials = read_trials(self.folder)
-        write_summary(self.folder, trials)
-        failed = trials.loc[trials["status"] == "failed", ["cell", "replicate", "error"]]
-        self.folder.manifest["failures"] = failed.head(_FAILURES_LISTED).to_dict("records")
+        write_summary(self.folder)
+        trials = TrialColumns(self.folder)
+        failed = (trials["status"] == "failed").to_numpy().nonzero()[0][:_FAILURES_LISTED]
+        columns = {name: trials[name].iloc[failed] for name in ("cell", "replicate", "error")}
+        self.folder.manifest["failures"] = pd.DataFrame(columns).to_dict("records")
         self.folder.manifest["headline"] = [list(pair) for pair in headline]
         self.folder.manifest["state"] = state
         self.folder.manifest["finished"] = now()

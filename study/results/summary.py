@@ -12,6 +12,8 @@ from study.results.folder import Folder, write_whole
 if TYPE_CHECKING:
     import pandas as pd
 
+    from study.results.read import TrialColumns
+
 CONFIDENCE = 0.95
 
 NO_TRIAL = "no trial finished"
@@ -21,16 +23,20 @@ ALL_EQUAL = "all values equal"
 TOO_LARGE = "values too large for a spread"
 
 
-def write_summary(folder: Folder, trials: pd.DataFrame) -> None:
-    """Write summary.csv from the trials table."""
-    table = summarise(trials, cells=folder.manifest["cells"])
+def write_summary(folder: Folder) -> None:
+    """Write summary.csv from the trials table, of which one column at a time is in memory."""
+    from study.results.read import TrialColumns
+
+    table = summarise(TrialColumns(folder), cells=folder.manifest["cells"])
     write_whole(folder.summary, table.to_csv(index=False, lineterminator="\n"))
 
 
-def summarise(trials: pd.DataFrame, *, cells: dict[str, dict[str, Any]]) -> pd.DataFrame:
+def summarise(
+    trials: pd.DataFrame | TrialColumns, *, cells: dict[str, dict[str, Any]]
+) -> pd.DataFrame:
     """One row per cell and metric: axes, cell, metric, n, mean, sd, low, high, failed, note.
 
-    trials  as read_trials() gives it
+    trials  as read_trials() gives it, or its columns
     cells   id -> levels, in the order wanted; cells without a trial are listed too
 
     n counts the finished trials that have a finite value; low and high bound the mean with 95 %
@@ -67,7 +73,7 @@ def summarise(trials: pd.DataFrame, *, cells: dict[str, dict[str, Any]]) -> pd.D
     return stacked.iloc[order].reset_index(drop=True)[names]
 
 
-def axis_and_metric_names(trials: pd.DataFrame) -> tuple[list[str], list[str]]:
+def axis_and_metric_names(trials: pd.DataFrame | TrialColumns) -> tuple[list[str], list[str]]:
     """Names of the axis columns and of the metric columns of a trials table."""
     names = list(trials.columns)
     first, last = names.index(AFTER_AXES[0]), names.index(AFTER_AXES[-1])

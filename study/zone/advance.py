@@ -6,7 +6,7 @@ in the order in which they were booked.
 
 from __future__ import annotations
 
-from study.zone.agenda import drop_first, next_due
+from study.zone.agenda import drop_first, first_event, next_due
 from study.zone.allocate import GAVE_UP, go_on
 from study.zone.compile import kernel
 from study.zone.defrag import run_daemon
@@ -20,7 +20,6 @@ from study.zone.layout import (
     Caller,
     Event,
     Kind,
-    events,
     requests,
     vpages,
 )
@@ -139,9 +138,7 @@ def advance(z, until):
         if due >= until:
             z.now = until
             return
-        first = events(z)[0]
-        z.now = first.time
-        what, value, seq = first.what, first.value, first.seq
+        z.now, seq, what, value = first_event(z)
         drop_first(z)
         z.count.events += 1
         _happen(z, what, value, seq)

@@ -1,4 +1,8 @@
-"""What falls due when: a heap of events, earliest first, ties in the order of booking.
+"""What falls due when: events, earliest first, ties in the order of booking.
+
+What is near is on a wheel, the rest in a heap (thousands of slab pages die seconds or minutes
+ahead). Where an event waits changes nothing but the time it takes: the next one is the earlier of
+the two firsts.
 
 Four children a node: half the levels of a binary heap, and siblings share cache lines. An event
 on its way up or down is held aside and the others shift past it, so each is written once.
@@ -7,7 +11,8 @@ on its way up or down is held aside and the others shift past it, so each is wri
 from __future__ import annotations
 
 from study.zone.compile import kernel
-from study.zone.layout import NEVER, events
+from study.zone.layout import NEVER, NO_ROW, events, soon_events
+from study.zone.wheel import drop_from_wheel, fits_wheel, put_on_wheel
 
 _ARITY = 4
 
@@ -36,14 +41,17 @@ def book(z, time, what, value):
 
     A full agenda sets z.event_overflow, which verify() reports: the trial is then an error.
     """
-    event = events(z)
     seq = z.next_seq
     z.next_seq += 1
+    if fits_wheel(z, time):
+        put_on_wheel(z, time, seq, what, value)
+        return seq
     i = z.nr_events
     if i >= z.event_rows:
         z.event_overflow = 1
         return seq
     z.nr_events += 1
+    event = events(z)
     while i > 0:
         parent = (i - 1) // _ARITY
         # The newest has the highest seq: at equal times it stays below.
@@ -56,11 +64,34 @@ def book(z, time, what, value):
 
 
 @kernel
+def _on_wheel(z):
+    """Is the next event on the wheel, not in the heap?"""
+    if z.nr_events == 0 or z.soon_first == NO_ROW:
+        return z.nr_events == 0
+    soon = soon_events(z)[z.soon_first]
+    event = events(z)[0]
+    return soon.time < event.time or (soon.time == event.time and soon.seq < event.seq)
+
+
+@kernel
 def next_due(z):
     """Time of the earliest event, NEVER if there is none."""
-    if z.nr_events == 0:
-        return NEVER
-    return events(z)[0].time
+    due = NEVER
+    if z.nr_events > 0:
+        due = events(z)[0].time
+    if z.soon_first != NO_ROW:
+        due = min(due, soon_events(z)[z.soon_first].time)
+    return due
+
+
+@kernel
+def first_event(z):
+    """(time, seq, what, value) of the earliest event; there must be one."""
+    if _on_wheel(z):
+        soon = soon_events(z)[z.soon_first]
+        return soon.time, soon.seq, soon.what, soon.value
+    event = events(z)[0]
+    return event.time, event.seq, event.what, event.value
 
 
 @kernel
@@ -78,8 +109,7 @@ def _earliest_child(z, parent):
 
 
 @kernel
-def drop_first(z):
-    """Remove the earliest event; read its row before."""
+def _drop_from_heap(z):
     event = events(z)
     z.nr_events -= 1
     last = z.nr_events
@@ -95,3 +125,12 @@ def drop_first(z):
         _shift(z, i, child)
         i = child
     _put(z, i, time, seq, what, value)
+
+
+@kernel
+def drop_first(z):
+    """Remove the earliest event; read it before."""
+    if _on_wheel(z):
+        drop_from_wheel(z)
+    else:
+        _drop_from_heap(z)

@@ -31,6 +31,7 @@ from study.zone.reserve import set_boot_reserve
 from study.zone.settings import NR_ORDERS, Reserve
 from study.zone.slab import new_slab
 from study.zone.user import install
+from study.zone.wheel import empty_wheel
 from study.zone.writeback import WRITEBACK_NS
 
 _UNMOVABLE = int(Migratetype.UNMOVABLE)
@@ -77,6 +78,7 @@ def prepare(z, anonymous_share: float, mapped_share: float):
     for pfn in range(z.pages, z.head):
         frame[pfn].home = Home.RESERVED
     prepare_lists(z)
+    empty_wheel(z)
     _chain_rows(z)
     vpage = vpages(z)
     for extent in range(z.extents):

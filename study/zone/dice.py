@@ -61,13 +61,16 @@ def exponential(z, stream, mean):
     return np.int64(-math.log(uniform(z, stream)) * mean)
 
 
+def log_of_going_on(mean: float) -> float:
+    """What geometric() takes for a mean number of trials (at least 1): log(1 - 1 / mean)."""
+    ends = 1.0 / mean
+    return math.log(1.0 - ends) if ends < 1.0 else -math.inf
+
+
 @kernel
-def geometric(z, stream, stop: float):
-    """Number of trials until a success of probability stop; at least 1."""
-    u = uniform(z, stream)
-    if stop >= 1.0:
-        return np.int64(1)
-    return np.int64(1) + np.int64(math.log(u) / math.log(1.0 - stop))
+def geometric(z, stream, log_on: float):
+    """Number of trials until one ends it, if each goes on with probability exp(log_on)."""
+    return np.int64(1) + np.int64(math.log(uniform(z, stream)) / log_on)
 
 
 @kernel

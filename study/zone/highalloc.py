@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from study.zone.advance import advance
-from study.zone.agenda import book
+from study.zone.agenda import book, drop_first, first_event, next_due
 from study.zone.compile import kernel
 from study.zone.huge import HELD, ask_for_huge, release_held
 from study.zone.layout import NEVER, Event, Kind, vpages
@@ -39,19 +39,18 @@ def _end_load(zone: Zone) -> None:
     """Let nothing new arrive, end all processes, and drop the files."""
     z = zone.state
     z["next_touch"] = NEVER
-    waiting = zone.event[: z["nr_events"]].copy()
-    waiting.sort(order=["time", "seq"])
-    z["nr_events"] = 0
-    for event in waiting:
-        if event["what"] == Event.EXIT:
-            exit_process(z, event["value"])
-        elif event["what"] not in _LOAD:
+    waiting = []
+    while next_due(z) < NEVER:
+        waiting.append(first_event(z))
+        drop_first(z)
+    for time, former, what, value in waiting:
+        if what == Event.EXIT:
+            exit_process(z, value)
+        elif what not in _LOAD:
             # A slab page is known by the seq of its end.
-            seq = book(z, event["time"], event["what"], event["value"])
-            if event["what"] == Event.SLAB_DEATH:
-                slot = zone.slot[event["value"]]
-                if slot["death"] == event["seq"]:
-                    slot["death"] = seq
+            seq = book(z, time, what, value)
+            if what == Event.SLAB_DEATH and zone.slot[value]["death"] == former:
+                zone.slot[value]["death"] = seq
     advance(z, z["now"] + _SETTLE_NS)
     _drop_files(z)
 

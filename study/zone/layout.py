@@ -5,7 +5,7 @@
     | marks, counters     |                  [.. blocks * 1024)  padding: reserved, never free
     | list lengths        |                  [heads ..)          list heads (sentinels)
     | kswapd, defrag, nic |        vpage     one row per virtual page a program may touch
-    | table addresses ----|------> event     a binary heap ordered by (time, seq)
+    | table addresses ----|------> event     a heap ordered by (time, seq)
     +---------------------+        ...
 
 Kernels get the record and reach a table through its accessor: `frames(z)[pfn].order`. The record
@@ -218,6 +218,9 @@ VPAGE = np.dtype(
 )
 WAITING, SWAPPED, QUEUED = 1, 2, 4
 EVENT = np.dtype([("time", "i8"), ("seq", "i8"), ("what", "i4"), ("value", "i4")])
+SOON = np.dtype([*EVENT.descr, ("next", "i4"), ("pad", "i4")])
+NR_BUCKETS = 256
+"""Of the wheel; a power of two."""
 ALIAS = np.dtype([("keep", "u4"), ("other", "u4")])
 EXTENT = np.dtype([("extent", "i4")])
 WRITE = np.dtype([("time", "i8"), ("pfn", "i4"), ("vpage", "i4")])
@@ -265,6 +268,7 @@ TABLES = {
     "frame": FRAME,
     "vpage": VPAGE,
     "event": EVENT,
+    "soon": SOON,
     "alias": ALIAS,
     "extent": EXTENT,
     "write": WRITE,
@@ -369,7 +373,7 @@ _SCALARS = """
     kcompactd_order kcompactd_armed kcompactd_free_at proactive_defer
     huge_gap huge_order huge_median huge_most nr_huge held_first nr_held_blocks
     recycle nr_recycled stack_source
-    nr_events next_seq event_overflow
+    nr_events nr_soon soon_first soon_free next_seq event_overflow
     process_vpages extents extent_pages zipf_rows
     touch_period next_touch visit_page visit_left visit_write drift_gap delete_gap
     kswapd_policy kswapd_loop kswapd_awake kswapd_order kswapd_max_order
@@ -384,13 +388,16 @@ _SCALARS = """
     refault_cost write_cost migrate_cost
     write_first nr_writes disk_free_at dirty_first nr_queued
 """
-# Probabilities that a run, a process's memory or a burst ends after one more; shares; spreads.
+# Logarithms of the probability that a run, a process's memory or a burst goes on after one more;
+# shares; spreads.
 _FRACTIONS = """
-    run_stop process_stop rx_stop tx_stop
+    run_log process_log rx_log tx_log
     write_share reclaimable_share lifetime_sigma slab_sigma huge_sigma kswapd_ns_per_page
 """
 _VECTORS = [
     ("nr_free", "i8", (NR_ORDERS,)),
+    # The row of the first event in each bucket of the wheel.
+    ("wheel", "i4", (NR_BUCKETS,)),
     ("dice", "u8", (NR_STREAMS, 4)),
     ("victim", "i4", (16,)),
     # The order a reclaimer works for, by Reclaimer; of interest to lumpy reclaim only.
@@ -420,6 +427,7 @@ ZONE = np.dtype(
 _frame_pointer = pointer_to(FRAME)
 _vpage_pointer = pointer_to(VPAGE)
 _event_pointer = pointer_to(EVENT)
+_soon_pointer = pointer_to(SOON)
 _alias_pointer = pointer_to(ALIAS)
 _extent_pointer = pointer_to(EXTENT)
 _write_pointer = pointer_to(WRITE)
@@ -451,6 +459,12 @@ def vpages(z):
 def events(z):
     """The agenda's heap."""
     return carray(_event_pointer(z.event_at), (z.event_rows,))
+
+
+@kernel(inline=True)
+def soon_events(z):
+    """The agenda's wheel."""
+    return carray(_soon_pointer(z.soon_at), (z.soon_rows,))
 
 
 @kernel(inline=True)

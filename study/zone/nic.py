@@ -98,7 +98,7 @@ def refill_ring(z):
 def rx_frame(z, left):
     """A frame arrives, the first of `left` in its burst (0: a new burst begins)."""
     if left == 0:
-        left = geometric(z, _RX, z.rx_stop)
+        left = geometric(z, _RX, z.rx_log)
     if left > 1:
         book(z, z.now + z.wire, _RX_FRAME, left - 1)
     else:
@@ -141,7 +141,7 @@ def rx_watchdog(z):
 def tx_frame(z, left):
     """A frame is to be sent (0: a new burst begins); without memory for it, it is lost."""
     if left == 0:
-        left = geometric(z, _TX, z.tx_stop)
+        left = geometric(z, _TX, z.tx_log)
     if left > 1:
         book(z, z.now + z.wire, _TX_FRAME, left - 1)
     else:

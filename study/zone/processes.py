@@ -113,7 +113,7 @@ def _stack_or_pages(z):
 def fork(z):
     """A process asks to be; what it will be like is drawn whether or not it succeeds."""
     lifetime = lognormal(z, _FORK, z.lifetime_median, z.lifetime_sigma)
-    pages = min(geometric(z, _FORK, z.process_stop), PROCESS_PAGES_MAX)
+    pages = min(geometric(z, _FORK, z.process_log), PROCESS_PAGES_MAX)
     book(z, z.now + 1 + exponential(z, _FORK, z.fork_gap), _FORK_EVENT, 0)
     z.count.forks += 1
     slot = z.process_free

@@ -92,7 +92,7 @@ def _new_visit(z):
     """Choose what is touched next: an extent, where in it, how far, and whether it is written."""
     extent = np.int64(extents(z)[zipf_rank(z)].extent)
     start = below(z, _TOUCH, z.extent_pages)
-    length = geometric(z, _TOUCH, z.run_stop)
+    length = geometric(z, _TOUCH, z.run_log)
     z.visit_write = uniform(z, _TOUCH) <= z.write_share
     z.visit_page = extent * z.extent_pages + start
     z.visit_left = min(length, z.extent_pages - start)
@@ -144,7 +144,7 @@ def fault(z, page, write, caller, born):
 
 
 @kernel
-def _touch_resident(z, page, pfn):
+def _touch_resident(z, page, pfn, write):
     """What a touch does to a page in memory."""
     frame = frames(z)
     if vpages(z)[page].mapped:
@@ -156,7 +156,7 @@ def _touch_resident(z, page, pfn):
         frame[pfn].flags |= Flag.YOUNG
     else:
         mark_page_accessed(z, pfn)
-    if z.visit_write:
+    if write:
         set_dirty(z, pfn)
 
 
@@ -167,17 +167,27 @@ def touch_until(z, limit):
     while z.next_touch < limit:
         if z.visit_left == 0:
             _new_visit(z)
-        page = z.visit_page
-        z.visit_page += 1
-        z.visit_left -= 1
-        z.now = z.next_touch
-        z.next_touch += z.touch_period
-        z.count.touches += 1
-        pfn = vpage[page].pfn
-        if pfn != NO_PFN:
-            _touch_resident(z, page, pfn)
-        elif not vpage[page].state & WAITING:
-            fault(z, page, z.visit_write, _USER, -1)
+        # What a touch of a resident page does not depend on is kept out of the record meanwhile.
+        page, next_touch, period, write = z.visit_page, z.next_touch, z.touch_period, z.visit_write
+        end = page + min(z.visit_left, (limit - next_touch + period - 1) // period)
+        first = page
+        pfn = NO_PFN
+        while page < end:
+            pfn = vpage[page].pfn
+            page += 1
+            if pfn == NO_PFN:
+                break
+            if write:
+                z.now = next_touch + (page - 1 - first) * period
+            _touch_resident(z, page - 1, pfn, write)
+        touched = page - first
+        z.visit_page = page
+        z.visit_left -= touched
+        z.now = next_touch + (touched - 1) * period
+        z.next_touch = next_touch + touched * period
+        z.count.touches += touched
+        if pfn == NO_PFN and not vpage[page - 1].state & WAITING:
+            fault(z, page - 1, write, _USER, -1)
             return
 
 

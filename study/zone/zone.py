@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from study.zone import boot
-from study.zone.dice import seed_streams
+from study.zone.dice import log_of_going_on, seed_streams
 from study.zone.kmalloc import cache_limits
 from study.zone.layout import (
     FRAGMENTS_MAX,
@@ -27,6 +27,8 @@ from study.zone.writeback import CONGESTED_PAGES
 
 SECOND_NS = 1_000_000_000
 REQUEST_ROWS = 4_096
+SOON_ROWS = 4_096
+"""What finds no room on the wheel goes to the heap."""
 
 
 class Zone:
@@ -99,7 +101,7 @@ class Zone:
         z["touch_period"] = _gap_ns(user.touches_per_s)
         if user.touches_per_s <= 0:
             z["next_touch"] = 1 << 62
-        z["run_stop"] = 1.0 / user.run_pages
+        z["run_log"] = log_of_going_on(user.run_pages)
         z["write_share"] = user.write_share
         z["drift_gap"] = _gap_ns(user.drifts_per_s)
         z["delete_gap"] = _gap_ns(user.deletes_per_s)
@@ -120,7 +122,7 @@ class Zone:
         z["fork_gap"] = _gap_ns(processes.forks_per_s)
         z["lifetime_median"] = processes.lifetime_median_ns
         z["lifetime_sigma"] = processes.lifetime_sigma
-        z["process_stop"] = 1.0 / processes.anonymous_pages
+        z["process_log"] = log_of_going_on(processes.anonymous_pages)
         z["process_tables"] = min(processes.page_table_pages, PAGE_TABLES_MAX)
         z["slab_gap"] = _gap_ns(slab.pages_per_s)
         z["slab_median"] = slab.lifetime_median_ns
@@ -139,8 +141,8 @@ class Zone:
         z["rx_order"], z["tx_order"] = nic.rx_order, nic.tx_order
         z["fragments"] = min(nic.frame_pages, FRAGMENTS_MAX)
         z["wire"] = nic.wire_ns
-        z["rx_stop"] = 1.0 / nic.rx_burst_frames
-        z["tx_stop"] = 1.0 / nic.tx_burst_frames
+        z["rx_log"] = log_of_going_on(nic.rx_burst_frames)
+        z["tx_log"] = log_of_going_on(nic.tx_burst_frames)
         z["rx_gap"] = _burst_gap_ns(nic.rx_frames_per_s, nic.rx_burst_frames, nic.wire_ns)
         z["tx_gap"] = _burst_gap_ns(nic.tx_frames_per_s, nic.tx_burst_frames, nic.wire_ns)
         z["rx_hold"], z["tx_hold"] = nic.rx_hold_ns, nic.tx_hold_ns
@@ -199,6 +201,7 @@ def _table_rows(settings: Settings) -> dict[str, int]:
         "vpage": working_set + live_max * PROCESS_PAGES_MAX,
         # Every slab page, frame in flight, process and sleeper books at most one event.
         "event": 2 * pages + live_max + REQUEST_ROWS + 64,
+        "soon": SOON_ROWS,
         "alias": extents,
         "extent": extents,
         "write": CONGESTED_PAGES + 1,

@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from study.zone.dice import below, draw, exponential, geometric, lognormal, seed_streams, uniform
+from study.zone.dice import (
+    below,
+    draw,
+    exponential,
+    geometric,
+    log_of_going_on,
+    lognormal,
+    seed_streams,
+    uniform,
+)
 from study.zone.layout import NR_STREAMS, ZONE, Stream
 from study.zone.user import alias_table, zipf_rank
 
@@ -74,14 +83,14 @@ def test_waiting_times_are_exponential(z: np.void) -> None:
 
 def test_lengths_are_geometric(z: np.void) -> None:
     """Chi-square against stats.geom, the tail in one bin; certain success gives 1."""
-    found = np.array([geometric(z, 0, 0.25) for _ in range(DRAWS)])
+    found = np.array([geometric(z, 0, log_of_going_on(4.0)) for _ in range(DRAWS)])
     law = stats.geom(0.25)
     expected = np.append(law.pmf(np.arange(1, 20)), law.sf(19)) * DRAWS
     counts = np.bincount(np.minimum(found, 20), minlength=21)[1:]
 
     assert found.min() == 1
     assert stats.chisquare(counts, expected).pvalue > ALARM
-    assert geometric(z, 0, 1.0) == 1
+    assert geometric(z, 0, log_of_going_on(1.0)) == 1
 
 
 def test_lifetimes_are_lognormal(z: np.void) -> None:

@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m benchmarks`; of Ray: `python benchmarks/fanout.py`."""

@@ -1,0 +1,26 @@
+"""A run that says when its first trial is done.
+
+python -m benchmarks.first_trial OUT in-process | ray
+"""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks.startup import SCENARIO
+from study.conduct import SILENT, conduct
+from study.scenario import load
+
+
+class Saying(type(SILENT)):  # type: ignore[misc]
+    """Prints a line as soon as a trial has finished."""
+
+    def advance(self, finished: int, failed: int) -> None:  # noqa: ARG002
+        """Some have."""
+        print("done", flush=True)
+
+
+if __name__ == "__main__":
+    out, way = sys.argv[1:]
+    study = load(SCENARIO, ["replicates=1"])
+    conduct(study, out=f"{out}/out", ray=way == "ray", workers=2, watcher=Saying())

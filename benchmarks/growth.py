@@ -1,0 +1,158 @@
+"""How cost grows: time an event and memory against the zone's size and against the working set.
+
+    python -m benchmarks.growth      measures, fits, draws docs/growth.svg and prints the table
+
+Rates are those of the default load whatever the size, so an event is the same thing everywhere;
+what grows is what it finds in the caches.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+MEGABYTES = (64, 256, 1_024, 4_096, 16_384, 65_536)
+WORKING_SETS = (0.25, 0.5, 0.75, 1.0, 1.2, 1.5, 2.0)
+ROUNDS = 5
+PAGES_PER_MB = 256
+SECONDS = 20
+FILE = HERE / "growth.json"
+
+
+def settings_of(megabytes: int, share: float):
+    """The default load in a zone of so many MB, with a working set of that share of it."""
+    from study.zone.settings import Settings
+
+    default = Settings()
+    pages = megabytes * PAGES_PER_MB
+    return replace(
+        default,
+        memory=replace(
+            default.memory, pages=pages, lowmem_pages=pages,
+            reserved_pages=min(3_072, pages // 20),
+        ),
+        user=replace(default.user, working_set_pages=int(share * pages)),
+    )  # fmt: skip
+
+
+def once(megabytes: int, share: float) -> dict[str, float]:
+    """One zone in this process: ns an event, seconds to set up, MB of the process."""
+    from study.zone.advance import advance
+    from study.zone.verify import verify
+    from study.zone.zone import Zone
+
+    settings = settings_of(megabytes, share)
+    Zone(settings_of(64, 1.0), seed=1)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.perf_counter()
+    zone = Zone(settings, seed=1)
+    set_up = time.perf_counter() - started
+    advance(zone.state, SECONDS * 10**9)
+    zone.state["count"] = 0
+    started = time.perf_counter()
+    advance(zone.state, 2 * SECONDS * 10**9)
+    elapsed = time.perf_counter() - started
+    count = zone.state["count"]
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    verify(zone)
+    return {
+        "ns": 1e9 * elapsed / float(count["events"] + count["touches"]),
+        "set_up_s": set_up,
+        "mb": (used - before) / 1024,
+        "process_mb": used / 1024,
+        "refaults_per_s": float(count["refaults"]) / SECONDS,
+    }
+
+
+def medians(points: list[tuple[int, float]]) -> list[dict[str, float]]:
+    """Each point in processes of its own, in turn, so that disturbances fall on all alike."""
+    found: list[list[dict[str, float]]] = [[] for _ in points]
+    for turn in range(ROUNDS):
+        for turns, (megabytes, share) in zip(found, points, strict=True):
+            print(f"turn {turn + 1}: {megabytes} MB, {share}", file=sys.stderr)
+            done = subprocess.run(  # noqa: S603
+                [sys.executable, "-m", "benchmarks.growth", str(megabytes), str(share)],
+                cwd=HERE.parent, check=True, capture_output=True, text=True,
+            )  # fmt: skip
+            turns.append(json.loads(done.stdout))
+    return [
+        {key: statistics.median(turn[key] for turn in turns) for key in turns[0]} for turns in found
+    ]
+
+
+def fit(x: list[float], y: list[float]) -> tuple[float, float]:
+    """(a, b) of y = a * x ** b by least squares of the logarithms."""
+    slope, intercept = np.polyfit(np.log(x), np.log(y), 1)
+    return float(np.exp(intercept)), float(slope)
+
+
+def draw(sizes: list[dict[str, float]], sets: list[dict[str, float]]) -> None:
+    """Two panels: against the zone's size, against the working set's."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    from matplotlib import pyplot as plt
+
+    mpl.rcParams.update({"svg.hashsalt": "growth", "font.size": 9, "svg.fonttype": "path"})
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.2), layout="constrained")
+    left.plot(MEGABYTES, [p["ns"] for p in sizes], "o-", color="#0072b2", markersize=4)
+    left.set(xscale="log", xlabel="zone, MB (working set 1.2 times)", ylabel="ns an event")
+    left.set_xticks(MEGABYTES, [f"{m // 1024} G" if m >= 1024 else str(m) for m in MEGABYTES])
+    left.minorticks_off()
+    right.plot(WORKING_SETS, [p["ns"] for p in sets], "o-", color="#d55e00", markersize=4)
+    right.set(xlabel="working set, share of a zone of 880 MB")
+    for axes in (left, right):
+        axes.set_ylim(bottom=0)
+        axes.grid(visible=True, alpha=0.3)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    left.set_title("A simulated event: what it costs", loc="left", fontsize=9)
+    figure.savefig(HERE.parent / "docs" / "growth.svg", metadata={"Date": None})
+
+
+def main() -> None:
+    """Measure all, print and keep it."""
+    sizes = medians([(megabytes, 1.2) for megabytes in MEGABYTES])
+    sets = medians([(880, share) for share in WORKING_SETS])
+    print(f"{'zone':>9} {'ns an event':>12} {'set up':>9} {'memory':>9}")
+    for megabytes, p in zip(MEGABYTES, sizes, strict=True):
+        print(f"{megabytes:>6} MB {p['ns']:>12.1f} {p['set_up_s']:>7.3f} s {p['mb']:>6.0f} MB")
+    print(f"{'working set':>12} {'ns an event':>12} {'refaults/s':>12}")
+    for share, p in zip(WORKING_SETS, sets, strict=True):
+        print(f"{share:>12} {p['ns']:>12.1f} {p['refaults_per_s']:>12.0f}")
+    mb = [float(m) for m in MEGABYTES]
+    laws = {
+        "ns": fit(mb, [p["ns"] for p in sizes]),
+        "set_up_s": fit(mb[1:], [p["set_up_s"] for p in sizes[1:]]),
+        "mb": fit(mb[1:], [p["mb"] for p in sizes[1:]]),
+    }
+    for name, (a, b) in laws.items():
+        print(f"{name} = {a:.3g} * MB ** {b:.2f}")
+    FILE.write_text(
+        json.dumps(
+            {
+                "sizes": dict(zip(map(str, MEGABYTES), sizes, strict=True)),
+                "working_sets": dict(zip(map(str, WORKING_SETS), sets, strict=True)),
+                "laws": laws,
+            },
+            indent=1,
+        )
+        + "\n"
+    )
+    draw(sizes, sets)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        print(json.dumps(once(int(sys.argv[1]), float(sys.argv[2]))))
+    else:
+        main()
