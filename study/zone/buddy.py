@@ -12,7 +12,7 @@ from study.zone.lists import list_add, list_del
 from study.zone.settings import NR_ORDERS, Placement
 
 
-@kernel
+@kernel(inline=True)
 def add_free_block(z, pfn, order):
     """Put a block on its free list as it is, without looking at its buddy."""
     frames(z)[pfn].home = Home.BUDDY
@@ -21,7 +21,7 @@ def add_free_block(z, pfn, order):
     z.nr_free[order] += 1
 
 
-@kernel
+@kernel(inline=True)
 def remove_free_block(z, pfn, order):
     """Take a block off its free list; it is nobody's until the caller says whose."""
     list_del(z, pfn)
@@ -41,7 +41,7 @@ def _lowest(z, head):
     return lowest
 
 
-@kernel
+@kernel(inline=True)
 def take_block(z, order):
     """Take a free block of an order, splitting a larger one if need be; NO_PFN if there is none.
 
@@ -66,7 +66,7 @@ def take_block(z, order):
     return NO_PFN
 
 
-@kernel
+@kernel(inline=True)
 def free_block(z, pfn, order):
     """Return a block to the free lists, merging it with its buddy while that is free too.
 

@@ -28,7 +28,6 @@ import numba
 import numpy as np
 from numba import njit, types
 from numba.core.caching import UserProvidedCacheLocator
-from numba.extending import intrinsic
 
 BOUNDSCHECK = os.environ.get("STUDY_BOUNDSCHECK", "") not in ("", "0")
 """Set STUDY_BOUNDSCHECK=1 to have every index of every table checked (the tests do)."""
@@ -220,19 +219,3 @@ def _signature(function):
     kinds = {"float": types.float64, "np.ndarray": types.int64[::1]}
     parameters = list(inspect.signature(function).parameters.values())[1:]
     return (_zone_type(), *(kinds.get(p.annotation, types.int64) for p in parameters))
-
-
-def pointer_to(dtype):
-    """An intrinsic that reads an address (uint64) as a pointer to rows of a structured dtype."""
-    element = numba.from_dtype(dtype)
-
-    @intrinsic
-    def pointer(typingctx, address):  # noqa: ARG001 - numba calls it by these names
-        signature = types.CPointer(element)(address)
-
-        def codegen(context, builder, sig, args):
-            return builder.inttoptr(args[0], context.get_value_type(sig.return_type))
-
-        return signature, codegen
-
-    return pointer

@@ -18,10 +18,9 @@ from __future__ import annotations
 from enum import IntEnum
 
 import numpy as np
-from numba import carray
 
-from study.zone.compile import kernel, pointer_to
 from study.zone.settings import NR_ORDERS
+from study.zone.table import table_of
 
 MAX_ORDER_PAGES = 1 << (NR_ORDERS - 1)
 NO_PFN = -1
@@ -424,122 +423,39 @@ ZONE = np.dtype(
     + _VECTORS
 )
 
-_frame_pointer = pointer_to(FRAME)
-_vpage_pointer = pointer_to(VPAGE)
-_event_pointer = pointer_to(EVENT)
-_soon_pointer = pointer_to(SOON)
-_alias_pointer = pointer_to(ALIAS)
-_extent_pointer = pointer_to(EXTENT)
-_write_pointer = pointer_to(WRITE)
-_dirty_pointer = pointer_to(DIRTY)
-_slot_pointer = pointer_to(SLOT)
-_reclaimable_pointer = pointer_to(INDEX)
-_process_pointer = pointer_to(PROCESS)
-_request_pointer = pointer_to(REQUEST)
-_posted_pointer = pointer_to(INDEX)
-_recycled_pointer = pointer_to(INDEX)
-_candidate_pointer = pointer_to(INDEX)
-_bucket_pointer = pointer_to(INDEX)
-_pageblock_pointer = pointer_to(PAGEBLOCK)
 
 
-@kernel(inline=True)
-def frames(z):
-    """Every page frame by pfn, then padding, then the list heads."""
-    return carray(_frame_pointer(z.frame_at), (z.frame_rows,))
-
-
-@kernel(inline=True)
-def vpages(z):
-    """Every virtual page: the working set, then each process's private pages."""
-    return carray(_vpage_pointer(z.vpage_at), (z.vpage_rows,))
-
-
-@kernel(inline=True)
-def events(z):
-    """The agenda's heap."""
-    return carray(_event_pointer(z.event_at), (z.event_rows,))
-
-
-@kernel(inline=True)
-def soon_events(z):
-    """The agenda's wheel."""
-    return carray(_soon_pointer(z.soon_at), (z.soon_rows,))
-
-
-@kernel(inline=True)
-def aliases(z):
-    """Zipf's law over popularity ranks."""
-    return carray(_alias_pointer(z.alias_at), (z.alias_rows,))
-
-
-@kernel(inline=True)
-def extents(z):
-    """Which extent has which popularity rank."""
-    return carray(_extent_pointer(z.extent_at), (z.extent_rows,))
-
-
-@kernel(inline=True)
-def writes(z):
-    """A ring of writes in flight, oldest first."""
-    return carray(_write_pointer(z.write_at), (z.write_rows,))
-
-
-@kernel(inline=True)
-def dirty_queue(z):
-    """A ring of dirty file pages, oldest first, for pdflush."""
-    return carray(_dirty_pointer(z.dirty_at), (z.dirty_rows,))
-
-
-@kernel(inline=True)
-def slots(z):
-    """Slab pages, by slot."""
-    return carray(_slot_pointer(z.slot_at), (z.slot_rows,))
-
-
-@kernel(inline=True)
-def reclaimables(z):
-    """The slots of the slab pages that shrink_slab may empty."""
-    return carray(_reclaimable_pointer(z.reclaimable_at), (z.reclaimable_rows,))
-
-
-@kernel(inline=True)
-def processes(z):
-    """Short-lived processes, by slot."""
-    return carray(_process_pointer(z.process_at), (z.process_rows,))
-
-
-@kernel(inline=True)
-def requests(z):
-    """Requests asleep in direct reclaim."""
-    return carray(_request_pointer(z.request_at), (z.request_rows,))
-
-
-@kernel(inline=True)
-def posted_buffers(z):
-    """The receive ring: first pfn of each posted buffer."""
-    return carray(_posted_pointer(z.posted_at), (z.posted_rows,))
-
-
-@kernel(inline=True)
-def recycled_buffers(z):
-    """The card's pool: first pfn of each receive buffer kept for reuse."""
-    return carray(_recycled_pointer(z.recycled_at), (z.recycled_rows,))
-
-
-@kernel(inline=True)
-def candidates(z):
-    """For each block of the defragmenter's order, the next one of equal cost."""
-    return carray(_candidate_pointer(z.candidate_at), (z.candidate_rows,))
-
-
-@kernel(inline=True)
-def buckets(z):
-    """For each cost, the first block that has it."""
-    return carray(_bucket_pointer(z.bucket_at), (z.bucket_rows,))
-
-
-@kernel(inline=True)
-def pageblocks(z):
-    """The pageblocks, by pfn >> pageblock_order; none with grouping off."""
-    return carray(_pageblock_pointer(z.pageblock_at), (z.pageblock_rows,))
+frames = table_of("frame", FRAME)
+"""Every page frame by pfn, then padding, then the list heads."""
+vpages = table_of("vpage", VPAGE)
+"""Every virtual page: the working set, then each process's private pages."""
+events = table_of("event", EVENT)
+"""The agenda's heap."""
+soon_events = table_of("soon", SOON)
+"""The agenda's wheel."""
+aliases = table_of("alias", ALIAS)
+"""Zipf's law over popularity ranks."""
+extents = table_of("extent", EXTENT)
+"""Which extent has which popularity rank."""
+writes = table_of("write", WRITE)
+"""A ring of writes in flight, oldest first."""
+dirty_queue = table_of("dirty", DIRTY)
+"""A ring of dirty file pages, oldest first, for pdflush."""
+slots = table_of("slot", SLOT)
+"""Slab pages, by slot."""
+reclaimables = table_of("reclaimable", INDEX)
+"""The slots of the slab pages that shrink_slab may empty."""
+processes = table_of("process", PROCESS)
+"""Short-lived processes, by slot."""
+requests = table_of("request", REQUEST)
+"""Requests asleep in direct reclaim."""
+posted_buffers = table_of("posted", INDEX)
+"""The receive ring: first pfn of each posted buffer."""
+recycled_buffers = table_of("recycled", INDEX)
+"""The card's pool: first pfn of each receive buffer kept for reuse."""
+candidates = table_of("candidate", INDEX)
+"""For each block of the defragmenter's order, the next one of equal cost."""
+buckets = table_of("bucket", INDEX)
+"""For each cost, the first block that has it."""
+pageblocks = table_of("pageblock", PAGEBLOCK)
+"""The pageblocks, by pfn >> pageblock_order; none with grouping off."""

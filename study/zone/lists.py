@@ -10,7 +10,7 @@ from study.zone.compile import kernel
 from study.zone.layout import frames
 
 
-@kernel
+@kernel(inline=True)
 def list_add(z, head, pfn):
     """Put a frame first: it comes right after head."""
     frame = frames(z)
@@ -21,7 +21,7 @@ def list_add(z, head, pfn):
     frame[head].next = pfn
 
 
-@kernel
+@kernel(inline=True)
 def list_add_tail(z, head, pfn):
     """Put a frame last."""
     frame = frames(z)
@@ -32,7 +32,7 @@ def list_add_tail(z, head, pfn):
     frame[head].prev = pfn
 
 
-@kernel
+@kernel(inline=True)
 def list_del(z, pfn):
     """Take a frame off whatever list it is on."""
     frame = frames(z)
