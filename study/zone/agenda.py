@@ -63,7 +63,7 @@ def book(z, time, what, value):
     return seq
 
 
-@kernel
+@kernel(inline=True)
 def _on_wheel(z):
     """Is the next event on the wheel, not in the heap?"""
     if z.nr_events == 0 or z.soon_first == NO_ROW:
@@ -73,7 +73,7 @@ def _on_wheel(z):
     return soon.time < event.time or (soon.time == event.time and soon.seq < event.seq)
 
 
-@kernel
+@kernel(inline=True)
 def next_due(z):
     """Time of the earliest event, NEVER if there is none."""
     due = NEVER
@@ -84,7 +84,7 @@ def next_due(z):
     return due
 
 
-@kernel
+@kernel(inline=True)
 def first_event(z):
     """(time, seq, what, value) of the earliest event; there must be one."""
     if _on_wheel(z):
@@ -127,7 +127,7 @@ def _drop_from_heap(z):
     _put(z, i, time, seq, what, value)
 
 
-@kernel
+@kernel(inline=True)
 def drop_first(z):
     """Remove the earliest event; read it before."""
     if _on_wheel(z):

@@ -141,7 +141,8 @@ def kernel(function=None, *, inline=False):
     The first parameter, z, is the zone record; a parameter annotated `float` is a float64, one
     annotated `np.ndarray` an int64 vector, every other an int64. One signature a function: left to
     infer, numba would compile each anew for every mix of 8, 32 and 64-bit arguments, which made
-    building the zone take four times as long.
+    building the zone take four times as long. An inline one becomes part of each kernel that calls
+    it, whatever its size: for what is called all the time, and from few places.
     """
     if function is None:
         return lambda f: kernel(f, inline=inline)
@@ -151,16 +152,14 @@ def kernel(function=None, *, inline=False):
         "no_cfunc_wrapper": True,
         "boundscheck": BOUNDSCHECK,
     }
-    if inline:
-        return njit(forceinline=True, **options)(function)
     # The folder is read when the decorator runs; other libraries keep their own setting.
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(cache_dir(function.__module__.removeprefix(_PACKAGE)))
     try:
-        compiled = njit(**options)(function)
+        compiled = njit(forceinline=inline, **options)(function)
     finally:
         numba.config.CACHE_DIR = before
-    if not numba.config.DISABLE_JIT:
+    if not (inline or numba.config.DISABLE_JIT):
         _load_when_called(compiled)
     return compiled
 

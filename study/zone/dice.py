@@ -28,7 +28,7 @@ def seed_streams(dice: np.ndarray, seed: int, replicate: int) -> None:
         dice[stream] = np.random.SFC64(sequence).state["state"]["state"]
 
 
-@kernel
+@kernel(inline=True)
 def draw(z, stream):
     """Next 64 random bits of a stream."""
     a = z.dice[stream, 0]
@@ -43,19 +43,19 @@ def draw(z, stream):
     return word
 
 
-@kernel
+@kernel(inline=True)
 def uniform(z, stream):
     """A number in (0, 1]."""
     return (float(draw(z, stream) >> np.uint64(11)) + 1.0) * _TO_UNIT
 
 
-@kernel
+@kernel(inline=True)
 def below(z, stream, bound):
     """A whole number in [0, bound); bias below 2**-32 (Lemire's multiplication, no rejection)."""
     return np.int64(((draw(z, stream) >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))
 
 
-@kernel
+@kernel(inline=True)
 def exponential(z, stream, mean):
     """A waiting time, rounded down to whole units; at least 0."""
     return np.int64(-math.log(uniform(z, stream)) * mean)

@@ -424,7 +424,6 @@ ZONE = np.dtype(
 )
 
 
-
 frames = table_of("frame", FRAME)
 """Every page frame by pfn, then padding, then the list heads."""
 vpages = table_of("vpage", VPAGE)

@@ -11,7 +11,7 @@ from study.zone.layout import HEAD_ACTIVE, HEAD_INACTIVE, Flag, Home, frames
 from study.zone.lists import list_add, list_add_tail, list_del
 
 
-@kernel
+@kernel(inline=True)
 def lru_add_active(z, pfn):
     """Put a page at the head of the active list."""
     frames(z)[pfn].home = Home.ACTIVE
@@ -19,7 +19,7 @@ def lru_add_active(z, pfn):
     z.nr_active += 1
 
 
-@kernel
+@kernel(inline=True)
 def lru_add_inactive(z, pfn):
     """Put a page at the head of the inactive list."""
     frames(z)[pfn].home = Home.INACTIVE
@@ -27,7 +27,7 @@ def lru_add_inactive(z, pfn):
     z.nr_inactive += 1
 
 
-@kernel
+@kernel(inline=True)
 def lru_del(z, pfn):
     """Take a page off the list it is on; its home is then NONE."""
     if frames(z)[pfn].home == Home.ACTIVE:
@@ -38,7 +38,7 @@ def lru_del(z, pfn):
     frames(z)[pfn].home = Home.NONE
 
 
-@kernel
+@kernel(inline=True)
 def mark_page_accessed(z, pfn):
     """A read(2) or write(2) of a page: the second one promotes it (mm/swap.c, 2.6.8)."""
     frame = frames(z)
@@ -59,7 +59,7 @@ def rotate_reclaimable(z, pfn):
     list_add_tail(z, z.head + HEAD_INACTIVE, pfn)
 
 
-@kernel
+@kernel(inline=True)
 def page_referenced(z, pfn):
     """Was the page used since the last look? Clears what it finds (mm/rmap.c, 2.6.8)."""
     flags = frames(z)[pfn].flags

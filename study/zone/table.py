@@ -48,9 +48,7 @@ def _row_of_table(context, builder, sig, args):
         cgutils.do_boundscheck(context, builder, args[1], table.rows)
     size = context.get_abi_sizeof(context.get_data_type(sig.return_type))
     offset = builder.mul(args[1], ir.Constant(args[1].type, size))
-    return builder.inttoptr(
-        builder.add(table.at, offset), context.get_value_type(sig.return_type)
-    )
+    return builder.inttoptr(builder.add(table.at, offset), context.get_value_type(sig.return_type))
 
 
 def table_of(name, dtype):

@@ -76,7 +76,7 @@ def alias_table(nr_ranks: int, exponent: float) -> np.ndarray:
     return table
 
 
-@kernel
+@kernel(inline=True)
 def zipf_rank(z):
     """A rank by Zipf's law, from one draw: high half picks the row, low half keeps it or not."""
     word = draw(z, _TOUCH)
@@ -87,7 +87,7 @@ def zipf_rank(z):
     return np.int64(alias.other)
 
 
-@kernel
+@kernel(inline=True)
 def _new_visit(z):
     """Choose what is touched next: an extent, where in it, how far, and whether it is written."""
     extent = np.int64(extents(z)[zipf_rank(z)].extent)
@@ -143,7 +143,7 @@ def fault(z, page, write, caller, born):
         vpage[page].state |= WAITING
 
 
-@kernel
+@kernel(inline=True)
 def _touch_resident(z, page, pfn, write):
     """What a touch does to a page in memory."""
     frame = frames(z)

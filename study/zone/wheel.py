@@ -30,14 +30,14 @@ def empty_wheel(z):
     z.soon_first = NO_ROW
 
 
-@kernel
+@kernel(inline=True)
 def fits_wheel(z, time):
     """Does the wheel reach to a time (ns), and has it a row left?"""
     ahead = (time >> _SHIFT) - (z.now >> _SHIFT)
     return time >= z.now and ahead < NR_BUCKETS and z.soon_free != NO_ROW
 
 
-@kernel
+@kernel(inline=True)
 def put_on_wheel(z, time, seq, what, value):
     """Add an event that fits."""
     soon = soon_events(z)
@@ -56,7 +56,7 @@ def put_on_wheel(z, time, seq, what, value):
         z.soon_first = row
 
 
-@kernel
+@kernel(inline=True)
 def _first_of(z, bucket):
     """The row of a bucket that is due first; the bucket is not empty."""
     soon = soon_events(z)
@@ -71,7 +71,7 @@ def _first_of(z, bucket):
     return first
 
 
-@kernel
+@kernel(inline=True)
 def drop_from_wheel(z):
     """Remove the first event, and look for the next."""
     soon = soon_events(z)
