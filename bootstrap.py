@@ -64,6 +64,8 @@ CHECKS = (
     ("mypy", ["-m", "mypy"]),
     ("pytest", ["-m", "pytest"]),
 )
+# Tests that start Ray mostly wait; the others run beside them (tests/conftest.py).
+TWO_AT_A_TIME = ["-n", "2", "--dist", "loadgroup"]
 # What pip says when it fails, and what to do about it, most telling first.
 UNREACHABLE = re.compile(
     "NameResolution|ConnectionError|NewConnection|ConnectTimeout|ReadTimeout|Max retries"
@@ -304,7 +306,7 @@ def test(arguments: "list[str]") -> int:
     checks = CHECKS[-1:] if arguments else CHECKS
     failed = []
     for name, command in checks:
-        more = arguments if name == "pytest" else []
+        more = (arguments or TWO_AT_A_TIME) if name == "pytest" else []
         say(f"== {name}")
         if subprocess.run([str(PYTHON), *command, *more], cwd=ROOT, check=False).returncode:
             failed.append(name)

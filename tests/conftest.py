@@ -27,6 +27,28 @@ os.environ.pop("RAY_ADDRESS", None)
 settings.register_profile("same", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
+_WITH_RAY = (
+    "tests/fanout/",
+    "tests/report/test_commands.py",
+    "tests/results/test_relay.py",
+    "tests/results/test_storage.py",
+    "tests/statistics/test_stopping.py",
+    "tests/test_api.py",
+    "tests/test_cli.py",
+    "tests/test_examples.py",
+    "tests/test_submit.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that start Ray run one after another, when there are several processes for tests.
+
+    Each takes both cores for itself, and mostly waits; what else there is runs beside them.
+    """
+    for item in items:
+        if item.nodeid.startswith(_WITH_RAY):
+            item.add_marker(pytest.mark.xdist_group("ray"))
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:
