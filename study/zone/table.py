@@ -18,7 +18,7 @@ from numba.extending import intrinsic, lower_builtin, models, register_model
 from study.zone.compile import BOUNDSCHECK
 
 
-class TableType(types.Type):
+class TableType(types.Type):  # type: ignore[misc]  # numba is not typed
     """Rows of one structured dtype."""
 
     def __init__(self, row):
@@ -27,13 +27,13 @@ class TableType(types.Type):
 
 
 @register_model(TableType)
-class _TableModel(models.StructModel):
+class _TableModel(models.StructModel):  # type: ignore[misc]
     def __init__(self, dmm, fe_type):
         super().__init__(dmm, fe_type, [("at", types.uint64), ("rows", types.int64)])
 
 
 @infer_global(operator.getitem)
-class _RowOfTable(AbstractTemplate):
+class _RowOfTable(AbstractTemplate):  # type: ignore[misc]
     def generic(self, args, kws):  # noqa: ARG002 - numba calls it by these names
         table, row = args
         if isinstance(table, TableType) and isinstance(row, types.Integer):
