@@ -36,7 +36,7 @@ FACES_FOR_THE_SCENARIO = {"settings", "names"}
 FACES_FOR_THE_REPLAY = {"settings", "feed", "indices"}
 # The report takes pictures of it; the explanation watches it at work.
 FACES_FOR_THE_REPORT = FACES_OF_THE_ZONE | {"observe", "indices"}
-FACES_FOR_THE_EXPLANATION = {"settings", "zone", "advance", "defrag", "layout", "observe"}
+FACES_FOR_THE_EXPLANATION = {"agenda", "settings", "zone", "advance", "defrag", "layout", "observe"}
 FACES_BY_ROOM = {
     "scenario": FACES_FOR_THE_SCENARIO,
     "replay": FACES_FOR_THE_REPLAY,
