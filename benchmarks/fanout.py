@@ -257,7 +257,7 @@ def note(part: str, content: Any) -> None:
 @click.group(invoke_without_command=True)
 @click.option("--rounds", default=5, show_default=True, help="Turns each backend takes.")
 @click.option("--trials", default=200, show_default=True, help="Trials a turn.")
-@click.option("--measure", default="140s", show_default=True, help="Simulated time of a trial.")
+@click.option("--measure", default="260s", show_default=True, help="Simulated time of a trial.")
 @click.option("--only", multiple=True, help="These backends only.")
 @click.pass_context
 def main(context: click.Context, rounds: int, trials: int, measure: str, only: tuple[str]) -> None:
