@@ -45,6 +45,7 @@ def _until_first_trial(*arguments: str, **environment: str) -> float:
         with process:
             next(iter(process.stdout or ()))
             elapsed = time.perf_counter() - started
+            process.communicate()
         if process.returncode:
             raise RuntimeError(f"{' '.join(arguments)}: exit {process.returncode}")
     return elapsed
