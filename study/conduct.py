@@ -205,7 +205,9 @@ def folder_for(
     from study.results.storage import is_url, mirror_of, naming
     from study.zone.compile import digest
 
-    manifest = new_manifest(study, simulation=digest(), command=command)
+    # Rows depend on the code of extensions as they do on the simulation's.
+    version = "+".join([digest(), *study.extensions()])
+    manifest = new_manifest(study, simulation=version, command=command)
 
     def here(path: Path) -> tuple[Folder, bool]:
         if (path / MANIFEST).is_file() and not force:

@@ -36,6 +36,7 @@ _WITH_RAY = (
     "tests/test_api.py",
     "tests/test_cli.py",
     "tests/test_examples.py",
+    "tests/test_extensions.py",
     "tests/test_submit.py",
 )
 

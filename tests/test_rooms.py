@@ -30,8 +30,9 @@ GATE = "__init__"
 # What the other rooms know of the zone: what a trial is told, how it runs, what it hands back,
 # and which simulation that is.
 FACES_OF_THE_ZONE = {"settings", "simulate", "metrics", "compile", "names"}
-# The scenario only needs to know what a trial can be told, and what its metrics are called.
-FACES_FOR_THE_SCENARIO = {"settings", "names"}
+# The scenario only needs to know what a trial can be told, what its metrics are called, and which
+# extensions there are.
+FACES_FOR_THE_SCENARIO = {"settings", "names", "extension"}
 # The replay drives the allocator itself.
 FACES_FOR_THE_REPLAY = {"settings", "feed", "indices"}
 # The report takes pictures of it; the explanation watches it at work.

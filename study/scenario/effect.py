@@ -25,6 +25,11 @@ _ASLEEP: tuple[Asleep, ...] = (
     (("defrag.interval",), lambda m: m.defrag.run == "inline", "defrag.run is inline"),
     (("defrag.scan",), lambda m: m.defrag.run == "daemon", "defrag.run is daemon"),
     (("probe.order", "probe.blocks"), lambda m: m.probe.victims == "off", "probe.victims is off"),
+    (
+        ("extension.numbers",),
+        lambda m: m.extension.victims == "lru" and m.extension.source == "none",
+        "there is no extension",
+    ),
     (("zone.pageblock_order",), lambda m: m.zone.grouping == "off", "zone.grouping is off"),
     (
         ("processes.lifetime", "processes.lifetime_sigma", "processes.memory",

@@ -356,6 +356,47 @@ class HighallocGroup(_Group):
     """Time between two requests."""
 
 
+def _extension(kind: str, none: str) -> BeforeValidator:
+    """A check that a name is that of a registered extension, or the word for none."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not value:
+            raise ValueError(f"is {shown(value)}; it must be a name, or {none}")
+        if value != none:
+            from study.zone.extension import find
+
+            find(kind, value)
+        return value
+
+    return BeforeValidator(check, json_schema_input_type=str)
+
+
+class ExtensionGroup(_Group):
+    victims: Annotated[str, _extension("victims", "lru")] = "lru"
+    """Who picks reclaim's next victim: LRU, or a function of yours (docs/scenarios.md)."""
+    source: Annotated[str, _extension("source", "none")] = "none"
+    """A further load: a function of yours (docs/scenarios.md)."""
+    numbers: Annotated[tuple[Number, ...], Field(max_length=plain.NUMBERS_MAX)] = ()
+    """What it is told, at most eight numbers; what they mean is its affair."""
+
+    def settings(self) -> plain.Extension:
+        """The same, with the versions there are."""
+        asked = {"victims": self.victims, "source": self.source}
+        names = {kind: "" if name in ("lru", "none") else name for kind, name in asked.items()}
+        if not any(names.values()):
+            return plain.Extension()
+        from study.zone.extension import find
+
+        versions = {kind: find(kind, name).digest if name else "" for kind, name in names.items()}
+        return plain.Extension(
+            victims=names["victims"],
+            source=names["source"],
+            numbers=self.numbers,
+            victims_digest=versions["victims"],
+            source_digest=versions["source"],
+        )
+
+
 class ClockGroup(_Group):
     ageing: Duration = 240_000_000_000
     """Simulated time before anything counts."""
@@ -386,6 +427,7 @@ class Machine(_Group):
     costs: CostsGroup = Field(default_factory=CostsGroup)
     probe: ProbeGroup = Field(default_factory=ProbeGroup)
     highalloc: HighallocGroup = Field(default_factory=HighallocGroup)
+    extension: ExtensionGroup = Field(default_factory=ExtensionGroup)
     clock: ClockGroup = Field(default_factory=ClockGroup)
 
     def lowmem_pages(self) -> int:
@@ -487,6 +529,7 @@ class Machine(_Group):
                 order=self.highalloc.order,
                 gap_ns=self.highalloc.gap,
             ),
+            extension=self.extension.settings(),
             clock=plain.Clock(
                 ageing_ns=self.clock.ageing,
                 measure_ns=self.clock.measure,

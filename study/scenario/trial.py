@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from study.zone.settings import Settings
+from study.zone.settings import Extension, Settings
 
 if TYPE_CHECKING:
     from study.scenario.claims import Claim
@@ -66,6 +66,12 @@ class Study:
     def __len__(self) -> int:
         return self.replicates * len(self.cells)
 
+    def extensions(self) -> list[str]:
+        """Versions of the extensions that its cells use, 16 hex digits each."""
+        asked = [cell.settings.extension for cell in self.cells]
+        used = {version for one in asked for version in (one.victims_digest, one.source_digest)}
+        return sorted(used - {""})
+
     def trials(self, replicates: Mapping[str, int] | None = None) -> Iterator[Trial]:
         """All trials, replicate by replicate, so that a run cut short has whole comparisons.
 
@@ -80,5 +86,9 @@ class Study:
 
 def cell_id(settings: Settings) -> str:
     """Eight hex digits that depend on the settings alone."""
-    canonical = json.dumps(asdict(settings), sort_keys=True)
+    told = asdict(settings)
+    # A machine without extensions is the one it was before there were any.
+    if settings.extension == Extension():
+        del told["extension"]
+    canonical = json.dumps(told, sort_keys=True)
     return hashlib.blake2b(canonical.encode(), digest_size=4).hexdigest()

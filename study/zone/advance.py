@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from study.zone.agenda import drop_first, first_event, next_due
 from study.zone.allocate import GAVE_UP, go_on
+from study.zone.call import call_at
 from study.zone.compile import kernel
 from study.zone.defrag import run_daemon
 from study.zone.huge import huge_arrives, huge_dies, settle_huge
@@ -124,6 +125,8 @@ def _happen(z, what, value, seq):
         huge_arrives(z)
     elif what == Event.HUGE_DEATH:
         huge_dies(z, value)
+    elif what == Event.SOURCE:
+        call_at(z.source_at, z, value)
 
 
 @kernel

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from study.zone.agenda import book
+from study.zone.call import call_at
 from study.zone.compile import kernel
 from study.zone.dice import below, exponential, uniform
 from study.zone.grouping import add_typed_block, pageblock_type, prepare_lists
@@ -13,6 +14,7 @@ from study.zone.kmalloc import REAP_NS, adopt
 from study.zone.layout import (
     NO_PFN,
     NO_ROW,
+    SOURCE_BEGINS,
     Event,
     Home,
     Kind,
@@ -233,5 +235,7 @@ def start_workload(z):
     _book_first(z, z.huge_gap, _HUGE, _HUGE_ARRIVAL)
     if z.proactiveness > 0:
         book(z, POLL_NS, _PROACTIVE, 0)
+    if z.source_at:
+        call_at(z.source_at, z, SOURCE_BEGINS)
     book(z, WRITEBACK_NS, _PDFLUSH, 0)
     book(z, REAP_NS, _REAP, 0)

@@ -208,7 +208,8 @@ def load_all(*kernels) -> None:
 
 
 @lru_cache(maxsize=1)
-def _zone_type():
+def zone_type():
+    """numba's type of the zone record."""
     from study.zone.layout import ZONE
 
     return numba.from_dtype(ZONE)
@@ -217,4 +218,4 @@ def _zone_type():
 def _signature(function):
     kinds = {"float": types.float64, "np.ndarray": types.int64[::1]}
     parameters = list(inspect.signature(function).parameters.values())[1:]
-    return (_zone_type(), *(kinds.get(p.annotation, types.int64) for p in parameters))
+    return (zone_type(), *(kinds.get(p.annotation, types.int64) for p in parameters))

@@ -19,13 +19,15 @@ from enum import IntEnum
 
 import numpy as np
 
-from study.zone.settings import NR_ORDERS
+from study.zone.settings import NR_ORDERS, NUMBERS_MAX
 from study.zone.table import table_of
 
 MAX_ORDER_PAGES = 1 << (NR_ORDERS - 1)
 NO_PFN = -1
 NO_ROW = -1
 NEVER = np.int64(1 << 62)
+SOURCE_BEGINS = -1
+"""What a traffic source that is an extension is called with first."""
 
 
 class Home(IntEnum):
@@ -55,6 +57,8 @@ class Kind(IntEnum):
     IDLE = 8
     """A whole-slab object kept in a kmalloc cache."""
     HUGE = 9
+    SOURCE = 10
+    """Taken by a traffic source that is an extension."""
 
 
 class Flag(IntEnum):
@@ -96,6 +100,7 @@ class Caller(IntEnum):
     TX = 5
     MIGRATION = 6
     HUGE = 7
+    SOURCE = 8
 
 
 class Thrown(IntEnum):
@@ -135,12 +140,13 @@ class Event(IntEnum):
     PROACTIVE = 18
     HUGE_ARRIVAL = 19
     HUGE_DEATH = 20
+    SOURCE = 21
 
 
 class Stream(IntEnum):
     """One stream of random numbers per workload source, so that policies meet the same load.
 
-    KERNEL is the only one whose use depends on the policy.
+    KERNEL and VICTIMS are the only ones whose use depends on the policy.
     """
 
     TOUCH = 0
@@ -153,6 +159,8 @@ class Stream(IntEnum):
     KERNEL = 7
     START = 8
     HUGE = 9
+    SOURCE = 10
+    VICTIMS = 11
 
 
 class Migratetype(IntEnum):
@@ -386,6 +394,7 @@ _SCALARS = """
     request_free nr_waiting
     refault_cost write_cost migrate_cost
     write_first nr_writes disk_free_at dirty_first nr_queued
+    victims_at source_at
 """
 # Logarithms of the probability that a run, a process's memory or a burst goes on after one more;
 # shares; spreads.
@@ -399,6 +408,8 @@ _VECTORS = [
     ("wheel", "i4", (NR_BUCKETS,)),
     ("dice", "u8", (NR_STREAMS, 4)),
     ("victim", "i4", (16,)),
+    # What the scenario tells extensions.
+    ("numbers", "f8", (NUMBERS_MAX,)),
     # The order a reclaimer works for, by Reclaimer; of interest to lumpy reclaim only.
     ("reclaim_order", "i8", (2,)),
     # Left to scan and to free in the current call of shrink_zone, by Reclaimer.

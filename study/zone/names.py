@@ -39,7 +39,7 @@ _OF_A_ZONE = """
 
 
 def _all() -> tuple[str, ...]:
-    callers = ("user", "stack", "page_table", "slab", "huge", "rx", "tx")
+    callers = ("user", "stack", "page_table", "slab", "huge", "rx", "tx", "source")
     names = [f"{caller}_{what}" for caller in callers for what in _PER_CALLER]
     names += [f"{caller}_{what}" for caller in callers[:5] for what in _PER_SLEEPER]
     for order in range(NR_ORDERS):

@@ -6,12 +6,14 @@ lumpy reclaim is switched on.
 
 from __future__ import annotations
 
+from study.zone.call import call_at
 from study.zone.compile import kernel
 from study.zone.dice import below
 from study.zone.layout import (
     HEAD_ACTIVE,
     HEAD_INACTIVE,
     Flag,
+    Home,
     Kind,
     Reclaimer,
     Stream,
@@ -196,6 +198,15 @@ def _shrink_blocks(z, most, order):
 
 
 @kernel
+def _chosen(z, oldest):
+    """The inactive page that an extension would rather have looked at than the oldest."""
+    pfn = call_at(z.victims_at, z, oldest)
+    if 0 <= pfn < z.pages and frames(z)[pfn].home == Home.INACTIVE:
+        return pfn
+    return oldest
+
+
+@kernel
 def shrink_cache(z, who, nr_pages):
     """Look at pages from the inactive tail, oldest first; returns how many were freed."""
     frame = frames(z)
@@ -209,6 +220,8 @@ def shrink_cache(z, who, nr_pages):
             pfn = frame[head].prev
             if pfn == head:
                 break
+            if z.victims_at:
+                pfn = _chosen(z, pfn)
             if shrink_list(z, pfn):
                 reclaimed += 1
     _release_victims(z)

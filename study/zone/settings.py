@@ -338,6 +338,22 @@ class Probe:
     blocks: int = 1
 
 
+NUMBERS_MAX = 8
+
+
+@dataclass(frozen=True)
+class Extension:
+    """Code of somebody else's, by the names it is registered under; "" for none."""
+
+    victims: str = ""
+    source: str = ""
+    numbers: tuple[float, ...] = ()
+    """What it is told, at most NUMBERS_MAX; 0 where nothing is said."""
+    victims_digest: str = ""
+    source_digest: str = ""
+    """Which version of it; "" for whichever there is."""
+
+
 @dataclass(frozen=True)
 class Clock:
     ageing_ns: int = 240_000_000_000
@@ -364,4 +380,5 @@ class Settings:
     costs: Costs = field(default_factory=Costs)
     probe: Probe = field(default_factory=Probe)
     highalloc: HighAlloc = field(default_factory=HighAlloc)
+    extension: Extension = field(default_factory=Extension)
     clock: Clock = field(default_factory=Clock)

@@ -138,6 +138,7 @@ class Zone:
         z["huge_sigma"] = s.huge.lifetime_sigma
         z["huge_most"] = s.huge.most
         z["held_first"] = NO_PFN
+        self._link_extension()
         z["rx_order"], z["tx_order"] = nic.rx_order, nic.tx_order
         z["fragments"] = min(nic.frame_pages, FRAGMENTS_MAX)
         z["wire"] = nic.wire_ns
@@ -154,6 +155,16 @@ class Zone:
             z["cache_limit"][order] = limit
             z["cache_batch"][order] = batch
             z["cache_free_limit"][order] = free_limit
+
+    def _link_extension(self) -> None:
+        z, asked = self.state, self.settings.extension
+        if not asked.victims and not asked.source:
+            return
+        from study.zone.extension import TRAFFIC, VICTIM, address
+
+        z["numbers"][: len(asked.numbers)] = asked.numbers
+        z["victims_at"] = address(VICTIM, asked.victims, asked.victims_digest)
+        z["source_at"] = address(TRAFFIC, asked.source, asked.source_digest)
 
     def _start(self) -> None:
         memory, slab = self.settings.memory, self.settings.slab
