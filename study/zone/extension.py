@@ -229,9 +229,11 @@ def _entry(extension: Extension) -> Any:
         def entry(at, value):
             return function(zone(at), value)
 
-    except NumbaError as fault:
+    except Exception as fault:  # numba raises its own, and whatever else it stumbles over
         said = [line.strip() for line in str(fault).splitlines() if line.strip()]
         told = next((line for line in said if "Failed in" not in line), "")
+        if not isinstance(fault, NumbaError):
+            told = f"{type(fault).__name__}: {told}"
         raise ExtensionError(f"numba cannot compile {extension.name}: {told}") from fault
     return entry
 
