@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from study.zone import allocate as alloc
 from study.zone.advance import advance
-from study.zone.agenda import book, drop_first, first_event
+from study.zone.agenda import book, drop_first, first_event, next_due
 from study.zone.buddy import take_block
 from study.zone.kmalloc import cache_limits, kfree, kmalloc_atomic
 from study.zone.kswapd import wake_kswapd
-from study.zone.layout import HEAD_INACTIVE, NO_ROW, Caller, Flag, Gfp, Home, Kind
+from study.zone.layout import HEAD_INACTIVE, NEVER, NO_ROW, Caller, Flag, Gfp, Home, Kind
 from study.zone.lru import mark_page_accessed
 from study.zone.percpu import give_back, take_page
 from study.zone.reclaim import begin_shrink, shrink_cache, shrink_done, shrink_slab, shrink_step
@@ -232,6 +232,25 @@ def test_the_demand_side_removes_whole_orders() -> None:
     assert saved["order1_attempts"] == saved["order2_attempts"] == 0
     assert saved["order3_attempts"] > 0
     assert sum(at_all[f"order{order}_attempts"] for order in range(1, 11)) == 0
+
+
+def test_a_full_wheel_leaves_the_rest_to_the_heap() -> None:
+    """More events in the next milliseconds than the wheel has rows: none is lost, all in order."""
+    zone = Zone(small(), empty=True)
+    rows = len(zone.soon)
+    times = [(7_919 * number) % 50_000_000 for number in range(rows + 500)]
+    for number, time in enumerate(times):
+        book(zone.state, time, 0, number)
+    assert zone.state["nr_soon"] == rows
+    assert zone.state["nr_events"] == 500
+
+    met = []
+    while next_due(zone.state) < NEVER:
+        due, _, _, value = first_event(zone.state)
+        met.append((due, value))
+        drop_first(zone.state)
+    assert met == sorted((time, number) for number, time in enumerate(times))
+    assert zone.state["nr_soon"] == zone.state["nr_events"] == 0
 
 
 @given(times=st.lists(st.integers(0, 5), max_size=60), dropped=st.integers(0, 3))
