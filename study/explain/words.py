@@ -31,6 +31,7 @@ TITLES: dict[Event | None, str] = {
     Event.PROACTIVE: "kcompactd looks around",
     Event.HUGE_ARRIVAL: "A program could do with a huge page",
     Event.HUGE_DEATH: "A huge page is given back",
+    Event.SOURCE: "A traffic source of somebody else's acts",
 }
 
 _CALLERS = {
@@ -42,6 +43,7 @@ _CALLERS = {
     Caller.TX: "the card's send path",
     Caller.MIGRATION: "the defragmenter",
     Caller.HUGE: "a program that wants a huge page",
+    Caller.SOURCE: "a traffic source of somebody else's",
 }
 
 

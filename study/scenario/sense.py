@@ -25,6 +25,7 @@ def complaints(machine: Machine) -> Iterator[Complaint]:
     yield from _orders(machine)
     yield from _pageblocks(machine)
     yield from _cures(machine)
+    yield from _extension(machine)
     yield from _load(machine)
     yield from _clock(machine)
 
@@ -140,6 +141,12 @@ def _cures(machine: Machine) -> Iterator[Complaint]:
             yield key, f"is {order}; a block of {1 << order} pages is larger than the whole zone"
     if machine.highalloc.gap <= 0:
         yield "highalloc.gap", "is 0; give the time between two requests"
+
+
+def _extension(machine: Machine) -> Iterator[Complaint]:
+    if machine.extension.victims != "lru" and machine.reclaim.lumpy:
+        told = "is not asked by lumpy reclaim, which takes whole blocks; set reclaim.lumpy to off"
+        yield "extension.victims", told
 
 
 def _load(machine: Machine) -> Iterator[Complaint]:

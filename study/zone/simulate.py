@@ -16,6 +16,7 @@ HEADLINE: tuple[tuple[str, str], ...] = (
     ("frames_dropped_ratio", "received frames dropped"),
     ("tx_success_ratio", "send buffer requests served"),
     ("huge_success_ratio", "huge pages had while running"),
+    ("source_success_ratio", "blocks that the added source got"),
     ("highalloc_pass1_ratio", "huge pages had under load, asked at once"),
     ("highalloc_rest_ratio", "huge pages had at rest"),
     ("stack_stalls", "stack requests that had to wait"),
