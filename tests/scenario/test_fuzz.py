@@ -1,6 +1,9 @@
-"""Whatever is thrown at a scenario: a study or faults, never a traceback, a hang, half a folder.
+r"""Whatever is thrown at a scenario: a study or faults, never a traceback, a hang, half a folder.
 
-FUZZ_EXAMPLES=100000 HYPOTHESIS_PROFILE=default pytest tests/scenario/test_fuzz.py is a long run.
+A long run, of some 100,000 inputs and most of an hour:
+
+FUZZ_EXAMPLES=50000 HYPOTHESIS_PROFILE=default pytest -o faulthandler_timeout=0 \
+    tests/scenario/test_fuzz.py
 """
 
 from __future__ import annotations
