@@ -18,6 +18,7 @@ from study.scenario import ScenarioError, Study, load, load_text
 from study.scenario.check import known_keys
 from study.scenario.nic import frame_pages, rx_order, tx_order
 from study.scenario.units import nanoseconds_from, pages_from, per_second_from, share_from
+from study.zone.extension import traffic_source, victim_selector
 from study.zone.settings import (
     AllocationPath,
     DefragMode,
@@ -291,22 +292,26 @@ def leaves(settings: object) -> dict[str, object]:
 
 def test_every_key_changes_something_and_every_field_can_be_changed() -> None:
     """No key is idle, and no field of the zone's Settings is out of a scenario's reach."""
-    assert set(SAMPLES) == set(known_keys()) - {
-        "watermarks.min",
-        "watermarks.low",
-        "watermarks.high",
-    }
-    plain = leaves(study_of("name: x").cells[0].settings)
-    marks = ["watermarks.min=1", "watermarks.low=2", "watermarks.high=3"]
+    victim_selector("oldest")(lambda _zone, pfn: pfn)
+    traffic_source("silence")(lambda _zone, _value: 0)
+    together = [
+        ["watermarks.min=1", "watermarks.low=2", "watermarks.high=3"],
+        ["extension.victims=oldest", "extension.source=silence", "extension.numbers=[7]"],
+    ]
     changed: set[str] = set()
+    assert {entry.partition("=")[0] for entries in together for entry in entries} == set(
+        known_keys()
+    ) - set(SAMPLES)
+    plain = leaves(study_of("name: x").cells[0].settings)
     for key, value in SAMPLES.items():
         base = ", ".join(keys_of(key, value))
         made = leaves(study_of(f"base: {{{base}}}").cells[0].settings)
         differing = {field for field, value in made.items() if value != plain[field]}
         assert differing, key
         changed |= differing
-    made = leaves(study_of("name: x", *marks).cells[0].settings)
-    changed |= {field for field, value in made.items() if value != plain[field]}
+    for entries in together:
+        made = leaves(study_of("name: x", *entries).cells[0].settings)
+        changed |= {field for field, value in made.items() if value != plain[field]}
 
     assert changed == set(plain)
 
