@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 WIDTH = 7.2
 """Inches, of every figure: the text is of one size on the page."""
 ORDER_SHOWN = 3
+ORDER_OF_INDEX = 6
 SMOOTHED = 11
 """Samples of which the lines of the indices are a moving mean."""
 MINUTE_NS = 60e9
@@ -94,9 +95,9 @@ def _figure(height: float, **grid: Any) -> tuple[Figure, Any]:
     return figure, figure.subplots(**grid)
 
 
-def _finished(findings: Findings) -> pd.DataFrame:
-    trials = findings.trials
-    found = trials[trials["status"] == "ok"]
+def _finished(findings: Findings, *metrics: str) -> pd.DataFrame:
+    """Cell, replicate and some metrics of the trials there are to draw."""
+    found = findings.columns.finished(*metrics)
     if found.empty:
         raise ResultsError(f"{findings.place} has no finished trial to draw")
     return found
@@ -121,7 +122,7 @@ def compared(findings: Findings) -> pd.DataFrame:
     cells = select.compared_cells(findings.manifest["cells"])
     _finished(findings)
     _need(findings, "rx_success_ratio", "reclaimed_pages", "moved_pages", "refaults")
-    table: pd.DataFrame = tradeoff(findings.trials, cells)
+    table: pd.DataFrame = tradeoff(findings.columns, cells)
     table = table[np.isfinite(table["gain"].to_numpy(float))].copy()
     if table.empty:
         raise ResultsError("no cell asked for receive buffers")
@@ -133,7 +134,7 @@ def compared(findings: Findings) -> pd.DataFrame:
 
 
 def _need(findings: Findings, *metrics: str) -> None:
-    missing = [name for name in metrics if name not in findings.trials]
+    missing = [name for name in metrics if name not in findings.columns]
     if missing:
         raise ResultsError(f"{findings.place} has no metric {missing[0]}")
 
@@ -257,15 +258,12 @@ def paired_differences(findings: Findings) -> pd.DataFrame:
     Columns axis, level, against, metric, cells, n, value, low, high: in percentage points or in
     per cent; 95 % intervals, not corrected for their number.
     """
-    from study.results.summary import axis_and_metric_names
     from study.statistics import contrast_table
 
     _finished(findings)
-    trials, cells = findings.trials, findings.manifest["cells"]
-    _, metrics = axis_and_metric_names(trials)
-    unwanted = [name for name in metrics if name not in FOREST]
+    cells = findings.manifest["cells"]
     table = contrast_table(
-        trials.drop(columns=unwanted), cells=cells, axes=findings.manifest["axes"]
+        findings.columns, cells=cells, axes=findings.manifest["axes"], metrics=list(FOREST)
     )
     firsts = {
         axis: next(levels[axis] for levels in cells.values() if axis in levels)
@@ -324,15 +322,17 @@ def success(findings: Findings) -> Figure:
     """Requests served at each order that is asked for, by policy."""
     from study.statistics.intervals import mean_interval
 
-    trials = _finished(findings)
     cells = select.compared_cells(findings.manifest["cells"])
     names, looks = _looks(cells)
+    columns = findings.columns
+    compared = columns["cell"].isin(list(cells))
     orders = [
         order
         for order in range(11)
-        if f"order{order}_attempts" in trials
-        and (trials.loc[trials["cell"].isin(list(cells)), f"order{order}_attempts"] > 0).any()
+        if f"order{order}_attempts" in columns
+        and (columns[f"order{order}_attempts"][compared] > 0).any()
     ]
+    trials = _finished(findings, *(f"order{order}_success_ratio" for order in orders))
     if not orders:
         raise ResultsError("no cell asked for pages")
     rows = -(-len(looks) // 2) + 1
@@ -374,19 +374,50 @@ def success(findings: Findings) -> Figure:
     return figure
 
 
-def _over_time(findings: Findings) -> tuple[pd.DataFrame, list[str], dict[str, str]]:
-    """Series with a column `minute`, the cells shown, and their titles."""
-    series = findings.series
-    if "nr_free0" not in series or series.empty:
-        raise ResultsError(f"{findings.place} keeps no samples over time")
+FREE = [f"nr_free{order}" for order in range(11)]
+
+
+def _over_time(findings: Findings) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
+    """Cell -> means over replicates by minute, and cell -> title, of the cells to show.
+
+    Columns nr_free0 .. nr_free10, unusable, extfrag. Samples are read some at a time: a study
+    may have more of them than memory holds.
+    """
+    from study.results.read import series_batches
+
+    sums: pd.DataFrame | None = None
+    counts: pd.DataFrame | None = None
     _finished(findings)
-    there = set(series["cell"].unique())
-    cells = findings.manifest["cells"]
-    shown = [cell for cell in select.telling_cells(findings) if cell in there]
-    if not shown:
+    telling = select.telling_cells(findings)
+    for samples in series_batches(findings.folder):
+        if "nr_free0" not in samples:
+            break
+        of_cells = samples[samples["cell"].isin(telling)]
+        grouped = _indexed(of_cells).groupby([of_cells["cell"], of_cells["time_ns"] / MINUTE_NS])
+        sum_, count = grouped.sum(), grouped.count()
+        sums = sum_ if sums is None else sums.add(sum_, fill_value=0)
+        counts = count if counts is None else counts.add(count, fill_value=0)
+    if sums is None or counts is None:
+        raise ResultsError(f"{findings.place} keeps no samples over time")
+    if sums.empty:
         raise ResultsError(f"{findings.place} keeps no samples of these cells")
-    titles = {cell: select.difference_from_first(cells, cell) for cell in shown}
-    return series.assign(minute=series["time_ns"] / MINUTE_NS), shown, titles
+    # 0 / 0: a time at which no replicate has a value.
+    means: pd.DataFrame = sums / counts
+    there = set(means.index.get_level_values(0))
+    cells = findings.manifest["cells"]
+    shown = {cell: means.loc[[cell]].droplevel(0) for cell in telling if cell in there}
+    return shown, {cell: select.difference_from_first(cells, cell) for cell in shown}
+
+
+def _indexed(samples: pd.DataFrame) -> pd.DataFrame:
+    """Free blocks by order of some samples, and the two indices."""
+    from study.zone.indices import unusable_indices
+
+    counts = samples[FREE].to_numpy(np.int64)
+    return samples[FREE].assign(
+        unusable=unusable_indices(counts)[:, ORDER_SHOWN] / 1000,
+        extfrag=_extfrag(counts, ORDER_OF_INDEX),
+    )
 
 
 def _measured_from(findings: Findings) -> float:
@@ -395,16 +426,15 @@ def _measured_from(findings: Findings) -> float:
 
 def buddyinfo(findings: Findings) -> Figure:
     """Free pages by order over uptime, stacked, mean over replicates, for a few cells."""
-    series, shown, titles = _over_time(findings)
+    shown, titles = _over_time(findings)
     across = min(2, len(shown))
     down = -(-len(shown) // across)
     figure, grid = _figure(
         0.9 + 2.0 * down, nrows=down, ncols=across, sharex=True, sharey=True, squeeze=False
     )
-    columns = [f"nr_free{order}" for order in range(11)]
     layers: Sequence[Any] = ()
-    for axes, cell in zip(grid.flat, shown, strict=False):
-        mean = series[series["cell"] == cell].groupby("minute")[columns].mean()
+    for axes, (cell, means) in zip(grid.flat, shown.items(), strict=False):
+        mean = means[FREE]
         # At the start a zone may be all free, which would flatten what matters.
         mean = mean.iloc[1:] if len(mean) > 2 else mean
         pages = mean.to_numpy(float) * (1 << np.arange(11))
@@ -440,25 +470,15 @@ def _wrapped(text: str, letters: int = 46) -> str:
 
 def indices(findings: Findings) -> Figure:
     """The kernel's two fragmentation indices over uptime, mean over replicates, a few cells."""
-    from study.zone.indices import unusable_indices
-
-    series, shown, titles = _over_time(findings)
-    counts = series[[f"nr_free{order}" for order in range(11)]].to_numpy(np.int64)
-    series = series.assign(
-        unusable=unusable_indices(counts)[:, ORDER_SHOWN] / 1000,
-        absent=counts[:, ORDER_SHOWN:].sum(axis=1) == 0,
-    )
+    shown, titles = _over_time(findings)
     figure, panels = _figure(3.1 + 0.2 * -(-len(shown) // 2), ncols=2)
     labels = {
         "unusable": f"share of free memory useless to order {ORDER_SHOWN}",
-        "extfrag": "",
+        "extfrag": f"fragmentation index of order {ORDER_OF_INDEX}",
     }
-    higher = 6
-    series["extfrag"] = _extfrag(counts, higher)
-    labels["extfrag"] = f"fragmentation index of order {higher}"
     for axes, (column, label) in zip(panels, labels.items(), strict=True):
-        for number, cell in enumerate(shown):
-            mean = series[series["cell"] == cell].groupby("minute")[column].mean()
+        for number, (cell, means) in enumerate(shown.items()):
+            mean = means[column]
             mean = mean.iloc[1:] if len(mean) > 2 else mean
             mean = mean.rolling(SMOOTHED, center=True, min_periods=1).mean()
             style = ("-", "--", "-.", (0, (1, 1)))[number % 4]

@@ -44,14 +44,10 @@ def telling_cells(findings: Findings, most: int = 4) -> list[str]:
     near = [cell for cell, levels in cells.items() if len(_differing(levels, first)) == 1]
     if not near:
         near = [cell for cell in cells if cell != first_id]
-    trials = findings.trials
-    finished = trials[trials["status"] == "ok"]
-    names = [
-        name
-        for name in ("rx_success_ratio", "unusable_index_order3_mean")
-        if name in finished.columns
-    ]
-    means = finished.groupby("cell")[names].mean()
+    trials = findings.columns
+    wanted = ("rx_success_ratio", "unusable_index_order3_mean")
+    names = [name for name in wanted if name in trials]
+    means = trials.finished(*names).groupby("cell", observed=True)[names].mean()
 
     def change(cell: str) -> tuple[float, ...]:
         if cell not in means.index or first_id not in means.index:

@@ -21,6 +21,7 @@ import numpy as np
 
 from study.report.colours import OWNERS
 from study.results.folder import ZONE_MAPS
+from study.results.read import series_batches
 
 if TYPE_CHECKING:
     from study.results import Folder
@@ -90,13 +91,14 @@ def _write(folder: Folder, maps: list[ZoneMap]) -> None:
 
 
 def _last_free_blocks(findings: Findings, cell: str) -> Array | None:
-    series = findings.series
-    if "nr_free0" not in series:
+    last = None
+    for samples in series_batches(findings.folder):
+        rows = samples[(samples["cell"] == cell) & (samples["replicate"] == 0)]
+        if "nr_free0" in rows and len(rows):
+            last = rows.iloc[-1]
+    if last is None:
         return None
-    rows = series[(series["cell"] == cell) & (series["replicate"] == 0)]
-    if rows.empty:
-        return None
-    return rows.iloc[-1][[f"nr_free{order}" for order in range(11)]].to_numpy(np.int64)
+    return last[[f"nr_free{order}" for order in range(11)]].to_numpy(np.int64)
 
 
 def classes(owners: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.results.columns import axis_columns, series_table, trials_table
 from study.results.folder import SERIES, Folder, ResultsError, open_folder
-from study.results.sorting import in_order
+from study.results.sorting import in_order, is_in_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     More = Callable[[pd.DataFrame], Mapping[str, int]]
     """Trials so far (as read_trials gives them) -> cell id -> replicates wanted in all."""
+
+
+_SAMPLES_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,11 @@ class Results:
         return read_trials(self.folder)
 
     @cached_property
+    def columns(self) -> TrialColumns:
+        """The same a column at a time: what tables and figures are made from."""
+        return TrialColumns(self.folder)
+
+    @cached_property
     def summary(self) -> pd.DataFrame:
         """One row per cell and metric."""
         return read_summary(self.folder)
@@ -71,43 +79,70 @@ class Results:
 
 def read_trials(folder: Folder | Path | str) -> pd.DataFrame:
     """The trials table, sorted by cell and replicate. Raises ResultsError if it cannot be read."""
-    opened = _opened(folder)
-    axes = axis_columns(opened.manifest["axes"], opened.manifest["cells"])
-    return _read(opened, opened.trials, empty=trials_table([], axes, []))
+    frame: pd.DataFrame = _whole(_opened(folder)).to_pandas()
+    return frame
+
+
+def _whole(folder: Folder) -> pa.Table:
+    axes = axis_columns(folder.manifest["axes"], folder.manifest["cells"])
+    return _read(folder, folder.trials, empty=trials_table([], axes, []))
 
 
 class TrialColumns:
-    """The trials table a column at a time, for tables that are larger than memory is.
+    """The trials table a column at a time, by cell and replicate, as read_trials() has them.
 
-    folder  that of a run that has ended: one part, already in order
+    A run that has ended left one part, already in order: however large it is, no more than the
+    columns asked for is in memory. Of any other run the table is held as it was when opened.
+
+    columns  their names
     """
 
     def __init__(self, folder: Folder) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        axes = axis_columns(folder.manifest["axes"], folder.manifest["cells"])
-        parts = sorted(folder.trials.glob("part-*.parquet"))
-        if len(parts) > 1:
-            raise ValueError(f"{folder.trials} has not been made one part")
+        parts = list(folder.trials.glob("part-*.parquet"))
         try:
-            self._file = pq.ParquetFile(parts[0]) if parts else None
+            if len(parts) == 1:
+                # Open, it stays readable when another process puts a new part in its place.
+                file = pq.ParquetFile(parts[0])
+                keys = file.read(columns=["cell", "replicate"])
+                if is_in_order(keys, folder.manifest["cells"]):
+                    self.columns: list[str] = file.schema_arrow.names
+                    self._column: Callable[[str], pa.ChunkedArray] = lambda name: file.read(
+                        columns=[name]
+                    ).column(name)
+                    return
         except (OSError, pa.ArrowException) as fault:
             raise ResultsError(f"cannot read {folder.trials}: {fault}") from fault
-        self._empty = trials_table([], axes, [])
-        self.columns: list[str] = (
-            self._file.schema_arrow.names if self._file else self._empty.column_names
-        )
+        table = _whole(folder)
+        self._column = table.column
+        self.columns = table.column_names
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.columns
 
     def __getitem__(self, name: str) -> pd.Series[Any]:
-        """One column, by the order of the scenario."""
-        table = self._file.read(columns=[name]) if self._file else self._empty
-        column = table.column(name)
+        """One column. Raises ResultsError if it cannot be read."""
+        import pyarrow as pa
+
+        try:
+            column = self._column(name)
+        except (OSError, pa.ArrowException) as fault:
+            raise ResultsError(f"cannot read {name}: {fault}") from fault
         # A million names of a few hundred cells.
         if name == "cell":
             column = column.dictionary_encode()
         found: pd.Series[Any] = column.to_pandas()
-        return found
+        return found.rename(name)
+
+    def finished(self, *names: str) -> pd.DataFrame:
+        """Cell, replicate and the columns named, of the trials that did not fail."""
+        import pandas as pd
+
+        kept = (self["status"] == "ok").to_numpy()
+        wanted = dict.fromkeys(("cell", "replicate", *names))
+        return pd.DataFrame({name: self[name][kept] for name in wanted})
 
 
 def read_series(folder: Folder | Path | str) -> pd.DataFrame:
@@ -115,7 +150,26 @@ def read_series(folder: Folder | Path | str) -> pd.DataFrame:
     opened = _opened(folder)
     if opened.mirror is not None:
         opened.mirror.bring(SERIES)
-    return _read(opened, opened.series, empty=series_table([]))
+    frame: pd.DataFrame = _read(opened, opened.series, empty=series_table([])).to_pandas()
+    return frame
+
+
+def series_batches(folder: Folder) -> Iterator[pd.DataFrame]:
+    """The samples some thousands at a time, as they lie on disk.
+
+    Raises ResultsError if they cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if folder.mirror is not None:
+        folder.mirror.bring(SERIES)
+    for part in sorted(folder.series.glob("part-*.parquet")):
+        try:
+            for batch in pq.ParquetFile(part).iter_batches(batch_size=_SAMPLES_AT_ONCE):
+                yield pa.Table.from_batches([batch]).to_pandas()
+        except (OSError, pa.ArrowException) as fault:
+            raise ResultsError(f"cannot read {part}: {fault}") from fault
 
 
 def read_summary(folder: Folder | Path | str) -> pd.DataFrame:
@@ -123,14 +177,14 @@ def read_summary(folder: Folder | Path | str) -> pd.DataFrame:
     from study.results.summary import summarise
 
     opened = _opened(folder)
-    return summarise(read_trials(opened), cells=opened.manifest["cells"])
+    return summarise(TrialColumns(opened), cells=opened.manifest["cells"])
 
 
 def _opened(folder: Folder | Path | str) -> Folder:
     return folder if isinstance(folder, Folder) else open_folder(folder)
 
 
-def _read(folder: Folder, table: Path, *, empty: pa.Table) -> pd.DataFrame:
+def _read(folder: Folder, table: Path, *, empty: pa.Table) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -139,5 +193,4 @@ def _read(folder: Folder, table: Path, *, empty: pa.Table) -> pd.DataFrame:
         parts = pq.read_table(table, partitioning=None) if there else empty
     except (OSError, pa.ArrowException) as fault:
         raise ResultsError(f"cannot read {table}: {fault}") from fault
-    frame: pd.DataFrame = in_order(parts, folder.manifest["cells"]).to_pandas()
-    return frame
+    return in_order(parts, folder.manifest["cells"])

@@ -57,6 +57,13 @@ def in_order(table: pa.Table, cells: Mapping[str, Any]) -> pa.Table:
     return table.take(_order(table, cells))
 
 
+def is_in_order(table: pa.Table, cells: Mapping[str, Any]) -> bool:
+    """Whether in_order() would leave a table as it is."""
+    import numpy as np
+
+    return bool((np.diff(_order(table, cells)) == 1).all())
+
+
 def _order(table: pa.Table, cells: Mapping[str, Any]) -> np.ndarray[Any, Any]:
     import numpy as np
 

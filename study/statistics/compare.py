@@ -74,8 +74,8 @@ def compare(
 
     Raises ResultsError when they have no cell or no metric in common, or a metric is unknown.
     """
-    one = Measured(first.trials, first.manifest["cells"])
-    other = Measured(second.trials, second.manifest["cells"])
+    one = Measured(first.columns, first.manifest["cells"])
+    other = Measured(second.columns, second.manifest["cells"])
     names = _metrics(first, one, other, metrics)
     axes = [axis for axis in _axes(one.cells) if axis in _axes(other.cells)]
     here, there = _grouped(one.cells, axes), _grouped(other.cells, axes)

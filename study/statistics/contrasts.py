@@ -27,6 +27,7 @@ from study.statistics.measured import Measured
 if TYPE_CHECKING:
     import pandas as pd
 
+    from study.results.read import TrialColumns
     from study.statistics.intervals import Array
 
 PAIRS_MOST = 2_000
@@ -92,17 +93,19 @@ def _by_level(
 
 
 def contrast_table(
-    trials: pd.DataFrame,
+    trials: pd.DataFrame | TrialColumns,
     *,
     cells: Mapping[str, Mapping[str, Any]],
     axes: Iterable[str],
     headline: Sequence[str] = (),
+    metrics: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """All contrasts of a study, one row each.
 
-    trials    as read_trials() gives it
+    trials    as read_trials() gives it, or by column
     headline  metrics that single cells are compared on, and that form a family of their own for
               Holm's correction: those people look at
+    metrics   to look at; None for all there are
 
     Levels are compared on every metric. `n` counts replicates that have both sides; `cells` the
     matched pairs averaged in each of them.
@@ -110,12 +113,13 @@ def contrast_table(
     import pandas as pd
 
     measured = Measured(trials, cells)
+    wanted = [name for name in measured.metrics if metrics is None or name in metrics]
     axes = [axis for axis in axes if any(axis in levels for levels in cells.values())]
     of_axes = list(axis_pairs(cells, axes))
     of_cells = list(itertools.islice(cell_pairs(cells, axes), PAIRS_MOST + 1))
     of_cells = of_cells if len(of_cells) <= PAIRS_MOST else []
-    shown = [name for name in measured.metrics if name in headline]
-    others = [name for name in measured.metrics if name not in headline]
+    shown = [name for name in wanted if name in headline]
+    others = [name for name in wanted if name not in headline]
     frames = [
         _rows(measured, of_axes, shown, "levels, headline"),
         _rows(measured, of_axes, others, "levels, other metrics"),
@@ -125,7 +129,7 @@ def contrast_table(
 
 
 def significant_levels(
-    trials: pd.DataFrame,
+    trials: pd.DataFrame | TrialColumns,
     *,
     cells: Mapping[str, Mapping[str, Any]],
     axes: Iterable[str],

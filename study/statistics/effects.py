@@ -11,6 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
+    from study.results.read import TrialColumns
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -32,7 +34,7 @@ class Effect:
 
 
 def main_effects(
-    trials: pd.DataFrame,
+    trials: pd.DataFrame | TrialColumns,
     *,
     axis: str,
     metrics: Sequence[str],
@@ -45,13 +47,16 @@ def main_effects(
     other axes may have a part in the difference.
     """
     groups, matched = _matched_cells(axis, cells)
-    finished = trials[trials["status"] == "ok"]
+    ok = (trials["status"] == "ok").to_numpy()
+    cell, replicate = trials["cell"][ok], trials["replicate"][ok]
+    of_level = {level: cell.isin(ids).to_numpy() for level, ids in groups.items()}
     effects: list[Effect] = []
     for metric in metrics:
+        values = trials[metric][ok]
         first: pd.Series[float] | None = None
         for level, ids in groups.items():
-            values = finished.loc[finished["cell"].isin(ids), ["cell", "replicate", metric]]
-            means = _replicate_means(values, metric, len(ids))
+            here = of_level[level]
+            means = _replicate_means(values[here], replicate[here], len(ids))
             first = means if first is None else first
             gap = (means - first).dropna()
             effects.append(
@@ -89,9 +94,11 @@ def _matched_cells(
     return every, 0
 
 
-def _replicate_means(values: pd.DataFrame, metric: str, cells: int) -> pd.Series[float]:
+def _replicate_means(
+    values: pd.Series[float], replicate: pd.Series[int], cells: int
+) -> pd.Series[float]:
     """Mean over the cells, per replicate; only of replicates that all the cells finished."""
-    per_replicate = values.dropna().groupby("replicate")[metric]
+    per_replicate = values.dropna().groupby(replicate)
     counts = per_replicate.count()
     means: pd.Series[float] = per_replicate.mean()
     whole = means[counts == cells]

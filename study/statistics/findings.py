@@ -40,7 +40,7 @@ class Findings(Results):
         from study.statistics.sensitivity import sampled_axes
 
         return contrast_table(
-            self.trials,
+            self.columns,
             cells=self.manifest["cells"],
             axes=[
                 axis for axis in self.manifest["axes"] if axis not in sampled_axes(self.manifest)
@@ -53,7 +53,7 @@ class Findings(Results):
         """Service against cost, cell by cell, and the cells that no other beats."""
         from study.statistics.tradeoff import tradeoff
 
-        return tradeoff(self.trials, self.manifest["cells"])
+        return tradeoff(self.columns, self.manifest["cells"])
 
     @cached_property
     def verdicts(self) -> pd.DataFrame:
@@ -70,7 +70,7 @@ class Findings(Results):
             claims = [Claim.from_plain(raw) for raw in self.manifest["scenario"].get("claims", [])]
         return judge(
             claims,
-            self.trials,
+            self.columns,
             self.manifest["cells"],
             alpha=alpha_of(self.manifest),
             seconds=_seconds_per_replicate(self.manifest),

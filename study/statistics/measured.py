@@ -12,31 +12,37 @@ from study.results.summary import axis_and_metric_names
 if TYPE_CHECKING:
     import pandas as pd
 
+    from study.results.read import TrialColumns
     from study.statistics.intervals import Array
 
 
 class Measured:
     """Finished trials of a study, ready for sums over cells within a replicate.
 
+    trials      as read_trials() gives them, or by column
     cells       id -> levels, in the order of the scenario
     replicates  their numbers, in ascending order
     metrics     names of all metrics
     """
 
-    def __init__(self, trials: pd.DataFrame, cells: Mapping[str, Mapping[str, Any]]) -> None:
-        finished = trials[(trials["status"] == "ok") & trials["cell"].isin(list(cells))]
+    def __init__(
+        self, trials: pd.DataFrame | TrialColumns, cells: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        cell = trials["cell"]
+        self._kept = ((trials["status"] == "ok") & cell.isin(list(cells))).to_numpy()
         self.cells = cells
         self.metrics = axis_and_metric_names(trials)[1]
-        self.replicates, rows = np.unique(finished["replicate"].to_numpy(), return_inverse=True)
+        replicates = trials["replicate"].to_numpy()[self._kept]
+        self.replicates, rows = np.unique(replicates, return_inverse=True)
         self.index = {cell: column for column, cell in enumerate(cells)}
-        self._place = (rows, finished["cell"].map(self.index).to_numpy(np.int64))
-        self._frame = finished
+        self._place = (rows, cell[self._kept].map(self.index).to_numpy(np.int64))
+        self._trials = trials
 
     def values(self, metric: str) -> Array:
         """Array (replicates, cells) of a metric; NaN where there is no finite value."""
         found = np.full((len(self.replicates), len(self.cells)), np.nan)
         if metric in self.metrics:
-            found[self._place] = self._frame[metric].to_numpy(np.float64)
+            found[self._place] = self._trials[metric].to_numpy(np.float64)[self._kept]
             found[~np.isfinite(found)] = np.nan
         return found
 

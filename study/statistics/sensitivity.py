@@ -46,7 +46,7 @@ def sampled_axes(manifest: Mapping[str, Any]) -> dict[str, Range]:
 
 def first_that_varies(findings: Findings) -> list[str]:
     """The first headline metric that is not the same everywhere, if there is one."""
-    trials = findings.trials
+    trials = findings.columns
     for name, _ in findings.manifest["headline"]:
         if name in trials and trials[name].nunique() > 1:
             return [name]
@@ -65,7 +65,7 @@ def sensitivity(findings: Findings, metric: str) -> pd.DataFrame:
     ranges = sampled_axes(findings.manifest)
     if not ranges:
         raise ResultsError(f"{findings.place}: no axis is a range, such as uniform: [0.2, 0.9]")
-    measured = Measured(findings.trials, findings.manifest["cells"])
+    measured = Measured(findings.columns, findings.manifest["cells"])
     if metric not in measured.metrics:
         raise ResultsError(f"{metric} is no metric of {findings.place}")
     sampling = SamplingKeys.model_validate(findings.manifest["scenario"]["sampling"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from math import floor, isfinite, log10
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console, RenderableType
     from rich.table import Table
+
+    from study.results.read import TrialColumns
 
 _HEADLINES = 10
 _LEVELS = 4
@@ -43,7 +46,7 @@ def _parts(results: Findings) -> Iterator[RenderableType]:
     if manifest["question"]:
         yield Padding(Text(manifest["question"].strip(), style="bold"), (0, 0, 1, 0))
     yield from verdict_parts(results.judged(), alpha=alpha_of(manifest))
-    trials, cells = results.trials, manifest["cells"]
+    trials, cells = results.columns, manifest["cells"]
     ranges = sampled_axes(manifest)
     axes = [axis for axis in axis_and_metric_names(trials)[0] if axis not in ranges]
     headline = headline_of(results)
@@ -77,7 +80,7 @@ def _parts(results: Findings) -> Iterator[RenderableType]:
 
 
 def _marks(
-    trials: pd.DataFrame,
+    trials: TrialColumns,
     cells: Mapping[str, Mapping[str, Any]],
     axes: Sequence[str],
     metrics: Sequence[str],
@@ -115,7 +118,7 @@ def contrast_parts(
     """
     from rich.text import Text
 
-    known_axes, known = axis_and_metric_names(results.trials)
+    known_axes, known = axis_and_metric_names(results.columns)
     for name, names, what in [(n, known, "metric") for n in metrics] + [
         (n, known_axes, "axis") for n in axes
     ]:
@@ -250,13 +253,13 @@ def _short(value: float, form: str) -> str:
 def outline(results: Findings) -> dict[str, Any]:
     """The same for machines: how the run ended, and every main effect on the headline metrics."""
     manifest = results.manifest
-    axes, _ = axis_and_metric_names(results.trials)
+    axes, _ = axis_and_metric_names(results.columns)
     names = [name for name, _ in headline_of(results)]
     effects = [
         effect
         for axis in axes
         for effect in main_effects(
-            results.trials, axis=axis, metrics=names, cells=manifest["cells"]
+            results.columns, axis=axis, metrics=names, cells=manifest["cells"]
         )[0]
     ]
     return {
@@ -283,11 +286,15 @@ def headline_of(results: Findings) -> list[tuple[str, str]]:
 
     A metric without a single value was not asked for in this study, and is left out.
     """
-    trials = results.trials
+    trials = results.columns
     _, metrics = axis_and_metric_names(trials)
-    metrics = [name for name in metrics if trials[name].notna().any()] or metrics
-    named = [(name, label) for name, label in results.manifest["headline"] if name in metrics]
-    return named[:_HEADLINES] or [(name, name) for name in metrics[:_HEADLINES]]
+    headline = [(name, label) for name, label in results.manifest["headline"] if name in metrics]
+    named = (pair for pair in headline if trials[pair[0]].notna().any())
+    measured = (name for name in metrics if trials[name].notna().any())
+    found = list(islice(named, _HEADLINES)) or [
+        (name, name) for name in islice(measured, _HEADLINES)
+    ]
+    return found or headline[:_HEADLINES] or [(name, name) for name in metrics[:_HEADLINES]]
 
 
 def _axis_table(

@@ -20,6 +20,7 @@ from study.statistics.measured import Measured
 if TYPE_CHECKING:
     import pandas as pd
 
+    from study.results.read import TrialColumns
     from study.statistics.findings import Findings
     from study.statistics.intervals import Array
 
@@ -37,7 +38,7 @@ NOTHING = "no replicate has a value of everything"
 
 
 def tradeoff(
-    trials: pd.DataFrame,
+    trials: pd.DataFrame | TrialColumns,
     cells: Mapping[str, Mapping[str, Any]],
     *,
     gain: Mapping[str, float] = GAIN,
@@ -92,7 +93,7 @@ def among(findings: Findings, where: Sequence[str]) -> pd.DataFrame:
         }
     if not cells:
         raise ResultsError(f"{findings.place} has no cell with {' and '.join(where)}")
-    return tradeoff(findings.trials, cells)
+    return tradeoff(findings.columns, cells)
 
 
 def _bounds(name: str, numbers: Array) -> dict[str, float]:

@@ -31,6 +31,7 @@ from study.statistics.measured import Measured
 if TYPE_CHECKING:
     import pandas as pd
 
+    from study.results.read import TrialColumns
     from study.statistics.intervals import Array
 
 Word = Literal["supported", "contradicted", "equivalent", "undecided", "not asked"]
@@ -115,7 +116,7 @@ class _Look:
 @np.errstate(all="ignore")
 def judge(
     claims: Iterable[Claim],
-    trials: pd.DataFrame,
+    trials: pd.DataFrame | TrialColumns,
     cells: Mapping[str, Mapping[str, Any]],
     *,
     alpha: float = 1 - CONFIDENCE,
@@ -123,7 +124,7 @@ def judge(
 ) -> list[Verdict]:
     """A verdict on each claim.
 
-    trials   as read_trials() gives it
+    trials   as read_trials() gives it, or by column
     alpha    chance of any wrong verdict; smaller when the study looks more than once
     seconds  wall time that one more replicate of all cells takes
     """

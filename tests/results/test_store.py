@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import study
 from study.results import read_series, read_trials
+from study.results.read import TrialColumns, series_batches
 
 METRICS = ["served", "same", "absent", "even"]
 
@@ -100,6 +101,55 @@ def test_a_folder_can_be_read_while_it_grows(make_store, rows):
     assert len(results.trials) == 5
     assert len(results.series) == 20
     assert set(results.summary["n"]) <= {0, 1, 2}
+
+
+@pytest.mark.parametrize("parts", ["none", "one", "three", "sorted"])
+def test_the_columns_are_those_of_the_table(make_store, rows, parts):
+    """Column by column there is what read_trials() gives, sorted, however the rows lie on disk."""
+    store = make_store()
+    backwards = rows[::-1] if parts != "none" else []
+    for some in (backwards[:5], backwards[5:7], backwards[7:]):
+        store.add(some)
+        if parts == "three":
+            store.flush()
+    store.flush()
+    if parts == "sorted":
+        store.close("failed")
+    columns, table = TrialColumns(store.folder), read_trials(store.folder)
+
+    assert len(list(store.folder.trials.iterdir())) == {"none": 0, "three": 3}.get(parts, 1)
+    assert columns.columns == list(table.columns)
+    for name in columns.columns:
+        pd.testing.assert_series_equal(
+            columns[name], table[name], check_dtype=name != "cell", check_categorical=False
+        )
+    assert len(columns.finished("seed")) == (table["status"] == "ok").sum()
+    assert ("served" in columns) == (parts != "none")
+
+
+def test_a_table_that_is_sorted_is_not_read_whole(make_store, rows):
+    """What is asked for of a finished run comes from the open file, even if that is replaced."""
+    store = make_store()
+    store.add(rows)
+    store.close("failed")
+    columns = TrialColumns(store.folder)
+    expected = columns["served"]
+    (part,) = store.folder.trials.iterdir()
+    part.unlink()
+
+    pd.testing.assert_series_equal(columns["served"], expected)
+
+
+def test_samples_come_some_at_a_time(make_store, rows, monkeypatch):
+    """All batches together are the series."""
+    monkeypatch.setattr("study.results.read._SAMPLES_AT_ONCE", 7)
+    store = make_store()
+    store.add(rows)
+    store.close("failed")
+    batches = list(series_batches(store.folder))
+
+    assert max(map(len, batches)) == 7
+    pd.testing.assert_frame_equal(pd.concat(batches, ignore_index=True), read_series(store.folder))
 
 
 @pytest.mark.parametrize("which", [[], [-1]], ids=["no rows", "failed rows only"])
