@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BYTES_AT_ONCE = 64 * 1024 * 1024
-"""A table of more bytes, uncompressed, is sorted in pieces of so many."""
+"""A table of more bytes, in memory, is sorted in pieces of so many."""
+
+_NUMBER_BYTES = 8
 
 _MOST_PIECES = 200
 """Each is an open file for a while."""
@@ -42,7 +44,7 @@ def sort_table(folder: Folder, table: Path, *, bytes_at_once: int = BYTES_AT_ONC
 
         digest = write_part(in_order(pq.read_table(table, partitioning=None), cells), aside / NAME)
     else:
-        digest = _sort_in_pieces(parts, aside, cells, pieces)
+        digest = _sort_in_pieces(parts, aside, cells, pieces, bytes_at_once)
     noted = folder.manifest.setdefault("parts", {})
     for part in parts:
         noted.pop(f"{table.name}/{part.name}", None)
@@ -76,7 +78,7 @@ def _order(table: pa.Table, cells: Mapping[str, Any]) -> np.ndarray[Any, Any]:
 
 
 def _sort_in_pieces(
-    parts: Sequence[Path], aside: Path, cells: Mapping[str, Any], pieces: int
+    parts: Sequence[Path], aside: Path, cells: Mapping[str, Any], pieces: int, bytes_at_once: int
 ) -> str:
     """Deal all rows to files, one a piece of the sorted table; then sort each. Returns a digest."""
     import numpy as np
@@ -91,7 +93,8 @@ def _sort_in_pieces(
     schema = pq.read_schema(parts[0]).remove_metadata()
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     writers = [pa.ipc.new_stream(str(file), schema, options=options) for file in dealt]
-    for rows, pieces_of_rows in _with(parts, piece_of):
+    most = max(1, bytes_at_once // (_NUMBER_BYTES * len(schema)))
+    for rows, pieces_of_rows in _with(_batches(parts, most), piece_of):
         for piece in np.unique(pieces_of_rows):
             writers[piece].write_table(rows.filter(pieces_of_rows == piece).cast(schema))
     for writer in writers:
@@ -106,28 +109,36 @@ def _sort_in_pieces(
     return digest_of_file(aside / NAME)
 
 
-def _with(
-    parts: Sequence[Path], of_rows: np.ndarray[Any, Any]
-) -> Iterator[tuple[pa.Table, np.ndarray[Any, Any]]]:
-    """Each part with its share of an array that has an element for every row of all of them."""
+def _batches(parts: Sequence[Path], most: int) -> Iterator[pa.Table]:
+    """All rows as they lie on disk, about so many at a time: each piece gets few, large shares."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    start = 0
+    waiting: list[pa.RecordBatch] = []
     for part in parts:
         # A part may itself be the whole of an earlier run.
-        for batch in pq.ParquetFile(part).iter_batches(batch_size=16_384):
-            rows = pa.Table.from_batches([batch])
-            yield rows, of_rows[start : start + len(rows)]
-            start += len(rows)
+        for batch in pq.ParquetFile(part).iter_batches(batch_size=most):
+            waiting.append(batch)
+            if sum(map(len, waiting)) >= most:
+                yield pa.Table.from_batches(waiting).combine_chunks()
+                waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting).combine_chunks()
+
+
+def _with(
+    tables: Iterable[pa.Table], of_rows: np.ndarray[Any, Any]
+) -> Iterator[tuple[pa.Table, np.ndarray[Any, Any]]]:
+    """Each table with its share of an array that has an element for every row of all of them."""
+    start = 0
+    for rows in tables:
+        yield rows, of_rows[start : start + len(rows)]
+        start += len(rows)
 
 
 def _bytes_of(parts: Sequence[Path]) -> int:
-    """Of all columns, uncompressed, by what the files say."""
+    """Of all columns once they are in memory: on disk equal numbers take next to nothing."""
     import pyarrow.parquet as pq
 
-    def of(part: Path) -> int:
-        told = pq.read_metadata(part)
-        return sum(told.row_group(group).total_byte_size for group in range(told.num_row_groups))
-
-    return sum(map(of, parts))
+    told = map(pq.read_metadata, parts)
+    return sum(_NUMBER_BYTES * part.num_rows * part.num_columns for part in told)
