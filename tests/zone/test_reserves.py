@@ -214,8 +214,14 @@ def test_the_last_reserved_pageblock_is_kept(quiet):
     unreserve_pageblock(zone.state, MOVABLE)
     assert zone.state["nr_reserved"] == 32
     assert (zone.pageblock["migratetype"] == HIGHATOMIC).sum() == 1
+
+    zone = grouped(quiet, free=range(64, 256))
+    take_for_atomic(zone.state, 3, UNMOVABLE)
     unreserve_pageblock(zone.state, MOVABLE)
     assert zone.state["nr_reserved"] == 32
+    assert zone.state["nr_free"][3] == 1
+    assert rmqueue(zone.state, 5, MOVABLE) != NO_PFN
+    assert (zone.pageblock["migratetype"] == HIGHATOMIC).sum() == 1
 
 
 def test_reserved_pages_count_only_for_who_may_use_them(quiet):

@@ -64,12 +64,14 @@ def take_any(zone: Zone) -> int:
     return int(take_block(zone.state, 0))
 
 
-def drop(zone: Zone, pfns: Iterable[int]) -> None:
-    """Free the user pages in these frames."""
+def drop(zone: Zone, pfns: Iterable[int], migratetype: int | None = None) -> None:
+    """Free the user pages in these frames, to the lists of a type."""
+    if migratetype is None:
+        migratetype = 1 if zone.state["grouping"] else 0
     for pfn in pfns:
         lru_del(zone.state, pfn)
         forget_page(zone.state, pfn)
-        return_block(zone.state, pfn, 0, 1 if zone.state["grouping"] else 0)
+        return_block(zone.state, pfn, 0, migratetype)
 
 
 def listed(zone: Zone, which: int) -> list[int]:
