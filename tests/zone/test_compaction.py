@@ -376,6 +376,19 @@ def test_marks_of_the_tests_are_what_they_say(quiet):
     assert (zone.state["min"], zone.state["low"]) == MARKS.explicit_pages[:2]
 
 
+@pytest.mark.parametrize(("direct", "counted"), [(1, False), (2, True)])
+def test_an_asynchronous_run_in_vain_puts_off_nobody(quiet, direct, counted):
+    """From order 1 on (2.6.38) the first try of a request is asynchronous, before it is not."""
+    from study.zone import allocate as alloc
+
+    zone = zone_with(quiet, free=range(3, PAGES, 4), pinned=range(0, PAGES, 8))
+    zone.state["compact_direct"] = direct
+    alloc.allocate_or_wait(zone.state, 3, int(Gfp.KERNEL), int(Caller.HUGE), 0, -1)
+    assert zone.state["count"]["compact_stalls"] > 0
+    assert (zone.state["count"]["compact_failures"] > 0) == counted
+    assert (zone.state["compact_shift"] > 0) == counted
+
+
 def test_reclaim_makes_room_for_compaction(quiet):
     """A sleeping order-5 request frees twice its pages, not just a batch, and then has its block.
 
