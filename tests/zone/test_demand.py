@@ -11,7 +11,8 @@ from study.zone.advance import advance
 from study.zone.buddy import take_block
 from study.zone.defrag import defragment
 from study.zone.huge import HELD, ask_for_huge, release_held
-from study.zone.layout import Caller, Kind
+from study.zone.layout import Caller, Gfp, Kind
+from study.zone.lifetime import gfp_by_lifetime
 from study.zone.settings import (
     Defrag,
     DefragChoice,
@@ -164,6 +165,21 @@ def test_best_fit_takes_the_lowest_address_of_the_smallest_blocks(quiet):
         zone = zone_of(quiet, 64, free=[8, 24, 40, *range(48, 56)], memory={"placement": placement})
         assert take_block(zone.state, 0) == expected
         assert take_block(zone.state, 2) == 48
+
+
+def test_the_oracle_asks_for_short_lives_as_reclaimable(quiet):
+    """What lives less than a second lies with what can be reclaimed; Linux does not know."""
+    told = {}
+    for placement in (Placement.BUDDY, Placement.BY_LIFETIME):
+        z = zone_of(quiet, 64, memory={"placement": placement}).state
+        told[placement] = [
+            int(gfp_by_lifetime(z, int(Gfp.KERNEL | more), lifetime))
+            == Gfp.KERNEL | Gfp.RECLAIMABLE
+            for lifetime in (SECOND - 1, SECOND)
+            for more in (0, Gfp.RECLAIMABLE)
+        ]
+    assert told[Placement.BUDDY] == [False, True, False, True]
+    assert told[Placement.BY_LIFETIME] == [True, True, False, False]
 
 
 def test_by_lifetime_keeps_short_and_long_lives_apart():
