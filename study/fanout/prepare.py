@@ -17,7 +17,7 @@ def prepare_simulation() -> None:
     """Have the simulation compiled into its cache on disk: by this process, or by another while
     this one waits.
 
-    Takes about half a minute the first time and next to nothing afterwards.
+    Takes up to a minute the first time and next to nothing afterwards.
     """
     from study.zone.compile import BOUNDSCHECK, cache_root, digest
     from study.zone.simulate import warm
