@@ -383,6 +383,7 @@ _SCALARS = """
     nr_events nr_soon soon_first soon_free next_seq event_overflow
     process_vpages extents extent_pages zipf_rows
     touch_period next_touch visit_page visit_left visit_write drift_gap delete_gap
+    visits_drawn next_rank next_start next_pages next_write later_rank later_start later_pages later_write
     kswapd_policy kswapd_loop kswapd_awake kswapd_order kswapd_max_order
     kswapd_priority kswapd_pass kswapd_reclaimed kswapd_scanned
     defrag_mode defrag_run defrag_order defrag_interval defrag_wanted defrag_budget

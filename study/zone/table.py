@@ -75,3 +75,24 @@ def table_of(name, dtype):
         return kind(z), codegen
 
     return table
+
+
+@intrinsic
+def prefetch(typingctx, table, row):  # noqa: ARG001 - numba calls it by these names
+    """Ask the processor to bring a row of a table near; no row is too far, and nothing changes."""
+
+    def codegen(context, builder, sig, args):
+        kind, _ = sig.args
+        at = cgutils.create_struct_proxy(kind)(context, builder, args[0]).at
+        size = context.get_abi_sizeof(context.get_data_type(kind.row))
+        place = builder.add(at, builder.mul(args[1], ir.Constant(args[1].type, size)))
+        word, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
+        call = builder.module.declare_intrinsic(
+            "llvm.prefetch", (pointer,), ir.FunctionType(ir.VoidType(), [pointer, *[word] * 3])
+        )
+        # To be read, to be kept, data.
+        hints = [ir.Constant(word, hint) for hint in (0, 3, 1)]
+        builder.call(call, [builder.inttoptr(place, pointer), *hints])
+        return context.get_dummy_value()
+
+    return types.void(table, types.int64), codegen

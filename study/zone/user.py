@@ -36,6 +36,7 @@ from study.zone.layout import (
 from study.zone.lru import lru_add_active, lru_add_inactive, lru_del, mark_page_accessed
 from study.zone.percpu import free_page
 from study.zone.rmap import forget_page, map_page
+from study.zone.table import prefetch
 from study.zone.writeback import drop_write, set_dirty
 
 _TOUCH = int(Stream.TOUCH)
@@ -82,20 +83,56 @@ def zipf_rank(z):
     word = draw(z, _TOUCH)
     row = np.int64(((word >> np.uint64(32)) * np.uint64(z.zipf_rows)) >> np.uint64(32))
     alias = aliases(z)[row]
-    if (word & np.uint64(0xFFFFFFFF)) < alias.keep:
-        return row
-    return np.int64(alias.other)
+    # Both are read first, so that the choice is no branch: nobody could guess which way it goes.
+    keep, other = alias.keep, np.int64(alias.other)
+    return row if (word & np.uint64(0xFFFFFFFF)) < keep else other
+
+
+@kernel(inline=True)
+def _first_page(z, rank, start):
+    """Where a visit begins, as popularity stands now."""
+    return np.int64(extents(z)[rank].extent) * z.extent_pages + start
+
+
+@kernel(inline=True)
+def _draw_visit(z):
+    """Choose the visit after the next: an extent, where in it, how far, and whether it writes."""
+    z.next_rank, z.next_start = z.later_rank, z.later_start
+    z.next_pages, z.next_write = z.later_pages, z.later_write
+    z.later_rank = zipf_rank(z)
+    z.later_start = below(z, _TOUCH, z.extent_pages)
+    length = geometric(z, _TOUCH, z.run_log)
+    z.later_pages = min(length, z.extent_pages - z.later_start)
+    z.later_write = uniform(z, _TOUCH) <= z.write_share
+
+
+@kernel(inline=True)
+def _fetch_ahead(z):
+    """Have the processor fetch what the next two visits will need, while this one is worked off.
+
+    A visit meets pages and frames that lie anywhere; which they are takes two looks into memory,
+    so each visit is given two others' time. Drift may still move it, and then it just waits.
+    """
+    first = _first_page(z, z.next_rank, z.next_start)
+    for page in range(first, first + z.next_pages):
+        prefetch(frames(z), vpages(z)[page].pfn)
+    first = _first_page(z, z.later_rank, z.later_start)
+    prefetch(vpages(z), first)
+    prefetch(vpages(z), first + z.later_pages - 1)
 
 
 @kernel(inline=True)
 def _new_visit(z):
-    """Choose what is touched next: an extent, where in it, how far, and whether it is written."""
-    extent = np.int64(extents(z)[zipf_rank(z)].extent)
-    start = below(z, _TOUCH, z.extent_pages)
-    length = geometric(z, _TOUCH, z.run_log)
-    z.visit_write = uniform(z, _TOUCH) <= z.write_share
-    z.visit_page = extent * z.extent_pages + start
-    z.visit_left = min(length, z.extent_pages - start)
+    """Begin the next visit. The stream of touches is nobody else's: it may be drawn from early."""
+    if z.visits_drawn == 0:
+        _draw_visit(z)
+        _draw_visit(z)
+        z.visits_drawn = 1
+    z.visit_write = z.next_write
+    z.visit_page = _first_page(z, z.next_rank, z.next_start)
+    z.visit_left = z.next_pages
+    _draw_visit(z)
+    _fetch_ahead(z)
 
 
 @kernel
