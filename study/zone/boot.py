@@ -1,4 +1,4 @@
-"""Bringing a zone up: page by page, as free_all_bootmem does, or from a /proc/buddyinfo line."""
+"""Bringing a zone up: as free_all_bootmem leaves it, or from a /proc/buddyinfo line."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ from study.zone.agenda import book
 from study.zone.call import call_at
 from study.zone.compile import kernel
 from study.zone.dice import below, exponential, uniform
-from study.zone.grouping import add_typed_block, pageblock_type, prepare_lists
+from study.zone.grouping import (
+    add_typed_block,
+    first_fit,
+    pageblock_type,
+    prepare_lists,
+    return_block,
+    rmqueue,
+)
 from study.zone.kcompactd import POLL_NS
 from study.zone.kmalloc import REAP_NS, adopt
 from study.zone.layout import (
+    MAX_ORDER_PAGES,
     NO_PFN,
     NO_ROW,
     SOURCE_BEGINS,
@@ -24,11 +32,10 @@ from study.zone.layout import (
     frames,
     processes,
     requests,
-    slots,
     vpages,
 )
 from study.zone.nic import WATCHDOG_NS, refill_ring
-from study.zone.percpu import free_page, take_typed_page
+from study.zone.percpu import free_page, shelve_ahead, take_typed_page
 from study.zone.reserve import set_boot_reserve
 from study.zone.settings import NR_ORDERS, Reserve
 from study.zone.slab import new_slab
@@ -39,6 +46,7 @@ from study.zone.writeback import WRITEBACK_NS
 _UNMOVABLE = int(Migratetype.UNMOVABLE)
 _MOVABLE = int(Migratetype.MOVABLE)
 _RECLAIMABLE = int(Migratetype.RECLAIMABLE)
+_TOP = NR_ORDERS - 1
 _START = int(Stream.START)
 _DRIFT = int(Stream.DRIFT)
 _DELETE = int(Stream.DELETE)
@@ -62,9 +70,8 @@ _PROACTIVE = int(Event.PROACTIVE)
 
 @kernel
 def _chain_rows(z):
-    for row in range(z.slot_rows):
-        slots(z)[row].next_free = row + 1 if row + 1 < z.slot_rows else NO_ROW
-    z.slot_free = 0 if z.slot_rows > 0 else NO_ROW
+    # Slab pages are as many as pages: their rows are taken one after the other, then chained.
+    z.slot_free = NO_ROW
     for row in range(z.process_rows):
         processes(z)[row].next_free = row + 1 if row + 1 < z.process_rows else NO_ROW
     z.process_free = 0 if z.process_rows > 0 else NO_ROW
@@ -105,16 +112,50 @@ def prepare(z, anonymous_share: float, mapped_share: float):
 
 
 @kernel
+def _free_top_block(z, pfn):
+    """What is there when the pages of an aligned 4 MB have been freed in ascending order."""
+    add_typed_block(z, pfn, _TOP, pageblock_type(z, pfn), False)
+    z.free += MAX_ORDER_PAGES
+    for order in range(1, NR_ORDERS):
+        z.count.formed[order] += MAX_ORDER_PAGES >> order
+
+
+@kernel
+def _left_on_hot_list(z, nr_pages):
+    """Pages on the hot list after so many have been freed: a full one sends off its oldest batch.
+
+    The list then goes from 5 batches and a page to 6 batches, again and again (percpu.free_page).
+    """
+    full = 6 * z.pcp_batch
+    if z.percpu == 0:
+        return 0
+    if nr_pages <= full:
+        return nr_pages
+    return full - z.pcp_batch + 1 + (nr_pages - full - 1) % z.pcp_batch
+
+
+@kernel
 def free_all(z, reserved):
     """Free every page above the reserved ones in ascending order (mm/bootmem.c, 2.6.8).
 
     Blocks form as they fill and each goes to the head, so the first requests are served from the
-    top of the zone.
+    top of the zone. What a 4 MB block comes to is known, so it is not put together page by page;
+    tests/zone/reference_boot.py does that, and leaves the same zone.
     """
     for pfn in range(reserved):
         frames(z)[pfn].home = Home.RESERVED
-    for pfn in range(reserved, z.pages):
-        free_page(z, pfn, False)
+    # The per-cpu list hands pages on in the order in which they came, and keeps the last ones.
+    stop = z.pages - _left_on_hot_list(z, z.pages - reserved)
+    pfn = reserved
+    while pfn < stop:
+        if pfn & (MAX_ORDER_PAGES - 1) == 0 and pfn + MAX_ORDER_PAGES <= stop:
+            _free_top_block(z, pfn)
+            pfn += MAX_ORDER_PAGES
+        else:
+            return_block(z, pfn, 0, pageblock_type(z, pfn))
+            pfn += 1
+    for last in range(stop, z.pages):
+        free_page(z, last, False)
     if z.reserve == Reserve.MIGRATE_RESERVE:
         set_boot_reserve(z)
 
@@ -199,18 +240,42 @@ def start_from_buddyinfo(z, reserved, blocks: np.ndarray, kernel_pages):
     return True
 
 
+@kernel(inline=True)
+def _bring_in(z, pfn, i, extents_in):
+    """Install the i-th of the pages that memory is filled with; returns i + 1."""
+    rank = extents_in - 1 - i // z.extent_pages
+    install(z, pfn, extents(z)[rank].extent * z.extent_pages + i % z.extent_pages, False)
+    return i + 1
+
+
 @kernel
 def fill_memory(z):
-    """Bring in the most popular extents, the least of them first, until free pages near high."""
-    room = (z.free - z.high) // z.extent_pages
-    for i in range(min(room, z.extents)):
-        rank = min(room, z.extents) - 1 - i
-        first = extents(z)[rank].extent * z.extent_pages
-        for page in range(first, first + z.extent_pages):
-            pfn = take_typed_page(z, True, _MOVABLE)
+    """Bring in the most popular extents, the least of them first, until free pages near high.
+
+    As page cache that is read, through the cold list. That list only hands pages on, a batch
+    ahead, so whole blocks can be filled past it; tests/zone/reference_boot.py goes page by page.
+    """
+    extents_in = min((z.free - z.high) // z.extent_pages, z.extents)
+    migratetype = _MOVABLE if z.grouping else 0
+    nr_pages = extents_in * z.extent_pages
+    i = 0
+    while i < nr_pages:
+        _, smallest = first_fit(z, 0, migratetype)
+        if smallest == _TOP and i + MAX_ORDER_PAGES <= nr_pages:
+            # No smaller block is left: the next 1024 requests would walk up through this one.
+            first = rmqueue(z, _TOP, _MOVABLE)
+            for order in range(1, NR_ORDERS):
+                z.count.split[order] += MAX_ORDER_PAGES >> order
+            for pfn in range(first, first + MAX_ORDER_PAGES):
+                frames(z)[pfn].order = 0
+                i = _bring_in(z, pfn, i, extents_in)
+        else:
+            pfn = rmqueue(z, 0, _MOVABLE)
             if pfn == NO_PFN:
                 return
-            install(z, pfn, page, False)
+            i = _bring_in(z, pfn, i, extents_in)
+    if z.percpu and nr_pages % z.pcp_batch:
+        shelve_ahead(z, z.pcp_batch - nr_pages % z.pcp_batch)
 
 
 @kernel

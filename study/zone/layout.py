@@ -383,13 +383,14 @@ _SCALARS = """
     nr_events nr_soon soon_first soon_free next_seq event_overflow
     process_vpages extents extent_pages zipf_rows
     touch_period next_touch visit_page visit_left visit_write drift_gap delete_gap
-    visits_drawn next_rank next_start next_pages next_write later_rank later_start later_pages later_write
+    visits_drawn next_rank next_start next_pages next_write
+    later_rank later_start later_pages later_write
     kswapd_policy kswapd_loop kswapd_awake kswapd_order kswapd_max_order
     kswapd_priority kswapd_pass kswapd_reclaimed kswapd_scanned
     defrag_mode defrag_run defrag_order defrag_interval defrag_wanted defrag_budget
     defrag_window defrag_cursor defrag_armed defrag_last defrag_choice
     stack_order fork_gap lifetime_median process_tables process_free live
-    slab_gap slab_median slab_objects slot_free nr_reclaimable nr_slab
+    slab_gap slab_median slab_objects slot_free slots_used nr_reclaimable nr_slab
     rx_mode tx_mode ring rx_order tx_order fragments wire
     rx_gap rx_hold tx_gap tx_hold posted_first nr_posted nr_held
     request_free nr_waiting

@@ -36,14 +36,16 @@ def batch_pages(present_pages: int) -> int:
 
 
 @kernel
-def _refill(z, head, batch):
+def _refill(z, head, batch, migratetype):
     """Pull a batch from the buddy lists, each page to the tail (rmqueue_bulk)."""
     pulled = 0
     while pulled < batch:
-        pfn = take_block(z, 0)
+        pfn = rmqueue(z, 0, migratetype)
         if pfn == NO_PFN:
             break
         frames(z)[pfn].home = Home.PERCPU
+        if z.grouping:
+            frames(z)[pfn].owner = migratetype
         list_add_tail(z, head, pfn)
         pulled += 1
     return pulled
@@ -75,11 +77,11 @@ def take_page(z, cold):
     if cold:
         head = z.head + HEAD_COLD
         if z.nr_cold <= 0:
-            z.nr_cold += _refill(z, head, z.pcp_batch)
+            z.nr_cold += _refill(z, head, z.pcp_batch, 0)
     else:
         head = z.head + HEAD_HOT
         if z.nr_hot <= 2 * z.pcp_batch:
-            z.nr_hot += _refill(z, head, z.pcp_batch)
+            z.nr_hot += _refill(z, head, z.pcp_batch, 0)
     pfn = frames(z)[head].next
     if pfn == head:
         return take_block(z, 0)
@@ -168,14 +170,7 @@ def take_typed_page(z, cold, migratetype):
     head = _typed_list(z, cold, migratetype)
     pulled = 0
     if frames(z)[head].next == head:
-        while pulled < z.pcp_batch:
-            pfn = rmqueue(z, 0, migratetype)
-            if pfn == NO_PFN:
-                break
-            frames(z)[pfn].home = Home.PERCPU
-            frames(z)[pfn].owner = migratetype
-            list_add_tail(z, head, pfn)
-            pulled += 1
+        pulled = _refill(z, head, z.pcp_batch, migratetype)
     pfn = frames(z)[head].next
     if pfn == head:
         return NO_PFN
@@ -186,6 +181,13 @@ def take_typed_page(z, cold, migratetype):
     else:
         z.nr_hot += pulled - 1
     return pfn
+
+
+@kernel
+def shelve_ahead(z, nr_pages):
+    """Put pages at the tail of the cold list for what is movable, as a refill does."""
+    head = _typed_list(z, 1, _MOVABLE) if z.grouping else z.head + HEAD_COLD
+    z.nr_cold += _refill(z, head, nr_pages, _MOVABLE)
 
 
 @kernel

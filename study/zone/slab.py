@@ -15,10 +15,14 @@ from study.zone.percpu import free_page
 def new_slab(z, pfn, reclaimable):
     """Make a frame a slab page; returns its slot, NO_ROW if the table is full."""
     slot = z.slot_free
-    if slot == NO_ROW:
-        return slot
+    if slot != NO_ROW:
+        z.slot_free = slots(z)[slot].next_free
+    elif z.slots_used < z.slot_rows:
+        slot = z.slots_used
+        z.slots_used += 1
+    else:
+        return NO_ROW
     row = slots(z)[slot]
-    z.slot_free = row.next_free
     row.pfn = pfn
     row.objects = z.slab_objects
     row.place = NO_ROW
