@@ -99,7 +99,7 @@ def _translate(trace: Trace, oddities: dict[str, int], *, claims_only: bool) -> 
     owned = (code == Code.EXTFRAG) & (trace.aux >> 16 & 1 == 1) & ~(code == Code.SET_TYPE).any()
     owned_twice = owned & (trace.aux & 0xFF > PAGEBLOCK_ORDER)
     steps = [
-        (Op.RETYPE, owned),
+        (Op.RETYPE, _before_request(trace, owned) if claims_only else owned),
         (Op.RETYPE, owned_twice),
         (Op.REQUEST, code == Code.ZONE_LOCKED),
         (Op.STOLEN if claims_only else Op.FALLBACK, code == Code.EXTFRAG),
@@ -128,6 +128,16 @@ def _translate(trace: Trace, oddities: dict[str, int], *, claims_only: bool) -> 
     order = np.where(op == Op.RETYPE, 0, trace.order[row])
     aux = np.where(trace.code[row] == Code.EXTFRAG, trace.aux[row] & 0xFF, trace.aux[row])
     return Ops(row, op, pfn, order, migratetype, aux)
+
+
+def _before_request(trace: Trace, owned: np.ndarray) -> np.ndarray:
+    """The rows at which pageblocks changed hands: since 6.10 a claim is told after its request."""
+    served = owned[1:] & (trace.code[:-1] == Code.ZONE_LOCKED)
+    served &= (trace.pfn[:-1] == trace.pfn[1:]) & (trace.order[:-1] == trace.order[1:])
+    moved = owned.copy()
+    moved[1:][served] = False
+    moved[:-1][served] = True
+    return moved
 
 
 def _in_range(ops: Ops, oddities: dict[str, int]) -> Ops:

@@ -21,9 +21,10 @@ OLD, NEW = "Linux host 6.1.0-56-amd64 #1", "Linux host 6.12.43-amd64 #1"
 class Recorder(GroupedBuddy):
     """An allocator that writes down what it does, row by row."""
 
-    def __init__(self, *, newer: bool) -> None:
+    def __init__(self, *, newer: bool, probed: bool) -> None:
         super().__init__()
         self.newer = newer
+        self.probed = probed
         self.rows: list[tuple[int, int, int, int, int]] = []
         self.taken: list[tuple[int, int]] = []
 
@@ -42,7 +43,7 @@ class Recorder(GroupedBuddy):
         victim, before = self.lists[key][0], list(self.types)
         self.steal(key, kind)
         self.note_types(before)
-        self.rows.append((EXTFRAG, victim, order, kind, key[0] | key[1] << 8))
+        self.rows.append((EXTFRAG, victim, order, kind, self.told(victim, key, kind)))
         pfn = self.smallest(order, kind)
         assert pfn is not None
         self.rows.append((REQUEST, pfn, order, kind, 1))
@@ -67,11 +68,18 @@ class Recorder(GroupedBuddy):
             for part in range(order, found):
                 self.lists[part, rest].insert(0, victim + (1 << part))
             pfn = victim
-        self.rows.append((EXTFRAG, pfn, order, kind, found | other << 8))
+        self.rows.append((EXTFRAG, pfn, order, kind, self.told(pfn, key, kind)))
         return pfn
 
+    def told(self, pfn: int, key: tuple[int, int], kind: int) -> int:
+        """What a steal says of itself: order and type of the victim, whose pageblock it is now."""
+        owned = self.types[pfn >> BLOCK_ORDER] == kind
+        return key[0] | key[1] << 8 | owned << 16
+
     def note_types(self, before: list[int]) -> None:
-        """Write down which pageblocks have changed."""
+        """Write down which pageblocks have changed, if a probe is there to see it."""
+        if not self.probed:
+            return
         for block, (old, new) in enumerate(zip(before, self.types, strict=True)):
             if old != new:
                 self.rows.append((RETYPE, block << BLOCK_ORDER, BLOCK_ORDER, new, 7))
@@ -83,7 +91,7 @@ class Recorder(GroupedBuddy):
         self.rows.append((FREE, pfn, order, -1, 0))
         if order <= 3 or order == 9:
             self.rows.append((DRAIN, pfn, order, kind, 0))
-        elif self.newer:
+        elif self.newer and self.probed:
             # What %r8 holds there are flags.
             self.rows.append((FREE_ONE, pfn, order, 0, 0))
         self.give(pfn, order, kind)
@@ -100,11 +108,12 @@ class Recorder(GroupedBuddy):
     [(False, OLD), (True, NEW), (False, ""), (True, "")],
     ids=["old", "new", "old unnamed", "new unnamed"],
 )
+@pytest.mark.parametrize("probed", [True, False], ids=["probes", "kmem only"])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_recorded_allocator_is_followed_all_the_way(write, newer, uname, seed):
+def test_a_recorded_allocator_is_followed_all_the_way(write, newer, uname, seed, probed):
     """Requests, steals, claims and frees of 3,000 steps are the recorder's, counts and choices."""
     random = np.random.default_rng(seed)
-    recorder = Recorder(newer=newer)
+    recorder = Recorder(newer=newer, probed=probed)
     recorder.lists[10, MOVABLE] = [2048, 0, 1024]
     recorder.lists[9, MOVABLE] = [3072]
     shots = []
