@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from study.commands.refusal import FAILED
 from study.commands.report import report_at_end
 
 if TYPE_CHECKING:
     from study.statistics import Findings
 
-FAILED = 1
 STOPPED = 130
 
 
@@ -23,7 +23,12 @@ def end(results: Findings, *, as_json: bool, quiet: bool) -> NoReturn:
     said = report_at_end(results)
     if not quiet:
         click.echo(said, err=as_json)
-    sys.exit({"complete": 0, "interrupted": STOPPED}.get(results.manifest["state"], FAILED))
+    sys.exit(status_of(results))
+
+
+def status_of(results: Findings) -> int:
+    """The exit status of a run that has ended."""
+    return {"complete": 0, "interrupted": STOPPED}.get(results.manifest["state"], FAILED)
 
 
 def tables(results: Findings, *, as_json: bool, quiet: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from study.commands.completion import keys
-from study.commands.refusal import refuse
+from study.commands.refusal import FAILED, refuse
 
 if TYPE_CHECKING:
     from study.fanout.calibrate import Calibration
@@ -157,7 +157,7 @@ def _needs(study: Study, budget_s: float, cores: tuple[int, ...], *, quiet: bool
     try:
         found = calibrate(study, budget_s=budget_s, say=watcher.phase)
     except RuntimeError as fault:
-        refuse(fault, status=1)
+        refuse(fault, status=FAILED)
     finally:
         watcher.close()
     least = len(study)
