@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from study.commands.listing import show
 from study.commands.refusal import FAILED
 from study.commands.report import report_at_end
 
@@ -40,16 +41,9 @@ def tables(results: Findings, *, as_json: bool, quiet: bool) -> None:
 
         click.echo(json.dumps(outline(results), indent=2))
         return
-    from rich.console import Console
+    from study.statistics.tables import failures, result_parts
 
-    from study.statistics.tables import failures, show_results
-
-    console = Console(highlight=False, soft_wrap=False)
-    if quiet:
-        for part in failures(results):
-            console.print(part)
-    else:
-        show_results(results, console)
+    show(*(failures(results) if quiet else result_parts(results)))
     manifest = results.manifest
     counts = manifest["counts"]
     if manifest["state"] == "interrupted":
