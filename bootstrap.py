@@ -37,7 +37,7 @@ if not OLDEST <= sys.version_info[:2] <= NEWEST:
     )
 
 if os.name != "posix":
-    sys.exit("bootstrap.py: the study runs on Linux and macOS; on Windows use WSL")
+    sys.exit("bootstrap.py: the study needs Linux; on Windows use WSL")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

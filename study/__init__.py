@@ -59,21 +59,24 @@ def run(
     ray: bool = True,
     progress: bool = False,
     force: bool = False,
+    extend: bool = False,
 ) -> Illustrated:
     """Run every trial of a scenario and return its results, which are also in a folder.
 
     scenario   a file, or what load() returned
     overrides  'key=value', as on the command line; only with a file
-    out        results folder; None makes a new one below results/
-    workers    cores to use at most
+    out        results folder: a new one, or one that holds part of this very study, which is then
+               continued; None makes a new one below results/
+    workers    cores to use at most; None uses all
     address    of a Ray cluster to join; None starts a Ray here and ends it afterwards
     ray        False runs the same trials one by one in this process
     progress   show it on the terminal
     force      start over in a folder that holds results of this very study
+    extend     add replicates or cells to the study in `out`
 
     Trials that fail are rows with status 'failed'. Raises ScenarioError, ResultsError (the
-    folder) or FanoutError (Ray), and KeyboardInterrupt after Ctrl-C, when all finished rows
-    are on disk.
+    folder) or FanoutError (Ray), ValueError for arguments that contradict each other, and
+    KeyboardInterrupt after Ctrl-C, when all finished rows are on disk.
     """
     from study.conduct import SILENT, conduct
     from study.scenario import Study
@@ -94,6 +97,7 @@ def run(
         address=address,
         ray=ray,
         force=force,
+        extend=extend,
         watcher=watcher,
         command=("study.run",),
     )

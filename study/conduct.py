@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from study.fanout import Limits, Row, Session
@@ -101,11 +101,13 @@ def conduct(
 
     The other arguments are those of study.run(). The state in the manifest tells how it ended:
     'complete', 'failed' (some trials did) or 'interrupted' (SIGINT or SIGTERM came; finished
-    trials are kept). Raises ResultsError or FanoutError when the run cannot start or go on.
+    trials are kept). Raises ResultsError or FanoutError when the run cannot start or go on, and
+    ValueError for arguments that contradict each other.
     """
     from study.results import Store, adopt
     from study.statistics import write_findings
 
+    _check_arguments(workers=workers, address=address, ray=ray, force=force, extend=extend)
     started = monotonic()
     folder, is_new = folder_for(study, out, command, force=force, extend=extend)
     folder.mirror = folder.mirror or mirror
@@ -157,7 +159,7 @@ def resume(
 
     Raises ResultsError when the folder was made by another version of the simulation, or is none.
     """
-    from study.results import open_folder
+    from study.results import open_folder, study_of
 
     study = study_of(open_folder(path).manifest, str(path))
     return conduct(
@@ -170,22 +172,6 @@ def resume(
         watcher=watcher,
         command=command,
     )
-
-
-def study_of(manifest: Mapping[str, Any], path: str) -> Study:
-    """The study that made a results folder, from the resolved scenario in its manifest."""
-    import json
-
-    from study.results import ResultsError
-    from study.scenario import ScenarioError, load_text
-
-    try:
-        # JSON is YAML, so a manifest's scenario is read by the same reader as any other.
-        return load_text(json.dumps(manifest.get("scenario")), f"{path}/manifest.json")
-    except ScenarioError as fault:
-        raise ResultsError(
-            f"the scenario in {path}/manifest.json cannot be run:\n{fault}"
-        ) from None
 
 
 def folder_for(
@@ -223,6 +209,17 @@ def folder_for(
         folder, is_new = here(mirror.local)
     folder.mirror = mirror
     return folder, is_new
+
+
+def _check_arguments(
+    *, workers: int | None, address: str | None, ray: bool, force: bool, extend: bool
+) -> None:
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers is {workers}; it must be at least 1")
+    if not ray and (workers is not None or address is not None):
+        raise ValueError("ray=False runs the trials in this process: no workers, no address")
+    if force and extend:
+        raise ValueError("force starts over and extend goes on: give one of them")
 
 
 class _Run:

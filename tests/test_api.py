@@ -98,3 +98,39 @@ def test_ctrl_c_reaches_the_caller(root, tiny, tmp_path):
     kept = study.read(tmp_path / "out")
     assert kept.manifest["state"] == "interrupted"
     assert len(kept.trials) == 6
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"workers": 0}, "workers is 0; it must be at least 1"),
+        ({"workers": 2, "ray": False}, "no workers, no address"),
+        ({"force": True, "extend": True}, "give one of them"),
+    ],
+)
+def test_arguments_that_contradict_each_other_are_told(tiny, tmp_path, wrong, said):
+    """What the command line refuses is refused here too, before anything is made."""
+    with pytest.raises(ValueError, match=said):
+        study.run(tiny, out=tmp_path / "out", **wrong)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_study_is_extended(tiny, tmp_path):
+    """More replicates are added to a folder; those that are there are not run again."""
+    study.run(tiny, "replicates=1", out=tmp_path / "out", ray=False)
+    with pytest.raises(study.ResultsError, match="extend"):
+        study.run(tiny, "replicates=2", out=tmp_path / "out", ray=False)
+    wider = study.run(tiny, "replicates=2", out=tmp_path / "out", ray=False, extend=True)
+
+    assert wider.trials["replicate"].tolist() == [0, 1] * 4
+    assert len(wider.manifest["extended_from"]) == 1
+
+
+def test_pictures_of_zones_can_be_drawn_at_once(tiny, tmp_path):
+    """A run from Python keeps no zone maps; the first who wants one gets it, the page too."""
+    results = study.run(tiny, "replicates=1", out=tmp_path / "out", ray=False)
+    assert not (tmp_path / "out/zonemaps.npz").exists()
+
+    assert results.plot_zone_map().axes
+    assert (tmp_path / "out/zonemaps.npz").exists()
+    assert "data:image/png" in results.report().read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from study.commands.listing import show
 from study.commands.refusal import refuse
 
 
@@ -20,16 +21,12 @@ def contrasts(
     The file contrasts.csv in DIR has them all; unless metrics are named, those of the headline are
     shown.
     """
-    from rich.console import Console
-
     from study.results import ResultsError
     from study.statistics import read_findings
     from study.statistics.tables import contrast_parts
 
     try:
-        console = Console(highlight=False, soft_wrap=False)
         findings = read_findings(folder)
-        for part in contrast_parts(findings, metrics=metrics, axes=axes, each_cell=each_cell):
-            console.print(part)
+        show(*contrast_parts(findings, metrics=metrics, axes=axes, each_cell=each_cell))
     except ResultsError as fault:
         refuse(fault)

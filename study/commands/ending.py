@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from study.commands.listing import show
+from study.commands.refusal import FAILED
 from study.commands.report import report_at_end
 
 if TYPE_CHECKING:
     from study.statistics import Findings
 
-FAILED = 1
 STOPPED = 130
 
 
@@ -23,7 +24,12 @@ def end(results: Findings, *, as_json: bool, quiet: bool) -> NoReturn:
     said = report_at_end(results)
     if not quiet:
         click.echo(said, err=as_json)
-    sys.exit({"complete": 0, "interrupted": STOPPED}.get(results.manifest["state"], FAILED))
+    sys.exit(status_of(results))
+
+
+def status_of(results: Findings) -> int:
+    """The exit status of a run that has ended."""
+    return {"complete": 0, "interrupted": STOPPED}.get(results.manifest["state"], FAILED)
 
 
 def tables(results: Findings, *, as_json: bool, quiet: bool) -> None:
@@ -35,16 +41,9 @@ def tables(results: Findings, *, as_json: bool, quiet: bool) -> None:
 
         click.echo(json.dumps(outline(results), indent=2))
         return
-    from rich.console import Console
+    from study.statistics.tables import failures, result_parts
 
-    from study.statistics.tables import failures, show_results
-
-    console = Console(highlight=False, soft_wrap=False)
-    if quiet:
-        for part in failures(results):
-            console.print(part)
-    else:
-        show_results(results, console)
+    show(*(failures(results) if quiet else result_parts(results)))
     manifest = results.manifest
     counts = manifest["counts"]
     if manifest["state"] == "interrupted":

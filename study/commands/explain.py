@@ -19,13 +19,26 @@ _MODES = ("off", "rmap-evict", "rmap-migrate")
 
 
 @click.command()
-@click.option("--pages", type=click.IntRange(64, 1024), default=256, show_default=True)
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=1, show_default=True)
-@click.option("--kswapd", type=click.Choice(_POLICIES), default="count-only", show_default=True)
-@click.option("--defrag", type=click.Choice(_MODES), default="rmap-evict", show_default=True)
 @click.option(
-    "--steps", type=click.IntRange(1, 5000), help="At most so many.  [default: 500 or more]"
-)
+    "--pages", type=click.IntRange(64, 1024), default=256, show_default=True,
+    metavar="N", help="Size of the zone.",
+)  # fmt: skip
+@click.option(
+    "--seed", type=click.IntRange(0, 2**64 - 1), default=1, show_default=True,
+    metavar="N", help="Another seed is another run.",
+)  # fmt: skip
+@click.option(
+    "--kswapd", type=click.Choice(_POLICIES), default="count-only", show_default=True,
+    help="What kswapd looks at.",
+)  # fmt: skip
+@click.option(
+    "--defrag", type=click.Choice(_MODES), default="rmap-evict", show_default=True,
+    help="What the defragmenter does.",
+)  # fmt: skip
+@click.option(
+    "--steps", type=click.IntRange(1, 5000), metavar="N",
+    help="At most so many.  [default: 500, or 2 a page]",
+)  # fmt: skip
 @click.option(
     "--at", type=click.IntRange(0, 5000), metavar="N", help="Show step N and nothing else."
 )

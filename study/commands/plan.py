@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from study.commands.completion import keys
-from study.commands.refusal import refuse
+from study.commands.refusal import FAILED, refuse
 
 if TYPE_CHECKING:
     from study.fanout.calibrate import Calibration
@@ -149,6 +148,7 @@ def _counts(study: Study) -> str:
 def _needs(study: Study, budget_s: float, cores: tuple[int, ...], *, quiet: bool) -> dict[str, Any]:
     """Time, memory and disk, as JSON would have them."""
     from study.conduct import SILENT
+    from study.fanout import usable_cores
     from study.fanout.calibrate import calibrate
     from study.progress import terminal_watcher
     from study.results.disk import bytes_per_trial
@@ -157,12 +157,12 @@ def _needs(study: Study, budget_s: float, cores: tuple[int, ...], *, quiet: bool
     try:
         found = calibrate(study, budget_s=budget_s, say=watcher.phase)
     except RuntimeError as fault:
-        refuse(fault, status=1)
+        refuse(fault, status=FAILED)
     finally:
         watcher.close()
     least = len(study)
     most = study.stopping.most * len(study.cells) if study.stopping else least
-    here = len(os.sched_getaffinity(0))
+    here = usable_cores()
     mean, half = found.mean_s()
     return {
         "measured": {

@@ -14,8 +14,14 @@ _FORMATS = ("png", "svg", "pdf")
 @click.command()
 @click.argument("folder", type=click.Path(), metavar="DIR")
 @click.argument("figures", nargs=-1, metavar="[FIGURE]...")
-@click.option("--format", "suffix", type=click.Choice(_FORMATS), default="svg", show_default=True)
-@click.option("--out", type=click.Path(file_okay=False), metavar="DIR", help="Default: DIR/figures")
+@click.option(
+    "--format", "suffix", type=click.Choice(_FORMATS), default="svg", show_default=True,
+    help="Of the files.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(file_okay=False), metavar="FOLDER",
+    help="Where to put them.  [default: DIR/figures]",
+)  # fmt: skip
 def plot(folder: str, figures: tuple[str, ...], *, suffix: str, out: str | None) -> None:
     """Write the report's figures as files, for papers and slides.
 

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import click
 
+FAILED = 1
 BAD_INPUT = 2
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from study.commands.listing import show
 from study.commands.refusal import refuse
 
 
@@ -33,11 +34,7 @@ def sensitivity(folder: str, *, metrics: tuple[str, ...], as_csv: bool) -> None:
             text = table.to_csv(index=False, header=index == 0, lineterminator="\n")
             click.echo(text, nl=False)
         return
-    from rich.console import Console
-
     from study.statistics.tables import sensitivity_parts
 
-    console = Console(highlight=False, soft_wrap=False)
     for table in tables:
-        for part in sensitivity_parts(table):
-            console.print(part)
+        show(*sensitivity_parts(table))

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from study.commands.ending import FAILED, STOPPED, end
+from study.commands.ending import STOPPED, end, status_of
 from study.commands.limits import limit_options, limits_from
-from study.commands.refusal import refuse
+from study.commands.refusal import FAILED, refuse
 
 if TYPE_CHECKING:
     from study.fanout.jobs import JobServer
@@ -199,10 +199,10 @@ def job(task: str) -> None:
 
 
 def _run_task(told: dict[str, Any], sender: Any) -> NoReturn:
-    from study.conduct import conduct, study_of
+    from study.conduct import conduct
     from study.fanout import FanoutError, Limits
     from study.progress import terminal_watcher
-    from study.results import ResultsError
+    from study.results import ResultsError, study_of
     from study.results.mirror import Mirror
     from study.results.relay import sendable
 
@@ -229,8 +229,7 @@ def _run_task(told: dict[str, Any], sender: Any) -> NoReturn:
         refuse(fault, status=FAILED)
     if mirror is None:
         end(results, as_json=False, quiet=False)
-    state = results.manifest["state"]
-    sys.exit({"complete": 0, "interrupted": STOPPED}.get(state, FAILED))
+    sys.exit(status_of(results))
 
 
 @contextmanager

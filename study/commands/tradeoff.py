@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from study.commands.listing import show
 from study.commands.refusal import refuse
 
 
@@ -32,10 +33,6 @@ def tradeoff(folder: str, *, where: tuple[str, ...], everything: bool, as_csv: b
     if as_csv:
         click.echo(table.to_csv(index=False, lineterminator="\n"), nl=False)
         return
-    from rich.console import Console
-
     from study.statistics.tables import tradeoff_parts
 
-    console = Console(highlight=False, soft_wrap=False)
-    for part in tradeoff_parts(table, findings.manifest["axes"], everything=everything):
-        console.print(part)
+    show(*tradeoff_parts(table, findings.manifest["axes"], everything=everything))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from study.commands.listing import show
 from study.commands.refusal import refuse
 
 if TYPE_CHECKING:
@@ -42,10 +43,6 @@ def verdicts(folder: str, scenario: str | None, *, as_json: bool) -> None:
     if not judged:
         click.echo("The scenario makes no claims.")
         return
-    from rich.console import Console
-
     from study.statistics.words import verdict_parts
 
-    console = Console(highlight=False, soft_wrap=False)
-    for part in verdict_parts(judged, alpha=alpha_of(findings.manifest)):
-        console.print(part)
+    show(*verdict_parts(judged, alpha=alpha_of(findings.manifest)))

@@ -6,7 +6,7 @@ in what company or how often one runs.
 
 from study.fanout.pace import Pace
 from study.fanout.prepare import prepare_simulation
-from study.fanout.session import FanoutError, Session, open_session
+from study.fanout.session import FanoutError, Session, open_session, usable_cores
 from study.fanout.tasks import on_ray
 from study.fanout.trial import Limits, Row, in_process, run_trial
 
@@ -21,4 +21,5 @@ __all__ = [
     "open_session",
     "prepare_simulation",
     "run_trial",
+    "usable_cores",
 ]

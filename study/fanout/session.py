@@ -83,7 +83,7 @@ def open_session(*, address: str | None = None, workers: int | None = None) -> I
 def _private_ray(workers: int | None) -> Iterator[None]:
     import ray
 
-    cores = workers if workers is not None else _usable_cores()
+    cores = workers if workers is not None else usable_cores()
     folder = _temp_folder()
     # A token in the environment needs no home directory and leaves no file behind.
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -196,7 +196,8 @@ def _signals_kept() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before if callable(before) else signal.SIG_DFL)
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Cores of this machine that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -41,14 +41,29 @@ class Illustrated(Findings):
         return self._draw("indices")
 
     def plot_zone_map(self) -> Figure:
-        """Every page of a zone by owner, for a few cells, at three moments of a trial."""
+        """Every page of a zone by owner, for a few cells, at three moments of a trial.
+
+        The first time these trials are simulated once more, for at most a minute.
+        """
+        self._take_pictures()
         return self._draw("zone-map")
 
     def report(self) -> Path:
-        """Write report.html into the results folder; returns where it lies."""
+        """Write report.html into the results folder, with zone maps; returns where it lies."""
         from study.report.page import write_report
 
-        return write_report(self)
+        self._take_pictures()
+        path = write_report(self)
+        self.folder.publish()
+        return path
+
+    def _take_pictures(self) -> None:
+        """Keep pictures of a few zones, unless there are some."""
+        from study.report.zone_map import read_zone_maps, record_zone_maps
+        from study.results import study_of
+
+        if not read_zone_maps(self.folder) and self.manifest["counts"]["finished"]:
+            record_zone_maps(self, study_of(self.manifest, self.place))
 
     def _draw(self, name: str) -> Figure:
         from study.report.plots import draw

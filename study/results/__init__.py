@@ -16,7 +16,7 @@ from study.results.folder import (
 )
 from study.results.manifest import FORMAT, fingerprint_of
 from study.results.read import Results, read_series, read_summary, read_trials
-from study.results.resume import Kept, adopt, reopen
+from study.results.resume import Kept, adopt, reopen, study_of
 from study.results.store import Store
 
 __all__ = [
@@ -39,4 +39,5 @@ __all__ = [
     "read_summary",
     "read_trials",
     "reopen",
+    "study_of",
 ]

@@ -263,7 +263,7 @@ def write_whole(path: Path, text: str) -> None:
     write_bytes_whole(path, text.encode())
 
 
-def write_bytes_whole(path: Path, content: bytes) -> None:
+def write_bytes_whole(path: Path, content: bytes | memoryview) -> None:
     """Write a file so that it is complete or absent, also after a power cut.
 
     Raises ResultsError when it cannot be written; what was there before stays.

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study.results.folder import ResultsError
+from study.results.folder import ResultsError, write_bytes_whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,14 +24,7 @@ def write_part(table: pa.Table, path: Path) -> str:
 
     stream = pa.BufferOutputStream()
     pq.write_table(table, stream, compression="zstd")
-    content = stream.getvalue()
-    aside = path.with_name(f".{path.name}.new")
-    try:
-        aside.write_bytes(content)
-    except OSError as fault:
-        aside.unlink(missing_ok=True)
-        raise ResultsError(f"cannot write {path}: {fault.strerror or fault}") from fault
-    finish_part(aside, path)
+    write_bytes_whole(path, memoryview(stream.getvalue()))
     return digest_of_file(path)
 
 

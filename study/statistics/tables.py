@@ -16,7 +16,7 @@ from study.statistics.sensitivity import first_that_varies, sampled_axes, sensit
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
     from rich.table import Table
 
     from study.results.read import TrialColumns
@@ -27,15 +27,8 @@ _LABEL_LETTERS = 34
 _FAILURES_SHOWN = 5
 
 
-def show_results(results: Findings, console: Console) -> None:
-    """Print the question, the verdicts, what each axis does to the headline metrics, and what
-    failed.
-    """
-    for part in _parts(results):
-        console.print(part)
-
-
-def _parts(results: Findings) -> Iterator[RenderableType]:
+def result_parts(results: Findings) -> Iterator[RenderableType]:
+    """The question, the verdicts, what each axis does to the headline metrics, and what failed."""
     from rich.padding import Padding
     from rich.text import Text
 

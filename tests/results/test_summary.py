@@ -15,7 +15,7 @@ from scipy import stats
 import study
 from study.results.summary import ALL_EQUAL, NO_TRIAL, NO_VALUE, ONE_VALUE, TOO_LARGE, summarise
 from study.statistics import main_effects
-from study.statistics.tables import show_results, with_half
+from study.statistics.tables import result_parts, with_half
 
 FLOATS = st.floats(allow_nan=True, allow_infinity=True)
 
@@ -169,17 +169,23 @@ def test_numbers_are_short(mean, half, text):
     assert with_half(mean, half=half) == text
 
 
-def test_the_tables_fit_a_terminal(make_store, rows, capsys):
+def shown(store) -> str:
+    """The tables of a run, in 80 columns."""
+    console = Console(width=80, force_terminal=False)
+    with console.capture() as captured:
+        console.print(*result_parts(study.read(store.folder.path)), sep="\n")
+    return captured.get()
+
+
+def test_the_tables_fit_a_terminal(make_store, rows):
     """Shown in 80 columns no line is longer, and markup in a question is just text."""
     store = make_store()
     store.folder.manifest["question"] = "[red]Is[/red] it " + "long " * 30
     store.add(rows)
     store.close("failed", headline=[("served", "requests of order 3 that were served at once")])
-    console = Console(width=80, force_terminal=False)
 
-    show_results(study.read(store.folder.path), console)
+    text = shown(store)
 
-    text = capsys.readouterr().out
     assert all(len(line.rstrip()) <= 80 for line in text.splitlines())
     assert "[red]Is[/red] it" in text
     assert re.search(r"kswapd\.policy +\(2 matched cells each\)", text)
@@ -187,16 +193,15 @@ def test_the_tables_fit_a_terminal(make_store, rows, capsys):
     assert "ValueError: no" in text
 
 
-def test_what_never_happened_is_said_once(make_store, rows, capsys):
+def test_what_never_happened_is_said_once(make_store, rows):
     """A headline metric that is zero everywhere is a word below the tables, not a row in each."""
     store = make_store()
     drops = [replace(row, metrics={**row.metrics, "drops": 0.0}) for row in rows[:-1]]
     store.add(drops)
     store.close("complete", headline=[("served", "served"), ("drops", "dropped")])
 
-    show_results(study.read(store.folder.path), Console(width=80, force_terminal=False))
+    text = shown(store)
 
-    text = capsys.readouterr().out
     assert "Nowhere: dropped." in text
     assert text.count("dropped") == 1
     assert text.count("served") == 2
