@@ -51,6 +51,6 @@ class Illustrated(Findings):
         return write_report(self)
 
     def _draw(self, name: str) -> Figure:
-        from study.report.plots import draw
+        from study.report.figures import draw
 
         return draw(name, self)
