@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from study.explain.watch import Step
+    from study.explain.words import Moment
 
 _POLICIES = ("count-only", "order-aware")
 _MODES = ("off", "rmap-evict", "rmap-migrate")
@@ -70,10 +71,10 @@ def explain(
         defrag=DefragMode[_member(defrag)],
     )
     if html:
-        about = f"kswapd {kswapd}, defragmenter {defrag}"
-        _write(html, list(watch(told, seed=seed, steps=steps)), seed=seed, about=about)
+        options = f"--pages {pages} --seed {seed} --kswapd {kswapd} --defrag {defrag}"
+        _write(html, list(watch(told, seed=seed, steps=steps)), options=options)
     elif at is not None:
-        _print([("", step) for step in watch(told, seed=seed, steps=at) if step.number == at])
+        _print([(None, step) for step in watch(told, seed=seed, steps=at) if step.number == at])
     elif one_by_one:
         _one_by_one(watch(told, seed=seed, steps=steps))
     else:
@@ -84,14 +85,14 @@ def _member(word: str) -> str:
     return word.upper().replace("-", "_")
 
 
-def _print(shown: list[tuple[str, Step]]) -> None:
+def _print(shown: list[tuple[Moment | None, Step]]) -> None:
     from rich.console import Console
 
     from study.explain.terminal import parts
 
     console = Console(highlight=False)
-    for heading, step in shown:
-        console.print(*parts(step, heading), sep="\n")
+    for moment, step in shown:
+        console.print(*parts(step, moment), sep="\n")
 
 
 def _moments(steps: Iterator[Step]) -> None:
@@ -100,7 +101,7 @@ def _moments(steps: Iterator[Step]) -> None:
 
     found = moments(steps)
     click.echo(f"{KEY}\n")
-    _print([(label, found[name]) for name, label in MOMENTS if name in found])
+    _print([(moment, found[moment.name]) for moment in MOMENTS if moment.name in found])
     click.echo("Any step: the same command with --at N. An animation: --html FILE")
 
 
@@ -109,16 +110,16 @@ def _one_by_one(steps: Iterator[Step]) -> None:
 
     click.echo(f"{KEY}\nAny key: next step; q: leave.\n")
     for step in steps:
-        _print([("", step)])
+        _print([(None, step)])
         if click.getchar() in ("q", "Q", "\x04"):
             return
 
 
-def _write(html: str, steps: list[Step], *, seed: int, about: str) -> None:
+def _write(html: str, steps: list[Step], *, options: str) -> None:
     from study.explain.animation import render
 
     try:
-        Path(html).write_text(render(steps, seed=seed, about=about), encoding="utf-8")
+        Path(html).write_text(render(steps, options=options), encoding="utf-8")
     except OSError as fault:
         refuse(OSError(f"cannot write {html}: {fault.strerror or fault}"))
     click.echo(f"Animation of {len(steps) - 1} steps: {html}")

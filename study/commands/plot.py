@@ -27,7 +27,7 @@ def plot(folder: str, figures: tuple[str, ...], *, suffix: str, out: str | None)
 
     FIGURE is tradeoff, forest, success, buddyinfo, indices or zone-map; none means all.
     """
-    from study.report.plots import FIGURES, save
+    from study.report.figures import FIGURES, save
     from study.results import ResultsError
     from study.scenario.errors import did_you_mean
     from study.statistics import read_findings

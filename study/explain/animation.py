@@ -7,39 +7,54 @@ from typing import Any
 
 from study.explain.watch import Step
 from study.explain.words import MOMENTS, moments, sentences, title
-from study.report.colours import FREE_ORDERS, OWNERS
+from study.report.colours import FREE_ORDERS, USED
 from study.report.page import template
 from study.report.zone_map import z_curve
 from study.zone.observe import Owner
+from study.zone.settings import NR_ORDERS
+
+_SHOWN = 12
+"""Blocks of a list, or choices, that there is room for."""
 
 
-def render(steps: Sequence[Step], *, seed: int, about: str) -> str:
+BAR_PER_HIGH = 2
+"""The bar of free pages ends at so many times the high mark: beyond, they are no concern."""
+
+
+def render(steps: Sequence[Step], *, options: str) -> str:
     """The page as text; it names no other file.
 
-    about  what zone this is, in a few words
+    options  of `study explain`, by which these steps can be had again
     """
     pages = len(steps[0].owners)
     side = 1 << ((pages - 1).bit_length() + 1 >> 1)
     x, y = z_curve(side)
+    orders = min(pages.bit_length(), NR_ORDERS)
+    bar = min(BAR_PER_HIGH * steps[0].marks[2], pages)
     data = {
+        "bar": bar,
+        "orders": orders,
         "x": x[:pages].tolist(),
         "y": y[:pages].tolist(),
-        "colours": _colours(),
+        "colours": {owner: colour for owner, _, colour in _legend(orders)},
         "steps": [
             _plain(step, before) for before, step in zip([None, *steps], steps, strict=False)
         ],
     }
     found = moments(steps)
+    legend = _legend(orders)
     return str(
         template("explain.html.j2").render(
             data=data,
-            seed=seed,
-            about=about,
+            options=options,
             pages=pages,
-            marks=steps[0].marks,
-            owners=[(name, colour) for _, name, colour in _legend()],
-            names={owner: name for owner, name, _ in _legend()},
-            moments=[(label, found[name].number) for name, label in MOMENTS if name in found],
+            bar=bar,
+            marks=dict(zip(("min", "low", "high"), steps[0].marks, strict=True)),
+            owners=[(name, colour) for _, name, colour in legend],
+            names={owner: name for owner, name, _ in legend},
+            moments=[
+                (moment, found[moment.name].number) for moment in MOMENTS if moment.name in found
+            ],
         )
     )
 
@@ -53,36 +68,21 @@ def _plain(step: Step, before: Step | None) -> dict[str, Any]:
         "title": title(step),
         "says": sentences(step),
         "set": [[pfn, int(step.owners[pfn])] for pfn in changed],
-        "lists": [list(blocks[:12]) for blocks in step.lists],
+        "lists": [list(blocks[:_SHOWN]) for blocks in step.lists],
         "counts": [len(blocks) for blocks in step.lists],
         "free": step.free,
         "awake": step.awake,
-        "choices": [[c.pfn, c.cost, c.taken] for c in step.choices[:12]],
+        "choices": [[c.pfn, c.cost, c.taken] for c in step.choices[:_SHOWN]],
     }
 
 
-def _colours() -> dict[int, str]:
-    names = list(OWNERS.values())
-    free = {Owner.FREE + order: colour for order, colour in enumerate(FREE_ORDERS)}
-    used = (
-        (Owner.FILE, names[0]),
-        (Owner.ANONYMOUS, names[1]),
-        (Owner.KERNEL, "#5B3F8C"),
-        (Owner.NIC, names[3]),
-        (Owner.PERCPU, names[4]),
-        (Owner.RESERVED, names[8]),
+def _legend(orders: int) -> list[tuple[int, str, str]]:
+    """Owner, what it is called, and its colour; free blocks of so many orders."""
+    used = zip(
+        (Owner.FILE, Owner.ANONYMOUS, Owner.KERNEL, Owner.NIC, Owner.RESERVED), USED, strict=True
     )
-    return {int(owner): colour for owner, colour in used} | {int(k): v for k, v in free.items()}
-
-
-def _legend() -> list[tuple[int, str, str]]:
-    colours = _colours()
-    named = [
-        ("file page", Owner.FILE),
-        ("anonymous page", Owner.ANONYMOUS),
-        ("kernel", Owner.KERNEL),
-        ("network card", Owner.NIC),
-        ("reserved", Owner.RESERVED),
+    free = [
+        (int(Owner.FREE) + order, f"free, order {order}", FREE_ORDERS[order])
+        for order in range(orders)
     ]
-    free = [(f"free, order {order}", int(Owner.FREE) + order) for order in range(len(FREE_ORDERS))]
-    return [(int(owner), name, colours[int(owner)]) for name, owner in [*named, *free]]
+    return [*((int(owner), name, USED[name]) for owner, name in used), *free]

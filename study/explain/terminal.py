@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
+    from study.explain.words import Moment
+
 _WIDTH = 64
 # Letter and colour: the picture must read without colour too.
 _LOOKS = {
@@ -31,13 +33,14 @@ KEY = (
 )
 
 
-def parts(step: Step, heading: str = "", *, lists: bool = True) -> list[RenderableType]:
-    """Title, sentences, the zone as a picture, and the free lists."""
+def parts(step: Step, moment: Moment | None = None) -> list[RenderableType]:
+    """Title, sentences, the zone as a picture, and the free lists; a moment with its lesson."""
     from rich.text import Text
 
     head = Text()
-    if heading:
-        head.append(f"{heading}\n", "bold underline")
+    if moment:
+        head.append(f"{moment.label}\n", "bold underline")
+        head.append(f"{moment.lesson}\n\n", "italic")
     head.append(f"step {step.number}  ", "bold")
     head.append(f"{step.time_ns / 1e6:.3f} ms  ", "dim")
     head.append(title(step), "bold cyan")
@@ -45,10 +48,7 @@ def parts(step: Step, heading: str = "", *, lists: bool = True) -> list[Renderab
         head.append(f"  (after {step.quiet} that changed nothing)", "dim")
     shown: list[RenderableType] = [head]
     shown += [Text(sentence) for sentence in sentences(step)]
-    shown.append(picture(step))
-    if lists:
-        shown.append(free_lists(step))
-    shown.append(Text())
+    shown += [picture(step), free_lists(step), Text()]
     return shown
 
 
@@ -83,7 +83,7 @@ def free_lists(step: Step) -> Text:
 
     low, high = step.marks[1:]
     kswapd = "works" if step.awake else "rests"
-    text = Text(f"free {step.free} pages, low {low}, high {high}; kswapd {kswapd}", "dim")
+    text = Text(f"{step.free} pages free (low {low}, high {high}), kswapd {kswapd}", "dim")
     for order in range(NR_ORDERS):
         blocks = step.lists[order]
         if not blocks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from study.explain.watch import Step
 from study.zone.layout import Caller, Event
@@ -57,8 +58,8 @@ def sentences(step: Step) -> list[str]:
     if step.number == 0:
         low, high = step.marks[1:]
         return [
-            "Free memory lies in blocks of 2^order pages, one list an order.",
-            f"kswapd is woken at {low} free pages or fewer and rests above {high}.",
+            f"Free are {step.free} of {len(step.owners)} pages; the kernel has taken its own.",
+            f"The watermarks: kswapd is woken at {low} free pages or fewer and rests above {high}.",
         ]
     return [*_requests(step), *_splits(step), *_merges(step), *_kswapd(step), *_defrag(step)]
 
@@ -151,7 +152,7 @@ def _defrag(step: Step) -> Iterator[str]:
         return
     yield (
         f"Of {len(step.choices)} blocks that could be emptied it takes those with the fewest "
-        f"pages to move: {_listed([f'{c.pfn} ({c.cost})' for c in taken])}; "
+        f"pages in the way: {_listed([f'at {c.pfn} ({c.cost})' for c in taken])}; "
         f"{moved} pages {verb}."
     )
 
@@ -175,28 +176,76 @@ def _listed(words: Iterable[str]) -> str:
     return " and ".join([", ".join(given[:-1]), given[-1]] if len(given) > 1 else given)
 
 
+@dataclass(frozen=True)
+class Moment:
+    """A kind of step that a lesson stops at, and what there is to learn from it."""
+
+    name: str
+    label: str
+    lesson: str
+
+
 MOMENTS = (
-    ("boot", "At the start"),
-    ("split", "A split"),
-    ("merge", "A merge"),
-    ("woken", "kswapd is woken"),
-    ("rests", "kswapd rests"),
-    ("refused", "Free, but useless"),
-    ("defrag", "The defragmenter's choice"),
+    Moment(
+        "boot",
+        "At the start",
+        "A zone is a stretch of memory in pages of 4 KiB. What is free lies in blocks: a block of "
+        "order n is 2^n pages side by side, beginning at a multiple of its size. There is a list "
+        "of free blocks for each order.",
+    ),
+    Moment(
+        "split",
+        "A split",
+        "Who asks for an order gets a block of just that order. If only larger ones are free, one "
+        "is halved until it fits; the halves left over go to the lists of smaller orders.",
+    ),
+    Moment(
+        "merge",
+        "A merge",
+        "The two halves of a block are buddies. When one is freed and the other is free as well, "
+        "they become one block again, and so on upwards. A single page in use, anywhere in a "
+        "block, prevents that.",
+    ),
+    Moment(
+        "woken",
+        "kswapd is woken",
+        "Programs fill memory until hardly any is free. Three watermarks say how little: at low, "
+        "kswapd is woken, a thread of the kernel that frees the pages used longest ago; below "
+        "min, who asks and may wait has to free pages itself.",
+    ),
+    Moment(
+        "rests",
+        "kswapd rests",
+        "At the third mark, high, kswapd stops. It frees pages by their age and not by their "
+        "place, so what it frees lies scattered, and few buddies meet.",
+    ),
+    Moment(
+        "refused",
+        "Free, but useless",
+        "This is fragmentation: pages enough are free, but not enough of them side by side. A "
+        "network card that needs one block for a frame loses the frame.",
+    ),
+    Moment(
+        "defrag",
+        "The defragmenter's choice",
+        "A cure: take the block that the fewest pages keep from being free, find out who uses "
+        "them (the reverse map knows), and throw out or move just those.",
+    ),
 )
 """What a short run shows, in the order in which a lesson takes it."""
 
 
 def moments(steps: Iterable[Step]) -> dict[str, Step]:
-    """The first step that shows each of MOMENTS best."""
+    """The first step that shows each of MOMENTS best, by name."""
     found: dict[str, Step] = {}
+    second: dict[str, Step] = {}
     for step in steps:
         grown = step.grown
         shows = {
             "boot": step.number == 0,
             "split": sum(grown.split) >= 2 and not sum(grown.formed),
             "merge": sum(grown.formed) >= 2 and not sum(grown.split),
-            "woken": grown.wakeups > 0,
+            "woken": grown.wakeups > 0 and step.awake,
             "rests": step.was_awake and not step.awake,
             "refused": step.free > step.marks[1]
             and any(
@@ -207,6 +256,9 @@ def moments(steps: Iterable[Step]) -> dict[str, Step]:
         for name, shown in shows.items():
             if shown:
                 found.setdefault(name, step)
+        if grown.wakeups:
+            # Woken, and at rest again before the step was over.
+            second.setdefault("woken", step)
         if len(found) == len(MOMENTS):
             break
-    return found
+    return second | found

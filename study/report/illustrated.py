@@ -66,6 +66,6 @@ class Illustrated(Findings):
             record_zone_maps(self, study_of(self.manifest, self.place))
 
     def _draw(self, name: str) -> Figure:
-        from study.report.plots import draw
+        from study.report.figures import draw
 
         return draw(name, self)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import re
+import shlex
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from study.report import select
 from study.report.colours import INK, LINES, OWNERS, PAPER
+from study.report.labels import LABELS
 from study.results.folder import REPORT, ResultsError, write_whole
+from study.scenario.write import yaml_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,13 +41,14 @@ _STATES = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure on the page: svg is safe markup; `missing` says why there is none."""
+    """A figure on the page: safe markup, wide and for a phone; `missing` says why there is none."""
 
     name: str
     title: str
     alt: str
     caption: str
-    svg: str = ""
+    wide: str = ""
+    narrow: str = ""
     missing: str = ""
 
 
@@ -64,7 +68,7 @@ def write_report(findings: Findings) -> Path:
 def render(findings: Findings) -> str:
     """The page as text. It names no other file and asks no network for anything."""
     from study.statistics.findings import alpha_of
-    from study.statistics.words import evidence, footnote
+    from study.statistics.words import footnote, statement
 
     manifest = findings.manifest
     cells = manifest["cells"]
@@ -74,20 +78,22 @@ def render(findings: Findings) -> str:
     text: str = template("report.html.j2").render(
         manifest=manifest,
         state=state_of(manifest),
-        verdicts=[(verdict, evidence(verdict)) for verdict in asked],
+        verdicts=[(verdict, statement(verdict, LABELS)) for verdict in asked],
         verdict_note=footnote(verdicts, alpha=alpha_of(manifest)) if verdicts else "",
         counts={
             word: sum(verdict.verdict == word for verdict in asked)
             for word in ("supported", "contradicted", "equivalent", "undecided")
         },
-        first_cell=select.all_levels(first),
+        baseline=select.all_levels(first),
         held=_held(cells),
         pictures=[_picture(name, findings) for name in _WORDS],
         zone_maps=_zone_maps(findings),
         owners=OWNERS,
+        ageing=manifest["scenario"]["base"]["clock"]["ageing"],
         table=_table(findings),
         failures=manifest["failures"][:FAILURES_MOST],
-        scenario=_yaml_like(manifest["scenario"]),
+        command=shlex.join(manifest["command"]),
+        scenario=yaml_text(manifest["scenario"]),
     )
     return text
 
@@ -105,6 +111,8 @@ def template(name: str) -> Any:
     )
     environment.globals["source"] = _source
     environment.globals["digest"] = _digest
+    environment.filters["moment"] = _moment
+    environment.filters["unbroken"] = _unbroken
     return environment.get_template(name)
 
 
@@ -121,6 +129,16 @@ def _digest(name: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode()}"
 
 
+def _moment(iso: str) -> str:
+    """A time of a manifest to the minute; all of them are in UTC."""
+    return f"{iso[:16].replace('T', ' ')} UTC"
+
+
+def _unbroken(text: str) -> str:
+    """No line ends between a number and its unit, and a minus is as wide as a plus."""
+    return re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text.replace(" %", "\N{NO-BREAK SPACE}%"))
+
+
 def state_of(manifest: dict[str, Any]) -> str:
     """What a reader must know before trusting the page; nothing for a complete run."""
     counts = manifest["counts"]
@@ -132,7 +150,7 @@ def state_of(manifest: dict[str, Any]) -> str:
 
 def svg(figure: Figure, *, title: str) -> str:
     """A figure as inline SVG that takes the page's colours and scales with it."""
-    from study.report.plots import house_style
+    from study.report.figures import house_style
 
     file = io.StringIO()
     with house_style():
@@ -164,7 +182,7 @@ _WORDS = {
         alt="Scatter plot of receive buffers served in per cent against pages reclaimed, evicted "
         "or moved and against refaults, one mark for each policy with 95 % intervals.",
         caption="Up is better, left is cheaper. Each mark is one policy under the load of the "
-        "first cell; bars are 95 % intervals over replicates. Ringed: no other policy shown serves "
+        "baseline; bars are 95 % intervals over replicates. Ringed: no other policy shown serves "
         "as much for no more of every cost (pages taken, refaults, time lost), judged by the "
         "means.",
     ),
@@ -172,60 +190,65 @@ _WORDS = {
         title="What each setting changes",
         alt="Forest plot: for each level of each axis the difference from the axis's first level "
         "in buffers served, pages reclaimed and refaults, with 95 % intervals.",
-        caption="Each level against the first one of its axis, over the cells in which all else is "
-        "equal, paired by replicate (both met the same load). Bars are 95 % intervals, not "
-        "corrected for their number; one that leaves out the line at 0 differs.",
+        caption="What changes when a setting goes from the first of its levels to another, over "
+        "the cells in which all else is equal, paired by replicate (both met the same load). "
+        "Below each mark: the difference and its 95 % interval, not corrected for their number. "
+        "Blue: the interval leaves out 0. An arrow: it lies further out.",
     ),
     "success": _Words(
         title="Which requests are served",
         alt="Share of requests served in per cent for each order that is asked for, by policy.",
         caption="Requests for 2^order neighbouring pages that got them, under the load of the "
-        "first cell. Bars are 95 % intervals over replicates. Requests that may sleep wait and are "
+        "baseline. Bars are 95 % intervals over replicates. Requests that may sleep wait and are "
         "served late rather than refused.",
     ),
     "buddyinfo": _Words(
         title="Free memory over time, by order",
-        alt="Stacked areas of free pages by order of their block over uptime in minutes, one panel "
+        alt="Stacked areas of free pages by order of their block over uptime, one panel "
         "for each of a few cells.",
-        caption="/proc/buddyinfo, as pages: mean over replicates, every sample. Warm colours are "
-        "blocks that cannot serve an order-3 request. Dotted: the measured phase begins.",
+        caption="/proc/buddyinfo, as pages: mean over replicates. Each panel but the baseline's "
+        "names what differs from it. Warm colours are blocks that cannot serve an order-3 "
+        "request. Dotted: the measured phase begins.",
     ),
     "indices": _Words(
         title="Fragmentation over time",
         alt="Lines of the unusable free space index of order 3 and the fragmentation index of "
-        "order 6 over uptime in minutes, one line for each of a few cells.",
-        caption="The kernel's own indices (mm/vmstat.c), mean over replicates, smoothed over 11 "
-        "samples. Left: the share of free memory that an order-3 request cannot use. Right: why a "
-        "request of order 6 would fail, over the samples in which it would. Dotted: the measured "
+        "order 6 over uptime, one line for each of a few cells.",
+        caption="The kernel's own indices (mm/vmstat.c), mean over replicates. The first: the "
+        "share of free memory that lies in blocks too small for an order-3 request. The second: "
+        "why a request of order 6 would fail, at the times when it would. Dotted: the measured "
         "phase begins.",
     ),
 }
 
 
 def _picture(name: str, findings: Findings) -> Picture:
-    from study.report.plots import draw
+    from study.report.figures import PAGE, PHONE, draw
 
     words = _WORDS[name]
     try:
-        markup, missing = svg(draw(name, findings), title=name), ""
+        drawn = {
+            way: svg(draw(name, findings, sheet), title=f"{name}-{way}")
+            for way, sheet in (("wide", PAGE), ("narrow", PHONE))
+        }
     except ResultsError as reason:
-        markup, missing = "", str(reason)
-    return Picture(name, words.title, words.alt, words.caption, markup, missing)
+        return Picture(name, words.title, words.alt, words.caption, missing=str(reason))
+    return Picture(name, words.title, words.alt, words.caption, **drawn)
 
 
 def _zone_maps(findings: Findings) -> list[dict[str, Any]]:
-    from study.report.zone_map import MOMENTS, png, read_zone_maps
+    from study.report.zone_map import MOMENTS, png, read_zone_maps, told
 
     cells = findings.manifest["cells"]
     found = []
     for kept in read_zone_maps(findings.folder):
         if kept.cell not in cells:
             continue
+        title = select.difference_from_first(cells, kept.cell)
         pictures = [
-            (moment, *png(owners))
+            (moment, *png(owners), f"{title}, {moment}: {told(owners)}")
             for moment, owners in zip(MOMENTS.values(), kept.owners, strict=True)
         ]
-        title = select.difference_from_first(cells, kept.cell)
         found.append({"title": title, "cell": kept.cell, "pictures": pictures})
     return found
 
@@ -284,6 +307,7 @@ def _table(findings: Findings) -> dict[str, Any]:
         "axes": axes,
         "metrics": [label for _, label, *_ in columns],
         "rows": rows,
+        "example": " ".join(rows[-1]["levels"][:2]),
         "left_out": max(len(cells) - ROWS_MOST, 0),
     }
 
@@ -297,18 +321,3 @@ def _number(row: dict[Any, Any] | None, factor: float, places: int) -> dict[str,
         "text": f"{mean:,.{places}f}",
         "half": f"±{half:,.{places}f}" if isfinite(half) else "",
     }
-
-
-def _yaml_like(value: Any, indent: int = 0) -> str:
-    """A scenario as indented text; long lists of plain values on one line."""
-    pad = "  " * indent
-    lines = []
-    for key, inner in value.items():
-        if isinstance(inner, dict) and inner:
-            lines += [f"{pad}{key}:", _yaml_like(inner, indent + 1)]
-        elif isinstance(inner, list) and any(isinstance(each, dict) for each in inner):
-            lines.append(f"{pad}{key}:")
-            lines += [f"{pad}  - {each}" for each in inner]
-        else:
-            lines.append(f"{pad}{key}: {inner}")
-    return "\n".join(lines)

@@ -5,15 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from study.results.folder import ResultsError
+
 if TYPE_CHECKING:
+    import pandas as pd
+
     from study.statistics import Findings
 
 POLICIES = ("kswapd", "defrag", "allocation", "watermarks", "kernel")
 """Groups of settings that a kernel may choose; the others are its hardware and its load."""
 CELLS_MOST = 24
-BASELINE = "first cell"
+BASELINE = "baseline"
+"""What figures call the first cell, which all others are told by their difference from."""
 
 _Cells = Mapping[str, Mapping[str, Any]]
+
+
+def finished(findings: Findings, *metrics: str) -> pd.DataFrame:
+    """Cell, replicate and some metrics of the trials there are to draw.
+
+    Raises ResultsError when there is none.
+    """
+    found: pd.DataFrame = findings.columns.finished(*metrics)
+    if found.empty:
+        raise ResultsError(f"{findings.place} has no finished trial to draw")
+    return found
 
 
 def policies_of(axes: Iterable[str]) -> list[str]:
@@ -74,7 +90,7 @@ def word(level: Any) -> str:
 
 
 def difference_from_first(cells: _Cells, cell: str) -> str:
-    """What sets a cell apart from the first: 'defrag.mode rmap-evict'; or that it is the first."""
+    """What sets a cell apart from the first: 'defrag.mode rmap-evict'; 'baseline' for itself."""
     first_id, first = next(iter(cells.items()))
     if cell == first_id:
         return BASELINE

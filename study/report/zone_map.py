@@ -33,6 +33,8 @@ SECONDS_MOST = 60.0
 """Of simulating cells once more; beyond, fewer are shown."""
 TILE = 32
 """Pages along the side of a block of order 10."""
+ACROSS = 10
+"""Blocks beside each other: 320 pages, so that three pictures fit the report, a pixel a page."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -108,23 +110,32 @@ def classes(owners: Array) -> Array:
     table = np.zeros(256, np.uint8)
     table[Owner.FILE], table[Owner.ANONYMOUS] = 0, 1
     table[Owner.KERNEL], table[Owner.NIC] = 2, 3
-    table[Owner.PERCPU] = 4
-    for order, name in enumerate((4, 5, 5, 6, 6, 6, 7, 7, 7, 7, 7)):
+    table[Owner.RESERVED] = 4
+    table[Owner.PERCPU] = 5
+    for order, name in enumerate((5, 6, 6, 7, 7, 7, 8, 8, 8, 8, 8)):
         table[Owner.FREE + order] = name
-    table[Owner.RESERVED] = 8
     return table[owners]
 
 
-def raster(of_pages: Array, *, background: int) -> Array:
+def told(owners: Array) -> str:
+    """What a picture shows, in words: how many pages of each class."""
+    counts = np.bincount(classes(owners), minlength=len(OWNERS))
+    return ", ".join(
+        f"{count:,} {name}" for name, count in zip(OWNERS, counts, strict=True) if count
+    )
+
+
+def raster(of_pages: Array, *, background: int, across: int = ACROSS) -> Array:
     """A picture (rows, columns) of one value per page: blocks of order 10 in rows, Z curve within.
 
-    Twice as high as wide at most; where the zone ends the background begins.
+    `across` blocks wide at most, and about as wide as high if there are few; where the zone ends
+    the background begins.
     """
     pages = len(of_pages)
     if pages <= TILE * TILE:
         return _small(of_pages, background)
     blocks = -(-pages // (TILE * TILE))
-    across = max(1, round((1.3 * blocks) ** 0.5))
+    across = min(across, max(1, round((1.3 * blocks) ** 0.5)))
     down = -(-blocks // across)
     padded = np.full(across * down * TILE * TILE, background, np.uint8)
     padded[:pages] = of_pages

@@ -47,7 +47,7 @@ DIFFERING_MOST = 0.15
 ALIKE_LEAST = 19
 """So many do that, at 95 % (a test holds the two together)."""
 
-ALL_AGREE = "the same in all {n} replicates: with 95 % confidence fewer than {share:.0%} differ"
+ALL_AGREE = "the same in all {n} replicates: with 95 % confidence fewer than {share:.0f} % differ"
 TOO_NEAR = "the difference is about as large as the one that matters; no number of trials decides"
 TOO_LARGE = "values too large for a spread"
 NO_VALUE = "no replicate has a value on both sides"
@@ -197,7 +197,7 @@ def _decide(
     if np.ptp(gap) <= rounding:
         share = differing_share(n, confidence=1 - alpha)
         part = _part(middle, middle, float(margins.mean()))
-        text = ALL_AGREE.format(n=n, share=share)
+        text = ALL_AGREE.format(n=n, share=100 * share)
         if share > DIFFERING_MOST or part is None:
             return nothing, None, (middle, middle), text
         # No test can be made of numbers without spread; the share that may differ stands for it.

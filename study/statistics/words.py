@@ -1,13 +1,15 @@
-"""Verdicts as a person reads them in a terminal of 80 columns."""
+"""Verdicts as a person reads them: in a terminal of 80 columns, and in sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING
 
 from study.statistics.tables import digits
 from study.statistics.verdict import REPLICATES_LEAST
+from study.zone.names import is_share
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -67,8 +69,7 @@ def evidence(verdict: Verdict) -> str:
     """The figures behind a verdict, in one line."""
     parts = []
     if isfinite(verdict.estimate):
-        sums = " + " in verdict.metric or " - " in verdict.metric or verdict.metric[0].isdigit()
-        if sums:
+        if _is_sum(verdict):
             parts.append(f"{verdict.metric}: {_signed(verdict.estimate)}{_interval(verdict)}")
         else:
             of = f"{100 * verdict.share:g} % of " if verdict.share != 1 else ""
@@ -80,13 +81,68 @@ def evidence(verdict: Verdict) -> str:
         if verdict.margin:
             parts.append(f"{number(verdict.margin)} matters")
     if verdict.verdict == "undecided" and verdict.more is not None:
-        more = f"about {verdict.more:,} more replicate{'s' * (verdict.more > 1)}"
-        if verdict.minutes is not None:
-            more += f", {duration(verdict.minutes)}"
-        parts.append(more)
+        parts.append(_still_needed(verdict.more, verdict.minutes))
     if verdict.note:
         parts.append(verdict.note)
     return "; ".join(parts)
+
+
+def statement(verdict: Verdict, labels: Mapping[str, str]) -> str:
+    """The same in sentences, for who does not know the metrics by name.
+
+    labels  metric -> what to call it; others are called by their names, underscores as spaces
+    """
+    said: list[str] = []
+    if isfinite(verdict.estimate):
+        said += _comparison(verdict, _in_words(verdict.metric, labels))
+    if verdict.note:
+        said.append(verdict.note)
+    if verdict.verdict == "undecided" and verdict.more is not None:
+        said.append(f"{_still_needed(verdict.more, verdict.minutes)} would probably decide it")
+    return " ".join(f"{text[:1].upper()}{text[1:]}." for text in said)
+
+
+def _comparison(verdict: Verdict, metric: str) -> Iterator[str]:
+    """What was compared, the difference with its interval, and what would not matter."""
+    # Shares of one are told in per cent.
+    share = is_share(verdict.metric) and not _is_sum(verdict)
+    factor, unit, points = (100.0, " %", " points") if share else (1.0, "", "")
+
+    def figure(value: float) -> str:
+        value *= factor
+        return "0.000" if 0 < abs(value) < 0.0005 else number(value)
+
+    found = "+" * (verdict.estimate > 0) + figure(verdict.estimate) + points
+    if isfinite(verdict.low) and isfinite(verdict.high):
+        found += f" [{figure(verdict.low)} to {figure(verdict.high)}]"
+    if _is_sum(verdict):
+        yield f"{metric}: {found}"
+    else:
+        of = f"{100 * verdict.share:g} % of " if verdict.share != 1 else ""
+        of += f"the gain from {verdict.baseline} to " if verdict.baseline else ""
+        yield f"{metric}: {figure(verdict.side)}{unit} against {of}{figure(verdict.other)}{unit}"
+        yield f"difference {found}"
+    if verdict.margin:
+        least = figure(verdict.margin)
+        yield f"less than {least}{points.removesuffix('s' * (least == '1'))} would not matter"
+
+
+def _in_words(metric: str, labels: Mapping[str, str]) -> str:
+    """A metric, or a weighted sum of some, with every name replaced by what it is called."""
+    times = re.sub(r"([\d.]+) (?=[a-z])", "\\1 \N{MULTIPLICATION SIGN} ", metric)
+    return re.sub(
+        r"[a-z]\w+", lambda name: labels.get(name[0], name[0].replace("_", " ")), times
+    ).replace(" - ", " \N{MINUS SIGN} ")
+
+
+def _is_sum(verdict: Verdict) -> bool:
+    metric = verdict.metric
+    return " + " in metric or " - " in metric or metric[0].isdigit()
+
+
+def _still_needed(more: int, minutes: float | None) -> str:
+    text = f"about {more:,} more replicate{'s' * (more > 1)}"
+    return text if minutes is None else f"{text}, {duration(minutes)}"
 
 
 def duration(minutes: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 
@@ -73,7 +74,7 @@ def test_the_animation_steps_plays_and_pauses(chromium, animation):
     chromium.find_element(By.ID, "next").click()
     assert where(chromium).startswith("Step 1 of 60")
     assert chromium.find_element(By.ID, "lists").text != before
-    assert len(chromium.find_elements(By.CSS_SELECTOR, "#map rect")) == 64
+    assert len(chromium.find_elements(By.CSS_SELECTOR, "#map > rect")) == 64
     assert chromium.find_elements(By.CSS_SELECTOR, "#map rect.new")
 
     body.send_keys(Keys.ARROW_RIGHT)
@@ -92,6 +93,60 @@ def test_the_animation_steps_plays_and_pauses(chromium, animation):
     assert where(chromium).startswith("Step 60 of 60")
     assert not chromium.find_element(By.ID, "next").is_enabled()
     assert chromium.get_log("browser") == []
+
+
+def test_free_blocks_are_drawn_as_listed(chromium, animation):
+    """At every step each block of the free lists is a rectangle of its size, with its order."""
+    chromium.get(animation.as_uri())
+    for _ in range(60):
+        listed = chromium.execute_script(
+            "return data.steps[at].lists.flatMap((firsts, order) => firsts.map((pfn) => order))"
+        )
+        drawn = chromium.execute_script(
+            "return [...document.querySelectorAll('#map g g')].map((block) => ["
+            " Number(block.querySelector('text').textContent),"
+            " Math.ceil(block.querySelector('rect').getAttribute('width'))"
+            " * Math.ceil(block.querySelector('rect').getAttribute('height'))])"
+        )
+        assert sorted(order for order, _ in drawn) == sorted(listed)
+        assert all(pages == 1 << order for order, pages in drawn)
+        chromium.find_element(By.ID, "next").click()
+
+
+def test_a_moment_comes_with_its_lesson(chromium, tmp_path):
+    """The button of a moment leads to its step and tells what there is to learn from it."""
+    file = tmp_path / "zone.html"
+    explain("--html", file)
+    chromium.get(file.as_uri())
+    lessons = set()
+    for button in chromium.find_elements(By.CSS_SELECTOR, ".moments button"):
+        button.click()
+        assert where(chromium).startswith(f"Step {button.get_attribute('data-step')} of")
+        assert button.get_attribute("aria-pressed") == "true"
+        lessons.add(chromium.find_element(By.ID, "lesson").text)
+    assert len(lessons) == 7
+
+    chromium.find_element(By.ID, "next").click()
+    assert not chromium.find_element(By.ID, "lesson").is_displayed()
+
+
+@pytest.mark.parametrize("width", [390, 800])
+def test_nothing_of_the_animation_overlaps(chromium, animation, width):
+    """On narrow windows the page is no wider than the window, and the marks' names stand apart."""
+    chromium.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500},
+    )
+    try:
+        chromium.get(animation.as_uri())
+        assert chromium.execute_script("return document.documentElement.scrollWidth") <= width
+        places = chromium.execute_script(
+            "return [...document.querySelectorAll('.bar span')].map((each) => "
+            "{ const box = each.getBoundingClientRect(); return [box.left, box.right]; })"
+        )
+        assert all(left[1] < right[0] for left, right in itertools.pairwise(places))
+    finally:
+        chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_a_file_that_cannot_be_written_is_told(tmp_path):

@@ -55,7 +55,26 @@ def test_the_same_seed_gives_the_same_steps():
 
 def test_a_short_run_has_every_moment():
     """The zone shown by default splits, merges, wakes kswapd, refuses, and defragments."""
-    assert set(moments(watch(lesson.settings(), seed=1, steps=512))) == {n for n, _ in MOMENTS}
+    found = moments(watch(lesson.settings(), seed=1, steps=512))
+
+    assert set(found) == {moment.name for moment in MOMENTS}
+
+
+@pytest.mark.parametrize("pages", [64, 256, 1024])
+@pytest.mark.parametrize("policy", KswapdPolicy)
+def test_moments_show_what_they_are_called(pages, policy):
+    """The kswapd seen woken is at work, rests only after that, and a refusal lacks a block."""
+    steps = list(watch(lesson.settings(pages=pages, policy=policy), seed=1, steps=2 * pages))
+    found = moments(steps)
+
+    assert found["woken"].grown.wakeups
+    assert found["woken"].awake
+    assert found["rests"].number > found["woken"].number
+    assert sum(found["split"].grown.split) >= 2
+    assert sum(found["merge"].grown.formed) >= 2
+    if "refused" in found:
+        assert sum(found["refused"].grown.failures_order)
+        assert found["refused"].free > found["refused"].marks[1]
 
 
 def test_a_request_for_one_page_splits_from_the_head_of_a_list():

@@ -22,12 +22,14 @@ base:
   clock: { ageing: 1s, measure: 2s, sample: 250ms }
 axes:
   kswapd.policy: [count-only, order-aware]
-  nic.receive: [linear, page-array]
+  card:
+    "<i>&linear\\"' $x_1$": { nic.receive: linear }
+    "\\u202Ejavascript:alert(4)": { nic.receive: page-array }
 claims:
   - id: served
     says: "<b onmouseover=alert(2)>More</b> is served </script><script>alert(3)</script>"
     metric: rx_success_ratio
-    where: { nic.receive: linear }
+    where: { card: "<i>&linear\\"' $x_1$" }
     side: { kswapd.policy: order-aware }
     against: { kswapd.policy: count-only }
     expect: more

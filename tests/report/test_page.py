@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 
+import numpy as np
 import pytest
 from selenium.webdriver import Keys
 from selenium.webdriver.common.by import By
@@ -12,6 +14,7 @@ from selenium.webdriver.common.by import By
 import study
 from study.report.page import render
 from study.results.folder import REPORT
+from study.results.manifest import new_manifest
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,17 @@ def test_words_of_a_scenario_are_no_markup(page):
     assert page.find_elements(By.CSS_SELECTOR, "h1 *, [onmouseover], [onerror]") == []
 
 
+def test_names_of_levels_are_no_markup(page):
+    """Nor are the names of levels, in figures, captions, pictures or the table."""
+    assert page.find_elements(By.CSS_SELECTOR, "i:not(.legend i), a[href^='javascript']") == []
+    assert "<i>&linear\"' $x_1$" in column(page, 2)
+    drawn = page.find_elements(By.CSS_SELECTOR, "#forest .wide text")
+    assert any("<i>&linear\"' $x_1$" in text.get_attribute("textContent") for text in drawn)
+    # A mark that reverses the reading direction ends with its name.
+    for cell in page.find_elements(By.CSS_SELECTOR, "#cells tbody td bdi"):
+        assert cell.value_of_css_property("unicode-bidi") == "isolate"
+
+
 def test_columns_sort_both_ways_by_key(page):
     """A column's button sorts the rows by number, and the other way when pressed again."""
     headers = page.find_elements(By.CSS_SELECTOR, "#cells thead button")
@@ -77,11 +91,11 @@ def test_columns_sort_both_ways_by_key(page):
 def test_the_filter_keeps_rows_that_hold_every_word(page):
     """Only cells with all words of the filter remain, and their number is told."""
     box = page.find_element(By.ID, "filter")
-    box.send_keys("order-aware linear")
+    box.send_keys("order-aware &linear")
 
     assert column(page, 1) == ["order-aware"]
     assert page.find_element(By.ID, "shown").text == "1 of 4 cells"
-    for _ in range(len("order-aware linear")):
+    for _ in range(len("order-aware &linear")):
         box.send_keys(Keys.BACKSPACE)
     assert len(column(page, 1)) == 4
 
@@ -99,13 +113,23 @@ def test_pictures_have_words_and_can_be_reached_by_key(page):
 
 
 def test_it_fits_a_phone(page):
-    """At 390 pixels the page is no wider than the window; wide parts scroll by themselves."""
+    """At 390 pixels nothing is wider than the window, figures are legible; the table scrolls."""
     page.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True},
     )
     try:
         assert page.execute_script("return document.documentElement.scrollWidth") <= 390
+        figures = page.find_elements(By.CSS_SELECTOR, "figure svg")
+        shown = [figure for figure in figures if figure.is_displayed()]
+        assert len(shown) == 5
+        assert all(figure.rect["x"] + figure.rect["width"] <= 390 for figure in shown)
+        letters = page.execute_script(
+            "return [...document.querySelectorAll('.narrow svg text')]"
+            ".map((text) => text.getBoundingClientRect())"
+            ".map((box) => Math.min(box.width, box.height)).filter((size) => size > 0)"
+        )
+        assert np.median(letters) >= 10
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
@@ -162,7 +186,30 @@ def test_a_folder_without_claims_samples_or_pictures_gives_a_page(copy):
     assert 'id="verdicts"' not in text
     assert text.count("Not drawn:") == 2
     assert "keeps no picture of a zone" in text
-    assert text.count("<svg") == 3
+    # Each of the others for a screen and for a phone.
+    assert text.count("<svg") == 2 * 3
+
+
+def test_the_scenario_on_the_page_is_the_study_again(results, page, tmp_path):
+    """What stands under "How to reproduce", saved as a file, has the fingerprint of the run."""
+    file = tmp_path / "again.yaml"
+    file.write_text(page.find_element(By.CSS_SELECTOR, "#again pre").get_attribute("textContent"))
+    manifest = results.manifest
+    again = new_manifest(study.load(file), simulation=manifest["simulation"], command=[])
+
+    assert again["fingerprint"] == manifest["fingerprint"]
+    assert again["scenario"] == manifest["scenario"]
+
+
+def test_the_command_can_be_pasted(copy):
+    """Arguments with spaces or brackets are quoted as a shell wants them."""
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["command"] = ["study", "run", "a b.yaml", "defrag.mode=[off, rmap-evict]"]
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+
+    text = html.unescape(render(study.read(copy)))
+
+    assert "<code>study run 'a b.yaml' 'defrag.mode=[off, rmap-evict]'</code>" in text
 
 
 def test_the_same_folder_gives_the_same_page(results):

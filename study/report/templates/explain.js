@@ -1,40 +1,65 @@
 "use strict";
 const data = JSON.parse(document.querySelector("#data").textContent);
+const names = JSON.parse(document.querySelector("#names").textContent);
 const find = (name) => document.querySelector(`#${name}`);
 const map = find("map");
-const squares = data.x.map((x, pfn) => {
-  const square = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-  for (const [name, value] of [["x", x + .04], ["y", data.y[pfn] + .04], ["width", .92], ["height", .92]]) {
-    square.setAttribute(name, value);
-  }
-  const hint = document.createElementNS("http://www.w3.org/2000/svg", "title");
-  square.append(hint);
-  map.append(square);
-  return square;
-});
+const FREE = 16;
+
+function shape(name, attributes) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+function box(pfn, wide, high) {
+  const rect = shape("rect", {
+    x: data.x[pfn] + .04, y: data.y[pfn] + .04, width: wide - .08, height: high - .08,
+  });
+  rect.append(shape("title", {}));
+  return rect;
+}
+
+const squares = data.x.map((_, pfn) => box(pfn, 1, 1));
+const blocks = shape("g", {});
+map.append(...squares, blocks);
 map.setAttribute("viewBox", `0 0 ${Math.max(...data.x) + 1} ${Math.max(...data.y) + 1}`);
-const names = JSON.parse(find("names").textContent);
 
 // Whose each page is after every step: a row a step.
 const owners = [];
 for (const step of data.steps) {
-  const row = owners.length ? owners[owners.length - 1].slice() : [];
+  const row = owners.length ? owners[owners.length - 1].slice() : new Uint8Array(data.x.length);
   for (const [pfn, owner] of step.set) row[pfn] = owner;
   owners.push(row);
+}
+
+// A free block: a rectangle of all its pages, with its order.
+function block(pfn, order, isNew) {
+  const [wide, high] = [1 << (order + 1 >> 1), 1 << (order >> 1)];
+  const made = shape("g", {});
+  const rect = box(pfn, wide, high);
+  rect.setAttribute("fill", data.colours[FREE + order]);
+  rect.setAttribute("class", isNew ? "new" : "");
+  rect.firstChild.textContent = `pages ${pfn} to ${pfn + (1 << order) - 1}: ${names[FREE + order]}`;
+  const label = shape("text", {
+    x: data.x[pfn] + wide / 2, y: data.y[pfn] + high / 2,
+    fill: order >= 1 && order <= 5 ? "#101112" : "#ffffff", "pointer-events": "none",
+  });
+  label.textContent = order;
+  made.append(rect, label);
+  return made;
 }
 
 let at = 0;
 let timer = null;
 
-function cell(text) {
-  const made = document.createElement("td");
-  made.textContent = text;
-  return made;
-}
-
-function line(cells) {
+function line(cells, numbers) {
   const row = document.createElement("tr");
-  row.append(...cells.map(cell));
+  row.append(...cells.map((text, column) => {
+    const made = document.createElement("td");
+    made.textContent = text;
+    if (column < numbers) made.className = "number";
+    return made;
+  }));
   return row;
 }
 
@@ -42,29 +67,45 @@ function show(number) {
   at = Math.max(0, Math.min(number, data.steps.length - 1));
   const step = data.steps[at];
   const changed = new Set(at ? step.set.map(([pfn]) => pfn) : []);
+  const free = [];
   squares.forEach((square, pfn) => {
     const owner = owners[at][pfn];
     square.setAttribute("fill", data.colours[owner]);
     square.setAttribute("class", changed.has(pfn) ? "new" : "");
     square.firstChild.textContent = `page ${pfn}: ${names[owner]}`;
+    if (owner >= FREE && pfn % (1 << owner - FREE) === 0) {
+      free.push(block(pfn, owner - FREE, changed.has(pfn)));
+    }
   });
+  blocks.replaceChildren(...free);
   find("where").textContent = `Step ${step.n} of ${data.steps.length - 1}, ${step.ms.toFixed(3)} ms`;
   find("title").textContent = step.title;
+  find("lesson").hidden = true;
+  for (const button of document.querySelectorAll("[data-step]")) {
+    const here = Number(button.dataset.step) === at;
+    button.setAttribute("aria-pressed", String(here));
+    if (here) {
+      find("lesson").hidden = false;
+      find("lesson").textContent = button.dataset.lesson;
+    }
+  }
   find("says").replaceChildren(...step.says.map((sentence) => {
     const made = document.createElement("p");
     made.textContent = sentence;
     return made;
   }));
-  find("lists").replaceChildren(...step.lists.flatMap((blocks, order) => {
-    if (!step.counts[order]) return [];
-    const more = step.counts[order] > blocks.length ? " …" : "";
-    return [line([order, step.counts[order], blocks.join(" ") + more])];
+  find("lists").replaceChildren(...step.lists.slice(0, data.orders).map((firsts, order) => {
+    const more = step.counts[order] > firsts.length ? " …" : "";
+    const row = line([order, step.counts[order], firsts.join(" ") + more], 2);
+    row.className = firsts.length ? "" : "none";
+    return row;
   }));
-  find("free").textContent = `${step.free} pages free; kswapd ${step.awake ? "works" : "rests"}`;
-  find("level").style.width = `${Math.min(100, 100 * step.free / data.x.length)}%`;
+  const beyond = step.free > data.bar ? ", more than the bar shows" : "";
+  find("free").textContent = `${step.free} pages free${beyond}; kswapd ${step.awake ? "works" : "rests"}`;
+  find("level").style.width = `${Math.min(100, 100 * step.free / data.bar)}%`;
   find("choice").hidden = !step.choices.length;
   find("choices").replaceChildren(...step.choices.map(([pfn, cost, taken]) =>
-    line([pfn, cost, taken ? "emptied" : ""])));
+    line([pfn, cost, taken ? "emptied" : ""], 2)));
   find("slider").value = at;
   find("back").disabled = at === 0;
   find("next").disabled = at === data.steps.length - 1;
@@ -74,11 +115,14 @@ function pause() {
   clearInterval(timer);
   timer = null;
   find("play").textContent = "Play";
+  find("says").setAttribute("aria-live", "polite");
 }
 
 function play() {
   if (at === data.steps.length - 1) show(0);
   find("play").textContent = "Pause";
+  // Nobody can listen so fast.
+  find("says").setAttribute("aria-live", "off");
   timer = setInterval(() => {
     show(at + 1);
     if (at === data.steps.length - 1) pause();

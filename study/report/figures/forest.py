@@ -1,0 +1,136 @@
+"""The forest plot: what each level of each axis changes, with intervals and in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from study.report import select
+from study.report.colours import FAINT, INK, PAPER, SERIES
+from study.report.figures.sheet import Sheet
+from study.results.folder import ResultsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from study.statistics import Findings
+
+METRICS: dict[str, tuple[str, str]] = {
+    "rx_success_ratio": ("receive buffers served\n(percentage points)", "points"),
+    "reclaimed_pages": ("pages reclaimed (%)", "percent"),
+    "refaults": ("refaults (%)", "percent"),
+}
+ROWS_MOST = 30
+_ROW = 0.46
+"""Inches."""
+_BEHIND: dict[str, Any] = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}
+_FAR = 4.0
+"""What reaches so many times further than the middle one is shown by an arrow."""
+
+
+def paired_differences(findings: Findings) -> pd.DataFrame:
+    """Each level against the first of its axis, on METRICS, paired by replicate.
+
+    Columns axis, level, against, metric, cells, n, value, low, high: in percentage points or in
+    per cent; 95 % intervals, not corrected for their number.
+    """
+    from study.statistics import contrast_table
+
+    select.finished(findings)
+    cells = findings.manifest["cells"]
+    table = contrast_table(
+        findings.columns, cells=cells, axes=findings.manifest["axes"], metrics=list(METRICS)
+    )
+    firsts = {
+        axis: next(levels[axis] for levels in cells.values() if axis in levels)
+        for axis in findings.manifest["axes"]
+    }
+    table = table[
+        (table["kind"] == "axis") & (table["against"] == table["axis"].map(firsts))
+    ].copy()
+    points = table["metric"].map(lambda name: METRICS[name][1] == "points").to_numpy(bool)
+    for target, gap, ratio in (
+        ("value", "difference", "ratio"),
+        ("low", "low", "ratio_low"),
+        ("high", "high", "ratio_high"),
+    ):
+        in_points = 100 * table[gap].to_numpy(float)
+        table[target] = np.where(points, in_points, 100 * (table[ratio].to_numpy(float) - 1))
+    columns = ["axis", "level", "against", "metric", "cells", "n", "value", "low", "high"]
+    return table[columns].reset_index(drop=True)
+
+
+def forest(findings: Findings, sheet: Sheet) -> Figure:
+    """What each level changes against the first of its axis, paired by replicate."""
+    table = paired_differences(findings)
+    rows = list(dict.fromkeys(map(tuple, table[["axis", "level", "against"]].to_numpy(object))))
+    rows = rows[:ROWS_MOST]
+    if not rows:
+        raise ResultsError("the study has no two levels to compare")
+    beside = Sheet(sheet.width, len(METRICS) if sheet.columns > 1 else 1)
+    figure, panels = beside.panels(len(METRICS), height=_ROW * len(rows) + 0.6, rest=0.1)
+    place = {row: len(rows) - 1 - i for i, row in enumerate(rows)}
+    names = [
+        f"{axis}\n{select.word(against)} → {select.word(level)}" for axis, level, against in rows
+    ]
+    for number, (axes, (metric, (label, _))) in enumerate(
+        zip(panels, METRICS.items(), strict=True)
+    ):
+        _marks(axes, table[table["metric"] == metric], place)
+        axes.set_xlabel(label)
+        axes.grid(visible=False, axis="y")
+        axes.set_ylim(-0.7, len(rows) - 0.4)
+        axes.set_yticks(list(place.values()), names)
+        axes.tick_params(axis="y", length=0, labelleft=number == 0 or sheet.columns == 1)
+    return figure
+
+
+def _marks(axes: Axes, table: pd.DataFrame, place: Mapping[tuple[Any, ...], int]) -> None:
+    """The differences in one metric, each with its figures below the mark."""
+    shown = [
+        (place[row["axis"], row["level"], row["against"]], row)
+        for row in table.to_dict("records")
+        if (row["axis"], row["level"], row["against"]) in place and np.isfinite(row["value"])
+    ]
+    reach = _reach([row for _, row in shown])
+    axes.axvline(0, color=INK, lw=0.8)
+    axes.set_xlim(-1.12 * reach, 1.12 * reach)
+    for y, row in shown:
+        value, low, high = row["value"], row["low"], row["high"]
+        known = np.isfinite([low, high]).all()
+        differs = known and not low <= 0 <= high
+        colour = SERIES[4] if differs else FAINT
+        if known:
+            ends = np.clip([low, high], -1.1 * reach, 1.1 * reach)
+            axes.plot(ends, [y, y], color=colour, lw=1.6)
+        if abs(value) > reach:
+            arrow = ">" if value > 0 else "<"
+            axes.plot([np.sign(value) * 1.07 * reach], [y], arrow, color=colour, clip_on=False)
+        else:
+            axes.plot([value], [y], "s", color=colour, ms=5)
+        text = _signed(value) + (f"  [{_signed(low)}, {_signed(high)}]" if known else "")
+        axes.text(0, y - 0.22, text, ha="center", va="top", fontsize=6.5, bbox=_BEHIND)
+
+
+def _reach(rows: list[dict[Any, Any]]) -> float:
+    """How far the axis goes both ways: to the ends of all intervals but those far out."""
+    ends = [
+        max(abs(row[name]) for name in ("value", "low", "high") if np.isfinite(row[name]))
+        for row in rows
+    ]
+    if not ends:
+        return 1.0
+    middle = float(np.median(ends))
+    near = [end for end in ends if end <= _FAR * middle] or ends
+    return max(near) or 1.0
+
+
+def _signed(value: float) -> str:
+    """Three digits that count, and a sign of its own width."""
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}")

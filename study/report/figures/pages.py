@@ -1,0 +1,58 @@
+"""The zone map as a figure: every page by owner, for a few cells, at three moments of a trial."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from study.report import select
+from study.report.colours import OWNERS, PAPER
+from study.report.figures.sheet import Sheet, wrapped
+from study.report.zone_map import MOMENTS, classes, raster, read_zone_maps
+from study.results.folder import ResultsError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from study.statistics import Findings
+
+_ACROSS = 17
+"""Blocks beside each other: a picture wider than high, so that a page holds those of four cells."""
+
+
+def zone_map(findings: Findings, sheet: Sheet) -> Figure:
+    """Every page of a zone coloured by owner, for a few cells, at three moments of a trial."""
+    from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
+
+    maps = read_zone_maps(findings.folder)
+    if not maps:
+        raise ResultsError(f"{findings.place} keeps no picture of a zone")
+    down, across = raster(classes(maps[0].owners[0]), background=0, across=_ACROSS).shape
+    beside = Sheet(sheet.width, len(MOMENTS))
+    height = (sheet.width - 0.4) / len(MOMENTS) * down / across + 0.1
+    columns = 3 if sheet.columns > 1 else 1
+    rest = 0.4 + 0.2 * -(-len(OWNERS) // columns)
+    figure, panels = beside.panels(len(MOMENTS) * len(maps), height=height, rest=rest)
+    colours = ListedColormap([*OWNERS.values(), PAPER])
+    for row, kept in enumerate(maps):
+        beginning = row * len(MOMENTS)
+        of_cell = panels[beginning : beginning + len(MOMENTS)]
+        for axes, owners, moment in zip(of_cell, kept.owners, MOMENTS.values(), strict=True):
+            picture = raster(classes(owners), background=len(OWNERS), across=_ACROSS)
+            # "none": a file of vectors holds every page, too.
+            axes.imshow(picture, cmap=colours, vmin=0, vmax=len(OWNERS), interpolation="none")
+            axes.set_axis_off()
+            axes.set_title(moment if row == 0 else "")
+        title = select.difference_from_first(findings.manifest["cells"], kept.cell)
+        first = of_cell[0]
+        first.set_axis_on()
+        first.set_xticks([])
+        first.set_yticks([])
+        # Upright beside the pictures, which are as high as the sheet is wide.
+        first.set_ylabel(wrapped(title, int(4 * sheet.width)), fontsize=9 if columns > 1 else 7)
+    figure.legend(
+        handles=[Patch(color=colour, label=name) for name, colour in OWNERS.items()],
+        loc="outside lower center",
+        ncols=columns,
+    )
+    return figure

@@ -1,0 +1,209 @@
+"""Figures with a mark for each policy: what service costs, and which requests are served."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from study.report import select
+from study.report.colours import INK, LINES, MARKERS, PAPER, SERIES
+from study.report.figures.sheet import Sheet
+from study.results.folder import ResultsError
+from study.scenario.units import nanoseconds_from
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from study.statistics import Findings
+
+MINUTE_NS = 60e9
+_COSTS = {
+    "pages_taken": "pages reclaimed, evicted or moved\n(thousands a minute)",
+    "refaults": "refaults: pages missed soon after\n(thousands a minute)",
+}
+_LEGEND_ROW = 0.2
+"""Inches."""
+
+
+def compared(findings: Findings) -> pd.DataFrame:
+    """Service and costs of the cells that differ in policy only, as findings.tradeoff has them.
+
+    Costs are per minute of simulated time; the front is that of these cells alone.
+    """
+    from study.statistics.tradeoff import tradeoff as judged
+
+    select.finished(findings)
+    cells = select.compared_cells(findings.manifest["cells"])
+    needed = ("rx_success_ratio", "reclaimed_pages", "moved_pages", "refaults")
+    missing = [name for name in needed if name not in findings.columns]
+    if missing:
+        raise ResultsError(f"{findings.place} has no metric {missing[0]}")
+    table: pd.DataFrame = judged(findings.columns, cells)
+    table = table[np.isfinite(table["gain"].to_numpy(float))].copy()
+    if table.empty:
+        raise ResultsError("no cell asked for receive buffers")
+    clock = findings.manifest["scenario"]["base"]["clock"]
+    minutes = nanoseconds_from(clock["measure"]) / MINUTE_NS
+    for cost in _COSTS:
+        for column in (cost, f"{cost}_low", f"{cost}_high"):
+            table[column] = table[column] / minutes
+    return table
+
+
+def tradeoff(findings: Findings, sheet: Sheet) -> Figure:
+    """Receive buffers served against what it cost, a mark for each policy; front marked."""
+    table = compared(findings)
+    looks = _Looks(select.compared_cells(findings.manifest["cells"]))
+    handles = [*looks.handles(), _ring_handle()]
+    figure, panels = sheet.panels(
+        len(_COSTS), height=3.4, rest=_LEGEND_ROW * sheet.legend_rows(len(handles)), sharey=True
+    )
+    for number, (axes, (cost, label)) in enumerate(zip(panels, _COSTS.items(), strict=True)):
+        for row in table.to_dict("records"):
+            x, y = row[cost] / 1e3, 100 * row["gain"]
+            reach = {"xerr": _reach(row, cost, 1e-3), "yerr": _reach(row, "gain", 100)}
+            axes.errorbar([x], [y], **reach, **looks.mark(row["cell"]), capsize=2)
+            if row["front"]:
+                axes.plot([x], [y], **_RING)
+        axes.set_xlabel(label)
+        axes.margins(0.12)
+        axes.set_title("↖ more served for less", fontsize=8)
+        _plain_steps(axes, "x")
+        if sheet.at_left(number):
+            axes.set_ylabel("receive buffers served (%)")
+    _within_per_cent(panels[0])
+    figure.legend(handles=handles, loc="outside lower left", ncols=sheet.columns)
+    return figure
+
+
+def success(findings: Findings, sheet: Sheet) -> Figure:
+    """Requests served at each order that is asked for, by policy."""
+    from study.statistics.intervals import mean_interval
+
+    cells = select.compared_cells(findings.manifest["cells"])
+    orders = _orders_asked(findings, list(cells))
+    trials = select.finished(findings, *(f"order{order}_success_ratio" for order in orders))
+    if not orders:
+        raise ResultsError("no cell asked for pages")
+    looks = _Looks(cells)
+    handles = looks.handles()
+    figure, (axes,) = sheet.panels(
+        1, height=2.8, rest=_LEGEND_ROW * sheet.legend_rows(len(handles))
+    )
+    step = 0.8 / len(cells)
+    for number, cell in enumerate(cells):
+        of_cell = trials[trials["cell"] == cell]
+        for position, order in enumerate(orders):
+            values = of_cell[f"order{order}_success_ratio"].to_numpy(float)
+            values = 100 * values[np.isfinite(values)]
+            if not len(values):
+                continue
+            reach = None
+            if len(values) > 1:
+                found = mean_interval(values)
+                reach = np.array([[found.mean - found.low], [found.high - found.mean]]).clip(0)
+            x = position - 0.4 + step * (number + 0.5)
+            axes.errorbar([x], [values.mean()], yerr=reach, **looks.mark(cell, size=5))
+    axes.set_xticks(range(len(orders)), [f"order {order}\n{4 << order} KiB" for order in orders])
+    axes.set_xlim(-0.5, len(orders) - 0.5)
+    axes.grid(visible=False, axis="x")
+    for edge in range(1, len(orders)):
+        axes.axvline(edge - 0.5, color=LINES, lw=0.8)
+    axes.set_ylabel("requests served (%)")
+    _within_per_cent(axes)
+    if handles:
+        figure.legend(handles=handles, loc="outside lower left", ncols=sheet.columns)
+    return figure
+
+
+class _Looks:
+    """Colour and shape of each policy's mark; one axis of two levels leaves it open or fills it."""
+
+    def __init__(self, cells: Mapping[str, Mapping[str, Any]]) -> None:
+        self._cells = cells
+        axes = list(next(iter(cells.values())))
+        self._names = select.policy_names(cells, axes)
+        self._fill = select.fill_axis(cells, axes)
+        distinct = dict.fromkeys(name for name, _ in self._names.values())
+        self._looks = {
+            name: (SERIES[i % len(SERIES)], MARKERS[(i + i // len(SERIES)) % len(MARKERS)])
+            for i, name in enumerate(distinct)
+        }
+
+    def mark(self, cell: str, *, size: float = 6) -> dict[str, Any]:
+        """How errorbar() draws a cell."""
+        name, filled = self._names[cell]
+        colour, marker = self._looks[name]
+        return {
+            "fmt": marker,
+            "color": colour,
+            "markerfacecolor": colour if filled else PAPER,
+            "markersize": size,
+            "elinewidth": 1,
+        }
+
+    def handles(self) -> list[Any]:
+        """What the legend says of the marks."""
+        from matplotlib.lines import Line2D
+
+        found = [
+            Line2D([], [], color=colour, marker=marker, ls="", ms=6, label=name)
+            for name, (colour, marker) in self._looks.items()
+            if len(self._looks) > 1
+        ]
+        if self._fill:
+            for filled, level in enumerate(select.fill_levels(self._cells, self._fill)):
+                label = f"{'filled' if filled else 'open'}: {self._fill} {level}"
+                face = INK if filled else PAPER
+                found.append(
+                    Line2D([], [], color=INK, marker="o", ls="", ms=6, mfc=face, label=label)
+                )
+        return found
+
+
+_RING: dict[str, Any] = {"marker": "o", "ls": "", "ms": 13, "mfc": "none", "mec": INK, "mew": 0.8}
+
+
+def _ring_handle() -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], **_RING | {"ms": 11}, label="ringed: on the Pareto front")
+
+
+def _reach(row: Mapping[Any, Any], name: str, factor: float) -> Any:
+    """Lengths of an error bar below and above; None where there is no interval."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    if not np.isfinite([low, high]).all():
+        return None
+    return [[max(row[name] - low, 0) * factor], [max(high - row[name], 0) * factor]]
+
+
+def _orders_asked(findings: Findings, cells: list[str]) -> list[int]:
+    columns = findings.columns
+    of_cells = columns["cell"].isin(cells)
+    return [
+        order
+        for order in range(11)
+        if f"order{order}_attempts" in columns
+        and (columns[f"order{order}_attempts"][of_cells] > 0).any()
+    ]
+
+
+def _within_per_cent(axes: Axes) -> None:
+    """Upright, from 0 to 100 at most: the interval of a mean may reach beyond what a share can."""
+    _plain_steps(axes, "y")
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, -3), min(high, 103))
+
+
+def _plain_steps(axes: Axes, which: str) -> None:
+    """Ticks at round numbers, without digits that say nothing."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axis = getattr(axes, f"{which}axis")
+    axis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))

@@ -1,0 +1,137 @@
+"""The figures as matplotlib has them: what stands in them, on a page and on a phone."""
+
+from __future__ import annotations
+
+import json
+import sys
+from itertools import combinations
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+import study
+from study.report.figures import FIGURES, PAGE, PHONE, draw, house_style
+from study.report.figures.forest import forest, paired_differences
+from study.report.figures.uptime import FREE, over_time
+
+
+def words_of(figure):
+    """Everything written in a figure that is shown."""
+    found = [text for legend in figure.legends for text in legend.get_texts()]
+    for axes in figure.axes:
+        if axes.get_visible():
+            # Titles stand on the left.
+            found += [axes._left_title, *axes.texts]
+        if axes.get_visible() and axes.axison:
+            found += [axes.xaxis.label, axes.yaxis.label]
+            for axis in (axes.xaxis, axes.yaxis):
+                low, high = sorted(axis.get_view_interval())
+                ticks = axis.get_major_ticks()
+                found += [tick.label1 for tick in ticks if low <= tick.get_loc() <= high]
+    return [text for text in found if text.get_text() and text.get_visible()]
+
+
+@pytest.mark.parametrize("sheet", [PAGE, PHONE], ids=["page", "phone"])
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_words_overlap_or_leave_the_sheet(results, name, sheet):
+    """Titles, labels and legends lie within the figure, and none lies over another."""
+    figure = draw(name, results, sheet)
+    with house_style():
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        figure.draw(renderer)
+    whole = figure.bbox.padded(2)
+    words = [text.get_window_extent(renderer) for text in words_of(figure)]
+
+    assert words
+    for box in words:
+        assert whole.x0 <= box.x0
+        assert box.x1 <= whole.x1
+        assert whole.y0 <= box.y0
+        assert box.y1 <= whole.y1
+    for one, other in combinations(words, 2):
+        assert not one.padded(-1).overlaps(other.padded(-1))
+
+
+def test_every_axis_has_a_unit_or_a_name(results):
+    """Both axes of each panel are labelled, by themselves or by the panel they share them with."""
+    for name in FIGURES:
+        figure = draw(name, results)
+        panels = [axes for axes in figure.axes if axes.get_visible() and axes.axison]
+        labels = {axes.get_xlabel() for axes in panels} | {axes.get_ylabel() for axes in panels}
+        if name not in ("forest", "success", "zone-map"):
+            assert any("(" in label for label in labels), name
+        assert labels - {""}, name
+
+
+def test_the_forest_says_its_figures(results):
+    """Each row's difference and interval stand in the figure, far ones at an arrow."""
+    table = paired_differences(results)
+    figure = draw("forest", results)
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+
+    assert len(texts) == np.isfinite(table["value"]).sum()
+    assert all("[" in text and "]" in text for text in texts)
+
+
+def test_a_far_difference_does_not_flatten_the_others(results, monkeypatch):
+    """The axis ends where the near intervals do; what lies beyond is an arrow at its edge."""
+    table = paired_differences(results)
+    row = table[table["metric"] == "refaults"].iloc[0]
+    rows = [
+        row.to_dict() | {"axis": f"a{n}", "value": value, "low": value - 1, "high": value + 1}
+        for n, value in enumerate((2.0, -3.0, 1.0, 500.0))
+    ]
+    frame = table.iloc[:0].astype(object)
+    for number, each in enumerate(rows):
+        frame.loc[number] = each
+    monkeypatch.setattr(sys.modules[forest.__module__], "paired_differences", lambda _: frame)
+    with house_style():
+        figure = forest(results, PAGE)
+    axes = figure.axes[2]
+    arrows = [line for line in axes.lines if line.get_marker() == ">"]
+
+    assert axes.get_xlim()[1] < 10
+    assert len(arrows) == 1
+    assert arrows[0].get_xdata()[0] < axes.get_xlim()[1]
+
+
+def test_buddyinfo_is_the_mean_of_the_samples(results):
+    """What is drawn over time is the mean over replicates of what the trials wrote down."""
+    series = results.series
+    for cell, mean in over_time(results).items():
+        of_cell = series[series["cell"] == cell]
+        expected = of_cell.groupby("time_ns")[FREE].mean().iloc[1:]
+        assert np.allclose(mean[FREE].to_numpy(), expected.to_numpy())
+        assert np.allclose(mean.index, expected.index / 1e9)
+
+
+def test_long_runs_are_drawn_with_few_points(copy):
+    """A series of a thousand samples is averaged to a hundred points over the same uptime."""
+    results = study.read(copy)
+    (part,) = (copy / "series").iterdir()
+    first = results.series["time_ns"].max()
+    longer = [
+        results.series.assign(time_ns=results.series["time_ns"] + n * first) for n in range(80)
+    ]
+    import pandas as pd
+
+    pd.concat(longer, ignore_index=True).to_parquet(part)
+    for mean in over_time(study.read(copy)).values():
+        assert 50 < len(mean) <= 100
+        assert mean.index.is_monotonic_increasing
+        assert mean.index[-1] <= 80 * first / 1e9
+
+
+def test_a_figure_of_one_replicate_has_no_intervals(copy):
+    """Trials that cannot tell a spread are drawn as marks alone, without a warning."""
+    manifest = json.loads((copy / "manifest.json").read_text())
+    assert manifest["counts"]["finished"] == 12
+    import pandas as pd
+
+    for part in (copy / "trials").iterdir():
+        frame = pd.read_parquet(part)
+        frame[frame["replicate"] == 0].to_parquet(part)
+    results = study.read(copy)
+    for name in ("tradeoff", "success", "forest"):
+        assert draw(name, results).axes
