@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from study.results.folder import ResultsError
-from study.statistics.contrasts import LEVELS_MOST, holm, paired
+from study.scenario.errors import did_you_mean
+from study.statistics.contrasts import LEVELS_MOST, NO_RATIO, holm, paired
 from study.statistics.intervals import CONFIDENCE
 from study.statistics.measured import Measured
 
@@ -101,7 +102,8 @@ def _metrics(
 ) -> Sequence[str]:
     for name in wanted:
         if name not in one.metrics or name not in other.metrics:
-            raise ResultsError(f"{name} is no metric of both studies")
+            hint = did_you_mean(name, {*one.metrics} & {*other.metrics})
+            raise ResultsError(f"{name} is no metric of both studies{hint}")
     if wanted:
         return wanted
     both = [name for name in one.metrics if name in other.metrics]
@@ -169,8 +171,8 @@ def _line(
         whole = np.isfinite(a) & np.isfinite(b)
         a, b = a[whole], b[whole]
         found = paired(b, a)
-        p, note, n = found["p"], found["note"].partition("; no ratio")[0], len(a)
-        note = "" if note.startswith("no ratio") else note
+        p, n = found["p"], len(a)
+        note = "; ".join(reason for reason in found["note"].split("; ") if reason != NO_RATIO)
     else:
         a, b = a[np.isfinite(a)], b[np.isfinite(b)]
         n = min(len(a), len(b))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from study.results.folder import ResultsError
+from study.scenario.errors import did_you_mean
 from study.scenario.sampling import Range, SamplingKeys, draw, is_range, range_of
 from study.statistics.intervals import CONFIDENCE
 from study.statistics.measured import Measured
@@ -67,7 +68,8 @@ def sensitivity(findings: Findings, metric: str) -> pd.DataFrame:
         raise ResultsError(f"{findings.place}: no axis is a range, such as uniform: [0.2, 0.9]")
     measured = Measured(findings.columns, findings.manifest["cells"])
     if metric not in measured.metrics:
-        raise ResultsError(f"{metric} is no metric of {findings.place}")
+        hint = did_you_mean(metric, measured.metrics)
+        raise ResultsError(f"{metric} is no metric of {findings.place}{hint}")
     sampling = SamplingKeys.model_validate(findings.manifest["scenario"]["sampling"])
     points = draw(ranges, sampling, seed=findings.manifest["seed"])
     rows: list[dict[str, Any]] = []

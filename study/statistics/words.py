@@ -57,10 +57,12 @@ def footnote(verdicts: Sequence[Verdict], *, alpha: float) -> str:
         )
         if n < REPLICATES_LEAST:
             text = f"{n} replicate{'s' * (n > 1)}: fewer than {REPLICATES_LEAST} decide nothing."
-    skipped = len(verdicts) - len(asked)
+    skipped = [verdict for verdict in verdicts if verdict.verdict == "not asked"]
+    if skipped and not asked:
+        return f"No claim can be judged: {skipped[0].note}."
     if skipped:
-        text += f" {skipped} more claim{'s' * (skipped > 1)}: this study lacks the cells."
-    return text.strip()
+        text += f" {len(skipped)} more claim{'s' * (len(skipped) > 1)}: this study lacks the cells."
+    return text
 
 
 def evidence(verdict: Verdict) -> str:

@@ -87,3 +87,5 @@ def test_cells_are_matched_by_their_levels(make_findings) -> None:
     refused = runner.invoke(main, ["compare", "--metric", "x", str(first.path), str(second.path)])
     assert refused.exit_code == 2
     assert "x is no metric of both studies" in refused.output
+    with pytest.raises(ResultsError, match="did you mean served"):
+        compare(first, second, metrics=["serverd"])

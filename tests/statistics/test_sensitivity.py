@@ -78,5 +78,5 @@ def test_the_command_shows_the_largest_first(make_findings) -> None:
     assert csv.output.count(NO_VARIANCE) == 3
     assert refused.exit_code == 2
     assert "no axis is a range" in refused.output
-    with pytest.raises(ResultsError, match="is no metric"):
-        sensitivity(findings, "z")
+    with pytest.raises(ResultsError, match="did you mean constant"):
+        sensitivity(findings, "constnt")

@@ -392,6 +392,9 @@ def test_claims_can_be_made_afterwards(make_findings: Callable[..., Any], tmp_pa
     assert run(main, ["verdicts", str(findings.path)]).output.startswith("supported")
     judged = run(main, ["verdicts", "--json", str(findings.path), str(other)])
     assert [one["verdict"] for one in json.loads(judged.output)] == ["contradicted"]
+    other.write_text(SCENARIO.replace("1500", "4000"))
+    lacking = run(main, ["verdicts", str(findings.path), str(other)])
+    assert lacking.output.strip() == "No claim can be judged: no cell has nic.mtu 4000."
     other.write_text(SCENARIO.replace("rx_attempts", "rx_attempt"))
     refused = run(main, ["verdicts", str(findings.path), str(other)])
     assert refused.exit_code == 2
