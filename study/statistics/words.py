@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from study.statistics.intervals import CONFIDENCE
 from study.statistics.tables import digits
 from study.statistics.verdict import REPLICATES_LEAST
 
@@ -35,9 +36,10 @@ def verdict_parts(verdicts: Sequence[Verdict], *, alpha: float) -> Iterator[Rend
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column()
+    most = max((verdict.n for verdict in asked), default=0)
     for verdict in asked:
         table.add_row(Text(verdict.verdict, style=_STYLES[verdict.verdict]), Text(verdict.says))
-        table.add_row("", Text(evidence(verdict), style="dim"))
+        table.add_row("", Text(evidence(verdict, most=most), style="dim"))
     if asked:
         yield table
     yield Text(footnote(verdicts, alpha=alpha), style="dim")
@@ -45,15 +47,19 @@ def verdict_parts(verdicts: Sequence[Verdict], *, alpha: float) -> Iterator[Rend
 
 
 def footnote(verdicts: Sequence[Verdict], *, alpha: float) -> str:
-    """What the verdicts rest on, in one sentence or two."""
+    """What the verdicts rest on, in one sentence or two.
+
+    alpha  chance of a wrong verdict at one look: 5 %, shared by the looks there can be
+    """
     asked = [verdict for verdict in verdicts if verdict.verdict != "not asked"]
     text = ""
     if asked:
         n = max(verdict.n for verdict in asked)
+        looks = round((1 - CONFIDENCE) / alpha)
         text = (
-            f"{n} replicates, compared within each. At least {100 * (1 - alpha):.4g} % of such "
-            f"studies say nothing wrong (Holm over {len(asked)} claim{'s' * (len(asked) > 1)}). "
-            "[ ]: interval of that confidence."
+            f"{n} replicates, compared within each. At least {100 * CONFIDENCE:g} % of such "
+            f"studies say nothing wrong (Holm over {len(asked)} claim{'s' * (len(asked) > 1)}"
+            f"{f', {looks} looks' * (looks > 1)}). [ ]: interval of {100 * (1 - alpha):.4g} %."
         )
         if n < REPLICATES_LEAST:
             text = f"{n} replicate{'s' * (n > 1)}: fewer than {REPLICATES_LEAST} decide nothing."
@@ -65,8 +71,11 @@ def footnote(verdicts: Sequence[Verdict], *, alpha: float) -> str:
     return text
 
 
-def evidence(verdict: Verdict) -> str:
-    """The figures behind a verdict, in one line."""
+def evidence(verdict: Verdict, *, most: int) -> str:
+    """The figures behind a verdict, in one line.
+
+    most  replicates that claims rest on; one that has fewer says so
+    """
     parts = []
     if isfinite(verdict.estimate):
         sums = " + " in verdict.metric or " - " in verdict.metric or verdict.metric[0].isdigit()
@@ -88,6 +97,8 @@ def evidence(verdict: Verdict) -> str:
         parts.append(more)
     if verdict.note:
         parts.append(verdict.note)
+    if 0 < verdict.n < most:
+        parts.append(f"{verdict.n} replicate{'s' * (verdict.n > 1)} with a value")
     return "; ".join(parts)
 
 

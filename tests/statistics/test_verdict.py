@@ -22,7 +22,7 @@ from study.cli import main
 from study.scenario import Claim
 from study.statistics.findings import plain_verdicts
 from study.statistics.verdict import REPLICATES_MOST, Verdict, judge
-from study.statistics.words import verdict_parts
+from study.statistics.words import evidence, footnote, verdict_parts
 
 CELLS: dict[str, dict[str, Any]] = {
     "a": {"nic.mtu": 9000},
@@ -377,6 +377,26 @@ def test_verdicts_read_well_at_80_columns(make_findings: Callable[..., Any], cap
     assert "rx_attempts 89.9 against" in " ".join(" ".join(lines).split())
     assert "8 replicates, compared within each" in " ".join(lines)
     assert all(len(line) <= 80 for line in lines)
+
+
+def test_a_footnote_tells_what_looking_costs() -> None:
+    """A study that may look four times is wrong as seldom as one that looks once, by intervals of
+    98.75 %; a claim with fewer replicates than the others says so.
+    """
+    left, right = around(4.0)
+    found = judge(
+        [claim(), claim(id="two", side={"nic.mtu": 4000})],
+        trials({"a": left, "b": right, "c": left[:9]}),
+        CELLS,
+        alpha=0.05 / 4,
+    )
+
+    text = footnote(found, alpha=0.05 / 4)
+    assert "At least 95 % of such studies say nothing wrong (Holm over 2 claims, 4 looks)" in text
+    assert "interval of 98.75 %" in text
+    assert "look" not in footnote(found, alpha=0.05)
+    shown = [evidence(one, most=12) for one in found]
+    assert [text.endswith("9 replicates with a value") for text in shown] == [False, True]
 
 
 def test_claims_can_be_made_afterwards(make_findings: Callable[..., Any], tmp_path: Path) -> None:
