@@ -13,7 +13,7 @@ as they are.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,6 +54,25 @@ def first_that_varies(findings: Findings) -> list[str]:
     return []
 
 
+def _ranges(findings: Findings) -> dict[str, Range]:
+    ranges = sampled_axes(findings.manifest)
+    if not ranges:
+        raise ResultsError(f"{findings.place}: no axis is a range, such as uniform: [0.2, 0.9]")
+    return ranges
+
+
+def tables_of(findings: Findings, metrics: Sequence[str] = ()) -> list[pd.DataFrame]:
+    """sensitivity() of each metric; unless one is named, of the first of the headline that varies.
+
+    Raises ResultsError as sensitivity() does, and when no metric of the headline varies.
+    """
+    _ranges(findings)
+    names = list(metrics) or first_that_varies(findings)
+    if not names:
+        raise ResultsError(f"{findings.place}: no metric of the headline varies; name one")
+    return [sensitivity(findings, name) for name in names]
+
+
 def sensitivity(findings: Findings, metric: str) -> pd.DataFrame:
     """One row per range, for each combination of the levels of other axes.
 
@@ -63,9 +82,7 @@ def sensitivity(findings: Findings, metric: str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    ranges = sampled_axes(findings.manifest)
-    if not ranges:
-        raise ResultsError(f"{findings.place}: no axis is a range, such as uniform: [0.2, 0.9]")
+    ranges = _ranges(findings)
     measured = Measured(findings.columns, findings.manifest["cells"])
     if metric not in measured.metrics:
         hint = did_you_mean(metric, measured.metrics)

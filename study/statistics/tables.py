@@ -129,6 +129,9 @@ def contrast_parts(
     wanted = table["metric"].isin(list(metrics) or list(labels))
     wanted &= table["axis"].isin(list(axes) or known_axes)
     wanted &= table["kind"] == ("cell" if each_cell else "axis")
+    if not wanted.any():
+        yield Text("Nothing to compare: no axis has two levels with a finished trial.")
+        return
     groups = table[wanted].groupby(
         ["axis", "level", "against", "cell", "cell_against"], sort=False, dropna=False
     )

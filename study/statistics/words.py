@@ -62,7 +62,7 @@ def footnote(verdicts: Sequence[Verdict], *, alpha: float) -> str:
             f"{f', {looks} looks' * (looks > 1)}). [ ]: interval of {100 * (1 - alpha):.4g} %."
         )
         if n < REPLICATES_LEAST:
-            text = f"{n} replicate{'s' * (n > 1)}: fewer than {REPLICATES_LEAST} decide nothing."
+            text = f"{n} replicate{'s' * (n != 1)}: fewer than {REPLICATES_LEAST} decide nothing."
     skipped = [verdict for verdict in verdicts if verdict.verdict == "not asked"]
     if skipped and not asked:
         return f"No claim can be judged: {skipped[0].note}."

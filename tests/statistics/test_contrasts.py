@@ -156,6 +156,14 @@ def test_the_file_holds_what_the_frame_does(make_findings) -> None:
     assert (mtu["note"] == ALL_EQUAL).all()
 
 
+def test_a_study_with_nothing_to_compare_says_so(make_findings) -> None:
+    """One cell has no levels to set against each other: a sentence, not an empty table."""
+    findings = make_findings("replicates: 3\n", lambda *_: {"rx_success_ratio": 1.0})
+    (told,) = contrast_parts(findings, metrics=(), axes=(), each_cell=False)
+
+    assert str(told).startswith("Nothing to compare")
+
+
 def test_contrasts_fit_a_terminal(make_findings, capsys) -> None:
     """`study contrasts` keeps within 80 columns and refuses a metric that is none."""
     chance = np.random.default_rng(1)
