@@ -98,7 +98,7 @@ def evidence(verdict: Verdict, *, most: int) -> str:
     if verdict.note:
         parts.append(verdict.note)
     if 0 < verdict.n < most:
-        parts.append(f"{verdict.n} replicate{'s' * (verdict.n > 1)} with a value")
+        parts.append(f"{verdict.n} replicate{'s' * (verdict.n > 1)}")
     return "; ".join(parts)
 
 

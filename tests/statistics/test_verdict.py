@@ -396,7 +396,7 @@ def test_a_footnote_tells_what_looking_costs() -> None:
     assert "interval of 98.75 %" in text
     assert "look" not in footnote(found, alpha=0.05)
     shown = [evidence(one, most=12) for one in found]
-    assert [text.endswith("9 replicates with a value") for text in shown] == [False, True]
+    assert [text.endswith("; 9 replicates") for text in shown] == [False, True]
 
 
 def test_claims_can_be_made_afterwards(make_findings: Callable[..., Any], tmp_path: Path) -> None:
