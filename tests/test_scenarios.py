@@ -68,3 +68,15 @@ def test_every_scenario_says_what_it_asks(path: Path) -> None:
     assert "What to look for" in comment or path.stem == "smoke"
     assert any(word in comment for word in ("minute", "seconds"))
     assert all(len(line) <= 120 for line in path.read_text().splitlines())
+
+
+def test_the_reasons_given_can_be_judged_on_the_articles_study() -> None:
+    """docs/article-why.yaml has the axes of scenarios/article.yaml, and each claim its cells."""
+    root = Path(__file__).parents[1]
+    study = unfold(root / "scenarios/article.yaml").study
+    why = unfold(root / "docs/article-why.yaml").study
+    cells = {cell.id: cell.levels for cell in study.cells}
+
+    assert why.axes == study.axes
+    assert len(why.claims) > 10
+    assert all(claim.comparisons(cells) for claim in why.claims)

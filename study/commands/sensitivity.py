@@ -20,13 +20,10 @@ def sensitivity(folder: str, *, metrics: tuple[str, ...], as_csv: bool) -> None:
     """
     from study.results import ResultsError
     from study.statistics import read_findings
-    from study.statistics.sensitivity import first_that_varies
-    from study.statistics.sensitivity import sensitivity as indices
+    from study.statistics.sensitivity import tables_of
 
     try:
-        findings = read_findings(folder)
-        names = metrics or first_that_varies(findings)
-        tables = [indices(findings, name) for name in names]
+        tables = tables_of(read_findings(folder), metrics)
     except ResultsError as fault:
         refuse(fault)
     if as_csv:

@@ -74,11 +74,12 @@ def render(findings: Findings) -> str:
     cells = manifest["cells"]
     verdicts = findings.judged()
     asked = [verdict for verdict in verdicts if verdict.verdict != "not asked"]
+    most = max((verdict.n for verdict in asked), default=0)
     first = next(iter(cells.values()))
     text: str = template("report.html.j2").render(
         manifest=manifest,
         state=state_of(manifest),
-        verdicts=[(verdict, statement(verdict, LABELS)) for verdict in asked],
+        verdicts=[(verdict, statement(verdict, LABELS, most=most)) for verdict in asked],
         verdict_note=footnote(verdicts, alpha=alpha_of(manifest)) if verdicts else "",
         counts={
             word: sum(verdict.verdict == word for verdict in asked)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from study.results.folder import ResultsError
-from study.statistics.contrasts import LEVELS_MOST, holm, paired
+from study.scenario.errors import did_you_mean
+from study.statistics.contrasts import LEVELS_MOST, NO_RATIO, holm, paired
 from study.statistics.intervals import CONFIDENCE
 from study.statistics.measured import Measured
 
@@ -29,7 +30,8 @@ class Line:
     group       'all cells', 'axis level', or the levels of one cell
     n           replicates in both, if paired; otherwise the smaller number of the two
     difference  of the means, B - A; percent: of A
-    p, p_holm   paired t test, or Welch's; NaN with a note where there is none
+    p, p_holm   paired t test, or the larger of Welch's and Student's; NaN with a note if there is
+                none
     """
 
     group: str
@@ -101,10 +103,13 @@ def _metrics(
 ) -> Sequence[str]:
     for name in wanted:
         if name not in one.metrics or name not in other.metrics:
-            raise ResultsError(f"{name} is no metric of both studies")
+            hint = did_you_mean(name, {*one.metrics} & {*other.metrics})
+            raise ResultsError(f"{name} is no metric of both studies{hint}")
     if wanted:
         return wanted
     both = [name for name in one.metrics if name in other.metrics]
+    # What neither study asked for has no value in either.
+    both = [name for name in both if any(np.isfinite(m.values(name)).any() for m in (one, other))]
     names = [name for name, _ in first.manifest["headline"] if name in both] or both[:10]
     if not names:
         raise ResultsError("the studies have no metric in common")
@@ -169,12 +174,12 @@ def _line(
         whole = np.isfinite(a) & np.isfinite(b)
         a, b = a[whole], b[whole]
         found = paired(b, a)
-        p, note, n = found["p"], found["note"].partition("; no ratio")[0], len(a)
-        note = "" if note.startswith("no ratio") else note
+        p, n = found["p"], len(a)
+        note = "; ".join(reason for reason in found["note"].split("; ") if reason != NO_RATIO)
     else:
         a, b = a[np.isfinite(a)], b[np.isfinite(b)]
         n = min(len(a), len(b))
-        p, note = _welch(a, b)
+        p, note = _unpaired(a, b)
     first = float(a.mean()) if len(a) else float("nan")
     second = float(b.mean()) if len(b) else float("nan")
     percent = 100 * (second - first) / abs(first) if first else float("nan")
@@ -183,7 +188,12 @@ def _line(
     return Line(group, metric, n, first, second, second - first, percent, p, float("nan"), note)
 
 
-def _welch(a: Array, b: Array) -> tuple[float, str]:
+def _unpaired(a: Array, b: Array) -> tuple[float, str]:
+    """P of Welch's test, or of Student's where that is larger, and why there is none.
+
+    Welch's takes the spread of each side by itself. Of five replicates that can be next to nothing
+    by chance, and two runs of one study then differ (stack_stalls did).
+    """
     from scipy import stats
 
     if min(len(a), len(b)) < 2:
@@ -192,7 +202,7 @@ def _welch(a: Array, b: Array) -> tuple[float, str]:
         return float("nan"), "no replicate differs" if a[0] == b[0] else "no spread on either side"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return float(stats.ttest_ind(b, a, equal_var=False).pvalue), ""
+        return max(float(stats.ttest_ind(b, a, equal_var=v).pvalue) for v in (False, True)), ""
 
 
 _LABEL, _VALUE = 36, 13
@@ -230,7 +240,7 @@ def _wrapped(group: str) -> list[str]:
 
 
 def _row(line: Line) -> str:
-    percent = f"{line.percent:8.2f}%" if isfinite(line.percent) else f"{'-':>8} "
+    percent = f"{line.percent:z8.2f}%" if isfinite(line.percent) else f"{'-':>8} "
     left, right = ("*", "*") if line.significant else ("(", ")")
     label = f"  {line.metric}"
     return (

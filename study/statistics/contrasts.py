@@ -40,7 +40,7 @@ ONE_PAIR = "one replicate: no spread"
 ALL_ZERO = "no replicate differs"
 ALL_EQUAL = "every replicate differs by the same"
 TOO_LARGE = "values too large for a spread"
-NO_RATIO = "no ratio: not all values are above 0"
+NO_RATIO = "no ratio as not all values are above 0"
 
 
 @dataclass(frozen=True)

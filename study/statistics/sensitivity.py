@@ -13,12 +13,13 @@ as they are.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from study.results.folder import ResultsError
+from study.scenario.errors import did_you_mean
 from study.scenario.sampling import Range, SamplingKeys, draw, is_range, range_of
 from study.statistics.intervals import CONFIDENCE
 from study.statistics.measured import Measured
@@ -53,6 +54,25 @@ def first_that_varies(findings: Findings) -> list[str]:
     return []
 
 
+def _ranges(findings: Findings) -> dict[str, Range]:
+    ranges = sampled_axes(findings.manifest)
+    if not ranges:
+        raise ResultsError(f"{findings.place}: no axis is a range, such as uniform: [0.2, 0.9]")
+    return ranges
+
+
+def tables_of(findings: Findings, metrics: Sequence[str] = ()) -> list[pd.DataFrame]:
+    """sensitivity() of each metric; unless one is named, of the first of the headline that varies.
+
+    Raises ResultsError as sensitivity() does, and when no metric of the headline varies.
+    """
+    _ranges(findings)
+    names = list(metrics) or first_that_varies(findings)
+    if not names:
+        raise ResultsError(f"{findings.place}: no metric of the headline varies; name one")
+    return [sensitivity(findings, name) for name in names]
+
+
 def sensitivity(findings: Findings, metric: str) -> pd.DataFrame:
     """One row per range, for each combination of the levels of other axes.
 
@@ -62,12 +82,11 @@ def sensitivity(findings: Findings, metric: str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    ranges = sampled_axes(findings.manifest)
-    if not ranges:
-        raise ResultsError(f"{findings.place}: no axis is a range, such as uniform: [0.2, 0.9]")
+    ranges = _ranges(findings)
     measured = Measured(findings.columns, findings.manifest["cells"])
     if metric not in measured.metrics:
-        raise ResultsError(f"{metric} is no metric of {findings.place}")
+        hint = did_you_mean(metric, measured.metrics)
+        raise ResultsError(f"{metric} is no metric of {findings.place}{hint}")
     sampling = SamplingKeys.model_validate(findings.manifest["scenario"]["sampling"])
     points = draw(ranges, sampling, seed=findings.manifest["seed"])
     rows: list[dict[str, Any]] = []

@@ -122,11 +122,15 @@ def contrast_parts(
     wanted = table["metric"].isin(list(metrics) or list(labels))
     wanted &= table["axis"].isin(list(axes) or known_axes)
     wanted &= table["kind"] == ("cell" if each_cell else "axis")
+    if not wanted.any():
+        yield Text("Nothing to compare: no axis has two levels with a finished trial.")
+        return
     groups = table[wanted].groupby(
         ["axis", "level", "against", "cell", "cell_against"], sort=False, dropna=False
     )
     for (axis, level, against, cell, _), rows in groups:
-        where = f"  ({rows['cells'].max()} matched cells)"
+        matched = int(rows["cells"].max())
+        where = f"  ({matched} matched cell{'s' * (matched != 1)})"
         if each_cell:
             levels = results.manifest["cells"][cell]
             where = "\n" + ", ".join(f"{k}={named(v)}" for k, v in levels.items() if k != axis)
@@ -134,6 +138,9 @@ def contrast_parts(
             (str(axis), "bold cyan"), f": {named(level)} less {named(against)}", where
         )
         yield _contrast_table(title, rows, labels)
+        for note, noted in rows[rows["note"] != ""].groupby("note", sort=False)["metric"]:
+            told = ", ".join(labels.get(name, name) for name in noted)
+            yield Text(f"{note}: {told}", style="dim")
     yield Text(
         "Paired differences and half of their 95 % interval; geometric mean of paired ratios; "
         "Hedges' g; p after Holm's correction; how many times fewer trials pairing needs.",
@@ -179,6 +186,8 @@ def tradeoff_parts(
         return
     # The levels of a cell are too long for a column: they stand above its figures.
     names = ("served", "pages taken", "refaults", "time lost")
+    if axes:
+        yield Text(", ".join(axes), style="dim")
     yield Text("".join(f"{name:>18}" for name in names) + f"{'sure':>7}", style="bold cyan")
     for row in rows.to_dict("records"):
         means = [
@@ -192,9 +201,10 @@ def tradeoff_parts(
         yield Text(label)
         yield Text("".join(f"{mean:>18}" for mean in means) + f"{sure:>7}")
     yield Text(
-        f"{len(rows)} of {len(table)} cells; levels: {', '.join(axes)}. Sure: in how many of 1,000 "
-        "draws of replicates no cell serves "
-        "as much at no more of any cost.",
+        f"{len(rows)} of {len(table)} cells, mean ± half of the 95 % interval (±0: the same in all "
+        "replicates). Served: share of receive buffers. Taken: reclaimed, evicted, migrated. Time "
+        "lost: share of all time. Sure: in how many of 1,000 draws of replicates no other cell "
+        "serves as much at no more of any cost.",
         style="dim",
     )
 
@@ -212,7 +222,8 @@ def sensitivity_parts(table: pd.DataFrame) -> Iterator[RenderableType]:
             f"{axis} {named(level)}" for axis, level in zip(axes, levels, strict=True)
         )
         metric, points = rows["metric"].iloc[0], rows["points"].iloc[0]
-        title = f"  {points} points, {rows['replicates'].iloc[0]} replicates"
+        n = int(rows["replicates"].iloc[0])
+        title = f"  {points} points, {n} replicate{'s' * (n != 1)}"
         shown = _table(
             Text.assemble((str(metric), "bold cyan"), f"{', ' * bool(others)}{others}", title)
         )
@@ -384,7 +395,8 @@ def with_half(mean: float, *, half: float) -> str:
     shown = f"{scaled:.{decimals}f}{unit}"
     if float(f"{scaled:.{decimals}f}") == 0:
         shown = f"<{10.0**-decimals:.{decimals}f}{unit}"
-    return f"{mean / factor:.{decimals}f}{unit} ±{shown}"
+    # "z": what rounds to nothing has no sign.
+    return f"{mean / factor:z.{decimals}f}{unit} ±{shown}"
 
 
 def _unit(value: float) -> tuple[float, str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from study.results.folder import ResultsError
+from study.scenario.errors import did_you_mean, shown
 from study.statistics.intervals import CONFIDENCE, mean_interval
 from study.statistics.measured import Measured
 
@@ -81,19 +82,31 @@ def tradeoff(
 def among(findings: Findings, where: Sequence[str]) -> pd.DataFrame:
     """tradeoff() of those cells that have the levels asked for, each written key=level.
 
-    Raises ResultsError when there is none.
+    Raises ResultsError when an axis or a level is unknown, or no cell has all the levels.
     """
-    cells = findings.manifest["cells"]
+    cells: Mapping[str, Mapping[str, Any]] = findings.manifest["cells"]
+    axes = list(dict.fromkeys(axis for levels in cells.values() for axis in levels))
+    wanted = []
     for text in where:
-        axis, _, level = text.partition("=")
-        cells = {
-            cell: levels
-            for cell, levels in cells.items()
-            if axis in levels and str(levels[axis]) == level
-        }
-    if not cells:
+        axis, equals, level = text.partition("=")
+        if not equals:
+            raise ResultsError(f"{shown(text)} is no key=level, such as {axes[0]}=...")
+        if axis not in axes:
+            hint = did_you_mean(axis, axes)
+            raise ResultsError(f"{shown(axis)} is no axis of {findings.place}{hint}")
+        having = [levels[axis] for levels in cells.values() if axis in levels]
+        there = list(dict.fromkeys(map(shown, having)))
+        if level not in there:
+            raise ResultsError(f"{axis} has no level {shown(level)}; it has {', '.join(there)}")
+        wanted.append((axis, level))
+    found = {
+        cell: levels
+        for cell, levels in cells.items()
+        if all(axis in levels and shown(levels[axis]) == level for axis, level in wanted)
+    }
+    if not found:
         raise ResultsError(f"{findings.place} has no cell with {' and '.join(where)}")
-    return tradeoff(findings.columns, cells)
+    return tradeoff(findings.columns, found)
 
 
 def _bounds(name: str, numbers: Array) -> dict[str, float]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from study.statistics.intervals import CONFIDENCE
 from study.statistics.tables import digits
 from study.statistics.verdict import REPLICATES_LEAST
 from study.zone.names import is_share
@@ -37,9 +38,10 @@ def verdict_parts(verdicts: Sequence[Verdict], *, alpha: float) -> Iterator[Rend
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column()
+    most = max((verdict.n for verdict in asked), default=0)
     for verdict in asked:
         table.add_row(Text(verdict.verdict, style=_STYLES[verdict.verdict]), Text(verdict.says))
-        table.add_row("", Text(evidence(verdict), style="dim"))
+        table.add_row("", Text(evidence(verdict, most=most), style="dim"))
     if asked:
         yield table
     yield Text(footnote(verdicts, alpha=alpha), style="dim")
@@ -47,26 +49,35 @@ def verdict_parts(verdicts: Sequence[Verdict], *, alpha: float) -> Iterator[Rend
 
 
 def footnote(verdicts: Sequence[Verdict], *, alpha: float) -> str:
-    """What the verdicts rest on, in one sentence or two."""
+    """What the verdicts rest on, in one sentence or two.
+
+    alpha  chance of a wrong verdict at one look: 5 %, shared by the looks there can be
+    """
     asked = [verdict for verdict in verdicts if verdict.verdict != "not asked"]
     text = ""
     if asked:
         n = max(verdict.n for verdict in asked)
+        looks = round((1 - CONFIDENCE) / alpha)
         text = (
-            f"{n} replicates, compared within each. At least {100 * (1 - alpha):.4g} % of such "
-            f"studies say nothing wrong (Holm over {len(asked)} claim{'s' * (len(asked) > 1)}). "
-            "[ ]: interval of that confidence."
+            f"{n} replicates, compared within each. At least {100 * CONFIDENCE:g} % of such "
+            f"studies say nothing wrong (Holm over {len(asked)} claim{'s' * (len(asked) > 1)}"
+            f"{f', {looks} looks' * (looks > 1)}). [ ]: interval of {100 * (1 - alpha):.4g} %."
         )
         if n < REPLICATES_LEAST:
-            text = f"{n} replicate{'s' * (n > 1)}: fewer than {REPLICATES_LEAST} decide nothing."
-    skipped = len(verdicts) - len(asked)
+            text = f"{n} replicate{'s' * (n != 1)}: fewer than {REPLICATES_LEAST} decide nothing."
+    skipped = [verdict for verdict in verdicts if verdict.verdict == "not asked"]
+    if skipped and not asked:
+        return f"No claim can be judged: {skipped[0].note}."
     if skipped:
-        text += f" {skipped} more claim{'s' * (skipped > 1)}: this study lacks the cells."
-    return text.strip()
+        text += f" {len(skipped)} more claim{'s' * (len(skipped) > 1)}: this study lacks the cells."
+    return text
 
 
-def evidence(verdict: Verdict) -> str:
-    """The figures behind a verdict, in one line."""
+def evidence(verdict: Verdict, *, most: int) -> str:
+    """The figures behind a verdict, in one line.
+
+    most  replicates that claims rest on; one that has fewer says so
+    """
     parts = []
     if isfinite(verdict.estimate):
         if _is_sum(verdict):
@@ -84,10 +95,12 @@ def evidence(verdict: Verdict) -> str:
         parts.append(_still_needed(verdict.more, verdict.minutes))
     if verdict.note:
         parts.append(verdict.note)
+    if 0 < verdict.n < most:
+        parts.append(_fewer(verdict.n))
     return "; ".join(parts)
 
 
-def statement(verdict: Verdict, labels: Mapping[str, str]) -> str:
+def statement(verdict: Verdict, labels: Mapping[str, str], *, most: int) -> str:
     """The same in sentences, for who does not know the metrics by name.
 
     labels  metric -> what to call it; others are called by their names, underscores as spaces
@@ -99,6 +112,8 @@ def statement(verdict: Verdict, labels: Mapping[str, str]) -> str:
         said.append(verdict.note)
     if verdict.verdict == "undecided" and verdict.more is not None:
         said.append(f"{_still_needed(verdict.more, verdict.minutes)} would probably decide it")
+    if 0 < verdict.n < most:
+        said.append(_fewer(verdict.n))
     return " ".join(f"{text[:1].upper()}{text[1:]}." for text in said)
 
 
@@ -143,6 +158,10 @@ def _is_sum(verdict: Verdict) -> bool:
 def _still_needed(more: int, minutes: float | None) -> str:
     text = f"about {more:,} more replicate{'s' * (more > 1)}"
     return text if minutes is None else f"{text}, {duration(minutes)}"
+
+
+def _fewer(n: int) -> str:
+    return f"{n} replicate{'s' * (n > 1)}"
 
 
 def duration(minutes: float) -> str:

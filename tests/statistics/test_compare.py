@@ -47,16 +47,37 @@ def test_studies_of_one_seed_are_paired(make_findings) -> None:
     assert {line.group for line in found.lines} == {"all cells", "nic.mtu 1500", "nic.mtu 9000"}
 
 
-def test_studies_of_two_seeds_are_compared_by_welch(make_findings) -> None:
-    """Other seeds are other trials: Welch's test, and the text says so."""
+def test_studies_of_two_seeds_are_not_paired(make_findings) -> None:
+    """Other seeds are other trials: Welch's test or Student's, whichever is less sure; and the text
+    says so.
+    """
     first = study_of(make_findings, "a", 0)
     second = study_of(make_findings, "b", 2, seed=2)
     found = compare(first, second, metrics=["served"])
     sides = [f.trials.groupby("replicate")["served"].mean() for f in (second, first)]
 
     assert not found.paired
-    assert found.lines[0].p == pytest.approx(stats.ttest_ind(*sides, equal_var=False).pvalue)
+    p = [stats.ttest_ind(*sides, equal_var=equal).pvalue for equal in (False, True)]
+    assert found.lines[0].p == pytest.approx(max(p))
     assert "not paired" in text(found)
+
+
+def test_a_side_that_hardly_spreads_by_chance_makes_no_difference_sure(make_findings) -> None:
+    """Five replicates that happen to agree against forty that do not: only Welch's test is sure."""
+    values = [0.36, 0.37, 0.36, 0.37, 0.37], np.random.default_rng(0).exponential(0.8, 40)
+    first, second = (
+        make_findings(
+            f"replicates: {len(of)}\nseed: {seed}\naxes: {{ nic.mtu: [1500] }}\n",
+            lambda _levels, replicate, of=of: {"stalls": of[replicate], "never": float("nan")},
+            name=f"s{seed}",
+        )
+        for seed, of in enumerate(values)
+    )
+    (line,) = compare(first, second).lines
+
+    assert stats.ttest_ind(*values, equal_var=False).pvalue < 0.01
+    assert line.p > 0.05
+    assert line.metric == "stalls"
 
 
 def test_the_text_fits_a_mail(make_findings) -> None:
@@ -87,3 +108,5 @@ def test_cells_are_matched_by_their_levels(make_findings) -> None:
     refused = runner.invoke(main, ["compare", "--metric", "x", str(first.path), str(second.path)])
     assert refused.exit_code == 2
     assert "x is no metric of both studies" in refused.output
+    with pytest.raises(ResultsError, match="did you mean served"):
+        compare(first, second, metrics=["serverd"])

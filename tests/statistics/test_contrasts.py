@@ -17,6 +17,7 @@ from study.statistics.contrasts import (
     ALL_EQUAL,
     ALL_ZERO,
     NO_PAIR,
+    NO_RATIO,
     ONE_PAIR,
     contrast_table,
     holm,
@@ -155,19 +156,28 @@ def test_the_file_holds_what_the_frame_does(make_findings) -> None:
     assert (mtu["note"] == ALL_EQUAL).all()
 
 
+def test_a_study_with_nothing_to_compare_says_so(make_findings) -> None:
+    """One cell has no levels to set against each other: a sentence, not an empty table."""
+    findings = make_findings("replicates: 3\n", lambda *_: {"rx_success_ratio": 1.0})
+    (told,) = contrast_parts(findings, metrics=(), axes=(), each_cell=False)
+
+    assert str(told).startswith("Nothing to compare")
+
+
 def test_contrasts_fit_a_terminal(make_findings, capsys) -> None:
     """`study contrasts` keeps within 80 columns and refuses a metric that is none."""
     chance = np.random.default_rng(1)
     findings = make_findings(
         "replicates: 6\naxes:\n  nic.mtu: [1500, 9000]\n",
-        lambda _levels, _replicate: {"rx_success_ratio": chance.random()},
+        lambda _levels, _replicate: {"rx_success_ratio": chance.random(), "frames_dropped": 0.0},
     )
     console = Console(width=80, force_terminal=False)
     for part in contrast_parts(findings, metrics=(), axes=(), each_cell=False):
         console.print(part)
 
     text = capsys.readouterr().out
-    assert "nic.mtu: 9000 less 1500  (1 matched cells)" in text
+    assert "nic.mtu: 9000 less 1500  (1 matched cell)" in text
+    assert f"{ALL_ZERO}; {NO_RATIO}: frames_dropped" in text
     assert all(len(line) <= 80 for line in text.splitlines())
     with pytest.raises(ResultsError, match="did you mean rx_success_ratio"):
         list(contrast_parts(findings, metrics=["rx_sucess_ratio"], axes=(), each_cell=False))

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from study.statistics.intervals import differing_share, mean_interval
-from study.statistics.verdict import ALIKE_LEAST, DIFFERING_MOST
+from study.statistics.intervals import CONFIDENCE, differing_share, mean_interval
+from study.statistics.verdict import DIFFERING_MOST
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,8 @@ def test_rare_outliers_widen_the_interval() -> None:
 
 def test_nineteen_alike_decide() -> None:
     """The number of equal replicates that decide a claim is the one the exact interval asks for."""
-    assert differing_share(ALIKE_LEAST) <= DIFFERING_MOST < differing_share(ALIKE_LEAST - 1)
+    assert differing_share(19) <= DIFFERING_MOST < differing_share(18)
+    assert (1 - DIFFERING_MOST) ** 19 <= 1 - CONFIDENCE < (1 - DIFFERING_MOST) ** 18
 
 
 @given(

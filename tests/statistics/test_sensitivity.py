@@ -78,5 +78,7 @@ def test_the_command_shows_the_largest_first(make_findings) -> None:
     assert csv.output.count(NO_VARIANCE) == 3
     assert refused.exit_code == 2
     assert "no axis is a range" in refused.output
-    with pytest.raises(ResultsError, match="is no metric"):
-        sensitivity(findings, "z")
+    silent = runner.invoke(main, ["sensitivity", str(plain.path)])
+    assert (silent.exit_code, silent.output.count("no axis is a range")) == (2, 1)
+    with pytest.raises(ResultsError, match="did you mean constant"):
+        sensitivity(findings, "constnt")

@@ -70,7 +70,8 @@ def test_the_front_comes_with_its_certainty(make_findings, capsys) -> None:
     for part in tradeoff_parts(table, ["nic.mtu", "nic.receive"]):
         Console(width=80, force_terminal=False).print(part)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].startswith("1500, linear (and 1 alike)")
+    assert lines[0] == "nic.mtu, nic.receive"
+    assert lines[2].startswith("1500, linear (and 1 alike)")
     assert all(len(line) <= 80 for line in lines)
 
 
@@ -100,6 +101,12 @@ def test_cells_without_a_value_are_named(make_findings) -> None:
     assert not table.loc[table["nic.mtu"] == 1500, "front"].any()
     assert table.loc[table["nic.mtu"] == 4000, "front"].all()
     assert len(among(findings, ["nic.mtu=9000"])) == 2
-    with pytest.raises(ResultsError, match=r"no cell with nic\.mtu=7"):
+    with pytest.raises(ResultsError, match=r"nic\.mtu has no level 7; it has 1500, 4000, 9000"):
         among(findings, ["nic.mtu=7"])
+    with pytest.raises(ResultsError, match=r"did you mean nic\.mtu\?"):
+        among(findings, ["nic.mtv=1500"])
+    with pytest.raises(ResultsError, match=r"no cell with nic\.mtu=1500 and nic\.mtu=9000"):
+        among(findings, ["nic.mtu=1500", "nic.mtu=9000"])
+    with pytest.raises(ResultsError, match="no key=level"):
+        among(findings, ["nic.mtu"])
     assert len(list(itertools.chain(tradeoff_parts(table, ["nic.mtu"], everything=True)))) > 6
