@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -351,3 +352,39 @@ def test_presets_of_a_kind_make_different_machines() -> None:
         for name in (name for name in presets() if name.startswith(f"{kind}/")):
             identity = load_text(f"extends: {name}", "x.yaml").cells[0].id
             assert cells.setdefault(identity, name) == name
+
+
+def test_cards_have_the_buffers_and_rings_of_their_drivers() -> None:
+    """Order and number of receive buffers, whether driver and MTU stand in a preset or not."""
+    cards = {
+        name.partition("/")[2]: load_text(f"extends: {name}", "x.yaml").cells[0].settings.nic
+        for name in presets()
+        if name.startswith("nic/")
+    }
+
+    assert {name: (card.rx_order, card.ring) for name, card in cards.items()} == {
+        "e1000-1500": (0, 256), "e1000-9000": (3, 256), "e1000-16110": (3, 256),
+        "e1000-page-array": (3, 256), "tg3-1500": (0, 200), "tg3-9000": (2, 100),
+        "acenic-9000": (2, 48), "s2io-9000": (2, 256), "ixgb-9000": (3, 256),
+        "no-scatter-gather-100": (0, 64),
+    }  # fmt: skip
+    small = load_text("extends: nic/acenic-9000\nbase: {nic.mtu: 1500}", "x.yaml")
+    assert small.cells[0].settings.nic.rx_order == 0
+
+
+def test_machines_have_zone_normal_of_their_size() -> None:
+    """Without the first 16 MB, up to 896 MB on i386; mem_map of all memory lies in it."""
+    mib = 256
+    for name in presets():
+        kind, _, machine = name.partition("/")
+        if kind != "machine":
+            continue
+        size, i386 = machine.rpartition("-")[2], machine.startswith("i386")
+        memory = int(size[:-2]) * (1024 if size.endswith("gb") else 1) * mib
+        lowmem = min(memory, 896 * mib) if i386 else memory
+        kernel = (3 if memory < 512 * mib else 4) if i386 else 4
+        mem_map = memory * (32 if i386 else 56) / 4096
+        zone = load_text(f"extends: {name}", "x.yaml").cells[0].settings.memory
+
+        assert (zone.pages, zone.lowmem_pages) == (lowmem - 16 * mib, lowmem), name
+        assert zone.reserved_pages == ceil((kernel * mib + mem_map) / mib) * mib, name
