@@ -131,7 +131,7 @@ def test_circles_and_missing_files_are_named(write: Write) -> None:
     assert faults(path) == [
         "b.yaml:1:1: extends a.yaml, which goes round in a circle: a.yaml -> b.yaml -> a.yaml",
         ("mine.yaml:1:19: extends mine.yaml, which goes round in a circle: mine.yaml -> mine.yaml"),
-        "bb.yaml: no such file; did you mean b.yaml?",
+        "mine.yaml:1:30: extends bb.yaml: no such file; did you mean b.yaml?",
         (
             "mine.yaml:1:39: extends nic/e1000-900, which is neither a .yaml file nor a preset; "
             "did you mean nic/e1000-9000?"
@@ -208,10 +208,7 @@ def test_a_named_axis_sets_several_keys_at_once() -> None:
         ),
         (
             "axes: {card: {a: {nic.mtu: 100}, b: nic/e1000}}",
-            (
-                "x.yaml:1:34: card has nic/e1000, which is neither a .yaml file nor a preset; "
-                "did you mean nic/e1000-9000?"
-            ),
+            ("x.yaml:1:34: card has nic/e1000, which is no preset; did you mean nic/e1000-9000?"),
         ),
         (
             "axes: {card: {a: {nic.mtu: 100}}, nic.mtu: [200]}",
@@ -243,6 +240,42 @@ def test_a_named_axis_sets_several_keys_at_once() -> None:
             "x.yaml:1:8: defrag.interval makes no difference in any cell: defrag.mode is off",
         ),
         ("axes: {kernal: [2.6.8]}", "x.yaml:1:8: kernal is not a setting; did you mean kernel?"),
+        ("axes: {card: {}}", "x.yaml:1:8: card has no levels"),
+        (
+            "axes: {policy: [stock, order-aware]}",
+            "x.yaml:1:8: policy has stock, which is no preset; did you mean policy/stock?",
+        ),
+        (
+            "axes: {machine: machine/i386-64mb}",
+            (
+                "x.yaml:1:8: machine is machine/i386-64mb; an axis is a list of levels: "
+                "[machine/i386-64mb, ...]"
+            ),
+        ),
+        (
+            "axes: {card: [nic/tg3-9000, {nic.ring: 8}]}",
+            (
+                "x.yaml:1:8: card is not a setting; levels of an axis of your own are presets or "
+                "have names: {a: {nic.mtu: 1500}}"
+            ),
+        ),
+        # Without effect.
+        (
+            "axes: {card: {a: {nic.mtu: 9000}, b: null}}",
+            "x.yaml:1:35: card b makes the same machine as card a",
+        ),
+        (
+            "axes: {zone.memory: [1GiB, 1024MiB]}",
+            "x.yaml:1:28: zone.memory 1024MiB makes the same machine as zone.memory 1GiB",
+        ),
+        (
+            "axes: {nic.mtu: [1500, 9000]}\ninclude: [{nic.mtu: 1500}]",
+            "x.yaml:2:11: this entry adds nothing: a cell has nic.mtu 1500",
+        ),
+        (
+            "axes: {nic.mtu: [1500, 9000]}\nexclude: [{nic.mtu: 1500}, {nic.mtu: 1500}]",
+            "x.yaml:2:28: this entry excludes nothing: no cell that is left has nic.mtu 1500",
+        ),
     ],
 )
 def test_mistakes_with_axes_are_told_where_they_stand(text: str, line: str) -> None:
@@ -271,7 +304,7 @@ axes:
          "'nic.rx_hold=3ms': has no effect: nic.rx_hold is set by the axis card (x.yaml:4:3)"),
         (["defrag.budget=64 pages"],
          "'defrag.budget=64 pages': has no effect: defrag.mode is off"),
-        (["seed=1"], "'seed=1': has no effect: every cell has seed so already"),
+        (["seed=1"], "'seed=1': has no effect: seed is so by default"),
         (["card=[a, b]"], "'card=[a, b]': has no effect: card is so already (x.yaml:4:3)"),
         (["kernel=2.6.8"], "'kernel=2.6.8': has no effect: every cell has kernel so already"),
         (["nic.driver=e1000"],

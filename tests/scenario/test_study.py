@@ -104,6 +104,14 @@ def test_exclude_removes_what_matches_all_its_keys(data: st.DataObject) -> None:
         if not any(entry.items() <= c.items() for entry in entries)
     ]
     text = json.dumps({"axes": axes, "exclude": entries})
+    left = [dict(zip(axes, levels, strict=True)) for levels in product(*axes.values())]
+    for entry in entries:
+        kept = [c for c in left if not entry.items() <= c.items()]
+        if kept == left:
+            with pytest.raises(ScenarioError, match="this entry excludes nothing"):
+                study_of(text)
+            return
+        left = kept
     if not expected:
         with pytest.raises(ScenarioError, match="exclude leaves no cell"):
             study_of(text)
