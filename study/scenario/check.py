@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from study.scenario.errors import did_you_mean, shown
+from study.scenario.errors import did_you_mean, nearest_version, shown
 from study.scenario.model import Machine
+from study.scenario.versions import VERSION_KEYS
 
 Finding = tuple[tuple[str | int, ...], str]
 """Path of the value, and a sentence about it."""
@@ -40,6 +41,10 @@ def nearest(key: str) -> str:
     if key in Machine.model_fields:
         return f"; it is a group of settings, such as {key}.{_example(key)}"
     last = key.rsplit(".", 1)[-1]
+    if ":" in last:
+        return "; a colon needs a space behind it"
+    if last.isdigit():
+        return "; a decimal has a point, not a comma"
     elsewhere = [known for known in known_keys() if known.rsplit(".", 1)[-1] == last]
     if len(elsewhere) == 1:
         return f"; did you mean {elsewhere[0]}?"
@@ -56,19 +61,20 @@ def machine_of(raw: Mapping[str, Any]) -> tuple[Machine | None, list[Finding]]:
 
 
 def findings(
-    error: ValidationError, unknown: Callable[[str], str] | None = None
+    error: ValidationError, unknown: Callable[[str], str] | None = None, *, within: str = ""
 ) -> Iterator[Finding]:
     """What pydantic found, one sentence for each.
 
     unknown  says what is wrong with a key that is none, where it would be no setting of a machine
+    within   the key that all of this stands under, for the sentences
     """
     for detail in error.errors():
-        # A union or validator may add its own names behind the path; keys come first.
-        path = tuple(detail["loc"])
+        # A union adds the name of its branch, in brackets.
+        path = tuple(part for part in detail["loc"] if not str(part).startswith("("))
         if detail["type"] == "extra_forbidden" and unknown:
             yield path, unknown(str(path[-1]))
             continue
-        key = shown(".".join(map(str, path)), 100)
+        key = shown(".".join(map(str, (within, *path) if within else path)), 100)
         yield path, sentence(key, detail)
 
 
@@ -83,17 +89,41 @@ def sentence(key: str, detail: ErrorDetails) -> str:
             text = "is missing"
         case "literal_error":
             allowed = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
-            hint = did_you_mean(found, allowed.split(", "))
-            text = f"is {found}; allowed are {allowed}{hint}"
+            near = nearest_version if key in VERSION_KEYS else did_you_mean
+            text = f"is {found}; allowed are {allowed}{near(found, allowed.split(', '))}"
         case "value_error":
             text = str(context["error"])
         case "bool_parsing" | "bool_type":
             text = f"is {found}; allowed are true, false"
         case "model_type":
             text = f"is {found}; it is a group of settings, such as {key}.{_example(key)}"
-        case _:
-            text = f"is {found}; {detail['msg'][:1].lower()}{detail['msg'][1:]}"
+        case kind:
+            text = f"is {found}; {_must(kind, context) or detail['msg'].lower()}"
     return f"{key} {text}"
+
+
+def _must(kind: str, context: Mapping[str, Any]) -> str:
+    """What a value must be that is of the wrong kind or size; empty for what is not foreseen."""
+    bounds = {
+        "greater_than": ("above", "gt"),
+        "greater_than_equal": ("at least", "ge"),
+        "less_than": ("below", "lt"),
+        "less_than_equal": ("at most", "le"),
+    }
+    if kind in bounds:
+        words, name = bounds[kind]
+        return f"it must be {words} {context[name]:,g}"
+    return {
+        "string_type": "it must be text; put a number in quotes",
+        "string_too_short": "it must say something",
+        "float_type": "it must be a number",
+        "float_parsing": "it must be a number",
+        "int_type": "it must be a whole number",
+        "dict_type": "it must be a mapping of keys to values",
+        "tuple_type": "it must be a list: [a, b]",
+        "list_type": "it must be a list: [a, b]",
+        "too_long": f"it must have at most {context.get('max_length')} entries",
+    }.get(kind, "")
 
 
 def _example(group: str) -> str:

@@ -43,6 +43,17 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
+_ID = "^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"
+
+
+def _identity(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(_ID, value):
+        raise ValueError(
+            f"is {shown(value)}; it must be letters, digits, dot, dash and underscore, at most 40"
+        )
+    return value
+
+
 def _metric(value: Any) -> Any:
     names = {value: 1} if isinstance(value, str) else value
     if not isinstance(names, dict) or not names:
@@ -85,7 +96,10 @@ class ClaimKeys(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
+    id: Annotated[
+        str,
+        BeforeValidator(_identity, json_schema_input_type=Annotated[str, Field(pattern=_ID)]),
+    ]
     """A short name: letters, digits, dot, dash and underscore, at most 40."""
     says: Annotated[str, Field(min_length=1)]
     """The sentence that is tested."""
@@ -227,6 +241,8 @@ class Claim:
             raise ValueError(f"{' and '.join(map(words, named))} share no setting of other axes")
         sums = [_mean_over(group, shared) for group in groups]
         base = sums[-1] if self.baseline is not None else {}
+        if other is not None and sums[0] == sums[1]:
+            raise ValueError(f"{words(self.side)} is compared with itself")
         if other is not None:
             reference = _sum((self.share, sums[1]), (1 - self.share, base))
             return Comparison(words(other), sums[0], reference, sums[1])
@@ -303,10 +319,12 @@ def read_claims(
         if not isinstance(entry, dict):
             wrong.append(((index,), f"a claim must be a mapping, not {shown(entry)}"))
             continue
+        name = entry.get("id")
+        told = f"claim {shown(name)}" if isinstance(name, str) else f"claim {index + 1}"
         try:
             claim = Claim.from_plain(entry)
         except ValidationError as error:
-            wrong += [((index, *path), text) for path, text in say(error, _no_key)]
+            wrong += [((index, *path), f"{told}: {text}") for path, text in say(error, _no_key)]
             continue
         if claim.id in [earlier.id for earlier in claims]:
             wrong.append(((index, "id"), f"there are two claims with the id {claim.id}"))
@@ -315,10 +333,10 @@ def read_claims(
             claim.comparisons(cells)
         except ValueError as error:
             if not cut(index) and not found:
-                found = [(("side",), f"claim {claim.id}: {error}")]
+                found = [(("side",), str(error))]
         else:
             claims.append(claim)
-        wrong += [((index, *path), text) for path, text in found]
+        wrong += [((index, *path), f"{told}: {text}") for path, text in found]
     return claims, wrong
 
 

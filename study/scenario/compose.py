@@ -60,6 +60,7 @@ class _Composition:
 
     def resolve(self, document: Document, file: File, above: tuple[File, ...]) -> Document:
         """The document laid over what it extends."""
+        self.faults += document.faults
         if not isinstance(document.value, dict):
             what = "is empty" if document.value is None else "is no mapping of keys to values"
             self.faults.append(Fault(document.name, None, None, f"the scenario {what}"))
@@ -98,7 +99,7 @@ class _Composition:
             try:
                 part = self._part(name, file, above)
             except _Refused as why:
-                self.faults.append(document.fault(path, f"extends {shown(name)}, {why}"))
+                self.faults.append(document.fault(path, f"extends {shown(name)}{why}"))
             except ScenarioError as error:
                 self.faults += error.faults
             else:
@@ -107,22 +108,23 @@ class _Composition:
 
     def _part(self, name: Any, file: File, above: tuple[File, ...]) -> Document:
         if not isinstance(name, str) or not name:
-            raise _Refused("which is neither a file nor a preset")
+            raise _Refused(", which is neither a file nor a preset")
         if not name.endswith((".yaml", ".yml")):
-            return copy.deepcopy(_preset(name).document)
+            return copy.deepcopy(_preset(name, "neither a .yaml file nor a preset").document)
         other = file.parent / name
         if _identity(other) in above:
             chain = [*above[above.index(_identity(other)) :], _identity(other)]
-            raise _Refused(f"which goes round in a circle: {' -> '.join(f.name for f in chain)}")
+            raise _Refused(f", which goes round in a circle: {' -> '.join(f.name for f in chain)}")
         self.files += 1
         if self.files > MAX_FILES:
-            raise ScenarioError(
-                [Fault(str(file), None, None, f"extends more than {MAX_FILES} files in all")]
-            )
-        text = self.read(other)
+            raise _Refused(f", with which it is of more than {MAX_FILES} files in all")
+        try:
+            text = self.read(other)
+        except ScenarioError as error:
+            raise _Refused(f": {error.faults[0].text}") from None
         self.letters += len(text)
         if self.letters > MAX_BYTES:
-            raise _Refused(f"with which it is larger than {MAX_BYTES:,} bytes")
+            raise _Refused(f", with which it is larger than {MAX_BYTES:,} bytes")
         return self.resolve(read_text(text, str(other)), other, above)
 
     def _canonical(self, document: Document) -> None:
@@ -175,9 +177,9 @@ class _Composition:
                 settings |= _dotted(part, path, document, self.faults)
                 continue
             try:
-                preset = _preset(part)
+                preset = _preset(part, "no preset")
             except _Refused as why:
-                self.faults.append(document.fault(path, f"{at[0]} has {shown(part)}, {why}"))
+                self.faults.append(document.fault(path, f"{at[0]} has {shown(part)}{why}"))
                 continue
             for group, keys in preset.base.items():
                 for key, value in keys.items() if isinstance(keys, dict) else [("", keys)]:
@@ -189,14 +191,14 @@ class _Composition:
 
 
 class _Refused(Exception):
-    """Why something cannot be extended, as a clause."""
+    """Why something cannot be extended, as the rest of a sentence."""
 
 
-def _preset(name: Any) -> Preset:
+def _preset(name: Any, otherwise: str) -> Preset:
     known = presets()
     if not isinstance(name, str) or name not in known:
         hint = did_you_mean(str(name), known)
-        raise _Refused(f"which is neither a .yaml file nor a preset{hint or _all(known)}")
+        raise _Refused(f", which is {otherwise}{hint or _all(known)}")
     return known[name]
 
 

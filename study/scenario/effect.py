@@ -109,7 +109,7 @@ def _why(
         return f"{key} is set by the axis {setters[0]} ({document.where(('axes', setters[0]))})"
     if path in document.places:
         return f"{key} is so already ({document.where(path)})"
-    return f"every cell has {key} so already"
+    return f"every cell has {key} so already" if path[0] == "base" else f"{key} is so by default"
 
 
 def _differs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -25,10 +26,19 @@ class Fault:
 
 
 class ScenarioError(ValueError):
-    """A scenario that cannot be run. `faults` has them all; str() is one line for each."""
+    """A scenario that cannot be run.
+
+    `faults` has them all, file by file and from top to bottom; str() is one line for each.
+    """
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        self.faults = tuple(dict.fromkeys(faults))
+        files = {name: index for index, name in enumerate(dict.fromkeys(f.file for f in faults))}
+        self.faults = tuple(
+            sorted(
+                dict.fromkeys(faults),
+                key=lambda f: (files[f.file], f.line or 0, f.column or 0),
+            )
+        )
         super().__init__("\n".join(map(str, self.faults)))
 
     def __reduce__(self) -> tuple[type[ScenarioError], tuple[tuple[Fault, ...]]]:
@@ -47,11 +57,33 @@ def shown(value: object, limit: int = 60) -> str:
     """A value as it may stand in a message: as YAML has it, on one line, not too long."""
     if value is None or isinstance(value, bool):
         return _AS_WRITTEN[value]
+    if value == "":
+        return "''"
     text = printable(value if isinstance(value, str) else repr(value))
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """'; did you mean x?' for the nearest known name, or nothing if none is near."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else ""
+    by_lower = {other.lower(): other for other in known}
+    near = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
+    return f"; did you mean {by_lower[near[0]]}?" if near else ""
+
+
+def nearest_version(name: str, known: Sequence[str]) -> str:
+    """As did_you_mean for kernel versions, which come in their order.
+
+    The first known one of that series, or the last one before it.
+    """
+    wanted = _version(name)
+    if wanted is None:
+        return did_you_mean(name, known)
+    versions = {other: _version(other) or () for other in known}
+    within = [other for other in known if versions[other][: len(wanted)] == wanted]
+    before = [other for other in known if versions[other] <= wanted]
+    return f"; did you mean {[*within, *before[::-1], *known][0]}?"
+
+
+def _version(name: str) -> tuple[int, ...] | None:
+    match = re.fullmatch(r"v?([0-9]{1,4}(?:\.[0-9]{1,4})*)", name)
+    return tuple(map(int, match[1].split("."))) if match else None

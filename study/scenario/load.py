@@ -7,7 +7,7 @@ import difflib
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,13 +15,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from study.scenario import matrix
 from study.scenario.check import findings, known_keys, machine_of, nearest
-from study.scenario.claims import Claim, read_claims
+from study.scenario.claims import Claim, read_claims, words
 from study.scenario.compose import RESERVED, compose, is_named, reads_as_word
 from study.scenario.effect import asleep, without_effect
 from study.scenario.errors import Fault, ScenarioError, did_you_mean, shown
 from study.scenario.model import KERNELS, Machine
 from study.scenario.origin import Unfolded
 from study.scenario.override import apply_overrides
+from study.scenario.presets import presets
 from study.scenario.read import MAX_BYTES, Document, read_text
 from study.scenario.sampling import Range, SamplingKeys, draw, is_range, range_of, rows_of
 from study.scenario.sense import complaints
@@ -96,13 +97,16 @@ def _text_of(file: Path) -> str:
         return ScenarioError([Fault(str(file), None, None, text)])
 
     try:
-        with file.open("rb") as opened:
+        # A pipe would keep us waiting for somebody to write into it.
+        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:
             if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
                 raise refuse("is no regular file")
             content = opened.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise refuse(f"larger than {MAX_BYTES:,} bytes; a scenario is a page of text")
         return content.decode()
+    except ScenarioError:
+        raise
     except FileNotFoundError:
         raise refuse(f"no such file{_nearest_file(file)}") from None
     except IsADirectoryError:
@@ -137,6 +141,9 @@ class _Unfolding:
         self.named: dict[str, dict[str, dict[str, Level]]] = {}
         self.combined: dict[str, matrix.Combination] = {}
         self.machines: dict[str, Machine] = {}
+        # Groups of settings that have a fault: what follows from them cannot be told.
+        self.unsound: set[str] = set()
+        self.inherits_soundly = not self.faults
 
     def fault(self, path: tuple[Any, ...], text: str) -> None:
         self.faults.append(self.document.fault(path, text))
@@ -158,14 +165,17 @@ class _Unfolding:
         self.sampling = self._sampling()
         exclude = self._entries("exclude", set(axes))
         include = self._entries("include", {*known_keys(), *self.named})
-        # Levels are tried on the base; on a faulty one its faults would be told again for each.
-        sound = {} if self.faults else base
+        # Levels are tried on what is sound of the base: its faults are told once, not for each.
+        sound = {group: keys for group, keys in base.items() if group not in self.unsound}
         if self._check_size(axes):
             self._check_levels(sound, axes, include)
-        self.stop_if_faulty()
         self._check_clashes([*axes, *self.ranges])
+        if self.faults:
+            self._claims({})
+            self._check_sense(sound, axes, exclude, include)
         self.stop_if_faulty()
         points = self._points(head.seed)
+        idle = self._idle(axes, exclude, include)
         cells = self._cells(base, axes, exclude, include, points)
         most = self.stopping.most if self.stopping else head.replicates
         if len(cells) * most > MAX_TRIALS:
@@ -191,13 +201,9 @@ class _Unfolding:
                 **head.model_dump(mode="json"),
                 "base": resolved,
                 "axes": axes | self.named | {key: self.raw["axes"][key] for key in self.ranges},
-                # An entry whose level an override took away excludes nothing any more.
-                "exclude": [
-                    entry
-                    for entry in exclude
-                    if all(level in axes.get(key, ()) for key, level in entry.items())
-                ],
-                "include": include,
+                # An entry may have been without effect since an override cut an axis.
+                "exclude": [e for i, e in enumerate(exclude) if ("exclude", i) not in idle],
+                "include": [e for i, e in enumerate(include) if ("include", i) not in idle],
                 "claims": [claim.plain() for claim in claims],
                 **({"sampling": self.sampling.model_dump()} if self.ranges else {}),
                 **({"replicates": self.stopping.plain()} if self.stopping else {}),
@@ -216,19 +222,23 @@ class _Unfolding:
         try:
             stopping = Stopping.from_plain(raw)
         except ValidationError as error:
-            for path, text in findings(error, lambda key: f"{key} is not a key of replicates"):
-                self.fault(("replicates", *path), text)
+            said = findings(
+                error, lambda key: f"{key} is not a key of replicates", within="replicates"
+            )
+            for path, text in said:
+                hint = "; it is claims, or { metric: NAME, half_width: NUMBER }"
+                self.fault(("replicates", *path), text + hint * (path == ("until",)))
             return None
         axes = self.raw.get("axes")
         axes = axes if isinstance(axes, dict) else {}
         if stopping.axis is not None and stopping.axis not in axes:
             self.fault(
                 ("replicates", "until", "axis"),
-                f"until.axis is {shown(stopping.axis)}, which is no axis"
+                f"replicates.until.axis is {shown(stopping.axis)}, which is no axis"
                 f"{did_you_mean(stopping.axis, axes)}",
             )
         if stopping.metric is None and not self.raw.get("claims"):
-            self.fault(("replicates", "until"), "until is claims, but the scenario makes no claims")
+            self.fault(("replicates", "until"), "replicates.until is claims, but there are none")
         self.raw["replicates"] = stopping.least
         return stopping
 
@@ -264,6 +274,8 @@ class _Unfolding:
     def _of_head(self, key: str, text: str) -> str:
         """A finding about the study's own keys, in better words where there are any."""
         found = shown(self.raw[key])
+        if key == "name" and isinstance(self.raw[key], int | float):
+            return f"name is {found}; it must be text; put it in quotes"
         if key == "name":
             return (
                 f"name is {found}; it names a folder: letters, digits, dot, dash and underscore, "
@@ -282,6 +294,7 @@ class _Unfolding:
         _, found = machine_of(with_kernel(base))
         for path, text in found:
             self.fault(("base", *path), text)
+            self.unsound.add(str(path[0]))
         return base
 
     def _axes(self) -> dict[str, list[Level]]:
@@ -293,16 +306,19 @@ class _Unfolding:
             if is_named(key, levels):
                 self._named(key, levels)
             elif key not in known_keys():
-                self.fault(("axes", key), f"{shown(key)} is not a setting{nearest(key)}")
+                self.fault(("axes", key), _no_axis(key, levels))
+                self.unsound.add(key.partition(".")[0])
             elif isinstance(levels, dict) and levels:
                 try:
                     self.ranges[key] = range_of(key, levels)
                 except ValueError as error:
                     self.fault(("axes", key), str(error))
+                    self.unsound.add(key.partition(".")[0])
             elif not isinstance(levels, list) or not levels:
                 self.fault(
                     ("axes", key), f"{key} is {shown(levels)}; an axis is a list of levels: [a, b]"
                 )
+                self.unsound.add(key.partition(".")[0])
             else:
                 self._check_plain(key, levels)
         # In an order of their own: points hang on the ranges, not on the order of the file.
@@ -344,7 +360,10 @@ class _Unfolding:
         try:
             return SamplingKeys.model_validate(raw or {})
         except ValidationError as error:
-            for path, text in findings(error, lambda key: f"{key} is not a key of sampling"):
+            unknown = findings(
+                error, lambda key: f"{key} is not a key of sampling", within="sampling"
+            )
+            for path, text in unknown:
                 self.fault(("sampling", *path), text)
             return SamplingKeys()
 
@@ -430,6 +449,7 @@ class _Unfolding:
                     tries.append((path, key, value))
                     if key not in known_keys():
                         self.fault(path, f"{shown(key)} is not a setting{nearest(key)}")
+                        self.unsound.add(key.partition(".")[0])
         tries += [
             (("axes", key), key, level)
             for key, axis in self.ranges.items()
@@ -447,6 +467,7 @@ class _Unfolding:
             _, found = machine_of(with_kernel(with_levels(base, {key: level})))
             for _, text in found:
                 self.fault(place, text)
+                self.unsound.add(key.partition(".")[0])
 
     def _check_clashes(self, axes: Sequence[str]) -> None:
         """No key is set by two axes: one of them would be without effect."""
@@ -457,6 +478,46 @@ class _Unfolding:
                 other = setters.setdefault(key, axis)
                 if other != axis:
                     self.fault(("axes", axis), f"{axis} and {other} both set {key}")
+
+    def _check_sense(
+        self,
+        sound: Mapping[str, Any],
+        axes: Mapping[str, Sequence[Level]],
+        exclude: Sequence[Mapping[str, Level]],
+        include: Sequence[Mapping[str, Level]],
+    ) -> None:
+        """What is impossible beside all that is wrong otherwise, as far as that can be known.
+
+        A value is judged by the base and one level at a time, and only if nothing else that is
+        faulty or varies can have to do with it.
+        """
+        if not self.inherits_soundly:
+            return
+        varied: dict[str, set[str]] = {}
+        for axis in [*axes, *self.ranges]:
+            keys = {key for told in self.named.get(axis, {}).values() for key in told} or {axis}
+            for key in keys:
+                varied.setdefault(key.partition(".")[0], set()).add(axis)
+        for key in {key for entry in include for key in entry}:
+            varied.setdefault(key.partition(".")[0], set()).add("include")
+        alone = {axis for entry in exclude if len(entry) == 1 for axis in entry}
+        tries: list[tuple[str, Level]] = [("", None)]
+        tries += [(axis, level) for axis in axes if axis not in alone for level in axes[axis]]
+        for axis, level in tries:
+            combination = {axis: level} if axis else {}
+            told = self._expanded(combination)
+            if any(isinstance(value, dict | list) for value in told.values()):
+                continue
+            machine, _ = machine_of(with_kernel(with_levels(sound, told)))
+            if machine is None:
+                continue
+
+            def known(key: str, axis: str = axis) -> bool:
+                near = {key.partition(".")[0], "zone", "kernel"}
+                others = set().union(*(varied.get(group, set()) for group in near)) - {axis}
+                return not near & self.unsound and not others
+
+            self._complain(machine, combination, axes, known)
 
     def _expanded(self, combination: Mapping[str, Level]) -> dict[str, Level]:
         """A combination with named levels replaced by the settings they stand for."""
@@ -496,13 +557,56 @@ class _Unfolding:
             identity = cell_id(settings)
             # Points of whole numbers may coincide.
             if identity in cells and not self.ranges:
-                self.fault(("axes",), f"two cells are the same machine: {shown(levels, 300)}")
+                self._same(combination, self.combined[identity], axes, include)
             cells[identity] = Cell(identity, levels, settings)
             self.combined[identity] = combination
             self.machines[identity] = machine
         if not self.faults:
             self._check_awake([*axes, *self.ranges])
         return list(cells.values())
+
+    def _same(
+        self,
+        combination: Mapping[str, Level],
+        other: Mapping[str, Level],
+        axes: Mapping[str, Sequence[Level]],
+        include: Sequence[Mapping[str, Level]],
+    ) -> None:
+        """Two cells are one machine: told at the level, or the entry, that makes no difference."""
+        differ = [key for key in combination if combination[key] != other.get(key)]
+        place: tuple[Any, ...] = ("axes",)
+        for key in differ:
+            level = combination[key]
+            entry = next((i for i, e in enumerate(include) if e.get(key) == level), None)
+            if key in axes and level in axes[key]:
+                place = ("axes", key, level if key in self.named else axes[key].index(level))
+            elif entry is not None:
+                place = ("include", entry, key)
+        one = words({key: combination[key] for key in differ})
+        two = words({key: other[key] for key in differ if key in other})
+        self.fault(place, f"{one} makes the same machine as {two or 'without it'}")
+
+    def _idle(
+        self,
+        axes: Mapping[str, Sequence[Level]],
+        exclude: Sequence[Mapping[str, Level]],
+        include: Sequence[Mapping[str, Level]],
+    ) -> set[tuple[str, int]]:
+        """Entries without effect: a fault, unless they were written for more levels than are left.
+
+        Pairs of the section and the index in it.
+        """
+        idle = {("exclude", i) for i in matrix.idle_excludes(axes, exclude)}
+        idle |= {("include", i) for i in matrix.idle_includes(axes, exclude, include)}
+        cut = any(path[:1] == ("axes",) for path in self.document.origins)
+        for section, index in sorted(idle):
+            if cut or self.document.inherited((section, index)):
+                continue
+            what = "excludes nothing: no cell" if section == "exclude" else "adds nothing: a cell"
+            entry = (exclude if section == "exclude" else include)[index]
+            left = " that is left" if section == "exclude" and index else ""
+            self.fault((section, index), f"this entry {what}{left} has {words(entry)}")
+        return idle
 
     def _check_awake(self, axes: Sequence[str]) -> None:
         """No axis is one that makes no difference to any cell."""
@@ -514,9 +618,15 @@ class _Unfolding:
                     self.fault(("axes", axis), f"{axis} makes no difference in any cell: {why}")
 
     def _complain(
-        self, machine: Machine, combination: Mapping[str, Level], axes: Mapping[str, Any]
+        self,
+        machine: Machine,
+        combination: Mapping[str, Level],
+        axes: Mapping[str, Any],
+        known: Callable[[str], bool] = lambda _: True,
     ) -> None:
         for key, text in complaints(machine):
+            if not known(key):
+                continue
             place: tuple[Any, ...] = ("base", *key.split("."))
             if key in combination and key in axes and combination[key] in axes[key]:
                 place = ("axes", key, axes[key].index(combination[key]))
@@ -524,6 +634,23 @@ class _Unfolding:
                 if key in named.get(str(combination.get(axis)), {}):
                     place = ("axes", axis, combination[axis], key)
             self.fault(place, f"{key} {text}")
+
+
+def _no_axis(key: str, levels: Any) -> str:
+    """What is wrong with an axis that is neither a setting nor one of the author's own."""
+    words = [word for word in (levels if isinstance(levels, list) else [levels]) if word]
+    whole = {name.rpartition("/")[2]: name for name in presets()}
+    short = next((word for word in words if isinstance(word, str) and word in whole), None)
+    if isinstance(levels, str) and levels in presets():
+        return f"{shown(key)} is {levels}; an axis is a list of levels: [{levels}, ...]"
+    if short is not None:
+        return f"{shown(key)} has {short}, which is no preset; did you mean {whole[short]}?"
+    hint = nearest(key)
+    if not words and not hint:
+        return f"{shown(key)} has no levels"
+    if not hint and "." not in key:
+        hint = "; levels of an axis of your own are presets or have names: {a: {nic.mtu: 1500}}"
+    return f"{shown(key)} is not a setting{hint}"
 
 
 def _listed(levels: Any) -> list[Any]:

@@ -29,8 +29,7 @@ def combinations(
     include: Sequence[Mapping[str, Level]],
 ) -> list[Combination]:
     """All combinations in the order of the file, the last axis changing fastest."""
-    product = [dict(zip(axes, levels, strict=True)) for levels in itertools.product(*axes.values())]
-    kept = [c for c in product if not any(_matches(c, entry) for entry in exclude)]
+    kept = _kept(axes, exclude)
     # A matrix without axes is the base alone, unless include entries say more.
     if not axes and include:
         kept = []
@@ -42,6 +41,44 @@ def combinations(
         if not fitting:
             result.append(dict(entry))
     return result
+
+
+def idle_excludes(
+    axes: Mapping[str, Sequence[Level]], exclude: Sequence[Mapping[str, Level]]
+) -> list[int]:
+    """Which entries remove nothing that those before them have left."""
+    found = []
+    left = _product(axes)
+    for index, entry in enumerate(exclude):
+        kept = [c for c in left if not _matches(c, entry)]
+        if len(kept) == len(left):
+            found.append(index)
+        left = kept
+    return found
+
+
+def idle_includes(
+    axes: Mapping[str, Sequence[Level]],
+    exclude: Sequence[Mapping[str, Level]],
+    include: Sequence[Mapping[str, Level]],
+) -> list[int]:
+    """Which entries name combinations that are there already, and nothing besides."""
+    kept = _kept(axes, exclude) if axes else []
+    return [
+        index
+        for index, entry in enumerate(include)
+        if all(key in axes for key in entry) and any(_leaves_alone(c, entry) for c in kept)
+    ]
+
+
+def _product(axes: Mapping[str, Sequence[Level]]) -> list[Combination]:
+    return [dict(zip(axes, levels, strict=True)) for levels in itertools.product(*axes.values())]
+
+
+def _kept(
+    axes: Mapping[str, Sequence[Level]], exclude: Sequence[Mapping[str, Level]]
+) -> list[Combination]:
+    return [c for c in _product(axes) if not any(_matches(c, entry) for entry in exclude)]
 
 
 def _matches(combination: Mapping[str, Level], entry: Mapping[str, Level]) -> bool:

@@ -294,7 +294,8 @@ class SlabGroup(_Group):
 
 
 class NicGroup(_Group):
-    driver: Literal["e1000", "tg3"] = "e1000"
+    driver: Literal["e1000", "tg3", "acenic", "s2io", "ixgb"] = "e1000"
+    """Whose rules give the order of receive buffers (study/scenario/nic.py)."""
     mtu: Count = 9_000
     """Bytes; with the driver it decides the order of receive buffers."""
     receive: Literal["linear", "page-array"] = "linear"

@@ -18,8 +18,18 @@ GAP = 20
 TRANSPORT_HEADROOM = 128
 """Room for headers in a linear frame to be sent (MAX_TCP_HEADER, roughly; net/ipv4/tcp.c)."""
 
-MTU_LIMITS = {"e1000": (68, 16_110), "tg3": (68, 9_000)}
-"""Smallest and largest MTU of each driver (e1000_main.c: 0x3F00 less header; tg3.h)."""
+S2IO_HEADERS = 22
+"""Ethernet II, 802.2 and SNAP: 14 + 3 + 5 bytes (drivers/net/s2io.h)."""
+
+MTU_LIMITS = {
+    "e1000": (68, 16_110),
+    "ixgb": (68, 16_110),
+    "tg3": (68, 9_000),
+    "acenic": (68, 9_000),
+    "s2io": (46, 9_600),
+}
+"""Smallest and largest MTU of each driver (0x3F00 less header in e1000_main.c and ixgb.h; tg3.h;
+acenic.h, ACE_JUMBO_MTU; s2io.h, MIN_MTU and MAX_PYLD_JUMBO)."""
 
 
 def kmalloc_order(size: int) -> int:
@@ -42,13 +52,19 @@ def skb_order(length: int) -> int:
 def rx_order(driver: str, mtu: int) -> int:
     """Order of one linear receive buffer.
 
-    e1000 picks a buffer of 2048, 4096, 8192 or 16384 bytes for the largest frame
-    (e1000_change_mtu); tg3 has one size for standard and one for jumbo frames (tg3_alloc_rx_skb).
-    An MTU beyond MTU_LIMITS has the largest buffer, for want of one that fits.
+    e1000 and ixgb pick a buffer of 2048, 4096, 8192 or 16384 bytes for the largest frame
+    (e1000_change_mtu); tg3 and acenic have one size for standard and one for jumbo frames
+    (tg3_alloc_rx_skb; ACE_STD_BUFSIZE, ACE_JUMBO_BUFSIZE); s2io takes what a frame needs
+    (fill_rx_buffers). An MTU beyond MTU_LIMITS has the largest buffer, for want of one that fits.
     """
     if driver == "tg3":
         buffer = 1_536 + 66 if mtu <= 1_500 else 9_046 + 2 + 64
         return skb_order(buffer + HEADROOM)
+    if driver == "acenic":
+        largest = 1_500 if mtu <= 1_500 else 9_000
+        return skb_order(largest + ETHERNET + IP_ALIGN + HEADROOM)
+    if driver == "s2io":
+        return skb_order(mtu + S2IO_HEADERS + IP_ALIGN + HEADROOM)
     frame = mtu + ETHERNET
     buffer = 2_048
     if frame > 1_518:

@@ -11,6 +11,8 @@ from study.scenario.errors import Fault, ScenarioError, did_you_mean, shown
 from study.scenario.read import Document, read_scalar
 
 STUDY_KEYS = ("name", "question", "seed", "replicates")
+TAKE_LISTS = ("zone.buddyinfo", "extension.numbers")
+FILE_ONLY = ("extends", "base", "axes", "include", "exclude", "sampling", "claims")
 STUDY_GROUPS = ("sampling.design", "sampling.points")
 
 
@@ -55,6 +57,9 @@ def _apply(document: Document, text: str) -> None:
     if isinstance(axes, dict) and key in axes and is_named(key, axes[key]):
         _choose(document, key, value, origin)
         return
+    if key in FILE_ONLY:
+        text = f"{key} stands in the file only; an override sets one key: nic.mtu=1500"
+        raise ScenarioError([Fault(origin, None, None, text)])
     if key not in known_keys():
         named = [
             axis for axis in (axes if isinstance(axes, dict) else ()) if is_named(axis, axes[axis])
@@ -65,6 +70,11 @@ def _apply(document: Document, text: str) -> None:
         )
     if isinstance(axes, dict) and key in axes:
         _set(document, ("axes", key), value if isinstance(value, list | dict) else [value], origin)
+    elif isinstance(value, dict) or (isinstance(value, list) and key not in TAKE_LISTS):
+        text = (
+            f"{key} is {shown(value)}; several values make an axis, and {key} is none in the file"
+        )
+        raise ScenarioError([Fault(origin, None, None, text)])
     else:
         _set(document, ("base", *key.split(".")), value, origin)
 
@@ -84,6 +94,12 @@ def _choose(document: Document, axis: str, value: Any, origin: str) -> None:
 
 
 def _set(document: Document, path: tuple[str, ...], value: Any, origin: str) -> None:
+    """Put a value in place of what the file has, whose places below it no longer hold."""
+    document.places = {
+        at: place
+        for at, place in document.places.items()
+        if at[: len(path)] != path or len(at) == len(path)
+    }
     group = document.value
     for depth, name in enumerate(path[:-1]):
         if not isinstance(group.get(name), dict):

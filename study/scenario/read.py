@@ -73,6 +73,17 @@ _TAGS: dict[type[yaml.Node], frozenset[str]] = {
     yaml.SequenceNode: frozenset({"tag:yaml.org,2002:seq"}),
 }
 MAX_DIGITS = 300
+_NO_MERGE = "YAML 1.2 has no merging; extend a file or a preset, or give an alias as a whole value"
+_PROBLEMS = {
+    "mapping values are not allowed here": (
+        "a colon where none can stand; check the indentation, and put text with a colon in quotes"
+    ),
+    "found character '\\t' that cannot start any token": "a tab; indent with spaces",
+    "but found another document": "a second document begins here; a scenario is one",
+    "could not find expected ':'": "a line without a colon, or out of line with its neighbours",
+    "found unexpected end of stream": "a quotation that does not end",
+}
+"""What PyYAML says about the mistakes that people make, in their terms."""
 
 
 class Place(NamedTuple):
@@ -91,6 +102,7 @@ class Document:
     """Plain values (dict, list, str, int, float, bool, None) and where each one stands.
 
     name     the file that was asked for; others may have been extended
+    faults   what is wrong with the text and leaves the rest of it readable: keys that stand twice
     places   path -> where it stands; a key's place is that of the key itself
     origins  path -> what set it instead of a file: an override of the command line
     """
@@ -99,6 +111,7 @@ class Document:
     value: Any
     places: dict[Path, Place] = field(default_factory=dict)
     origins: dict[Path, str] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
 
     def where(self, path: Path) -> str:
         """What set the value at a path, or at the nearest enclosing place that is known."""
@@ -134,6 +147,11 @@ class _Reader:
     def fault_at(self, mark: yaml.Mark, text: str) -> None:
         self.faults.append(Fault(self.document.name, mark.line + 1, mark.column + 1, text))
 
+    def harmless_at(self, mark: yaml.Mark, text: str) -> None:
+        """A fault that does not keep the rest from being checked."""
+        place = Place(self.document.name, mark.line + 1, mark.column + 1)
+        self.document.faults.append(Fault(*place, text))
+
     def place(self, node: yaml.Node) -> Place:
         return Place(self.document.name, node.start_mark.line + 1, node.start_mark.column + 1)
 
@@ -163,11 +181,18 @@ class _Reader:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                self.fault_at(key_node.start_mark, "a key must be a word")
+                self.harmless_at(key_node.start_mark, "a key must be a word")
                 continue
             key = key_node.value
             if key in result:
-                self.fault_at(key_node.start_mark, f"{shown(key)} stands here a second time")
+                first = self.document.places[(*path, key)]
+                self.harmless_at(
+                    key_node.start_mark,
+                    f"{shown(key)} stands here a second time; the first is in line {first.line}",
+                )
+                continue
+            if key == "<<":
+                self.harmless_at(key_node.start_mark, f"<< is not a key; {_NO_MERGE}")
                 continue
             self.document.places[(*path, key)] = self.place(key_node)
             result[key] = self.plain(value_node, (*path, key), above)
@@ -189,7 +214,8 @@ class _Reader:
 def read_text(text: str, name: str) -> Document:
     """Parse one YAML document.
 
-    Raises ScenarioError for text that is no YAML, no single document, hostile, or has a key twice.
+    Raises ScenarioError for text that is no YAML, no single document, or hostile. Keys that stand
+    twice are among the `faults` of the document.
     """
     if len(text) > MAX_BYTES:
         raise ScenarioError([Fault(name, None, None, f"larger than {MAX_BYTES:,} bytes")])
@@ -204,7 +230,11 @@ def read_text(text: str, name: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        problem = shown(error.problem or error.context or "cannot be read", 120)
+        raise ScenarioError([Fault(name, line, column, f"not YAML: {_problem(error)}")]) from None
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+        problem = f"the character U+{ord(text[error.position]):04X}, which no text may have"
         raise ScenarioError([Fault(name, line, column, f"not YAML: {problem}")]) from None
     except yaml.YAMLError as error:
         raise ScenarioError(
@@ -218,6 +248,20 @@ def read_text(text: str, name: str) -> Document:
     return reader.document
 
 
+def _problem(error: yaml.MarkedYAMLError) -> str:
+    """What is no YAML, and where that which it breaks off began."""
+    said = error.problem or error.context or "cannot be read"
+    text = _PROBLEMS.get(said, said)
+    began, mark = error.context_mark, error.problem_mark
+    what = re.sub("^while (parsing|scanning) ", "", error.context or "")
+    if what != error.context and began and mark and began.line != mark.line:
+        text += f" ({what}, begun at {began.line + 1}:{began.column + 1})"
+    return shown(text, 160)
+
+
 def read_scalar(text: str, name: str) -> Any:
     """Parse the value of a command line override, by the same rules."""
-    return read_text(text, name).value
+    document = read_text(text, name)
+    if document.faults:
+        raise ScenarioError(document.faults)
+    return document.value

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from study.scenario.model import Machine
 from study.scenario.nic import MTU_LIMITS
+from study.scenario.units import size_text
 from study.zone.settings import NR_ORDERS
 
 KMALLOC_ORDER_MAX = 5
@@ -37,7 +38,10 @@ def _memory(machine: Machine) -> Iterator[Complaint]:
     if pages > PAGES_MAX:
         yield "zone.memory", f"is {pages:,} pages; at most {PAGES_MAX:,} (256GiB) can be simulated"
     if reserved >= pages:
-        yield "zone.reserved", f"is {reserved:,} pages, all of the zone's {pages:,}"
+        yield (
+            "zone.reserved",
+            f"is {size_text(reserved)}, all of the zone, whose memory is {size_text(pages)}",
+        )
     if machine.lowmem_pages() < pages:
         yield (
             "zone.lowmem",

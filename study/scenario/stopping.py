@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 from study.scenario.errors import did_you_mean, shown
 from study.scenario.units import count_from
@@ -40,6 +48,13 @@ class PrecisionKeys(BaseModel):
     """Unless given, in every cell; if given, of the difference that each level of it makes."""
 
 
+_Until = Annotated[
+    Annotated[PrecisionKeys, Tag("(precision)")] | Annotated[Literal["claims"], Tag("(word)")],
+    # So that only what was meant is found fault with.
+    Discriminator(lambda value: "(word)" if isinstance(value, str) else "(precision)"),
+]
+
+
 class StoppingKeys(BaseModel):
     """`replicates:` as a mapping."""
 
@@ -49,7 +64,7 @@ class StoppingKeys(BaseModel):
     """Replicates that every cell gets."""
     max: Annotated[Count, Field(ge=FLOOR)] = 2_000
     """Replicates that no cell exceeds."""
-    until: PrecisionKeys | Literal["claims"]
+    until: _Until
     """A precision to reach, or `claims`: until every claim is decided."""
 
     @model_validator(mode="after")

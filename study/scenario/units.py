@@ -28,6 +28,56 @@ _TIMES = {
     "h": 3_600_000_000_000,
 }
 _PER = {"/s": 1.0, "/ms": 1e3, "/min": 1 / 60}
+_LINE = {"bit/s": 1.0, "Mbit/s": 1e6, "Gbit/s": 1e9}
+_MEANT: dict[str, dict[str, str]] = {
+    "a size": {
+        "k": "KiB",
+        "kb": "KiB",
+        "m": "MiB",
+        "mb": "MiB",
+        "g": "GiB",
+        "gb": "GiB",
+        "t": "TiB",
+        "tb": "TiB",
+        "byte": "B",
+        "bytes": "B",
+    },
+    "a time": {
+        "sec": "s",
+        "secs": "s",
+        "second": "s",
+        "seconds": "s",
+        "m": "min",
+        "mins": "min",
+        "minute": "min",
+        "minutes": "min",
+        "hr": "h",
+        "hour": "h",
+        "hours": "h",
+        "msec": "ms",
+        "usec": "us",
+    },
+    "a rate": {
+        "/sec": "/s",
+        "hz": "/s",
+        "/second": "/s",
+        "per second": "/s",
+        "/m": "/min",
+        "/minute": "/min",
+        "/msec": "/ms",
+    },
+    "a line rate": {
+        "gbps": "Gbit/s",
+        "gb/s": "Gbit/s",
+        "gbit": "Gbit/s",
+        "g": "Gbit/s",
+        "mbps": "Mbit/s",
+        "mb/s": "Mbit/s",
+        "mbit": "Mbit/s",
+        "m": "Mbit/s",
+    },
+}
+"""What people write, in lower case, and the unit that they most likely mean."""
 LARGEST = 1e15
 LONGEST_NS = 10_000 * _TIMES["h"]
 """Sums of times stay far from the end of a 64-bit number of nanoseconds (292 years)."""
@@ -60,7 +110,11 @@ def _scaled(value: Any, units: dict[str, Any], what: str, example: str) -> float
     by_name = {name.lower(): factor for name, factor in units.items()}
     if unit.lower() not in by_name:
         found = f"the unit {unit}" if unit else "no unit"
-        raise ValueError(f"is {shown(value)}, with {found}; {what} is given in {', '.join(units)}")
+        meant = _MEANT[what].get(unit.lower())
+        hint = f"; did you mean {number:.12g}{meant}?" if meant else ""
+        raise ValueError(
+            f"is {shown(value)}, with {found}; {what} is given in {', '.join(units)}{hint}"
+        )
     return number * float(by_name[unit.lower()])
 
 
@@ -105,8 +159,7 @@ def pages_per_ms_from(value: Any) -> float:
 
 def bits_per_second_from(value: Any) -> float:
     """A line rate: `1Gbit/s`, `100Mbit/s`."""
-    units = {"bit/s": 1.0, "Mbit/s": 1e6, "Gbit/s": 1e9}
-    return _scaled(value, units, "a line rate", "1Gbit/s")
+    return _scaled(value, _LINE, "a line rate", "1Gbit/s")
 
 
 def share_from(value: Any) -> float:
@@ -116,7 +169,8 @@ def share_from(value: Any) -> float:
         raise ValueError(f"is {shown(value)}; a share looks like 3% or 0.03")
     share = number / 100 if unit == "%" else number
     if share > 1:
-        raise ValueError(f"is {shown(value)}; a share is at most 1 (100%)")
+        hint = f"; did you mean {number:g}%?" if not unit and number <= 100 else ""
+        raise ValueError(f"is {shown(value)}; a share is at most 1 (100%){hint}")
     return share
 
 

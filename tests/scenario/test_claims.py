@@ -79,34 +79,49 @@ def test_claims_change_no_fingerprint_and_survive_the_document() -> None:
         (
             "rx_success_ratio",
             "rx_sucess_ratio",
-            "4:5: metric is rx_sucess_ratio, which is no metric; did you mean rx_success_ratio?",
+            (
+                "4:5: claim one: metric is rx_sucess_ratio, which is no metric; "
+                "did you mean rx_success_ratio?"
+            ),
         ),
         (
             "order-aware }",
             "order-awar }",
-            "5:13: kswapd.policy has no level order-awar; it has count-only, order-aware",
+            (
+                "5:13: claim one: kswapd.policy has no level order-awar; "
+                "it has count-only, order-aware"
+            ),
         ),
         (
             "side: { kswapd.policy",
             "side: { kswapd.polcy",
-            "5:13: kswapd.polcy is no axis of this study; did you mean kswapd.policy?",
+            "5:13: claim one: kswapd.polcy is no axis of this study; did you mean kswapd.policy?",
         ),
-        ("expect: more", "expect: bigger", "7:5: expect is bigger; allowed are more, less, same"),
+        (
+            "expect: more",
+            "expect: bigger",
+            "7:5: claim one: expect is bigger; allowed are more, less, same",
+        ),
         (
             "matters: 1%",
             "matters: -1",
-            "8:5: matters is -1; it must be a number, not negative, or like 10%",
+            "8:5: claim one: matters is -1; it must be a number, not negative, or like 10%",
         ),
-        ("    matters: 1%\n", "", "2:5: matters is missing"),
+        ("    matters: 1%\n", "", "2:5: claim one: matters is missing"),
         (
             "says: A sentence.",
             "say: A sentence.",
-            "3:5: say is not a key of a claim; did you mean says?",
+            "3:5: claim one: say is not a key of a claim; did you mean says?",
         ),
         (
             "{ kswapd.policy: count-only }",
             "{ kswapd.policy: count-only, defrag.mode: rmap-evict }",
             "5:5: claim one: no cell has kswapd.policy count-only, defrag.mode rmap-evict",
+        ),
+        (
+            "{ kswapd.policy: count-only }",
+            "{ kswapd.policy: order-aware }",
+            "5:5: claim one: kswapd.policy order-aware is compared with itself",
         ),
     ],
 )
@@ -156,10 +171,11 @@ def test_replicates_may_depend_on_what_is_found() -> None:
 @pytest.mark.parametrize(
     ("rule", "fault"),
     [
-        ("{ min: 2, until: claims }", "min is 2; input should be greater than or equal to 5"),
-        ("{ until: claims }", "until is claims, but the scenario makes no claims"),
+        ("{ min: 2, until: claims }", "replicates.min is 2; it must be at least 5"),
+        ("{ until: claims }", "replicates.until is claims, but there are none"),
         ("{ min: 9, max: 8, until: claims }", "has max 8, below min 9"),
-        ("{ until: { metric: refault, half_width: 1 } }", "which is no metric"),
+        ("{ until: { metric: refault, half_width: 1 } }", "until.metric is refault, which is no"),
+        ("{ until: clams }", "replicates.until is clams; allowed are claims; did you mean claims?"),
         ("{ until: { metric: refaults, half_width: 0 } }", "half_width is 0"),
         ("{ until: { metric: refaults, half_width: 1, axis: nic.mt } }", "did you mean nic.mtu?"),
         ("{ most: 3 }", "most is not a key"),

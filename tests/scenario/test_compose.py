@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,7 @@ def test_circles_and_missing_files_are_named(write: Write) -> None:
     assert faults(path) == [
         "b.yaml:1:1: extends a.yaml, which goes round in a circle: a.yaml -> b.yaml -> a.yaml",
         ("mine.yaml:1:19: extends mine.yaml, which goes round in a circle: mine.yaml -> mine.yaml"),
-        "bb.yaml: no such file; did you mean b.yaml?",
+        "mine.yaml:1:30: extends bb.yaml: no such file; did you mean b.yaml?",
         (
             "mine.yaml:1:39: extends nic/e1000-900, which is neither a .yaml file nor a preset; "
             "did you mean nic/e1000-9000?"
@@ -207,10 +208,7 @@ def test_a_named_axis_sets_several_keys_at_once() -> None:
         ),
         (
             "axes: {card: {a: {nic.mtu: 100}, b: nic/e1000}}",
-            (
-                "x.yaml:1:34: card has nic/e1000, which is neither a .yaml file nor a preset; "
-                "did you mean nic/e1000-9000?"
-            ),
+            ("x.yaml:1:34: card has nic/e1000, which is no preset; did you mean nic/e1000-9000?"),
         ),
         (
             "axes: {card: {a: {nic.mtu: 100}}, nic.mtu: [200]}",
@@ -242,6 +240,42 @@ def test_a_named_axis_sets_several_keys_at_once() -> None:
             "x.yaml:1:8: defrag.interval makes no difference in any cell: defrag.mode is off",
         ),
         ("axes: {kernal: [2.6.8]}", "x.yaml:1:8: kernal is not a setting; did you mean kernel?"),
+        ("axes: {card: {}}", "x.yaml:1:8: card has no levels"),
+        (
+            "axes: {policy: [stock, order-aware]}",
+            "x.yaml:1:8: policy has stock, which is no preset; did you mean policy/stock?",
+        ),
+        (
+            "axes: {machine: machine/i386-64mb}",
+            (
+                "x.yaml:1:8: machine is machine/i386-64mb; an axis is a list of levels: "
+                "[machine/i386-64mb, ...]"
+            ),
+        ),
+        (
+            "axes: {card: [nic/tg3-9000, {nic.ring: 8}]}",
+            (
+                "x.yaml:1:8: card is not a setting; levels of an axis of your own are presets or "
+                "have names: {a: {nic.mtu: 1500}}"
+            ),
+        ),
+        # Without effect.
+        (
+            "axes: {card: {a: {nic.mtu: 9000}, b: null}}",
+            "x.yaml:1:35: card b makes the same machine as card a",
+        ),
+        (
+            "axes: {zone.memory: [1GiB, 1024MiB]}",
+            "x.yaml:1:28: zone.memory 1024MiB makes the same machine as zone.memory 1GiB",
+        ),
+        (
+            "axes: {nic.mtu: [1500, 9000]}\ninclude: [{nic.mtu: 1500}]",
+            "x.yaml:2:11: this entry adds nothing: a cell has nic.mtu 1500",
+        ),
+        (
+            "axes: {nic.mtu: [1500, 9000]}\nexclude: [{nic.mtu: 1500}, {nic.mtu: 1500}]",
+            "x.yaml:2:28: this entry excludes nothing: no cell that is left has nic.mtu 1500",
+        ),
     ],
 )
 def test_mistakes_with_axes_are_told_where_they_stand(text: str, line: str) -> None:
@@ -270,7 +304,7 @@ axes:
          "'nic.rx_hold=3ms': has no effect: nic.rx_hold is set by the axis card (x.yaml:4:3)"),
         (["defrag.budget=64 pages"],
          "'defrag.budget=64 pages': has no effect: defrag.mode is off"),
-        (["seed=1"], "'seed=1': has no effect: every cell has seed so already"),
+        (["seed=1"], "'seed=1': has no effect: seed is so by default"),
         (["card=[a, b]"], "'card=[a, b]': has no effect: card is so already (x.yaml:4:3)"),
         (["kernel=2.6.8"], "'kernel=2.6.8': has no effect: every cell has kernel so already"),
         (["nic.driver=e1000"],
@@ -351,3 +385,39 @@ def test_presets_of_a_kind_make_different_machines() -> None:
         for name in (name for name in presets() if name.startswith(f"{kind}/")):
             identity = load_text(f"extends: {name}", "x.yaml").cells[0].id
             assert cells.setdefault(identity, name) == name
+
+
+def test_cards_have_the_buffers_and_rings_of_their_drivers() -> None:
+    """Order and number of receive buffers, whether driver and MTU stand in a preset or not."""
+    cards = {
+        name.partition("/")[2]: load_text(f"extends: {name}", "x.yaml").cells[0].settings.nic
+        for name in presets()
+        if name.startswith("nic/")
+    }
+
+    assert {name: (card.rx_order, card.ring) for name, card in cards.items()} == {
+        "e1000-1500": (0, 256), "e1000-9000": (3, 256), "e1000-16110": (3, 256),
+        "e1000-page-array": (3, 256), "tg3-1500": (0, 200), "tg3-9000": (2, 100),
+        "acenic-9000": (2, 48), "s2io-9000": (2, 256), "ixgb-9000": (3, 256),
+        "no-scatter-gather-100": (0, 64),
+    }  # fmt: skip
+    small = load_text("extends: nic/acenic-9000\nbase: {nic.mtu: 1500}", "x.yaml")
+    assert small.cells[0].settings.nic.rx_order == 0
+
+
+def test_machines_have_zone_normal_of_their_size() -> None:
+    """Without the first 16 MB, up to 896 MB on i386; mem_map of all memory lies in it."""
+    mib = 256
+    for name in presets():
+        kind, _, machine = name.partition("/")
+        if kind != "machine":
+            continue
+        size, i386 = machine.rpartition("-")[2], machine.startswith("i386")
+        memory = int(size[:-2]) * (1024 if size.endswith("gb") else 1) * mib
+        lowmem = min(memory, 896 * mib) if i386 else memory
+        kernel = (3 if memory < 512 * mib else 4) if i386 else 4
+        mem_map = memory * (32 if i386 else 56) / 4096
+        zone = load_text(f"extends: {name}", "x.yaml").cells[0].settings.memory
+
+        assert (zone.pages, zone.lowmem_pages) == (lowmem - 16 * mib, lowmem), name
+        assert zone.reserved_pages == ceil((kernel * mib + mem_map) / mib) * mib, name

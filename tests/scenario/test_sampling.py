@@ -63,7 +63,7 @@ def test_the_same_seed_draws_the_same_points() -> None:
         ),
         ("[4, 8]", "[4, 8.5]", "user.extent has integers [4, 8.5]; both ends must be whole"),
         ("[1ms, 100ms]", "[1pages, 9pages]", "a time is given in"),
-        ("points: 4", "points: 3", "points is 3; input should be greater than or equal to 4"),
+        ("points: 4", "points: 3", "sampling.points is 3; it must be at least 4"),
         ("design: saltelli", "design: grid", "design is grid; allowed are saltelli"),
         ("points: 4", "points: 4, number: 3", "number is not a key of sampling"),
         ("points: 4", "points: 4096", "cells; at most 10,000"),
