@@ -187,7 +187,8 @@ class _Unfolding:
         claims = self._claims({cell.id: cell.levels for cell in cells})
         self.stop_if_faulty()
         resolved = Machine.model_validate(with_kernel(base)).model_dump(mode="json")
-        if "kernel" in axes or any("kernel" in entry for entry in include):
+        told = [told for levels in self.named.values() for told in levels.values()]
+        if "kernel" in axes or any("kernel" in entry for entry in (*include, *told)):
             _leave_to_kernel(resolved, base)
         return Study(
             name=head.name,

@@ -214,6 +214,15 @@ def test_kernels_as_an_axis_survive_being_written_down() -> None:
     assert {cell.settings.watermarks.marks for cell in again.cells} == {Marks.V2_6_8}
 
 
+def test_kernels_of_named_levels_survive_being_written_down() -> None:
+    """What `study resume` and `study submit` read again: a level's kernel is still that kernel."""
+    text = "axes: {era: {then: {kernel: 2.6.8}, now: {kernel: 5.9, nic.ring: 64}}}"
+    study = study_of(text)
+    again = study_of(json.dumps(study.document))
+    assert [cell.settings for cell in again.cells] == [cell.settings for cell in study.cells]
+    assert study.cells[1].settings.watermarks.boost_factor == 15_000
+
+
 def test_an_explicit_switch_beats_the_kernel() -> None:
     """The patch's effect can be had without what else changed, and the other way round."""
     made = settings_of("{kernel: 2.6.11, kswapd: {policy: count-only}}")
