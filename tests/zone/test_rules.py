@@ -31,7 +31,7 @@ from study.zone.settings import (
 )
 from study.zone.simulate import simulate
 from study.zone.slab import new_slab
-from study.zone.user import install
+from study.zone.user import fault, free_user_page, install
 from study.zone.verify import verify
 from study.zone.writeback import BACKGROUND_PERCENT, pdflush, set_dirty
 from study.zone.zone import Zone
@@ -167,6 +167,48 @@ def test_the_hot_list_is_refilled_when_two_batches_are_left(quiet: Quiet) -> Non
     assert zone.state["nr_hot"] == 2 * batch
     take_page(zone.state, False)
     assert zone.state["nr_hot"] == 3 * batch - 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "write", "cold"),
+    [(Kind.FILE, False, True), (Kind.FILE, True, False), (Kind.ANON, False, False)],
+    ids=["read", "write", "anonymous"],
+)
+def test_reads_ask_the_cold_list_all_others_the_hot(
+    quiet: Quiet, kind: Kind, write: bool, cold: bool
+) -> None:
+    """What the disk will fill need not be in the processor's cache; what a program fills should."""
+    zone = Zone(quiet(65_536))
+    batch = int(zone.state["pcp_batch"])
+    zone.vpage[7]["kind"] = kind
+    # The first to ask the cold list finds it empty and brings in a batch.
+    hot, empty = int(zone.state["nr_hot"]), int(zone.state["nr_cold"])
+    assert (hot > 2 * batch, empty, batch) == (True, 0, 16)
+
+    fault(zone.state, 7, write, int(Caller.USER), -1)
+
+    after = (hot, batch - 1) if cold else (hot - 1, 0)
+    assert (zone.state["nr_hot"], zone.state["nr_cold"]) == after
+
+
+def test_reclaimed_pages_go_to_the_cold_list_deleted_ones_to_the_hot(quiet: Quiet) -> None:
+    """Of 16 reclaimed pages the last is freed first, so that the oldest is the next to be taken."""
+    zone = Zone(quiet(65_536))
+    pfns = []
+    for page in range(17):
+        fault(zone.state, page, False, int(Caller.USER), -1)
+        pfns.append(int(zone.vpage[page]["pfn"]))
+        zone.frame[pfns[-1]]["flags"] = 0
+    # Boot leaves the hot list full.
+    take_page(zone.state, False)
+    hot, cold = int(zone.state["nr_hot"]), int(zone.state["nr_cold"])
+
+    assert shrink_cache(zone.state, KSWAPD, 16) == 16
+    assert (zone.state["nr_hot"], zone.state["nr_cold"]) == (hot, cold + 16)
+    assert [take_page(zone.state, True) for _ in range(16)] == pfns[:16]
+
+    free_user_page(zone.state, 16)
+    assert zone.state["nr_hot"] == hot + 1
 
 
 @pytest.mark.parametrize("used", [False, True])
