@@ -22,7 +22,7 @@ _FIELD = re.compile(rb"(\w+)=(\S+)")
 _LOST = re.compile(rb"LOST (\d+) EVENTS|(\d+) EVENTS DROPPED|LOST\s+(\d+)\s+events|LOST lost (\d+)")
 _LOST_UNCOUNTED = re.compile(rb"\[LOST EVENTS\]|\[EVENTS DROPPED\]")
 _ENTRIES = re.compile(rb"entries-in-buffer/entries-written: (\d+)/(\d+)")
-_HEADER = re.compile(rb"#|cpus=\d+|version = |$")
+_HEADER = re.compile(rb"#|cpus=\d+|CPU \d+ is empty|version = |$")
 
 _VMEMMAP = 0xFFFFEA0000000000
 """Where the array of struct page begins on x86-64 without KASLR; else kp_setmt rows tell."""

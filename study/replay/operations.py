@@ -14,6 +14,8 @@ PCP_ORDERS = frozenset({0, 1, 2, 3, PAGEBLOCK_ORDER})
 """Orders that the per-cpu lists keep: costly ones only if they are huge pages (5.13)."""
 _PAGES_MAX = ZONE_ENDS[-1][1]
 """Frames up to 256 GB of memory; a pfn beyond is taken for damage."""
+_TYPE_MASKS = (0, 7)
+"""Bits of the pageblock that a SET_TYPE row sets if it sets the type; 0 if that is not recorded."""
 _STEALS_BY_CLAIM = (6, 10)
 """Since this release a steal leaves free pages where they are unless it claims the pageblock."""
 
@@ -105,7 +107,7 @@ def _translate(trace: Trace, oddities: dict[str, int], *, claims_only: bool) -> 
         (Op.STOLEN if claims_only else Op.FALLBACK, code == Code.EXTFRAG),
         (Op.ENTER, (code == Code.PCPU_DRAIN) | (code == Code.FREE_ONE)),
         (Op.ISOLATE, (code == Code.ISOLATE) & ~refused),
-        (Op.RETYPE, code == Code.SET_TYPE),
+        (Op.RETYPE, (code == Code.SET_TYPE) & np.isin(trace.aux, _TYPE_MASKS)),
         (Op.ALLOCATED, (code == Code.ALLOC) & ~failed),
         (Op.FREED, code == Code.FREE),
     ]

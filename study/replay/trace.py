@@ -30,6 +30,7 @@ class Code(IntEnum):
     ISOLATE = 7
     """__isolate_free_page: aux is what it returned, 0 where it refused."""
     SET_TYPE = 8
+    """aux is the mask of the pageblock's bits that are set."""
     FREE_ONE = 9
     FREE_OK = 10
     OTHER = 255

@@ -577,6 +577,7 @@ class Machine(_Group):
             receive=_member(plain.NicReceive, self.nic.receive),
             transmit=_member(plain.NicTransmit, self.nic.transmit),
             ring=self.nic.ring,
+            replaces=self.nic.driver in nic_rules.REPLACING,
             recycle=self.nic.recycle,
             rx_order=self.rx_order(),
             tx_order=self.tx_order(),

@@ -10,6 +10,8 @@ SHARED_INFO = 160
 """sizeof(struct skb_shared_info) on i386 (include/linux/skbuff.h, 2.6.8)."""
 HEADROOM = 16
 """What dev_alloc_skb adds (include/linux/skbuff.h, 2.6.8)."""
+REPLACING = frozenset({"tg3"})
+"""Drivers that lose a frame rather than its buffer if no other is to be had (tg3_rx)."""
 IP_ALIGN = 2
 ETHERNET = 18
 """Header and checksum of a frame."""

@@ -391,7 +391,7 @@ _SCALARS = """
     defrag_window defrag_cursor defrag_armed defrag_last defrag_choice
     stack_order fork_gap lifetime_median process_tables process_free live
     slab_gap slab_median slab_objects slot_free slots_used nr_reclaimable nr_slab
-    rx_mode tx_mode ring rx_order tx_order fragments wire
+    rx_mode tx_mode rx_replaces ring rx_order tx_order fragments wire
     rx_gap rx_hold tx_gap tx_hold posted_first nr_posted nr_held
     request_free nr_waiting
     refault_cost write_cost migrate_cost

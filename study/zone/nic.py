@@ -2,10 +2,13 @@
 
 e1000 of 2.6.8 (e1000_main.c): every received frame is handed up with its buffer, and the ring is
 refilled with GFP_ATOMIC until a request fails; then the next frame or a watchdog every 2 s tries
-again. A frame that finds no posted buffer is lost. Receiving into a page array needs order-0 pages
-only; so does sending with scatter/gather, without which a frame is copied into one linear buffer.
-A card that recycles keeps the buffers that come back to post them again, at most as many as its
-ring has entries (net/core/page_pool.c, 4.18; its own cache and ring taken together).
+again. A frame that finds no posted buffer is lost. tg3 (tg3.c, tg3_rx) asks for the replacement
+first: without one the frame is lost, its buffer is posted again and the ring stays full.
+
+Receiving into a page array needs order-0 pages only; so does sending with scatter/gather, without
+which a frame is copied into one linear buffer. A card that recycles keeps the buffers that come
+back to post them again, at most as many as its ring has entries (net/core/page_pool.c, 4.18; its
+own cache and ring taken together).
 """
 
 from __future__ import annotations
@@ -84,14 +87,27 @@ def _receive_buffer(z):
 
 
 @kernel
+def _post(z, pfn):
+    posted_buffers(z)[(z.posted_first + z.nr_posted) % z.ring].row = pfn
+    z.nr_posted += 1
+
+
+@kernel
+def _take_posted(z):
+    pfn = posted_buffers(z)[z.posted_first].row
+    z.posted_first = (z.posted_first + 1) % z.ring
+    z.nr_posted -= 1
+    return pfn
+
+
+@kernel
 def refill_ring(z):
     """Post buffers until the ring is full or a request fails (e1000_alloc_rx_buffers)."""
     while z.nr_posted < z.ring:
         pfn = _receive_buffer(z)
         if pfn == NO_PFN:
             return
-        posted_buffers(z)[(z.posted_first + z.nr_posted) % z.ring].row = pfn
-        z.nr_posted += 1
+        _post(z, pfn)
 
 
 @kernel
@@ -106,14 +122,21 @@ def rx_frame(z, left):
     hold = exponential(z, _RX, z.rx_hold)
     if z.nr_posted == 0:
         z.count.frames_dropped += 1
+        refill_ring(z)
+        return
+    replacement = _receive_buffer(z) if z.rx_replaces else NO_PFN
+    pfn = _take_posted(z)
+    if z.rx_replaces and replacement == NO_PFN:
+        z.count.frames_dropped += 1
+        _post(z, pfn)
+        return
+    z.count.frames_received += 1
+    z.nr_held += 1
+    book(z, z.now + 1 + hold, _RX_RETURN, pfn)
+    if z.rx_replaces:
+        _post(z, replacement)
     else:
-        z.count.frames_received += 1
-        pfn = posted_buffers(z)[z.posted_first].row
-        z.posted_first = (z.posted_first + 1) % z.ring
-        z.nr_posted -= 1
-        z.nr_held += 1
-        book(z, z.now + 1 + hold, _RX_RETURN, pfn)
-    refill_ring(z)
+        refill_ring(z)
 
 
 @kernel

@@ -277,6 +277,8 @@ class Nic:
     transmit: NicTransmit = NicTransmit.LINEAR
     ring: int = 256
     """Receive descriptors."""
+    replaces: bool = False
+    """A frame is handed up only once there is a new buffer in its place (tg3), or else is lost."""
     rx_order: int = 3
     """Order of one linear receive buffer (e1000 at MTU 9000: kmalloc-32768)."""
     tx_order: int = 2

@@ -131,6 +131,7 @@ class Zone:
         z["reclaimable_share"] = slab.reclaimable_share
         z["rx_mode"], z["tx_mode"] = nic.receive, nic.transmit
         z["ring"] = nic.ring
+        z["rx_replaces"] = nic.replaces
         z["recycle"] = nic.recycle
         z["huge_gap"] = _gap_ns(s.huge.per_s)
         z["huge_order"] = s.huge.order

@@ -55,6 +55,14 @@ def test_a_clean_trace_has_none(write):
     assert (result.zone_requests, result.pfn_exact) == (1, 1)
 
 
+@pytest.mark.parametrize(("mask", "same"), [(7, 0), (8, 1)])
+def test_only_the_type_bits_of_a_pageblock_are_its_type(write, mask, same):
+    """The probe fires for compaction's skip hint too; a block that is reserved is not served."""
+    rows = [(RETYPE, 1024, 9, HIGHATOMIC, mask), (REQUEST, 1024, 0, MOVABLE, 1)]
+
+    assert replay(write(rows, BLOCK)).pfn_exact == same
+
+
 def test_a_miss_is_counted_and_mended(write):
     """When the kernel took another block, that one leaves, and the next choice counts anew."""
     rows = [(REQUEST, 2048, 0, MOVABLE, 1), (REQUEST, 2049, 0, MOVABLE, 1)]

@@ -129,6 +129,20 @@ def test_decimal_page_numbers_are_read(tmp_path):
     assert read_text(path).pfn.tolist() == [64]
 
 
+def test_the_head_of_a_report_is_no_fault(tmp_path):
+    """What trace-cmd and the kernel print around the events is not counted as unreadable."""
+    path = tmp_path / "trace.txt"
+    head = (
+        "version = 6\nCPU 1 is empty\ncpus=2\n# tracer: nop\n#\n##### CPU 1 buffer started ####\n"
+    )
+    path.write_text(head + LINE)
+
+    trace = read_text(path)
+
+    assert trace.rows == 1
+    assert not any(trace.oddities.values())
+
+
 def make_npz(**columns: np.ndarray) -> bytes:
     import io
 

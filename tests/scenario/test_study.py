@@ -371,6 +371,12 @@ def test_receive_buffers_have_the_drivers_order(driver: str, mtu: int, order: in
     assert rx_order(driver, mtu) == order
 
 
+@pytest.mark.parametrize(("driver", "replaces"), [("e1000", False), ("tg3", True)])
+def test_a_driver_refills_its_ring_its_own_way(driver: str, replaces: bool) -> None:
+    """tg3 replaces a buffer before it hands a frame up, e1000 afterwards."""
+    assert settings_of(f"{{ nic: {{ driver: {driver} }} }}").nic.replaces == replaces
+
+
 def test_frames_to_send_have_the_mtus_order() -> None:
     """A linear jumbo frame takes kmalloc-16384, a standard one a page; fragments are pages."""
     assert [tx_order(mtu) for mtu in (1500, 9000)] == [0, 2]

@@ -152,6 +152,50 @@ def test_kswapd_of_2_6_8_gives_up_after_thirteen_priorities(quiet: Quiet) -> Non
     assert zone.state["count"]["reclaimed"][KSWAPD] == 0
 
 
+@pytest.mark.parametrize(
+    ("loop", "rests", "scanned"),
+    [
+        # Lengths of the list looked at when it rests, or after a second if it does not.
+        (KswapdLoop.V2_6_8, True, (1.9, 3.0)),
+        (KswapdLoop.V2_6_9, True, (4.0, 5.0)),
+        # What is counted are the pages looked at on the active list, of which there are none.
+        (KswapdLoop.V2_6_10, False, (10.0, 1e9)),
+        # It waits for the disk a tenth of a second after each pass below priority 10.
+        (KswapdLoop.V2_6_11, False, (1.9, 4.0)),
+    ],
+)
+def test_when_kswapd_gives_a_zone_up_by_its_version(
+    quiet: Quiet, loop: KswapdLoop, rests: bool, scanned: tuple[float, float]
+) -> None:
+    """With nothing to free: after 13 priorities; or after four times both lists, if ever."""
+    zone = full_of_files(quiet, pages=1024, kswapd=Kswapd(loop=loop))
+    assert zone.state["nr_inactive"] == 1024
+    zone.frame["flags"][:1024] |= np.uint8(Flag.WRITEBACK)
+    zone.state["nr_writeback"] = 1024
+    wake_kswapd(zone.state, 0)
+    advance(zone.state, 10**9)
+
+    assert (zone.state["kswapd_awake"] == 0) == rests
+    least, most = scanned
+    assert least * 1024 <= zone.state["count"]["scanned"][KSWAPD] <= most * 1024
+
+
+def test_kswapd_of_2_6_9_begins_anew_once_it_has_freed_a_cluster(quiet: Quiet) -> None:
+    """Far below high, the 2.6.8 loop goes deeper with every pass, the later one starts again."""
+    lowest = {}
+    for loop in (KswapdLoop.V2_6_8, KswapdLoop.V2_6_9):
+        zone = full_of_files(quiet, kswapd=Kswapd(loop=loop))
+        wake_kswapd(zone.state, 0)
+        seen = []
+        while zone.state["kswapd_awake"]:
+            advance(zone.state, int(zone.state["now"]) + 50_000)
+            seen.append(int(zone.state["prev_priority"]))
+        assert zone.state["free"] > zone.state["high"]
+        lowest[loop] = min(seen)
+
+    assert lowest[KswapdLoop.V2_6_8] < lowest[KswapdLoop.V2_6_9]
+
+
 def test_distress_makes_mapped_pages_fair_game_within_one_run(quiet: Quiet) -> None:
     """With 68 % mapped nothing may be unmapped until the scan has gone as deep as priority 4."""
     zone = full_of_files(quiet, pages=1024)
@@ -465,6 +509,27 @@ def test_the_receive_ring_fills_and_drops_when_empty(quiet: Quiet) -> None:
     received = int(zone.state["count"]["frames_received"])
     assert zone.state["count"]["frames_dropped"] == 12 - received > 0
     assert zone.state["nr_posted"] == 0
+
+
+def test_a_card_that_replaces_first_loses_the_frame_and_keeps_its_buffer(quiet: Quiet) -> None:
+    """tg3: without a new buffer a frame is lost and the ring stays full, though memory is."""
+    nic = Nic(ring=8, rx_order=2, rx_frames_per_s=0.0, replaces=True)
+    zone = Zone(quiet(4096, memory=plain_memory(4096), nic=nic))
+    refill_ring(zone.state)
+    rx_frame(zone.state, 1)
+    assert (zone.state["nr_posted"], zone.state["count"]["frames_received"]) == (8, 1)
+
+    while take_block(zone.state, 2) != NO_PFN:
+        pass
+    posted = sorted(zone.posted["row"][:8].tolist())
+    # What the first frame left in the cache of buffers serves none: it is still held.
+    for _ in range(12):
+        rx_frame(zone.state, 1)
+
+    assert zone.state["count"]["frames_dropped"] == 12
+    assert zone.state["nr_posted"] == 8
+    assert sorted(zone.posted["row"][:8].tolist()) == posted
+    assert zone.state["count"]["failures"][Caller.RX] == 12
 
 
 def test_the_watchdog_refills_a_ring_that_no_frame_comes_to(quiet: Quiet) -> None:

@@ -15,9 +15,20 @@ from study.zone import allocate as alloc
 from study.zone.advance import advance
 from study.zone.agenda import book, drop_first, first_event, next_due
 from study.zone.buddy import take_block
-from study.zone.kmalloc import cache_limits, kfree, kmalloc_atomic
+from study.zone.kmalloc import cache_limits, kfree, kmalloc_atomic, reap
 from study.zone.kswapd import wake_kswapd
-from study.zone.layout import HEAD_INACTIVE, NEVER, NO_ROW, Caller, Flag, Gfp, Home, Kind
+from study.zone.layout import (
+    HEAD_INACTIVE,
+    NEVER,
+    NO_PFN,
+    NO_ROW,
+    Caller,
+    Event,
+    Flag,
+    Gfp,
+    Home,
+    Kind,
+)
 from study.zone.lru import mark_page_accessed
 from study.zone.percpu import give_back, take_page
 from study.zone.reclaim import begin_shrink, shrink_cache, shrink_done, shrink_slab, shrink_step
@@ -31,7 +42,7 @@ from study.zone.settings import (
 )
 from study.zone.simulate import simulate
 from study.zone.slab import new_slab
-from study.zone.user import install
+from study.zone.user import fault, free_user_page, install
 from study.zone.verify import verify
 from study.zone.writeback import BACKGROUND_PERCENT, pdflush, set_dirty
 from study.zone.zone import Zone
@@ -118,6 +129,72 @@ def test_direct_reclaim_is_content_with_a_cluster(quiet: Quiet) -> None:
     assert 32 <= reclaimed <= 128
 
 
+def due(zone: Zone, what: Event) -> int:
+    """When the first event of a kind falls due; everything before it is dropped."""
+    while next_due(zone.state) < NEVER:
+        time, _, kind, _ = first_event(zone.state)
+        if kind == what:
+            return int(time)
+        drop_first(zone.state)
+    raise AssertionError(f"no {what.name} is booked")
+
+
+@pytest.mark.parametrize(("disk_ms", "slept_ms"), [(None, 100), (7, 7), (300, 100)])
+def test_who_finds_only_pages_being_written_waits_for_the_disk(
+    quiet: Quiet, disk_ms: int | None, slept_ms: int
+) -> None:
+    """Below priority 10 a reclaimer naps until a write ends, a tenth of a second at most."""
+    zone = full(quiet)
+    zone.frame["flags"][:4096] |= np.uint8(Flag.WRITEBACK)
+    if disk_ms is not None:
+        zone.state["nr_writes"] = 1
+        zone.write[zone.state["write_first"]]["time"] = disk_ms * 10**6
+
+    assert alloc.allocate_or_wait(zone.state, 0, int(Gfp.KERNEL), int(Caller.SLAB), 0, 0) == NO_PFN
+
+    assert due(zone, Event.RETRY) == slept_ms * 10**6
+    # Shares of 2, 3, 5, 9 and 17 pages first make a batch at priority 8.
+    assert zone.state["temp_priority"] == 8
+
+
+@pytest.mark.parametrize(("disk_ms", "slept_ms"), [(None, 20), (7, 7), (300, 20)])
+def test_who_has_reclaimed_in_vain_tries_again_after_20_ms(
+    quiet: Quiet, disk_ms: int | None, slept_ms: int
+) -> None:
+    """HZ/50, or until a write ends: a cluster is free, but no block of the order is."""
+    zone = full(quiet)
+    for pfn in range(1, 4096, 2):
+        _forget(zone, pfn)
+        zone.frame[pfn]["home"] = Home.KERNEL
+    if disk_ms is not None:
+        zone.state["nr_writes"] = 1
+        zone.write[zone.state["write_first"]]["time"] = disk_ms * 10**6
+
+    assert alloc.allocate_or_wait(zone.state, 1, int(Gfp.KERNEL), int(Caller.STACK), 0, 0) == NO_PFN
+
+    assert due(zone, Event.RETRY) == slept_ms * 10**6
+
+
+def test_idle_objects_go_back_a_fifth_at_a_time(quiet: Quiet) -> None:
+    """Of the array's limit of 8 the two oldest, of the nine idle slabs kept the two newest."""
+    zone = Zone(quiet(4096))
+    held = [kmalloc_atomic(zone.state, 1, int(Caller.STACK), int(Kind.STACK)) for _ in range(50)]
+    for pfn in held:
+        kfree(zone.state, pfn, 1)
+    used, idle = int(zone.state["cache_used"][1]), int(zone.state["cache_free"][1])
+    array = zone.state["cache_array"][1][:used].tolist()
+    slabs = zone.state["cache_slab"][1][:idle].tolist()
+    assert (used, idle) == (6, 9)
+
+    reap(zone.state)
+
+    used, idle = int(zone.state["cache_used"][1]), int(zone.state["cache_free"][1])
+    assert zone.state["cache_array"][1][:used].tolist() == array[2:]
+    assert zone.state["cache_slab"][1][:idle].tolist() == slabs[:-2]
+    assert zone.state["nr_kernel"] == 2 * (4 + 7)
+    assert due(zone, Event.REAP) == 2 * SECOND
+
+
 def test_slabs_shrink_in_step_with_the_scan(quiet: Quiet) -> None:
     """4 * (scanned / 2) * objects / (lru + 1) objects are due, in batches of 128."""
     zone = full(quiet, slab=Slab(initial_share=0.0, pages_per_s=0.0, objects_per_page=16))
@@ -167,6 +244,48 @@ def test_the_hot_list_is_refilled_when_two_batches_are_left(quiet: Quiet) -> Non
     assert zone.state["nr_hot"] == 2 * batch
     take_page(zone.state, False)
     assert zone.state["nr_hot"] == 3 * batch - 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "write", "cold"),
+    [(Kind.FILE, False, True), (Kind.FILE, True, False), (Kind.ANON, False, False)],
+    ids=["read", "write", "anonymous"],
+)
+def test_reads_ask_the_cold_list_all_others_the_hot(
+    quiet: Quiet, kind: Kind, write: bool, cold: bool
+) -> None:
+    """What the disk will fill need not be in the processor's cache; what a program fills should."""
+    zone = Zone(quiet(65_536))
+    batch = int(zone.state["pcp_batch"])
+    zone.vpage[7]["kind"] = kind
+    # The first to ask the cold list finds it empty and brings in a batch.
+    hot, empty = int(zone.state["nr_hot"]), int(zone.state["nr_cold"])
+    assert (hot > 2 * batch, empty, batch) == (True, 0, 16)
+
+    fault(zone.state, 7, write, int(Caller.USER), -1)
+
+    after = (hot, batch - 1) if cold else (hot - 1, 0)
+    assert (zone.state["nr_hot"], zone.state["nr_cold"]) == after
+
+
+def test_reclaimed_pages_go_to_the_cold_list_deleted_ones_to_the_hot(quiet: Quiet) -> None:
+    """Of 16 reclaimed pages the last is freed first, so that the oldest is the next to be taken."""
+    zone = Zone(quiet(65_536))
+    pfns = []
+    for page in range(17):
+        fault(zone.state, page, False, int(Caller.USER), -1)
+        pfns.append(int(zone.vpage[page]["pfn"]))
+        zone.frame[pfns[-1]]["flags"] = 0
+    # Boot leaves the hot list full.
+    take_page(zone.state, False)
+    hot, cold = int(zone.state["nr_hot"]), int(zone.state["nr_cold"])
+
+    assert shrink_cache(zone.state, KSWAPD, 16) == 16
+    assert (zone.state["nr_hot"], zone.state["nr_cold"]) == (hot, cold + 16)
+    assert [take_page(zone.state, True) for _ in range(16)] == pfns[:16]
+
+    free_user_page(zone.state, 16)
+    assert zone.state["nr_hot"] == hot + 1
 
 
 @pytest.mark.parametrize("used", [False, True])

@@ -146,6 +146,39 @@ def test_who_may_dip_how_far(
     assert not passes(least - 1)
 
 
+@pytest.mark.parametrize(
+    ("path", "test", "order", "wait", "least"),
+    [
+        # The pages of the block come on top; who cannot sleep may also go by high (2.6.8).
+        (AllocationPath.V2_6_8, "first", 3, True, 468 + 8),
+        (AllocationPath.V2_6_8, "first", 9, True, 468 + 512),
+        (AllocationPath.V2_6_8, "first", 9, False, 702),
+        (AllocationPath.V2_6_8, "second", 9, True, 468 + 512),
+        (AllocationPath.V2_6_8, "second", 3, False, 468 - 117 + 8),
+        (AllocationPath.V2_6_8, "second", 9, False, 702),
+        (AllocationPath.V2_6_8, "after", 9, True, 468 + 512),
+        (AllocationPath.V2_6_9, "first", 9, False, 468 + 512),
+        (AllocationPath.V2_6_9, "second", 9, False, 117 - 29 + 512),
+        (AllocationPath.V2_6_9, "after", 9, True, 234 + 512),
+    ],
+)
+def test_a_block_counts_on_top_of_the_marks(
+    path: AllocationPath, test: str, order: int, wait: bool, least: int
+) -> None:
+    """Before the order test only the number of free pages matters, whatever they form."""
+
+    def passes(free: int) -> bool:
+        z = record([free] + [0] * 10, allocation=int(path))
+        if test == "first":
+            return bool(first_pass_ok(z, order, wait))
+        if test == "second":
+            return bool(second_pass_ok(z, order, wait, not wait))
+        return bool(after_reclaim_ok(z, order))
+
+    assert passes(least)
+    assert not passes(least - 1)
+
+
 def test_with_later_marks_an_atomic_request_may_use_three_eighths_of_min() -> None:
     """1 GB, 2.6.10 marks: GFP_ATOMIC of order 0 needs 353 free pages."""
     marks = (939, 1173, 1408)
