@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 
 from benchmarks.startup import SCENARIO
-from study.conduct import SILENT, conduct
+from study.conduct import Watcher, conduct
 from study.scenario import load
 
 
-class Saying(type(SILENT)):  # type: ignore[misc]
+class Saying(Watcher):
     """Prints a line as soon as a trial has finished."""
 
     def advance(self, finished: int, failed: int) -> None:  # noqa: ARG002
