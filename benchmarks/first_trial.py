@@ -23,4 +23,5 @@ class Saying(Watcher):
 if __name__ == "__main__":
     out, way = sys.argv[1:]
     study = load(SCENARIO, ["replicates=1"])
-    conduct(study, out=f"{out}/out", ray=way == "ray", workers=2, watcher=Saying())
+    ray = way == "ray"
+    conduct(study, out=f"{out}/out", ray=ray, workers=2 if ray else None, watcher=Saying())
