@@ -68,3 +68,15 @@ def test_every_scenario_says_what_it_asks(path: Path) -> None:
     assert "What to look for" in comment or path.stem == "smoke"
     assert any(word in comment for word in ("minute", "seconds"))
     assert all(len(line) <= 120 for line in path.read_text().splitlines())
+
+
+def test_the_documentation_lists_every_scenario(root: Path) -> None:
+    """docs/scenarios.md has each with its question and how many trials it runs."""
+    text = (root / "docs/scenarios.md").read_text()
+    rows = {
+        f"| [{path.stem}](../scenarios/{path.name}) | {study.question} | {len(study):,} |"
+        for path in SCENARIOS
+        for study in [unfold(path).study]
+    }
+
+    assert {line for line in text.splitlines() if "](../scenarios/" in line and "|" in line} == rows
