@@ -210,12 +210,12 @@ def ray_alone() -> dict[str, float]:
 
 def study_alone() -> dict[str, float]:
     """From the start of `study run` to the first finished trial, and to the end of the command."""
-    from study.conduct import SILENT, conduct
+    from study.conduct import Watcher, conduct
     from study.scenario import load
 
     seen: list[float] = []
 
-    class Seeing(type(SILENT)):  # type: ignore[misc]
+    class Seeing(Watcher):
         """Notes when trials finish."""
 
         def advance(self, finished: int, failed: int) -> None:  # noqa: ARG002

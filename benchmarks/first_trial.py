@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 
 from benchmarks.startup import SCENARIO
-from study.conduct import SILENT, conduct
+from study.conduct import Watcher, conduct
 from study.scenario import load
 
 
-class Saying(type(SILENT)):  # type: ignore[misc]
+class Saying(Watcher):
     """Prints a line as soon as a trial has finished."""
 
     def advance(self, finished: int, failed: int) -> None:  # noqa: ARG002
@@ -23,4 +23,5 @@ class Saying(type(SILENT)):  # type: ignore[misc]
 if __name__ == "__main__":
     out, way = sys.argv[1:]
     study = load(SCENARIO, ["replicates=1"])
-    conduct(study, out=f"{out}/out", ray=way == "ray", workers=2, watcher=Saying())
+    ray = way == "ray"
+    conduct(study, out=f"{out}/out", ray=ray, workers=2 if ray else None, watcher=Saying())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from types import FrameType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from study.fanout import Limits, Row, Session
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from study.statistics import Findings
 
 
-class Watcher(Protocol):
-    """Somebody who is told how the study gets on."""
+class Watcher:
+    """Somebody who is told how the study gets on. This one keeps it to itself."""
 
     def phase(self, text: str) -> None:
         """Say what is being prepared or finished, in a few words."""
@@ -47,30 +47,7 @@ class Watcher(Protocol):
         """No more trials will finish."""
 
 
-class _Silent:
-    def phase(self, text: str) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        pass
-
-    def start(self, trials: int, *, cells: int, replicates: int, place: str, done: int) -> None:
-        pass
-
-    def cluster(self, session: Session) -> None:
-        pass
-
-    def total(self, trials: int) -> None:
-        pass
-
-    def advance(self, finished: int, failed: int) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-SILENT: Watcher = _Silent()
+SILENT = Watcher()
 
 
 def conduct(
@@ -235,10 +212,10 @@ class _Run:
         signals: _Signals,
         more: More | None,
     ) -> None:
-        self._study = study
-        self._store = store
         from study.results import Finished
 
+        self._study = study
+        self._store = store
         self._done = Finished(kept.done)
         self._wanted = {cell.id: study.replicates for cell in study.cells}
         self._watcher = watcher

@@ -5,11 +5,12 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from study.conduct import Watcher
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from study.conduct import Watcher
     from study.fanout import Session
 
 _LINE_EVERY_S = 10.0
@@ -25,7 +26,7 @@ def terminal_watcher() -> Watcher:
     return Bar(console) if console.is_terminal else Lines(console)
 
 
-class Bar:
+class Bar(Watcher):
     """Trials done of total, rate, time left and failures, redrawn in place."""
 
     def __init__(self, console: Console) -> None:
@@ -86,7 +87,7 @@ class Bar:
             self._progress = None
 
 
-class Lines:
+class Lines(Watcher):
     """The same, for logs: a line at the start, every ten seconds, and at the end."""
 
     def __init__(self, console: Console) -> None:

@@ -35,6 +35,7 @@ def test_a_loaded_study_runs_on_ray(tiny, tmp_path):
     """A study can be loaded, looked at, then run; on Ray it gives what it gives without."""
     loaded = study.load(tiny, "replicates=1")
     assert [cell.levels["nic.mtu"] for cell in loaded.cells] == [1500, 9000] * 2
+    assert repr(loaded) == f"<Study 'tiny' of {tiny}: 4 cells x 1 replicates = 4 trials>"
 
     on_ray = study.run(loaded, out=tmp_path / "ray", workers=2)
     here = study.run(loaded, out=tmp_path / "here", ray=False)

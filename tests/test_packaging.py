@@ -132,17 +132,27 @@ def test_the_wheel_brings_the_command_and_the_licence(wheel):
     assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())
 
 
-def test_the_wheel_runs_without_the_checkout(wheel, tmp_path):
-    """What is in the wheel is enough to show the command's help."""
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--help"], "run "),
+        (["presets"], "nic/e1000-9000"),
+        (["schema"], '"$schema"'),
+        (["plan", "{root}/scenarios/smoke.yaml", "--calibrate", "0"], "4 cells x 4 replicates"),
+        (["explain", "--at", "0"], "step 0"),
+    ],
+)
+def test_the_wheel_works_without_the_checkout(wheel, root, tmp_path, arguments, said):
+    """What is in the wheel is enough: code, presets, compiled zone."""
     wheel.extractall(tmp_path)
-    command = [sys.executable, "-m", "study", "--help"]
+    command = [sys.executable, "-m", "study", *(word.format(root=root) for word in arguments)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     where = [sys.executable, "-c", "import study; print(study.__file__)"]
     found = subprocess.run(where, cwd=tmp_path, capture_output=True, text=True, check=True)
 
     assert found.stdout.startswith(str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
-    assert "run" in done.stdout
+    assert said in done.stdout
 
 
 def test_ci_runs_the_command_that_the_readme_names(root):

@@ -80,3 +80,15 @@ def test_the_reasons_given_can_be_judged_on_the_articles_study() -> None:
     assert why.axes == study.axes
     assert len(why.claims) > 10
     assert all(claim.comparisons(cells) for claim in why.claims)
+
+
+def test_the_documentation_lists_every_scenario(root: Path) -> None:
+    """docs/scenarios.md has each with its question and how many trials it runs."""
+    text = (root / "docs/scenarios.md").read_text()
+    rows = {
+        f"| [{path.stem}](../scenarios/{path.name}) | {study.question} | {len(study):,} |"
+        for path in SCENARIOS
+        for study in [unfold(path).study]
+    }
+
+    assert {line for line in text.splitlines() if "](../scenarios/" in line and "|" in line} == rows

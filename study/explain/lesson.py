@@ -17,7 +17,6 @@ from study.zone.settings import (
     Watermarks,
 )
 
-PAGES_LEAST, PAGES_MOST = 64, 1024
 MILLISECOND_NS = 1_000_000
 
 

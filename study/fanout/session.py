@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -196,9 +197,19 @@ def _signals_kept() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before if callable(before) else signal.SIG_DFL)
 
 
-def usable_cores() -> int:
-    """Cores of this machine that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Cores of this machine that this process may use: its affinity, within its container's share.
+
+    quota  that share, as "microseconds period" or "max period" (cgroup-v2.rst of the kernel)
+    """
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    try:
+        share, period = quota.read_text().split()
+        return max(1, min(cores, ceil(int(share) / int(period))))
+    except (OSError, ValueError):  # no container, or one without a limit
+        return cores
 
 
 def _temp_folder() -> str:

@@ -556,8 +556,15 @@ class _Unfolding:
             }
             settings = machine.settings()
             identity = cell_id(settings)
+            if identity in cells and cells[identity].settings != settings:
+                # 32 bits: one study in ninety of the largest there can be has such a pair.
+                self.fault(
+                    ("axes",),
+                    f"two cells happen to have the same id, {identity}; change or leave out one: "
+                    f"{shown(cells[identity].levels, 150)}, {shown(levels, 150)}",
+                )
             # Points of whole numbers may coincide.
-            if identity in cells and not self.ranges:
+            elif identity in cells and not self.ranges:
                 self._same(combination, self.combined[identity], axes, include)
             cells[identity] = Cell(identity, levels, settings)
             self.combined[identity] = combination

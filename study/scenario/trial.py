@@ -41,7 +41,7 @@ class Trial:
     seed: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Study:
     """A scenario, checked and unfolded.
 
@@ -65,6 +65,10 @@ class Study:
 
     def __len__(self) -> int:
         return self.replicates * len(self.cells)
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.cells)} cells x {self.replicates} replicates = {len(self)} trials"
+        return f"<Study {self.name!r} of {self.source}: {counts}>"
 
     def extensions(self) -> list[str]:
         """Versions of the extensions that its cells use, 16 hex digits each."""

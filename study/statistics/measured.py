@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,9 +60,4 @@ class Measured:
         """
         columns = [self.index[cell] for cell in weights]
         found: Array = values[:, columns] @ np.array(list(weights.values()), np.float64)
-        return found
-
-    def mean_over(self, values: Array, cells: Iterable[str]) -> Array:
-        """Mean over cells, per replicate; NaN where one of them has no value."""
-        found: Array = values[:, [self.index[cell] for cell in cells]].mean(axis=1)
         return found

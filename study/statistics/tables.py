@@ -45,23 +45,15 @@ def result_parts(results: Findings) -> Iterator[RenderableType]:
     headline = headline_of(results)
     nowhere = [label for name, label in headline if (trials[name].fillna(0) == 0).all()]
     headline = [(name, label) for name, label in headline if label not in nowhere]
-    marks = _marks(trials, cells, axes, [name for name, _ in headline])
-    shown = 0
-    for axis in axes:
-        if not headline:
-            break
-        effects, matched = main_effects(
-            trials, axis=axis, metrics=[name for name, _ in headline], cells=cells
-        )
-        if len({str(effect.level) for effect in effects}) > 1:
-            yield _axis_table(axis, effects, matched, headline, marks)
-            shown += 1
+    tables = list(_axis_tables(trials, cells, axes, headline)) if headline else []
+    for index, table in enumerate(tables):
+        yield Padding(table, (1 if index else 0, 0, 0, 0))
     if ranges:
         for metric in first_that_varies(results):
             yield from sensitivity_parts(sensitivity(results, metric))
-    elif headline and not shown:
+    elif headline and not tables:
         yield _plain_table(results, headline)
-    if shown:
+    if tables:
         yield Text(
             "Means over cells and replicates ± half of the 95 % interval. ▲ ▼: above or below "
             "the first level, replicates paired, 5 % for all marks together (Holm).",
@@ -70,6 +62,21 @@ def result_parts(results: Findings) -> Iterator[RenderableType]:
     if nowhere:
         yield Text(f"Nowhere: {', '.join(nowhere)}.", style="dim")
     yield from failures(results)
+
+
+def _axis_tables(
+    trials: TrialColumns,
+    cells: Mapping[str, Mapping[str, Any]],
+    axes: Sequence[str],
+    headline: Sequence[tuple[str, str]],
+) -> Iterator[Table]:
+    """What each axis of more than one level does to the headline metrics, a table each."""
+    metrics = [name for name, _ in headline]
+    marks = _marks(trials, cells, axes, metrics)
+    for axis in axes:
+        effects, matched = main_effects(trials, axis=axis, metrics=metrics, cells=cells)
+        if len({str(effect.level) for effect in effects}) > 1:
+            yield _axis_table(axis, effects, matched, headline, marks)
 
 
 def _marks(

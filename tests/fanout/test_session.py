@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from study.fanout import FanoutError, open_session
+from study.fanout import FanoutError, open_session, usable_cores
 
 LISTENING = "0A"
 """State of a listening socket in /proc/net/tcp."""
@@ -141,3 +141,16 @@ def test_a_cluster_is_joined_and_left_running(root: Path, tmp_path: Path):
         head.wait(timeout=60)
         head.stdout.close()
         subprocess.run(["rm", "-rf", home], check=True)
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [("100000 100000", 1), ("50000 100000", 1), ("max 100000", None), ("nonsense", None)],
+)
+def test_a_containers_share_of_the_cores_is_kept(tmp_path, quota, cores):
+    """Of a machine's cores no more are used than the container may; without a limit, all."""
+    limit = tmp_path / "cpu.max"
+    limit.write_text(f"{quota}\n")
+
+    assert usable_cores(limit) == (cores or len(os.sched_getaffinity(0)))
+    assert usable_cores(tmp_path / "none") == len(os.sched_getaffinity(0))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import subprocess
 import sys
 from dataclasses import asdict, fields, is_dataclass
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 
 import pytest
@@ -344,6 +345,32 @@ def test_a_cells_id_depends_on_its_settings_alone() -> None:
 
     assert alone == elsewhere == among[3].id
     assert len({cell.id for cell in among}) == 4
+
+
+def alike(first: int) -> tuple[int, int]:
+    """Two costs of a refault, in ns, that happen to give a cell the same id."""
+    told = asdict(settings_of(f"{{costs: {{refault: {first}ns}}}}"))
+    del told["extension"]
+    before, after = json.dumps(told, sort_keys=True).split(str(first))
+    seen: dict[bytes, int] = {}
+    for cost in count(first):
+        digest = hashlib.blake2b(f"{before}{cost}{after}".encode(), digest_size=4).digest()
+        if digest in seen:
+            return seen[digest], cost
+        seen[digest] = cost
+    raise AssertionError
+
+
+def test_two_machines_of_one_id_are_told_apart() -> None:
+    """Ids have 32 bits: two cells that share one by chance are refused, not taken for one."""
+    first, second = alike(1_000_001)
+    ids = [
+        study_of(f"base: {{costs: {{refault: {cost}ns}}}}").cells[0].id for cost in (first, second)
+    ]
+    assert ids[0] == ids[1]
+
+    with pytest.raises(ScenarioError, match=f"happen to have the same id, {ids[0]}"):
+        study_of(f"axes:\n  costs.refault: [{first}ns, {second}ns]")
 
 
 def test_a_study_travels(root: Path) -> None:
