@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from study.fanout import Limits, Row, Session
@@ -158,6 +158,7 @@ def resume(
     Raises ResultsError when the folder was made by another version of the simulation, or is none.
     """
     from study.results import open_folder
+    from study.results.manifest import study_of
 
     study = study_of(open_folder(path).manifest, str(path))
     return conduct(
@@ -170,22 +171,6 @@ def resume(
         watcher=watcher,
         command=command,
     )
-
-
-def study_of(manifest: Mapping[str, Any], path: str) -> Study:
-    """The study that made a results folder, from the resolved scenario in its manifest."""
-    import json
-
-    from study.results import ResultsError
-    from study.scenario import ScenarioError, load_text
-
-    try:
-        # JSON is YAML, so a manifest's scenario is read by the same reader as any other.
-        return load_text(json.dumps(manifest.get("scenario")), f"{path}/manifest.json")
-    except ScenarioError as fault:
-        raise ResultsError(
-            f"the scenario in {path}/manifest.json cannot be run:\n{fault}"
-        ) from None
 
 
 def folder_for(

@@ -20,11 +20,11 @@ def report(folder: str, *, pictures: bool) -> None:
 
     Also for a run that is still going or has partly failed; the page says so.
     """
-    from study.conduct import study_of
     from study.report.page import write_report
     from study.report.zone_map import record_zone_maps
     from study.results import ResultsError
     from study.results.folder import REPORT
+    from study.results.manifest import study_of
     from study.statistics import read_findings
 
     try:
@@ -47,9 +47,9 @@ def report_at_end(findings: Findings) -> str:
     from study.results.folder import REPORT
 
     try:
-        from study.conduct import study_of
         from study.report.page import write_report
         from study.report.zone_map import record_zone_maps
+        from study.results.manifest import study_of
 
         # Who has stopped a run does not want to wait for pictures.
         if findings.manifest["counts"]["finished"] and findings.manifest["state"] != "interrupted":

@@ -41,14 +41,29 @@ class Illustrated(Findings):
         return self._draw("indices")
 
     def plot_zone_map(self) -> Figure:
-        """Every page of a zone by owner, for a few cells, at three moments of a trial."""
+        """Every page of a zone by owner, for a few cells, at three moments of a trial.
+
+        The first time those cells are simulated once more, for at most a minute.
+        """
+        self._take_pictures()
         return self._draw("zone-map")
 
     def report(self) -> Path:
-        """Write report.html into the results folder; returns where it lies."""
+        """Write report.html into the results folder; returns where it lies.
+
+        The first time a few cells are simulated once more for its zone maps, for at most a minute.
+        """
         from study.report.page import write_report
 
+        self._take_pictures()
         return write_report(self)
+
+    def _take_pictures(self) -> None:
+        from study.report.zone_map import read_zone_maps, record_zone_maps
+        from study.results.manifest import study_of
+
+        if self.manifest["counts"]["finished"] and not read_zone_maps(self.folder):
+            record_zone_maps(self, study_of(self.manifest, str(self.path)))
 
     def _draw(self, name: str) -> Figure:
         from study.report.figures import draw
