@@ -18,6 +18,6 @@ def test_the_notebook_runs_and_shows_its_figures(root):
     NotebookClient(notebook, timeout=240, resources={"metadata": {"path": path.parent}}).execute()
 
     drawn = [cell for cell in notebook.cells if "plot_" in cell.source]
-    assert len(drawn) == 3
+    assert len(drawn) == 6
     for cell in drawn:
         assert any("image/png" in output.get("data", {}) for output in cell.outputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,11 @@ def explain(
     Without options the telling moments of a short run are shown. The same options show the same
     steps on every machine: ask what step N will do, and check with --at N.
     """
+    if (at is not None) + one_by_one + (html is not None) > 1:
+        raise click.UsageError("--at, --step and --html exclude each other")
+    if one_by_one and not sys.stdin.isatty():
+        raise click.UsageError("--step waits for keys, and there is no terminal; take --at N")
+
     from study.explain.lesson import settings
     from study.explain.watch import watch
     from study.zone.settings import DefragMode, KswapdPolicy

@@ -224,17 +224,19 @@ _WORDS = {
 
 
 def _picture(name: str, findings: Findings) -> Picture:
-    from study.report.figures import PAGE, PHONE, draw
+    from study.report.figures import FIGURES, PAGE, PHONE
 
-    words = _WORDS[name]
+    kind, words = FIGURES[name], _WORDS[name]
     try:
-        drawn = {
-            way: svg(draw(name, findings, sheet), title=f"{name}-{way}")
-            for way, sheet in (("wide", PAGE), ("narrow", PHONE))
-        }
+        gathered = kind.gather(findings)
     except ResultsError as reason:
-        return Picture(name, words.title, words.alt, words.caption, missing=str(reason))
-    return Picture(name, words.title, words.alt, words.caption, **drawn)
+        return Picture(name, words.title, "", words.caption, missing=str(reason))
+    wide, narrow = (
+        svg(kind.draw(gathered, sheet), title=f"{name}-{way}")
+        for way, sheet in (("wide", PAGE), ("narrow", PHONE))
+    )
+    alt = f"{words.alt} {kind.tell(gathered)}"
+    return Picture(name, words.title, alt, words.caption, wide, narrow)
 
 
 def _zone_maps(findings: Findings) -> list[dict[str, Any]]:

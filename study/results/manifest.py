@@ -69,6 +69,23 @@ def new_manifest(study: Study, *, simulation: str, command: Iterable[str]) -> di
     }
 
 
+def study_of(manifest: Mapping[str, Any], path: str) -> Study:
+    """The study that made a results folder, from the resolved scenario in its manifest.
+
+    path  of the folder, to name in the ResultsError that a scenario which cannot be run raises
+    """
+    from study.results.folder import ResultsError
+    from study.scenario import ScenarioError, load_text
+
+    try:
+        # JSON is YAML, so a manifest's scenario is read by the same reader as any other.
+        return load_text(json.dumps(manifest.get("scenario")), f"{path}/manifest.json")
+    except ScenarioError as fault:
+        raise ResultsError(
+            f"the scenario in {path}/manifest.json cannot be run:\n{fault}"
+        ) from None
+
+
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """What the manifest of a folder and that of a study differ in, one line each."""
     lines = []

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +15,6 @@ from study.results.part import check_part, read_part, write_part
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from study.scenario import Study
 
 _PART = re.compile(r"part-(\d{6,})\.parquet")
 _DIFFERENCES_SHOWN = 8
@@ -68,19 +65,6 @@ def reopen(path: Path, manifest: dict[str, Any], *, extend: bool = False) -> Fol
         hint += ", or --extend to add what is new to it"
     told = _listed(differences(found, manifest))
     raise ResultsError(f"{path} holds results of something else; {hint}:\n{told}")
-
-
-def study_of(manifest: Mapping[str, Any], path: str) -> Study:
-    """The study that made a results folder, from the resolved scenario in its manifest."""
-    from study.scenario import ScenarioError, load_text
-
-    try:
-        # JSON is YAML, so a manifest's scenario is read by the same reader as any other.
-        return load_text(json.dumps(manifest.get("scenario")), f"{path}/manifest.json")
-    except ScenarioError as fault:
-        raise ResultsError(
-            f"the scenario in {path}/manifest.json cannot be run:\n{fault}"
-        ) from None
 
 
 def adopt(folder: Folder) -> Kept:

@@ -14,7 +14,14 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 def explain(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "study", "explain", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
 
 
 def test_the_moments_fit_a_terminal():
@@ -36,6 +43,19 @@ def test_one_step_can_be_asked_for():
     assert first.stdout == second.stdout
     assert first.stdout.startswith("step 3  ")
     assert first.stdout.count("step ") == 1
+
+
+def test_options_that_exclude_each_other_are_refused(tmp_path):
+    """Of --at, --step and --html one is taken at most; --step needs a terminal."""
+    both = explain("--at", 3, "--html", tmp_path / "zone.html")
+    assert both.returncode == 2
+    assert "exclude each other" in both.stderr
+    assert not (tmp_path / "zone.html").exists()
+
+    alone = explain("--step")
+    assert alone.returncode == 2
+    assert "no terminal; take --at N" in alone.stderr
+    assert "Traceback" not in alone.stderr
 
 
 def test_it_needs_no_ray():

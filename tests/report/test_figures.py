@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from itertools import combinations
 
 import numpy as np
@@ -12,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import study
 from study.report.figures import FIGURES, PAGE, PHONE, draw, house_style
-from study.report.figures.forest import forest, paired_differences
+from study.report.figures.forest import paired_differences
 from study.report.figures.uptime import FREE, over_time
 
 
@@ -74,7 +73,7 @@ def test_the_forest_says_its_figures(results):
     assert all("[" in text and "]" in text for text in texts)
 
 
-def test_a_far_difference_does_not_flatten_the_others(results, monkeypatch):
+def test_a_far_difference_does_not_flatten_the_others(results):
     """The axis ends where the near intervals do; what lies beyond is an arrow at its edge."""
     table = paired_differences(results)
     row = table[table["metric"] == "refaults"].iloc[0]
@@ -85,9 +84,7 @@ def test_a_far_difference_does_not_flatten_the_others(results, monkeypatch):
     frame = table.iloc[:0].astype(object)
     for number, each in enumerate(rows):
         frame.loc[number] = each
-    monkeypatch.setattr(sys.modules[forest.__module__], "paired_differences", lambda _: frame)
-    with house_style():
-        figure = forest(results, PAGE)
+    figure = FIGURES["forest"].draw(frame)
     axes = figure.axes[2]
     arrows = [line for line in axes.lines if line.get_marker() == ">"]
 
@@ -99,7 +96,7 @@ def test_a_far_difference_does_not_flatten_the_others(results, monkeypatch):
 def test_buddyinfo_is_the_mean_of_the_samples(results):
     """What is drawn over time is the mean over replicates of what the trials wrote down."""
     series = results.series
-    for cell, mean in over_time(results).items():
+    for cell, mean in over_time(results).means.items():
         of_cell = series[series["cell"] == cell]
         expected = of_cell.groupby("time_ns")[FREE].mean().iloc[1:]
         assert np.allclose(mean[FREE].to_numpy(), expected.to_numpy())
@@ -117,7 +114,7 @@ def test_long_runs_are_drawn_with_few_points(copy):
     import pandas as pd
 
     pd.concat(longer, ignore_index=True).to_parquet(part)
-    for mean in over_time(study.read(copy)).values():
+    for mean in over_time(study.read(copy)).means.values():
         assert 50 < len(mean) <= 100
         assert mean.index.is_monotonic_increasing
         assert mean.index[-1] <= 80 * first / 1e9
@@ -135,3 +132,15 @@ def test_a_figure_of_one_replicate_has_no_intervals(copy):
     results = study.read(copy)
     for name in ("tradeoff", "success", "forest"):
         assert draw(name, results).axes
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_told_in_words(results, name):
+    """For who cannot see it every figure says its numbers, for each policy or cell it shows."""
+    kind = FIGURES[name]
+    told = kind.tell(kind.gather(results))
+
+    assert told.endswith(".")
+    assert "nan" not in told
+    assert any(letter.isdigit() for letter in told)
+    assert "order-aware" in told

@@ -49,6 +49,24 @@ def test_no_picture_is_taken_of_another_zone(copy, scenario):
     assert read_zone_maps(results.folder) == []
 
 
+def test_a_notebook_has_its_pictures_by_asking(copy):
+    """Results without pictures take them when the zone map or the report is asked for."""
+    (copy / "zonemaps.npz").unlink()
+
+    assert len(study.read(copy).plot_zone_map().axes) == 3 * 3
+    assert len(read_zone_maps(study.read(copy).folder)) == 3
+    (copy / "zonemaps.npz").unlink()
+    assert "data:image/png" in study.read(copy).report().read_text()
+
+
+def test_pictures_that_are_kept_are_not_taken_again(copy):
+    """A zone map that lies in the folder is drawn as it is."""
+    before = (copy / "zonemaps.npz").stat().st_mtime_ns
+    study.read(copy).plot_zone_map()
+
+    assert (copy / "zonemaps.npz").stat().st_mtime_ns == before
+
+
 def test_a_damaged_file_of_pictures_is_as_none(copy):
     """A page can be made from a folder whose pictures cannot be read."""
     (copy / "zonemaps.npz").write_bytes(b"no archive")

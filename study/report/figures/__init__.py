@@ -1,18 +1,18 @@
 """The figures of a study, by matplotlib: for the report, for papers, and for notebooks.
 
-Importing this package loads matplotlib.
+Each is made in two steps: what it shows is gathered from the results, once; then it is drawn, on a
+sheet as wide as the reader has it, and told in words for who cannot see it. Importing this package
+loads matplotlib.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from study.report.figures.forest import forest
-from study.report.figures.pages import zone_map
-from study.report.figures.policies import success, tradeoff
+from study.report.figures import forest, pages, policies, uptime
 from study.report.figures.sheet import PAGE, PHONE, Sheet, house_style
-from study.report.figures.uptime import buddyinfo, indices
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,26 +21,46 @@ if TYPE_CHECKING:
 
     from study.statistics import Findings
 
-__all__ = ["FIGURES", "PAGE", "PHONE", "draw", "house_style", "save"]
+__all__ = ["FIGURES", "PAGE", "PHONE", "Kind", "draw", "house_style", "save"]
 
-FIGURES: dict[str, Callable[[Findings, Sheet], Figure]] = {
-    "tradeoff": tradeoff,
-    "forest": forest,
-    "success": success,
-    "buddyinfo": buddyinfo,
-    "indices": indices,
-    "zone-map": zone_map,
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of figure.
+
+    gather  what it shows; raises ResultsError when the results have nothing to draw it from
+    render  draws what was gathered
+    tell    says in a sentence or two what is to be seen
+    """
+
+    gather: Callable[[Findings], Any]
+    render: Callable[[Any, Sheet], Figure]
+    tell: Callable[[Any], str]
+
+    def draw(self, gathered: Any, sheet: Sheet = PAGE) -> Figure:
+        """The figure, in the house's style; it belongs to no window."""
+        with house_style():
+            return self.render(gathered, sheet)
+
+
+FIGURES = {
+    "tradeoff": Kind(policies.compared, policies.tradeoff, policies.tell_tradeoff),
+    "forest": Kind(forest.paired_differences, forest.forest, forest.tell_forest),
+    "success": Kind(policies.served, policies.success, policies.tell_success),
+    "buddyinfo": Kind(uptime.over_time, uptime.buddyinfo, uptime.tell_buddyinfo),
+    "indices": Kind(uptime.over_time, uptime.indices, uptime.tell_indices),
+    "zone-map": Kind(pages.kept_maps, pages.zone_map, pages.tell_zone_map),
 }
 """The figures by name, in the order of the report."""
 
 
 def draw(name: str, findings: Findings, sheet: Sheet = PAGE) -> Figure:
-    """One of FIGURES as a matplotlib figure, which belongs to no window.
+    """One of FIGURES as a matplotlib figure.
 
     Raises ResultsError when the results have nothing to draw it from.
     """
-    with house_style():
-        return FIGURES[name](findings, sheet)
+    kind = FIGURES[name]
+    return kind.draw(kind.gather(findings), sheet)
 
 
 def save(name: str, findings: Findings, path: Path) -> None:

@@ -60,17 +60,15 @@ def paired_differences(findings: Findings) -> pd.DataFrame:
     ):
         in_points = 100 * table[gap].to_numpy(float)
         table[target] = np.where(points, in_points, 100 * (table[ratio].to_numpy(float) - 1))
+    if table.empty:
+        raise ResultsError("the study has no two levels to compare")
     columns = ["axis", "level", "against", "metric", "cells", "n", "value", "low", "high"]
     return table[columns].reset_index(drop=True)
 
 
-def forest(findings: Findings, sheet: Sheet) -> Figure:
+def forest(table: pd.DataFrame, sheet: Sheet) -> Figure:
     """What each level changes against the first of its axis, paired by replicate."""
-    table = paired_differences(findings)
-    rows = list(dict.fromkeys(map(tuple, table[["axis", "level", "against"]].to_numpy(object))))
-    rows = rows[:ROWS_MOST]
-    if not rows:
-        raise ResultsError("the study has no two levels to compare")
+    rows = _rows(table)
     beside = Sheet(sheet.width, len(METRICS) if sheet.columns > 1 else 1)
     figure, panels = beside.panels(len(METRICS), height=_ROW * len(rows) + 0.6, rest=0.1)
     place = {row: len(rows) - 1 - i for i, row in enumerate(rows)}
@@ -87,6 +85,36 @@ def forest(findings: Findings, sheet: Sheet) -> Figure:
         axes.set_yticks(list(place.values()), names)
         axes.tick_params(axis="y", length=0, labelleft=number == 0 or sheet.columns == 1)
     return figure
+
+
+def tell_forest(table: pd.DataFrame) -> str:
+    """Every row's differences that leave out 0, with their intervals."""
+    told = []
+    for axis, level, against in _rows(table):
+        of_row = table[
+            (table["axis"] == axis) & (table["level"] == level) & (table["against"] == against)
+        ]
+        differing = [
+            f"{METRICS[row['metric']][0].replace(chr(10), ' ')} {_figures(row)}"
+            for row in of_row.to_dict("records")
+            if row["low"] > 0 or row["high"] < 0
+        ]
+        change = f"{axis} from {select.word(against)} to {select.word(level)}"
+        told.append(f"{change}: {', '.join(differing) or 'no clear difference'}")
+    return f"{'; '.join(told)}."
+
+
+def _rows(table: pd.DataFrame) -> list[tuple[Any, ...]]:
+    keys = table[["axis", "level", "against"]].to_numpy(object)
+    return list(dict.fromkeys(map(tuple, keys)))[:ROWS_MOST]
+
+
+def _figures(row: Mapping[Any, Any]) -> str:
+    """A difference, with its interval if there is one."""
+    text = _signed(row["value"])
+    if np.isfinite([row["low"], row["high"]]).all():
+        text += f" [{_signed(row['low'])}, {_signed(row['high'])}]"
+    return text
 
 
 def _marks(axes: Axes, table: pd.DataFrame, place: Mapping[tuple[Any, ...], int]) -> None:
@@ -112,8 +140,7 @@ def _marks(axes: Axes, table: pd.DataFrame, place: Mapping[tuple[Any, ...], int]
             axes.plot([np.sign(value) * 1.07 * reach], [y], arrow, color=colour, clip_on=False)
         else:
             axes.plot([value], [y], "s", color=colour, ms=5)
-        text = _signed(value) + (f"  [{_signed(low)}, {_signed(high)}]" if known else "")
-        axes.text(0, y - 0.22, text, ha="center", va="top", fontsize=6.5, bbox=_BEHIND)
+        axes.text(0, y - 0.22, _figures(row), ha="center", va="top", fontsize=6.5, bbox=_BEHIND)
 
 
 def _reach(rows: list[dict[Any, Any]]) -> float:

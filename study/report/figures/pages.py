@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from study.report import select
 from study.report.colours import OWNERS, PAPER
 from study.report.figures.sheet import Sheet, wrapped
-from study.report.zone_map import MOMENTS, classes, raster, read_zone_maps
+from study.report.zone_map import MOMENTS, Array, classes, raster, read_zone_maps, told
 from study.results.folder import ResultsError
 
 if TYPE_CHECKING:
@@ -19,31 +19,41 @@ _ACROSS = 17
 """Blocks beside each other: a picture wider than high, so that a page holds those of four cells."""
 
 
-def zone_map(findings: Findings, sheet: Sheet) -> Figure:
+def kept_maps(findings: Findings) -> dict[str, Array]:
+    """The pictures kept in the folder: what a cell is called -> owners at three moments."""
+    cells = findings.manifest["cells"]
+    maps = {
+        select.difference_from_first(cells, kept.cell): kept.owners
+        for kept in read_zone_maps(findings.folder)
+        if kept.cell in cells
+    }
+    if not maps:
+        raise ResultsError(f"{findings.place} keeps no picture of a zone")
+    return maps
+
+
+def zone_map(maps: dict[str, Array], sheet: Sheet) -> Figure:
     """Every page of a zone coloured by owner, for a few cells, at three moments of a trial."""
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 
-    maps = read_zone_maps(findings.folder)
-    if not maps:
-        raise ResultsError(f"{findings.place} keeps no picture of a zone")
-    down, across = raster(classes(maps[0].owners[0]), background=0, across=_ACROSS).shape
+    first_owners = next(iter(maps.values()))
+    down, across = raster(classes(first_owners[0]), background=0, across=_ACROSS).shape
     beside = Sheet(sheet.width, len(MOMENTS))
     height = (sheet.width - 0.4) / len(MOMENTS) * down / across + 0.1
     columns = 3 if sheet.columns > 1 else 1
     rest = 0.4 + 0.2 * -(-len(OWNERS) // columns)
     figure, panels = beside.panels(len(MOMENTS) * len(maps), height=height, rest=rest)
     colours = ListedColormap([*OWNERS.values(), PAPER])
-    for row, kept in enumerate(maps):
+    for row, (title, at_moments) in enumerate(maps.items()):
         beginning = row * len(MOMENTS)
         of_cell = panels[beginning : beginning + len(MOMENTS)]
-        for axes, owners, moment in zip(of_cell, kept.owners, MOMENTS.values(), strict=True):
+        for axes, owners, moment in zip(of_cell, at_moments, MOMENTS.values(), strict=True):
             picture = raster(classes(owners), background=len(OWNERS), across=_ACROSS)
             # "none": a file of vectors holds every page, too.
             axes.imshow(picture, cmap=colours, vmin=0, vmax=len(OWNERS), interpolation="none")
             axes.set_axis_off()
             axes.set_title(moment if row == 0 else "")
-        title = select.difference_from_first(findings.manifest["cells"], kept.cell)
         first = of_cell[0]
         first.set_axis_on()
         first.set_xticks([])
@@ -56,3 +66,9 @@ def zone_map(findings: Findings, sheet: Sheet) -> Figure:
         ncols=columns,
     )
     return figure
+
+
+def tell_zone_map(maps: dict[str, Array]) -> str:
+    """How many pages each owner has in the last picture of each cell."""
+    ends = [f"{title}: {told(at_moments[-1])}" for title, at_moments in maps.items()]
+    return f"{list(MOMENTS.values())[-1].capitalize()}, {'; '.join(ends)}."

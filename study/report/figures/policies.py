@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,11 +30,21 @@ _LEGEND_ROW = 0.2
 """Inches."""
 
 
-def compared(findings: Findings) -> pd.DataFrame:
-    """Service and costs of the cells that differ in policy only, as findings.tradeoff has them.
+@dataclass(frozen=True)
+class Compared:
+    """Service and costs of the cells that differ in policy only.
 
-    Costs are per minute of simulated time; the front is that of these cells alone.
+    table  as findings.tradeoff has it, costs per minute of simulated time; the front is that of
+           these cells alone
+    looks  of their marks
     """
+
+    table: pd.DataFrame
+    looks: Looks
+
+
+def compared(findings: Findings) -> Compared:
+    """What the trade-off shows."""
     from study.statistics.tradeoff import tradeoff as judged
 
     select.finished(findings)
@@ -51,13 +62,12 @@ def compared(findings: Findings) -> pd.DataFrame:
     for cost in _COSTS:
         for column in (cost, f"{cost}_low", f"{cost}_high"):
             table[column] = table[column] / minutes
-    return table
+    return Compared(table, Looks(cells))
 
 
-def tradeoff(findings: Findings, sheet: Sheet) -> Figure:
+def tradeoff(shown: Compared, sheet: Sheet) -> Figure:
     """Receive buffers served against what it cost, a mark for each policy; front marked."""
-    table = compared(findings)
-    looks = _Looks(select.compared_cells(findings.manifest["cells"]))
+    table, looks = shown.table, shown.looks
     handles = [*looks.handles(), _ring_handle()]
     figure, panels = sheet.panels(
         len(_COSTS), height=3.4, rest=_LEGEND_ROW * sheet.legend_rows(len(handles)), sharey=True
@@ -80,8 +90,34 @@ def tradeoff(findings: Findings, sheet: Sheet) -> Figure:
     return figure
 
 
-def success(findings: Findings, sheet: Sheet) -> Figure:
-    """Requests served at each order that is asked for, by policy."""
+def tell_tradeoff(shown: Compared) -> str:
+    """Each policy with the share it serves, from the best to the worst."""
+    ranked = shown.table.sort_values("gain", ascending=False).to_dict("records")
+    told = [
+        f"{shown.looks.name(row['cell'])} {100 * row['gain']:.1f} %"
+        f" for {row['pages_taken'] / 1e3:.1f} thousand pages a minute"
+        f"{' (Pareto front)' if row['front'] else ''}"
+        for row in ranked
+    ]
+    return f"Receive buffers served: {'; '.join(told)}."
+
+
+@dataclass(frozen=True)
+class Served:
+    """Requests served, in per cent, by the cells that differ in policy only.
+
+    orders  that are asked for
+    shares  (cell, order) -> mean, low, high; low and high NaN with one replicate
+    looks   of the cells' marks
+    """
+
+    orders: list[int]
+    shares: dict[tuple[str, int], tuple[float, float, float]]
+    looks: Looks
+
+
+def served(findings: Findings) -> Served:
+    """What the figure of requests by order shows."""
     from study.statistics.intervals import mean_interval
 
     cells = select.compared_cells(findings.manifest["cells"])
@@ -89,25 +125,38 @@ def success(findings: Findings, sheet: Sheet) -> Figure:
     trials = select.finished(findings, *(f"order{order}_success_ratio" for order in orders))
     if not orders:
         raise ResultsError("no cell asked for pages")
-    looks = _Looks(cells)
+    shares = {}
+    for cell, of_cell in trials.groupby("cell", observed=True):
+        for order in orders:
+            values = 100 * of_cell[f"order{order}_success_ratio"].to_numpy(float)
+            values = values[np.isfinite(values)]
+            if cell not in cells or not len(values):
+                continue
+            low = high = float("nan")
+            if len(values) > 1:
+                found = mean_interval(values)
+                low, high = float(found.low), float(found.high)
+            shares[str(cell), order] = (float(values.mean()), low, high)
+    return Served(orders, shares, Looks(cells))
+
+
+def success(shown: Served, sheet: Sheet) -> Figure:
+    """Requests served at each order that is asked for, by policy."""
+    orders, looks = shown.orders, shown.looks
     handles = looks.handles()
     figure, (axes,) = sheet.panels(
         1, height=2.8, rest=_LEGEND_ROW * sheet.legend_rows(len(handles))
     )
-    step = 0.8 / len(cells)
-    for number, cell in enumerate(cells):
-        of_cell = trials[trials["cell"] == cell]
+    step = 0.8 / len(looks.cells)
+    for number, cell in enumerate(looks.cells):
         for position, order in enumerate(orders):
-            values = of_cell[f"order{order}_success_ratio"].to_numpy(float)
-            values = 100 * values[np.isfinite(values)]
-            if not len(values):
+            if (cell, order) not in shown.shares:
                 continue
-            reach = None
-            if len(values) > 1:
-                found = mean_interval(values)
-                reach = np.array([[found.mean - found.low], [found.high - found.mean]]).clip(0)
+            mean, low, high = shown.shares[cell, order]
+            known = np.isfinite([low, high]).all()
+            reach = np.array([[mean - low], [high - mean]]).clip(0) if known else None
             x = position - 0.4 + step * (number + 0.5)
-            axes.errorbar([x], [values.mean()], yerr=reach, **looks.mark(cell, size=5))
+            axes.errorbar([x], [mean], yerr=reach, **looks.mark(cell, size=5))
     axes.set_xticks(range(len(orders)), [f"order {order}\n{4 << order} KiB" for order in orders])
     axes.set_xlim(-0.5, len(orders) - 0.5)
     axes.grid(visible=False, axis="x")
@@ -120,11 +169,29 @@ def success(findings: Findings, sheet: Sheet) -> Figure:
     return figure
 
 
-class _Looks:
+def tell_success(shown: Served) -> str:
+    """For each order the policies that serve least and most."""
+    told = []
+    for order in shown.orders:
+        ranked = sorted(
+            (share[0], cell) for (cell, at), share in shown.shares.items() if at == order
+        )
+        (least, worst), (most, best) = ranked[0], ranked[-1]
+        if most - least < 0.05:
+            told.append(f"order {order}: {least:.1f} % by all policies")
+        else:
+            told.append(
+                f"order {order}: from {least:.1f} % ({shown.looks.name(worst)}) "
+                f"to {most:.1f} % ({shown.looks.name(best)})"
+            )
+    return f"Requests served, {'; '.join(told)}."
+
+
+class Looks:
     """Colour and shape of each policy's mark; one axis of two levels leaves it open or fills it."""
 
     def __init__(self, cells: Mapping[str, Mapping[str, Any]]) -> None:
-        self._cells = cells
+        self.cells = cells
         axes = list(next(iter(cells.values())))
         self._names = select.policy_names(cells, axes)
         self._fill = select.fill_axis(cells, axes)
@@ -133,6 +200,14 @@ class _Looks:
             name: (SERIES[i % len(SERIES)], MARKERS[(i + i // len(SERIES)) % len(MARKERS)])
             for i, name in enumerate(distinct)
         }
+
+    def name(self, cell: str) -> str:
+        """What a cell's policy is called, in full."""
+        name, filled = self._names[cell]
+        if not self._fill:
+            return name
+        level = select.fill_levels(self.cells, self._fill)[filled]
+        return f"{level}, {name}" if len(self._looks) > 1 else level
 
     def mark(self, cell: str, *, size: float = 6) -> dict[str, Any]:
         """How errorbar() draws a cell."""
@@ -156,7 +231,7 @@ class _Looks:
             if len(self._looks) > 1
         ]
         if self._fill:
-            for filled, level in enumerate(select.fill_levels(self._cells, self._fill)):
+            for filled, level in enumerate(select.fill_levels(self.cells, self._fill)):
                 label = f"{'filled' if filled else 'open'}: {self._fill} {level}"
                 face = INK if filled else PAPER
                 found.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,20 +30,71 @@ SMOOTHED = 5
 FREE = [f"nr_free{order}" for order in range(11)]
 
 
-def buddyinfo(findings: Findings, sheet: Sheet) -> Figure:
+@dataclass(frozen=True)
+class OverTime:
+    """Samples of a few telling cells over uptime.
+
+    means     cell -> mean over replicates, a row for each of at most 100 stretches of uptime, with
+              columns nr_free0 .. nr_free10, unusable, extfrag
+    titles    cell -> what to call it
+    unit      of uptime
+    measured  when the measured phase begins, in that unit
+    """
+
+    means: dict[str, pd.DataFrame]
+    titles: dict[str, str]
+    unit: str
+    measured: float
+
+
+def over_time(findings: Findings) -> OverTime:
+    """What the figures over uptime show.
+
+    Samples are read some at a time: a study may have more of them than memory holds.
+    """
+    from study.results.read import series_batches
+
+    select.finished(findings)
+    clock = findings.manifest["scenario"]["base"]["clock"]
+    ageing, measure = (nanoseconds_from(clock[phase]) for phase in ("ageing", "measure"))
+    unit, ns = _unit(ageing + measure)
+    telling = select.telling_cells(findings)
+    sums: pd.DataFrame | None = None
+    counts: pd.DataFrame | None = None
+    for samples in series_batches(findings.folder):
+        if "nr_free0" not in samples:
+            break
+        of_cells = samples[samples["cell"].isin(telling)]
+        grouped = _indexed(of_cells).groupby([of_cells["cell"], of_cells["time_ns"] / ns])
+        sum_, count = grouped.sum(), grouped.count()
+        sums = sum_ if sums is None else sums.add(sum_, fill_value=0)
+        counts = count if counts is None else counts.add(count, fill_value=0)
+    if sums is None or counts is None:
+        raise ResultsError(f"{findings.place} keeps no samples over time")
+    if sums.empty:
+        raise ResultsError(f"{findings.place} keeps no samples of these cells")
+    # 0 / 0: a time at which no replicate has a value.
+    means: pd.DataFrame = sums / counts
+    there = set(means.index.get_level_values(0))
+    shown = {cell: _thinned(means.loc[[cell]].droplevel(0)) for cell in telling if cell in there}
+    cells = findings.manifest["cells"]
+    titles = {cell: select.difference_from_first(cells, cell) for cell in shown}
+    return OverTime(shown, titles, unit, ageing / ns)
+
+
+def buddyinfo(shown: OverTime, sheet: Sheet) -> Figure:
     """Free pages by order over uptime, stacked, mean over replicates, for a few cells."""
-    shown = over_time(findings)
-    figure, panels = sheet.panels(len(shown), height=2.0, rest=0.9, sharex=True, sharey=True)
+    number_of = len(shown.means)
+    figure, panels = sheet.panels(number_of, height=2.0, rest=0.9, sharex=True, sharey=True)
     layers: Sequence[Any] = ()
-    for number, (axes, (cell, mean)) in enumerate(zip(panels, shown.items(), strict=True)):
-        pages = mean[FREE].to_numpy(float) * (1 << np.arange(11))
-        layers = axes.stackplot(mean.index, pages.T, colors=FREE_ORDERS, lw=0)
-        axes.axvline(_measured_from(findings), color=INK, lw=0.8, ls=":")
-        axes.set_title(_title(findings, cell))
+    for number, (axes, (cell, mean)) in enumerate(zip(panels, shown.means.items(), strict=True)):
+        layers = axes.stackplot(mean.index, _pages(mean).T, colors=FREE_ORDERS, lw=0)
+        axes.axvline(shown.measured, color=INK, lw=0.8, ls=":")
+        axes.set_title(wrapped(shown.titles[cell], 46))
         axes.margins(x=0)
         axes.yaxis.set_major_formatter("{x:,.0f}")
-        if sheet.at_foot(number, len(shown)):
-            axes.set_xlabel(f"uptime ({_unit(findings)[0]})")
+        if sheet.at_foot(number, number_of):
+            axes.set_xlabel(f"uptime ({shown.unit})")
             axes.tick_params(labelbottom=True)
         if sheet.at_left(number):
             axes.set_ylabel("free pages")
@@ -58,72 +110,72 @@ def buddyinfo(findings: Findings, sheet: Sheet) -> Figure:
     return figure
 
 
-def indices(findings: Findings, sheet: Sheet) -> Figure:
+def tell_buddyinfo(shown: OverTime) -> str:
+    """How many pages are free on average once measured, and how many of them serve no order 3."""
+    told = []
+    for cell, mean in shown.means.items():
+        pages = _pages(mean[mean.index >= shown.measured]).mean(axis=0)
+        told.append(
+            f"{shown.titles[cell]}: {pages.sum():,.0f} pages free, "
+            f"{pages[:ORDER_OF_CARD].sum():,.0f} of them in blocks below order {ORDER_OF_CARD}"
+        )
+    return f"In the measured phase, {'; '.join(told)}."
+
+
+_INDICES = {
+    "unusable": ("unusable free space index", f"share useless to order {ORDER_OF_CARD}"),
+    "extfrag": (
+        "fragmentation index",
+        f"order {ORDER_OF_INDEX}: 0 too little free,\n1 too fragmented",
+    ),
+}
+
+
+def indices(shown: OverTime, sheet: Sheet) -> Figure:
     """The kernel's two fragmentation indices over uptime, mean over replicates, a few cells."""
-    shown = over_time(findings)
-    panels_of = {
-        "unusable": ("unusable free space index", f"share useless to order {ORDER_OF_CARD}"),
-        "extfrag": (
-            "fragmentation index",
-            f"order {ORDER_OF_INDEX}: 0 too little free,\n1 too fragmented",
-        ),
-    }
-    figure, panels = sheet.panels(
-        len(panels_of), height=2.9, rest=0.2 * sheet.legend_rows(len(shown)), sharex=True
-    )
+    rest = 0.2 * sheet.legend_rows(len(shown.means))
+    figure, panels = sheet.panels(len(_INDICES), height=2.9, rest=rest, sharex=True)
     for place, (axes, (column, (title, label))) in enumerate(
-        zip(panels, panels_of.items(), strict=True)
+        zip(panels, _INDICES.items(), strict=True)
     ):
-        for number, (cell, mean) in enumerate(shown.items()):
+        for number, (cell, mean) in enumerate(shown.means.items()):
             line = mean[column].rolling(SMOOTHED, center=True, min_periods=1).mean()
             axes.plot(
                 line.index,
                 line.to_numpy(),
                 color=SERIES[(0, 2, 4, 5)[number % 4]],
                 ls=("-", "--", "-.", (0, (1, 1)))[number % 4],
-                label=_title(findings, cell),
+                label=wrapped(shown.titles[cell], 46),
             )
-        axes.axvline(_measured_from(findings), color=INK, lw=0.8, ls=":")
+        axes.axvline(shown.measured, color=INK, lw=0.8, ls=":")
         axes.set_ylim(0, 1.02)
         axes.set_title(title)
         axes.set_ylabel(label)
         axes.margins(x=0.01)
         if sheet.at_foot(place, len(panels)):
-            axes.set_xlabel(f"uptime ({_unit(findings)[0]})")
+            axes.set_xlabel(f"uptime ({shown.unit})")
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower left", ncols=sheet.columns, handlelength=3)
     return figure
 
 
-def over_time(findings: Findings) -> dict[str, pd.DataFrame]:
-    """Cell -> means over replicates, a row for each of at most 100 stretches of uptime.
+def tell_indices(shown: OverTime) -> str:
+    """Both indices of each cell, on average once measured."""
+    told = []
+    for cell, mean in shown.means.items():
+        measured = mean[mean.index >= shown.measured].mean()
+        parts = [
+            f"{title} {measured[column]:.2f}"
+            for column, (title, _) in _INDICES.items()
+            if np.isfinite(measured[column])
+        ]
+        told.append(f"{shown.titles[cell]}: {', '.join(parts) or 'no value'}")
+    return f"In the measured phase, {'; '.join(told)}."
 
-    Columns nr_free0 .. nr_free10, unusable, extfrag. Samples are read some at a time: a study
-    may have more of them than memory holds.
-    """
-    from study.results.read import series_batches
 
-    sums: pd.DataFrame | None = None
-    counts: pd.DataFrame | None = None
-    select.finished(findings)
-    telling = select.telling_cells(findings)
-    for samples in series_batches(findings.folder):
-        if "nr_free0" not in samples:
-            break
-        of_cells = samples[samples["cell"].isin(telling)]
-        uptime = of_cells["time_ns"] / _unit(findings)[1]
-        grouped = _indexed(of_cells).groupby([of_cells["cell"], uptime])
-        sum_, count = grouped.sum(), grouped.count()
-        sums = sum_ if sums is None else sums.add(sum_, fill_value=0)
-        counts = count if counts is None else counts.add(count, fill_value=0)
-    if sums is None or counts is None:
-        raise ResultsError(f"{findings.place} keeps no samples over time")
-    if sums.empty:
-        raise ResultsError(f"{findings.place} keeps no samples of these cells")
-    # 0 / 0: a time at which no replicate has a value.
-    means: pd.DataFrame = sums / counts
-    there = set(means.index.get_level_values(0))
-    return {cell: _thinned(means.loc[[cell]].droplevel(0)) for cell in telling if cell in there}
+def _pages(mean: pd.DataFrame) -> Any:
+    """Free pages by order, f8 of shape (times, 11)."""
+    return mean[FREE].to_numpy(float) * (1 << np.arange(11))
 
 
 def _thinned(mean: pd.DataFrame) -> pd.DataFrame:
@@ -159,24 +211,8 @@ def _extfrag(counts: Any, order: int) -> Any:
     return np.where(fails, index / 1000, np.nan)
 
 
-def _measured_from(findings: Findings) -> float:
-    """When the measured phase begins."""
-    return nanoseconds_from(_clock(findings)["ageing"]) / _unit(findings)[1]
-
-
-def _unit(findings: Findings) -> tuple[str, float]:
-    """The unit of uptime that gives numbers of a handy size, and its nanoseconds."""
-    clock = _clock(findings)
-    whole = nanoseconds_from(clock["ageing"]) + nanoseconds_from(clock["measure"])
-    if whole < 3 * 60e9:
+def _unit(whole_ns: float) -> tuple[str, float]:
+    """The unit that gives numbers of a handy size, and its nanoseconds."""
+    if whole_ns < 3 * 60e9:
         return "seconds", 1e9
-    return ("minutes", 60e9) if whole < 3 * 3600e9 else ("hours", 3600e9)
-
-
-def _clock(findings: Findings) -> dict[str, str]:
-    clock: dict[str, str] = findings.manifest["scenario"]["base"]["clock"]
-    return clock
-
-
-def _title(findings: Findings, cell: str) -> str:
-    return wrapped(select.difference_from_first(findings.manifest["cells"], cell), 46)
+    return ("minutes", 60e9) if whole_ns < 3 * 3600e9 else ("hours", 3600e9)
