@@ -83,7 +83,7 @@ def faults(text: str, *overrides: str) -> list[str]:
         ),
         (
             "base: {zone: {percpu_lists: maybe}}",
-            "x.yaml:1:15: zone.percpu_lists is maybe; allowed are true, false",
+            "x.yaml:1:15: zone.percpu_lists is maybe; allowed are true, false, on, off",
         ),
         (
             "base: {user: {written: 120%}}",
