@@ -109,27 +109,37 @@ def failures(results: Findings) -> Iterator[RenderableType]:
         yield Text(f"  ... all of them: column `error` of {results.place}/trials", style="red")
 
 
-def contrast_parts(
+def chosen_contrasts(
     results: Findings, *, metrics: Sequence[str], axes: Sequence[str], each_cell: bool
-) -> Iterator[RenderableType]:
-    """Contrasts of the metrics and axes that are named, one table for each two levels or cells.
+) -> pd.DataFrame:
+    """Contrasts of the metrics and axes that are named, as in contrasts.csv.
 
     Unless named, metrics are those of the headline. Raises ResultsError for an unknown name.
     """
-    from rich.text import Text
-
     known_axes, known = axis_and_metric_names(results.columns)
     for name, names, what in [(n, known, "metric") for n in metrics] + [
         (n, known_axes, "axis") for n in axes
     ]:
         if name not in names:
             raise ResultsError(f"{name} is no {what} of {results.place}{did_you_mean(name, names)}")
-    labels = dict(headline_of(results))
     table = results.contrasts
-    wanted = table["metric"].isin(list(metrics) or list(labels))
+    wanted = table["metric"].isin(list(metrics) or [name for name, _ in headline_of(results)])
     wanted &= table["axis"].isin(list(axes) or known_axes)
     wanted &= table["kind"] == ("cell" if each_cell else "axis")
-    groups = table[wanted].groupby(
+    return table[wanted]
+
+
+def contrast_parts(
+    results: Findings, chosen: pd.DataFrame, *, each_cell: bool
+) -> Iterator[RenderableType]:
+    """One table of contrasts for each two levels or cells.
+
+    chosen  what chosen_contrasts gave
+    """
+    from rich.text import Text
+
+    labels = dict(headline_of(results))
+    groups = chosen.groupby(
         ["axis", "level", "against", "cell", "cell_against"], sort=False, dropna=False
     )
     for (axis, level, against, cell, _), rows in groups:
