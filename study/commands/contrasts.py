@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from study.commands.listing import records
 from study.commands.refusal import refuse
 
 
@@ -26,7 +25,7 @@ def contrasts(
 
     from study.results import ResultsError
     from study.statistics import read_findings
-    from study.statistics.tables import chosen_contrasts, contrast_parts
+    from study.statistics.tables import chosen_contrasts, contrast_parts, records
 
     try:
         findings = read_findings(folder)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.console import RenderableType
     from rich.table import Table
 
@@ -33,14 +32,6 @@ def listing(*columns: str, dim: Sequence[int] = ()) -> Table:
     for index, name in enumerate(columns):
         table.add_column(name, overflow="fold", style="dim" if index in dim else None)
     return table
-
-
-def records(*tables: pd.DataFrame) -> str:
-    """Rows of tables as a JSON list of objects; what is not a number there is null."""
-    import json
-
-    rows = [row for table in tables for row in json.loads(table.to_json(orient="records"))]
-    return json.dumps(rows, indent=2)
 
 
 def word(value: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from study.commands.listing import records
 from study.commands.refusal import refuse
 
 
@@ -31,6 +30,8 @@ def sensitivity(folder: str, *, metrics: tuple[str, ...], as_csv: bool, as_json:
     except ResultsError as fault:
         refuse(fault)
     if as_json:
+        from study.statistics.tables import records
+
         click.echo(records(*tables))
         return
     if as_csv:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from study.commands.listing import records
 from study.commands.refusal import refuse
 
 
@@ -34,6 +33,8 @@ def tradeoff(
     except ResultsError as fault:
         refuse(fault)
     if as_json:
+        from study.statistics.tables import records
+
         click.echo(records(table))
         return
     if as_csv:

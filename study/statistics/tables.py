@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from math import floor, isfinite, log10
@@ -107,6 +108,12 @@ def failures(results: Findings) -> Iterator[RenderableType]:
         yield Text(f"    {failure['error']}", style="red")
     if counts["failed"] > len(listed[:_FAILURES_SHOWN]):
         yield Text(f"  ... all of them: column `error` of {results.place}/trials", style="red")
+
+
+def records(*tables: pd.DataFrame) -> str:
+    """Rows of tables as a JSON list of objects; what is not a number there is null."""
+    rows = [row for table in tables for row in json.loads(table.to_json(orient="records"))]
+    return json.dumps(rows, indent=2)
 
 
 def chosen_contrasts(

@@ -120,6 +120,19 @@ def test_exclude_removes_what_matches_all_its_keys(data: st.DataObject) -> None:
     assert [cell.levels for cell in study_of(text).cells] == expected
 
 
+def test_machines_whose_ids_would_be_the_same_get_longer_ones() -> None:
+    """Two of these four have the same eight digits by chance, and are two cells all the same."""
+    base = "{zone.memory: 512MiB, defrag.mode: rmap-evict, kswapd.policy: order-aware}"
+    study = study_of(f"base: {base}\naxes: {{nic.mtu: [171, 192], nic.ring: [46, 95]}}")
+    again = study_of(json.dumps(study.document))
+
+    assert [len(cell.id) for cell in study.cells] == [8, 16, 16, 8]
+    assert len({cell.id for cell in study.cells}) == 4
+    assert [cell.id for cell in again.cells] == [cell.id for cell in study.cells]
+    alone = study_of(f"base: {base}\naxes: {{nic.mtu: [192], nic.ring: [46]}}")
+    assert len(alone.cells[0].id) == 8
+
+
 def test_include_extends_what_it_fits_and_adds_what_it_does_not() -> None:
     """As in a CI matrix: an entry that changes no axis level is laid over, others are cells."""
     study = study_of(
