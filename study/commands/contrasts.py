@@ -13,8 +13,9 @@ from study.commands.refusal import refuse
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this; repeatable.")
 @click.option("--axis", "axes", multiple=True, metavar="KEY", help="Only this; repeatable.")
 @click.option("--cells", "each_cell", is_flag=True, help="Single cells, not averages over them.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, all columns.")
 def contrasts(
-    folder: str, *, metrics: tuple[str, ...], axes: tuple[str, ...], each_cell: bool
+    folder: str, *, metrics: tuple[str, ...], axes: tuple[str, ...], each_cell: bool, as_json: bool
 ) -> None:
     """Show every difference between levels in DIR, with interval, ratio, effect size and p.
 
@@ -23,10 +24,14 @@ def contrasts(
     """
     from study.results import ResultsError
     from study.statistics import read_findings
-    from study.statistics.tables import contrast_parts
+    from study.statistics.tables import chosen_contrasts, contrast_parts, records
 
     try:
         findings = read_findings(folder)
-        show(*contrast_parts(findings, metrics=metrics, axes=axes, each_cell=each_cell))
+        chosen = chosen_contrasts(findings, metrics=metrics, axes=axes, each_cell=each_cell)
     except ResultsError as fault:
         refuse(fault)
+    if as_json:
+        click.echo(records(chosen))
+        return
+    show(*contrast_parts(findings, chosen, each_cell=each_cell))

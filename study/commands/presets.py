@@ -29,7 +29,7 @@ def presets(name: str | None, *, as_json: bool) -> None:
     known = all_presets()
     chosen = [p for p in known.values() if name in (None, p.name, p.name.partition("/")[0])]
     if not chosen:
-        hint = did_you_mean(str(name), [*known, *KINDS])
+        hint = did_you_mean(str(name), [*known, *KINDS]) or f"; the kinds are {', '.join(KINDS)}"
         refuse(ValueError(f"there is no preset {name}{hint}"))
     if as_json:
         told = {p.name: {"about": p.about, "source": p.source, "base": p.base} for p in chosen}

@@ -12,7 +12,8 @@ from study.commands.refusal import refuse
 @click.argument("folder", type=click.Path(), metavar="DIR")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Of this; repeatable.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, all columns.")
-def sensitivity(folder: str, *, metrics: tuple[str, ...], as_csv: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, all columns.")
+def sensitivity(folder: str, *, metrics: tuple[str, ...], as_csv: bool, as_json: bool) -> None:
     """Show which ranges of the study in DIR a metric hangs on.
 
     First-order and total indices of Sobol with 95 % intervals; unless a metric is named, of the
@@ -26,6 +27,11 @@ def sensitivity(folder: str, *, metrics: tuple[str, ...], as_csv: bool) -> None:
         tables = tables_of(read_findings(folder), metrics)
     except ResultsError as fault:
         refuse(fault)
+    if as_json:
+        from study.statistics.tables import records
+
+        click.echo(records(*tables))
+        return
     if as_csv:
         for index, table in enumerate(tables):
             text = table.to_csv(index=False, header=index == 0, lineterminator="\n")

@@ -56,7 +56,7 @@ def show(
 
 def _chosen(unfolded: Unfolded, identity: str | None) -> Cell:
     cells = unfolded.study.cells
-    if identity is None:
+    if not identity:
         if len(cells) == 1:
             return cells[0]
         _refuse(f"the scenario has {len(cells)} cells; choose one with --cell ID:", cells)

@@ -15,7 +15,10 @@ from study.commands.refusal import refuse
 )
 @click.option("--all", "everything", is_flag=True, help="All cells, not only the front.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, all columns.")
-def tradeoff(folder: str, *, where: tuple[str, ...], everything: bool, as_csv: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, all columns.")
+def tradeoff(
+    folder: str, *, where: tuple[str, ...], everything: bool, as_csv: bool, as_json: bool
+) -> None:
     """Show which cells in DIR no other beats in service and in every cost.
 
     Service is the share of receive buffers served; costs are pages reclaimed, evicted and
@@ -30,6 +33,11 @@ def tradeoff(folder: str, *, where: tuple[str, ...], everything: bool, as_csv: b
         table = among(findings, where)
     except ResultsError as fault:
         refuse(fault)
+    if as_json:
+        from study.statistics.tables import records
+
+        click.echo(records(table))
+        return
     if as_csv:
         click.echo(table.to_csv(index=False, lineterminator="\n"), nl=False)
         return

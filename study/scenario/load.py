@@ -7,6 +7,7 @@ import difflib
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,10 +28,11 @@ from study.scenario.read import MAX_BYTES, Document, read_text
 from study.scenario.sampling import Range, SamplingKeys, draw, is_range, range_of, rows_of
 from study.scenario.sense import complaints
 from study.scenario.stopping import Stopping
-from study.scenario.trial import Cell, Level, Study, cell_id
+from study.scenario.trial import LONG_ID_DIGITS, Cell, Level, Study, cell_id
 from study.scenario.units import count_from
 from study.scenario.versions import spell_versions
 from study.zone.names import METRICS
+from study.zone.settings import Settings
 
 MAX_TRIALS = 10_000_000
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
@@ -541,30 +543,25 @@ class _Unfolding:
         combined = [{**point, **levels} for levels in listed for point in points]
         columns = [*axes, *dict.fromkeys(k for c in combined for k in c if k not in axes)]
         cells: dict[str, Cell] = {}
+        made: list[tuple[matrix.Combination, Machine, Settings]] = []
         for combination in combined:
             # Each level was found valid by itself, and no key's type depends on another's.
             told = self._expanded(combination)
             machine = Machine.model_validate(with_kernel(with_levels(base, told)))
             self._complain(machine, combination, axes)
-            if self.faults:
-                continue
+            if not self.faults:
+                made.append((combination, machine, machine.settings()))
+        identities = _identities([settings for _, _, settings in made])
+        for combination, machine, settings in made:
+            identity = identities[settings]
             levels = {
                 key: combination.get(key)
                 if key in self.named
                 else _level(machine, combination, key)
                 for key in columns
             }
-            settings = machine.settings()
-            identity = cell_id(settings)
-            if identity in cells and cells[identity].settings != settings:
-                # 32 bits: one study in ninety of the largest there can be has such a pair.
-                self.fault(
-                    ("axes",),
-                    f"two cells happen to have the same id, {identity}; change or leave out one: "
-                    f"{shown(cells[identity].levels, 150)}, {shown(levels, 150)}",
-                )
             # Points of whole numbers may coincide.
-            elif identity in cells and not self.ranges:
+            if identity in cells and not self.ranges:
                 self._same(combination, self.combined[identity], axes, include)
             cells[identity] = Cell(identity, levels, settings)
             self.combined[identity] = combination
@@ -642,6 +639,20 @@ class _Unfolding:
                 if key in named.get(str(combination.get(axis)), {}):
                     place = ("axes", axis, combination[axis], key)
             self.fault(place, f"{key} {text}")
+
+
+def _identities(machines: Sequence[Settings]) -> dict[Settings, str]:
+    """An id for each different machine.
+
+    Of 10,000 machines two have the same short id by chance in one study of a hundred; then both
+    get a long one.
+    """
+    short = {settings: cell_id(settings) for settings in machines}
+    often = Counter(short.values())
+    return {
+        settings: identity if often[identity] == 1 else cell_id(settings, LONG_ID_DIGITS)
+        for settings, identity in short.items()
+    }
 
 
 def _no_axis(key: str, levels: Any) -> str:

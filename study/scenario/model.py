@@ -23,6 +23,8 @@ from study.scenario.units import (
     Rate,
     ScanSpeed,
     Share,
+    SizeOrNumber,
+    Switch,
     number_from,
     pages_from,
 )
@@ -153,9 +155,9 @@ class ZoneGroup(_Group):
     """Present pages of all lowmem zones, from which the marks follow; unless given, this zone's."""
     reserved: Pages = 3_072
     """Kernel image, mem_map and boot memory, never freed. Assumed."""
-    percpu_lists: bool = True
+    percpu_lists: Switch = True
     """Order-0 pages go through per-cpu lists (hot and cold), as in every 2.6 kernel."""
-    swap: bool = True
+    swap: Switch = True
     """Anonymous pages can be swapped out."""
     grouping: Literal["off", "on"] = "off"
     """Free lists per migratetype, with fallback and stealing: off is 2.6.8, on is 6.1."""
@@ -165,7 +167,10 @@ class ZoneGroup(_Group):
     """Pageblocks for who cannot wait: two from boot on (2.6.24) or as needed (4.4)."""
     placement: Literal["buddy", "best-fit", "by-lifetime"] = "buddy"
     """Linux's choice of a block, or a bound: by lowest address, or knowing kernel pages' lives."""
-    buddyinfo: Annotated[tuple[int, ...] | None, BeforeValidator(_buddyinfo)] = None
+    buddyinfo: Annotated[
+        tuple[int, ...] | None,
+        BeforeValidator(_buddyinfo, json_schema_input_type=str | list[int | str] | None),
+    ] = None
     """Start with these free blocks, everything else in use: a line of /proc/buddyinfo."""
 
 
@@ -177,7 +182,9 @@ class WatermarksGroup(_Group):
     min: Pages | None = None
     """Given together with low and high, instead of the formula."""
     low: Pages | None = None
+    """kswapd is woken below it."""
     high: Pages | None = None
+    """kswapd rests above it."""
 
 
 class AllocationGroup(_Group):
@@ -195,14 +202,14 @@ class KswapdGroup(_Group):
 
 
 class ReclaimGroup(_Group):
-    lumpy: bool = False
+    lumpy: Switch = False
     """Take the neighbours of a victim in its aligned block as well (2.6.23 to 3.4)."""
 
 
 class CompactionGroup(_Group):
     direct: Literal["off", "costly", "all"] = "off"
     """Requests that may sleep compact before they reclaim: above order 3 (2.6.35) or 0 (2.6.38)."""
-    daemon: bool = False
+    daemon: Switch = False
     """kswapd wakes kcompactd before it sleeps (4.6)."""
     proactiveness: Count = 0
     """vm.compaction_proactiveness, 0 to 100: kcompactd also works unasked (5.9 has 20)."""
@@ -240,7 +247,7 @@ class StacksGroup(_Group):
 
 class UserGroup(_Group):
     working_set: Annotated[
-        str | float, BeforeValidator(_working_set, json_schema_input_type=str | float)
+        str | float, BeforeValidator(_working_set, json_schema_input_type=SizeOrNumber)
     ] = 1.2
     """Distinct pages that programs touch: a multiple of the zone's memory, or a size."""
     extent: Pages = 16
@@ -261,7 +268,7 @@ class UserGroup(_Group):
     """Pairs of extents per second that swap popularity."""
     delete_rate: Rate = 5.0
     """Extents per second that are freed at once (truncate, unlink, munmap)."""
-    filled: bool = True
+    filled: Switch = True
     """Start with memory full of the most popular extents."""
 
 
@@ -288,9 +295,11 @@ class SlabGroup(_Group):
     lifetime: Duration = 2_000_000_000
     """Median; lognormal."""
     lifetime_sigma: Number = 2.5
+    """Standard deviation of the lifetime's logarithm."""
     reclaimable: Share = 0.5
     """Share of slab pages of dentries and inodes, which reclaim may empty."""
     objects_per_page: Count = 16
+    """A slab page is free when all its objects are."""
 
 
 class NicGroup(_Group):
@@ -304,9 +313,10 @@ class NicGroup(_Group):
     """One contiguous copy a frame, or order-0 fragments."""
     ring: Count = 256
     """Receive descriptors; 0 switches receiving off."""
-    recycle: bool = False
+    recycle: Switch = False
     """Post the buffers that come back again, as a page pool does (4.18)."""
     line_rate: LineRate = 1e9
+    """Speed of the wire, which spaces the frames of a burst."""
     rx_rate: Rate = 2_000.0
     """Mean frames received per second."""
     rx_burst: Number = 32.0
@@ -314,11 +324,15 @@ class NicGroup(_Group):
     rx_hold: Duration = 20_000_000
     """Mean time until the reader frees a buffer."""
     tx_rate: Rate = 1_000.0
+    """Mean frames sent per second."""
     tx_burst: Number = 8.0
+    """Mean frames per burst."""
     tx_hold: Duration = 1_000_000
+    """Mean time until the card has sent a frame and its memory is freed."""
     rx_order: Count | None = None
     """Order of a linear receive buffer, if not what driver and MTU imply."""
     tx_order: Count | None = None
+    """Order of a linear frame to send, if not what the MTU implies."""
 
 
 class HugeGroup(_Group):
@@ -329,6 +343,7 @@ class HugeGroup(_Group):
     lifetime: Duration = 5_000_000_000
     """Median; lognormal. Assumed."""
     lifetime_sigma: Number = 1.0
+    """Standard deviation of the lifetime's logarithm."""
     most: Count = 64
     """No more are asked for while so many live."""
 
@@ -346,13 +361,16 @@ class ProbeGroup(_Group):
     victims: Literal["off", "random", "lru", "rmap-evict", "rmap-migrate"] = "off"
     """After the measured time, free such pages until `blocks` more blocks of `order` are free."""
     order: Count = 3
+    """The order of the blocks that it asks for."""
     blocks: Count = 1
+    """How many more of them must become free."""
 
 
 class HighallocGroup(_Group):
     share: Share = 0.0
     """After the measured time, ask for this share of the zone in huge pages: stress-highalloc."""
     order: Count = 9
+    """Of these huge pages: 9 is 2 MB (x86-64), 10 is 4 MB (i386)."""
     gap: Duration = 100_000_000
     """Time between two requests."""
 

@@ -1,7 +1,7 @@
 """A scenario as a JSON schema, so that an editor completes keys, shows what they mean and marks
 mistakes while they are typed.
 
-It says less than the checks of this room: what units a value has, which values make no machine
+It says less than the checks of this room: how large a value may be, which values make no machine
 together. What it refuses, they refuse.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from study.scenario.check import groups, known_keys
@@ -20,12 +20,13 @@ from study.scenario.origin import text_of_key
 from study.scenario.presets import presets
 from study.scenario.sampling import KINDS, SamplingKeys
 from study.scenario.stopping import StoppingKeys
+from study.scenario.units import Count
 from study.scenario.versions import VERSION_KEYS
 from study.zone.names import METRICS
 
 Schema = dict[str, Any]
 _SCALAR: Schema = {"type": ["string", "number", "boolean", "null"]}
-_COUNT: Schema = {"type": ["integer", "string"]}
+_COUNT: Schema = TypeAdapter(Count).json_schema()
 
 
 def _allow_numbers(keys: dict[str, Schema]) -> None:
@@ -91,7 +92,8 @@ def _settings(definitions: Schema) -> Iterator[tuple[str, Schema]]:
     for key in known_keys():
         group, _, name = key.rpartition(".")
         told = dict(definitions["Machine" if not group else _model(group)]["properties"][name])
-        told["default"] = text_of_key(usual, key)
+        text = text_of_key(usual, key)
+        told["default"] = {"true": True, "false": False}.get(text, text)
         told.pop("title", None)
         yield key, told
 

@@ -21,7 +21,8 @@ Level = str | int | float | bool | None
 class Cell:
     """One combination of levels.
 
-    id      8 hex digits over the settings: the same machine has the same id in any study
+    id      8 hex digits over the settings: the same machine has the same id in any study, but for
+            machines of one study whose 8 digits are the same, which have 16
     levels  dotted key -> what the scenario calls the level; the same keys for every cell
     """
 
@@ -88,11 +89,15 @@ class Study:
                     yield Trial(cell, replicate, self.seed)
 
 
-def cell_id(settings: Settings) -> str:
-    """Eight hex digits that depend on the settings alone."""
+ID_DIGITS = 8
+LONG_ID_DIGITS = 16
+
+
+def cell_id(settings: Settings, digits: int = ID_DIGITS) -> str:
+    """Hex digits that depend on the settings alone."""
     told = asdict(settings)
     # A machine without extensions is the one it was before there were any.
     if settings.extension == Extension():
         del told["extension"]
     canonical = json.dumps(told, sort_keys=True)
-    return hashlib.blake2b(canonical.encode(), digest_size=4).hexdigest()
+    return hashlib.blake2b(canonical.encode(), digest_size=digits // 2).hexdigest()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, get_args
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from study.scenario.errors import shown
 from study.zone.settings import PAGE_BYTES
@@ -197,24 +197,63 @@ def time_text(nanoseconds: int) -> str:
     return f"{nanoseconds // _TIMES[unit]}{unit}"
 
 
-def _schema(function: Any) -> BeforeValidator:
-    return BeforeValidator(function, json_schema_input_type=str | int | float)
+def switch_from(value: Any) -> bool:
+    """A switch: true or false; on, off, yes and no are words in YAML 1.2, and say the same here."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value in _SWITCHES:
+        return _SWITCHES[value]
+    raise ValueError(f"is {shown(value)}; allowed are true, false, on, off")
+
+
+_SWITCHES = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
+
+
+def _text(units: Iterable[str]) -> str:
+    """What a quantity in one of these units looks like, for an editor: a pattern without flags."""
+    names = "|".join(
+        "".join(
+            f"[{c.upper()}{c.lower()}]" if c.isascii() and c.isalpha() else " *" if c == " " else c
+            for c in unit
+        )
+        for unit in units
+    )
+    number = r"(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*)(?:\.[0-9]+)?|\.[0-9]+)"
+    return rf"^\s*[+]?{number}(?:[eE][-+]?[0-9]+)?\s*(?:{names})\s*$"
+
+
+def _plain(most: float | None = None) -> Any:
+    return Annotated[float, Field(ge=0, le=most)] if most else Annotated[float, Field(ge=0)]
+
+
+def _in(units: Iterable[str]) -> Any:
+    return Annotated[str, Field(pattern=_text(units))]
+
+
+def _schema(function: Any, looks: Any) -> BeforeValidator:
+    """A validator, and what an editor is told of the values that it takes."""
+    return BeforeValidator(function, json_schema_input_type=looks)
 
 
 def _written(function: Callable[[Any], str]) -> PlainSerializer:
     return PlainSerializer(function, return_type=str, when_used="json")
 
 
-Pages = Annotated[int, _schema(pages_from)]
+_PAGES = (*_SIZES, "pages", "page", "")
+Pages = Annotated[int, _schema(pages_from, _in(_PAGES) | _plain())]
 # What has a unit is written out with one, so that a resolved scenario can be read again.
-Bytes = Annotated[int, _schema(bytes_from), _written(lambda size: f"{size}B")]
-Duration = Annotated[int, _schema(nanoseconds_from), _written(time_text)]
-Rate = Annotated[float, _schema(per_second_from)]
-ScanSpeed = Annotated[float, _schema(pages_per_ms_from)]
-LineRate = Annotated[float, _schema(bits_per_second_from), _written(lambda rate: f"{rate!r}bit/s")]
-Share = Annotated[float, _schema(share_from)]
-Count = Annotated[int, _schema(count_from)]
-Number = Annotated[float, _schema(number_from)]
+Bytes = Annotated[int, _schema(bytes_from, _in(_SIZES)), _written(lambda size: f"{size}B")]
+Duration = Annotated[int, _schema(nanoseconds_from, _in(_TIMES)), _written(time_text)]
+Rate = Annotated[float, _schema(per_second_from, _in((*_PER, "")) | _plain())]
+ScanSpeed = Annotated[float, _schema(pages_per_ms_from, _in(("pages/ms", "/ms", "")) | _plain())]
+LineRate = Annotated[
+    float, _schema(bits_per_second_from, _in(_LINE)), _written(lambda rate: f"{rate!r}bit/s")
+]
+Share = Annotated[float, _schema(share_from, _in(("%", "")) | _plain(1))]
+Count = Annotated[int, _schema(count_from, _in(("",)) | _plain())]
+Number = Annotated[float, _schema(number_from, _in(("",)) | _plain())]
+Switch = Annotated[bool, _schema(switch_from, Literal[True, False, "on", "off", "yes", "no"])]
+SizeOrNumber = _in(_PAGES) | _plain()
 
 
 def size_text(pages: int) -> str:

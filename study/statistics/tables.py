@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from math import floor, isfinite, log10
@@ -109,30 +110,46 @@ def failures(results: Findings) -> Iterator[RenderableType]:
         yield Text(f"  ... all of them: column `error` of {results.place}/trials", style="red")
 
 
-def contrast_parts(
+def records(*tables: pd.DataFrame) -> str:
+    """Rows of tables as a JSON list of objects; what is not a number there is null."""
+    rows = [row for table in tables for row in json.loads(table.to_json(orient="records"))]
+    return json.dumps(rows, indent=2)
+
+
+def chosen_contrasts(
     results: Findings, *, metrics: Sequence[str], axes: Sequence[str], each_cell: bool
-) -> Iterator[RenderableType]:
-    """Contrasts of the metrics and axes that are named, one table for each two levels or cells.
+) -> pd.DataFrame:
+    """Contrasts of the metrics and axes that are named, as in contrasts.csv.
 
     Unless named, metrics are those of the headline. Raises ResultsError for an unknown name.
     """
-    from rich.text import Text
-
     known_axes, known = axis_and_metric_names(results.columns)
     for name, names, what in [(n, known, "metric") for n in metrics] + [
         (n, known_axes, "axis") for n in axes
     ]:
         if name not in names:
             raise ResultsError(f"{name} is no {what} of {results.place}{did_you_mean(name, names)}")
-    labels = dict(headline_of(results))
     table = results.contrasts
-    wanted = table["metric"].isin(list(metrics) or list(labels))
+    wanted = table["metric"].isin(list(metrics) or [name for name, _ in headline_of(results)])
     wanted &= table["axis"].isin(list(axes) or known_axes)
     wanted &= table["kind"] == ("cell" if each_cell else "axis")
-    if not wanted.any():
+    return table[wanted]
+
+
+def contrast_parts(
+    results: Findings, chosen: pd.DataFrame, *, each_cell: bool
+) -> Iterator[RenderableType]:
+    """One table of contrasts for each two levels or cells.
+
+    chosen  what chosen_contrasts gave
+    """
+    from rich.text import Text
+
+    if chosen.empty:
         yield Text("Nothing to compare: no axis has two levels with a finished trial.")
         return
-    groups = table[wanted].groupby(
+    labels = dict(headline_of(results))
+    groups = chosen.groupby(
         ["axis", "level", "against", "cell", "cell_against"], sort=False, dropna=False
     )
     for (axis, level, against, cell, _), rows in groups:

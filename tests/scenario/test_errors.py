@@ -83,7 +83,7 @@ def faults(text: str, *overrides: str) -> list[str]:
         ),
         (
             "base: {zone: {percpu_lists: maybe}}",
-            "x.yaml:1:15: zone.percpu_lists is maybe; allowed are true, false",
+            "x.yaml:1:15: zone.percpu_lists is maybe; allowed are true, false, on, off",
         ),
         (
             "base: {user: {written: 120%}}",
@@ -394,7 +394,7 @@ WORDS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(words=st.lists(WORDS, max_size=30), override=st.lists(WORDS, max_size=4))
 def test_no_text_gives_anything_but_a_study_or_a_fault(
     words: list[str], override: list[str]
@@ -406,7 +406,7 @@ def test_no_text_gives_anything_but_a_study_or_a_fault(
     assert outcome
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_no_mutation_of_the_article_gives_anything_else(root: Path, data: st.DataObject) -> None:
     """The article's scenario with a stretch of it replaced loads or is faulted."""

@@ -11,9 +11,10 @@ import yaml
 from jsonschema import Draft7Validator
 
 from study.scenario import ScenarioError, load_text
-from study.scenario.check import known_keys
+from study.scenario.check import known_keys, machine_of
 from study.scenario.read import read_text
 from study.scenario.schema import schema
+from study.scenario.versions import spell_versions
 
 HEADER = "# yaml-language-server: $schema=schema.json"
 SHIPPED = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
@@ -51,13 +52,16 @@ def test_shipped_scenarios_name_the_schema_and_satisfy_it(
 
 
 def test_every_key_is_explained(validator: Draft7Validator) -> None:
-    """Each setting stands in the schema by its dotted and by its nested name, with its default."""
+    """Each setting stands in the schema by its dotted and by its nested name, with its default and
+    a sentence.
+    """
     told = validator.schema
     settings = told["definitions"]["settings"]["properties"]
 
     for key in known_keys():
         assert settings[key] == {"$ref": f"#/definitions/{key}"}
         assert "default" in told["definitions"][key]
+        assert told["definitions"][key].get("description"), key
         group, _, name = key.partition(".")
         if name:
             assert settings[group]["anyOf"][0]["properties"][name] == settings[key]
@@ -92,6 +96,16 @@ def test_what_a_scenario_may_say_the_schema_allows(validator: Draft7Validator, t
         "extends: nic/e100",
         "claims: [{id: a}]",
         "replicates: {until: {metric: rx_failurs, half_width: 3}}",
+        "replicates: many",
+        "base: {zone: {memory: 64MB}}",
+        "base: {clock: {ageing: 60}}",
+        "base: {clock: {ageing: 2m}}",
+        "base: {nic: {rx_rate: 15Hz, line_rate: 1Gbps}}",
+        "base: {user: {written: 10}}",
+        "base: {user: {zipf: -1}}",
+        "base: {nic: {ring: on}}",
+        "base: {reclaim: {lumpy: ja}}",
+        "axes: {clock.ageing: [60s, 90]}",
     ],
 )
 def test_what_the_schema_refuses_is_a_fault(validator: Draft7Validator, text: str) -> None:
@@ -99,3 +113,26 @@ def test_what_the_schema_refuses_is_a_fault(validator: Draft7Validator, text: st
     assert wrong(validator, text)
     with pytest.raises(ScenarioError):
         load_text(text, "x.yaml")
+
+
+VALUES = (
+    "0", "1", "3", "64", "0.5", "1e3", "1_000", "'1,000'", ".5", "+2", "true", "off", "yes", "OFF",
+    "64MiB", "64 mib", "8KiB", "64 pages", "64Pages", "10ms", "2 MIN", "20/s", "5 /min", "3%",
+    "200 pages/ms", "1Gbit/s", "64MB", "2m", "15Hz", "2.6.8", "3.5", "linear", "tg3", "lru", "null",
+    "0 0 0 0 0 0 0 0 0 0 0", "[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]", "[1, 2]", "none", "cheapest",
+    "2.6.35", "buddy", "count-only", "daemon", "kmalloc",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("key", known_keys())
+def test_no_value_that_a_key_may_have_is_marked(validator: Draft7Validator, key: str) -> None:
+    """What the checks take satisfies the schema, in whatever way it is written."""
+    taken = []
+    group, _, name = key.partition(".")
+    for value in VALUES:
+        told = spell_versions(read_text(f"{{{key}: {value}}}", "x.yaml").value)[key]
+        if machine_of({group: {name: told} if name else told})[0] is not None:
+            taken.append(value)
+            assert not wrong(validator, f"base: {{{key}: {value}}}"), value
+
+    assert taken

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
 
+from study.cli import main
 from study.results.folder import ResultsError
 from study.statistics.contrasts import (
     ALL_EQUAL,
@@ -23,7 +26,7 @@ from study.statistics.contrasts import (
     holm,
     paired,
 )
-from study.statistics.tables import contrast_parts
+from study.statistics.tables import chosen_contrasts, contrast_parts
 
 # Student (1908), "The probable error of a mean": hours of sleep gained by ten patients.
 DEXTRO = np.array([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0])
@@ -165,14 +168,17 @@ def test_a_study_with_nothing_to_compare_says_so(make_findings) -> None:
 
 
 def test_contrasts_fit_a_terminal(make_findings, capsys) -> None:
-    """`study contrasts` keeps within 80 columns and refuses a metric that is none."""
+    """`study contrasts` keeps within 80 columns and refuses a metric that is none; its JSON has
+    the same rows.
+    """
     chance = np.random.default_rng(1)
     findings = make_findings(
         "replicates: 6\naxes:\n  nic.mtu: [1500, 9000]\n",
         lambda _levels, _replicate: {"rx_success_ratio": chance.random(), "frames_dropped": 0.0},
     )
     console = Console(width=80, force_terminal=False)
-    for part in contrast_parts(findings, metrics=(), axes=(), each_cell=False):
+    chosen = chosen_contrasts(findings, metrics=(), axes=(), each_cell=False)
+    for part in contrast_parts(findings, chosen, each_cell=False):
         console.print(part)
 
     text = capsys.readouterr().out
@@ -180,4 +186,7 @@ def test_contrasts_fit_a_terminal(make_findings, capsys) -> None:
     assert f"{ALL_ZERO}; {NO_RATIO}: frames_dropped" in text
     assert all(len(line) <= 80 for line in text.splitlines())
     with pytest.raises(ResultsError, match="did you mean rx_success_ratio"):
-        list(contrast_parts(findings, metrics=["rx_sucess_ratio"], axes=(), each_cell=False))
+        chosen_contrasts(findings, metrics=["rx_sucess_ratio"], axes=(), each_cell=False)
+    told = CliRunner().invoke(main, ["contrasts", "--json", str(findings.path)])
+    rows = json.loads(told.output)
+    assert [row["difference"] for row in rows] == pytest.approx(list(chosen["difference"]))

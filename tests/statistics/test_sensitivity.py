@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -76,6 +77,8 @@ def test_the_command_shows_the_largest_first(make_findings) -> None:
     assert shown.output.index("user.zipf") < shown.output.index("user.mapped")
     assert all(len(line) <= 80 for line in shown.output.splitlines())
     assert csv.output.count(NO_VARIANCE) == 3
+    told = runner.invoke(main, ["sensitivity", "--json", "--metric", "y", str(findings.path)])
+    assert {row["axis"] for row in json.loads(told.output)} == set(AXES)
     assert refused.exit_code == 2
     assert "no axis is a range" in refused.output
     silent = runner.invoke(main, ["sensitivity", str(plain.path)])
