@@ -226,8 +226,9 @@ VPAGE = np.dtype(
 WAITING, SWAPPED, QUEUED = 1, 2, 4
 EVENT = np.dtype([("time", "i8"), ("seq", "i8"), ("what", "i4"), ("value", "i4")])
 SOON = np.dtype([*EVENT.descr, ("next", "i4"), ("pad", "i4")])
-NR_BUCKETS = 256
+NR_BUCKETS = 1_024
 """Of the wheel; a power of two."""
+BUCKETS_A_WORD = 64
 ALIAS = np.dtype([("keep", "u4"), ("other", "u4")])
 EXTENT = np.dtype([("extent", "i4")])
 WRITE = np.dtype([("time", "i8"), ("pfn", "i4"), ("vpage", "i4")])
@@ -385,6 +386,7 @@ _SCALARS = """
     touch_period next_touch visit_page visit_left visit_write drift_gap delete_gap
     visits_drawn next_rank next_start next_pages next_write
     later_rank later_start later_pages later_write
+    fetched_active active_ahead fetched_inactive inactive_ahead
     kswapd_policy kswapd_loop kswapd_awake kswapd_order kswapd_max_order
     kswapd_priority kswapd_pass kswapd_reclaimed kswapd_scanned
     defrag_mode defrag_run defrag_order defrag_interval defrag_wanted defrag_budget
@@ -408,6 +410,8 @@ _VECTORS = [
     ("nr_free", "i8", (NR_ORDERS,)),
     # The row of the first event in each bucket of the wheel.
     ("wheel", "i4", (NR_BUCKETS,)),
+    # A bit for each bucket that is not empty.
+    ("wheel_used", "u8", (NR_BUCKETS // BUCKETS_A_WORD,)),
     ("dice", "u8", (NR_STREAMS, 4)),
     ("victim", "i4", (16,)),
     # What the scenario tells extensions.

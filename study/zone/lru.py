@@ -9,6 +9,10 @@ from __future__ import annotations
 from study.zone.compile import kernel
 from study.zone.layout import HEAD_ACTIVE, HEAD_INACTIVE, Flag, Home, frames
 from study.zone.lists import list_add, list_add_tail, list_del
+from study.zone.table import prefetch
+
+_AHEAD_MAX = 1_024
+"""Pages of each list that are fetched before they are looked at; their rows fill 64 KB."""
 
 
 @kernel(inline=True)
@@ -65,3 +69,39 @@ def page_referenced(z, pfn):
     flags = frames(z)[pfn].flags
     frames(z)[pfn].flags = flags & ~(Flag.REFERENCED | Flag.YOUNG)
     return (flags & (Flag.REFERENCED | Flag.YOUNG)) != 0
+
+
+@kernel(inline=True)
+def fetch_tails(z):
+    """Have the processor fetch one more page of each list that reclaim will look at soon.
+
+    Reclaim can find the next page only through the last one, each somewhere else in memory: it
+    would wait for every one. What was fetched may move meanwhile; then it was fetched in vain.
+    """
+    frame = frames(z)
+    if z.active_ahead < _AHEAD_MAX:
+        z.active_ahead += 1
+        z.fetched_active = frame[z.fetched_active].prev
+        prefetch(frame, z.fetched_active)
+    if z.inactive_ahead < _AHEAD_MAX:
+        z.inactive_ahead += 1
+        z.fetched_inactive = frame[z.fetched_inactive].prev
+        prefetch(frame, z.fetched_inactive)
+
+
+@kernel(inline=True)
+def looked_at_active(z, nr_pages):
+    """Tell fetch_tails that reclaim has come so much further along the active list."""
+    z.active_ahead -= nr_pages
+    if z.active_ahead <= 0:
+        z.active_ahead = 0
+        z.fetched_active = z.head + HEAD_ACTIVE
+
+
+@kernel(inline=True)
+def looked_at_inactive(z, nr_pages):
+    """Tell fetch_tails that reclaim has come so much further along the inactive list."""
+    z.inactive_ahead -= nr_pages
+    if z.inactive_ahead <= 0:
+        z.inactive_ahead = 0
+        z.fetched_inactive = z.head + HEAD_INACTIVE

@@ -24,7 +24,14 @@ from study.zone.layout import (
     vpages,
 )
 from study.zone.lists import list_add, list_del
-from study.zone.lru import lru_add_active, lru_add_inactive, lru_del, page_referenced
+from study.zone.lru import (
+    looked_at_active,
+    looked_at_inactive,
+    lru_add_active,
+    lru_add_inactive,
+    lru_del,
+    page_referenced,
+)
 from study.zone.lumpy import COSTLY_ORDER, gather_block
 from study.zone.percpu import free_page
 from study.zone.rmap import forget_page, unmap_ptes
@@ -84,6 +91,7 @@ def refill_inactive(z, nr_pages):
     scanned = min(nr_pages, z.nr_active)
     for _ in range(scanned):
         _age(z, frame[head].prev, fair_game)
+    looked_at_active(z, scanned)
     if z.kswapd_loop >= KswapdLoop.V2_6_10:
         z.pages_scanned += scanned
     return scanned
@@ -225,6 +233,7 @@ def shrink_cache(z, who, nr_pages):
             if shrink_list(z, pfn):
                 reclaimed += 1
     _release_victims(z)
+    looked_at_inactive(z, nr_taken)
     if z.kswapd_loop != KswapdLoop.V2_6_10:
         z.pages_scanned += nr_taken
     z.count.scanned[who] += nr_taken

@@ -96,3 +96,13 @@ def prefetch(typingctx, table, row):  # noqa: ARG001 - numba calls it by these n
         return context.get_dummy_value()
 
     return types.void(table, types.int64), codegen
+
+
+@intrinsic
+def lowest_bit(typingctx, word):  # noqa: ARG001 - numba calls it by these names
+    """Place of the lowest bit of a word (uint64) that is set; there must be one."""
+
+    def codegen(context, builder, sig, args):  # noqa: ARG001
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), codegen

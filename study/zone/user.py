@@ -33,7 +33,13 @@ from study.zone.layout import (
     frames,
     vpages,
 )
-from study.zone.lru import lru_add_active, lru_add_inactive, lru_del, mark_page_accessed
+from study.zone.lru import (
+    fetch_tails,
+    lru_add_active,
+    lru_add_inactive,
+    lru_del,
+    mark_page_accessed,
+)
 from study.zone.percpu import free_page
 from study.zone.rmap import forget_page, map_page
 from study.zone.table import prefetch
@@ -119,6 +125,7 @@ def _fetch_ahead(z):
     first = _first_page(z, z.later_rank, z.later_start)
     prefetch(vpages(z), first)
     prefetch(vpages(z), first + z.later_pages - 1)
+    fetch_tails(z)
 
 
 @kernel(inline=True)

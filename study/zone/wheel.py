@@ -1,17 +1,23 @@
-"""Events of the next 67 ms: a wheel of buckets, each a short list of what falls due in 0.26 ms.
+"""Events of the next 67 ms: a wheel of buckets, each a short list of what falls due in 66 us.
 
 Whatever a network card does falls due within milliseconds, and a wheel books and gives out at the
-same cost however many wait: there is hardly more than one in a bucket. Within a bucket the order is
-that of the agenda: by time, at equal times as booked. What does not fit is for the heap.
+same cost however many wait: there is hardly more than one in a bucket, and a bit for each tells
+which is the next that is not empty. Within a bucket the order is that of the agenda: by time, at
+equal times as booked. What does not fit is for the heap.
 """
 
 from __future__ import annotations
 
-from study.zone.compile import kernel
-from study.zone.layout import NO_ROW, NR_BUCKETS, soon_events
+import numpy as np
 
-_SHIFT = 18
-"""A bucket spans 2**18 ns, some 0.26 ms: a few frames on the wire."""
+from study.zone.compile import kernel
+from study.zone.layout import BUCKETS_A_WORD, NO_ROW, NR_BUCKETS, soon_events
+from study.zone.table import lowest_bit
+
+_SHIFT = 16
+"""A bucket spans 2**16 ns, some 66 us: about a frame of 9,018 bytes on the wire."""
+_WORD_SHIFT = 6
+_ONE = np.uint64(1)
 
 
 @kernel(inline=True)
@@ -19,11 +25,19 @@ def _bucket_of(time):
     return (time >> _SHIFT) & (NR_BUCKETS - 1)
 
 
+@kernel(inline=True)
+def _bit_of(bucket):
+    """In its word of wheel_used."""
+    return _ONE << np.uint64(bucket & (BUCKETS_A_WORD - 1))
+
+
 @kernel
 def empty_wheel(z):
     """No event, all rows free."""
     for bucket in range(NR_BUCKETS):
         z.wheel[bucket] = NO_ROW
+    for word in range(NR_BUCKETS // BUCKETS_A_WORD):
+        z.wheel_used[word] = 0
     for row in range(z.soon_rows):
         soon_events(z)[row].next = row + 1 if row + 1 < z.soon_rows else NO_ROW
     z.soon_free = 0
@@ -50,10 +64,23 @@ def put_on_wheel(z, time, seq, what, value):
     soon[row].value = value
     soon[row].next = z.wheel[bucket]
     z.wheel[bucket] = row
+    z.wheel_used[bucket >> _WORD_SHIFT] |= _bit_of(bucket)
     z.nr_soon += 1
     # The newest has the highest seq: at equal times it comes after.
     if z.soon_first == NO_ROW or time < soon[z.soon_first].time:
         z.soon_first = row
+
+
+@kernel(inline=True)
+def _next_used(z, bucket):
+    """The first bucket from this one on, and round, that is not empty; there must be one."""
+    word = bucket >> _WORD_SHIFT
+    # Without the buckets below this one.
+    used = z.wheel_used[word] & (np.uint64(0) - _bit_of(bucket))
+    while used == 0:
+        word = (word + 1) & (NR_BUCKETS // BUCKETS_A_WORD - 1)
+        used = z.wheel_used[word]
+    return (word << _WORD_SHIFT) + lowest_bit(used)
 
 
 @kernel(inline=True)
@@ -88,7 +115,7 @@ def drop_from_wheel(z):
     z.soon_free = gone
     z.nr_soon -= 1
     z.soon_first = NO_ROW
+    if z.wheel[bucket] == NO_ROW:
+        z.wheel_used[bucket >> _WORD_SHIFT] &= ~_bit_of(bucket)
     if z.nr_soon > 0:
-        while z.wheel[bucket] == NO_ROW:
-            bucket = (bucket + 1) & (NR_BUCKETS - 1)
-        z.soon_first = _first_of(z, bucket)
+        z.soon_first = _first_of(z, _next_used(z, bucket))
