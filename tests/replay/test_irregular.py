@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from study.replay.replay import replay
+from study.replay.replay import READ, TALLIED, replay
 
 FAILED = 0xFFFFFFFF
 ALLOC, FREE, REQUEST, DRAIN, EXTFRAG, ISOLATE, RETYPE, FREE_ONE = 1, 2, 4, 5, 6, 7, 8, 9
@@ -177,3 +177,9 @@ def test_any_rows_at_all_are_survived(write):
     assert result.rows == 20_000
     assert result.irregularities["rows_out_of_range"] > 1_000
     assert result.irregularities["blocks_entered_twice"] > 0
+
+
+def test_every_irregularity_is_explained(root):
+    """docs/replay.md says what each of them means."""
+    told = (root / "docs" / "replay.md").read_text(encoding="utf-8")
+    assert [kind for kind in (*READ, *TALLIED) if f"`{kind}`" not in told] == []
