@@ -28,8 +28,8 @@ def without(settings, *parts: str):
     return replace(settings, **changed)
 
 
-def _run(settings) -> tuple[float, int]:
-    """Seconds and events of a simulated minute, after one that does not count."""
+def run_minute(settings):
+    """Seconds and events of a simulated minute, after one that does not count; and the zone."""
     from study.zone.advance import advance
     from study.zone.zone import Zone
 
@@ -39,7 +39,8 @@ def _run(settings) -> tuple[float, int]:
     started = time.perf_counter()
     advance(zone.state, 2 * SECONDS * 10**9)
     elapsed = time.perf_counter() - started
-    return elapsed, int(zone.state["count"]["events"] + zone.state["count"]["touches"])
+    events = int(zone.state["count"]["events"] + zone.state["count"]["touches"])
+    return elapsed, events, zone
 
 
 def measure(rounds: int = ROUNDS) -> list[Row]:
@@ -62,7 +63,7 @@ def measure(rounds: int = ROUNDS) -> list[Row]:
 
     def timed(name: str):
         def run() -> float:
-            elapsed, events[name] = _run(loads[name])
+            elapsed, events[name], _ = run_minute(loads[name])
             return elapsed
 
         return run

@@ -1,6 +1,9 @@
-"""Draw what each kernel since 2.6.8 gets in high-order blocks, and what it pays.
+"""Draw what each kernel since 2.6.8 gets in high-order blocks, and what it pays; print the tables.
 
-python docs/history.py results/history docs/history.svg       (needs matplotlib)
+python docs/history.py results/history docs/history.svg [results/history-orders]
+
+The third folder, if given, is that of scenarios/history-orders.yaml: the success of requests of
+orders that history.yaml does not ask for. Needs matplotlib.
 """
 
 from __future__ import annotations
@@ -40,10 +43,93 @@ def interval(values: pd.Series) -> tuple[float, float]:
     return float(values.mean()), float(half)
 
 
+def table(head: str, rows: dict[str, list[str]]) -> None:
+    """Print a Markdown table: its heading's cells, then a line for each kernel."""
+    print(f"\n{head}\n" + "|---" * head.count("|", 1) + "|")
+    for kernel, cells in rows.items():
+        print(f"| {kernel} | " + " | ".join(cells) + " |")
+
+
+def percent(values: pd.Series) -> str:
+    """A mean share in percent, exact near 0 and 1."""
+    share = 100 * values.mean()
+    if np.isnan(share):
+        return "-"
+    return f"{share:.2f}" if share > 99 and share < 99.995 else f"{share:.1f}".removesuffix(".0")
+
+
+def served(trials: pd.DataFrame, more: pd.DataFrame | None) -> dict[str, list[str]]:
+    """Requests served by order, percent; orders nobody asks for come from the other run."""
+    rows = {}
+    for kernel, mine in trials.groupby("kernel", sort=False):
+        cells = [percent(mine[f"order{order}_success_ratio"]) for order in range(11)]
+        if more is not None:
+            theirs = more[more["kernel"] == kernel]
+            for order in set(theirs["huge.order"]):
+                cells[order] = percent(theirs[theirs["huge.order"] == order]["huge_success_ratio"])
+        rows[str(kernel)] = cells
+    return rows
+
+
+def at_hand(trials: pd.DataFrame) -> dict[str, list[str]]:
+    """Share of the measured minute in which a block of each order was free, percent."""
+    return {
+        str(kernel): [percent(1 - mine[f"order{order}_absent_share"]) for order in range(11)]
+        for kernel, mine in trials.groupby("kernel", sort=False)
+    }
+
+
+def paid(trials: pd.DataFrame) -> dict[str, list[str]]:
+    """Stalls, their length, the work of the scanners, and how scattered free memory is."""
+    rows = {}
+    for kernel, mine in trials.groupby("kernel", sort=False):
+        scanned = mine["kswapd_scanned_pages"] + mine["direct_scanned_pages"]
+        stalls = mine["stack_stalls"] + mine["user_stalls"] + mine["slab_stalls"]
+        rows[str(kernel)] = [
+            f"{stalls.mean():.0f}",
+            f"{mine['stack_stall_mean_ms'].mean():.1f}",
+            f"{mine['huge_stalls'].mean():.0f}",
+            f"{mine['huge_stall_mean_ms'].mean():.1f}",
+            f"{scanned.mean():,.0f}",
+            f"{mine['compact_scanned_pages'].mean():,.0f}",
+            f"{mine['compact_busy_ms'].mean():,.0f}",
+            f"{mine['stolen_blocks'].mean():.0f}",
+            f"{mine['unusable_index_order3_mean'].mean():.2f}",
+            f"{mine['unusable_index_order9_mean'].mean():.2f}",
+            percent(1.0 * (mine["huge_free_blocks_end"] == 0)),
+            percent(mine["unmovable_share_end"]),
+            percent(mine["unmovable_blocks_share_end"]),
+        ]
+    return rows
+
+
+def placed(folder: Path) -> pd.DataFrame:
+    """The trials of a results folder, without the oracle's."""
+    trials = pd.read_parquet(folder / "trials")
+    if "zone.placement" not in trials:
+        return trials
+    return trials[trials["zone.placement"] == "buddy"]
+
+
+def tell(folder: Path, orders: Path | None) -> None:
+    """Print the tables of docs/findings.md."""
+    trials = placed(folder)
+    head = "| kernel | " + " | ".join(str(order) for order in range(11)) + " |"
+    print("\nRequests served, %, by order:")
+    table(head, served(trials, placed(orders) if orders else None))
+    print("\nA block of the order free, % of the minute:")
+    table(head, at_hand(trials))
+    table(
+        "| kernel | stalls | ms (stacks) | huge stalls | ms | LRU pages scanned "
+        "| compaction scanned | compaction ms | mixing fallbacks | unusable 3 | unusable 9 "
+        "| no 2 MB free | kernel pages | 2 MB blocks with some |",
+        paid(trials),
+    )
+
+
 def draw(folder: Path, target: Path) -> None:
     """Write the picture to an SVG file and print the figures that go with it."""
-    trials = pd.read_parquet(folder / "trials")
-    trials = trials[trials["zone.placement"] == "buddy"]
+    trials = placed(folder)
     kernels = list(dict.fromkeys(trials["kernel"]))
     places = np.arange(len(kernels))
     figure, panels = plt.subplots(3, 1, figsize=(9, 8.4), sharex=True)
@@ -70,3 +156,4 @@ def draw(folder: Path, target: Path) -> None:
 
 if __name__ == "__main__":
     draw(Path(sys.argv[1]), Path(sys.argv[2]))
+    tell(Path(sys.argv[1]), Path(sys.argv[3]) if len(sys.argv) > 3 else None)

@@ -14,6 +14,12 @@ from study.scenario.read import Document
 
 Asleep = tuple[tuple[str, ...], Callable[[Machine], bool], str]
 
+
+def _compacts(machine: Machine) -> bool:
+    compaction = machine.compaction
+    return compaction.direct != "off" or compaction.daemon or compaction.proactiveness > 0
+
+
 _ASLEEP: tuple[Asleep, ...] = (
     (
         ("defrag.run", "defrag.order", "defrag.interval", "defrag.blocks_wanted",
@@ -22,6 +28,7 @@ _ASLEEP: tuple[Asleep, ...] = (
         lambda m: m.defrag.mode == "off" and not m.probe.victims.startswith("rmap"),
         "defrag.mode is off",
     ),
+    (("defrag.choice",), lambda m: m.defrag.mode == "off", "defrag.mode is off"),
     (("defrag.interval",), lambda m: m.defrag.run == "inline", "defrag.run is inline"),
     (("defrag.scan",), lambda m: m.defrag.run == "daemon", "defrag.run is daemon"),
     (("probe.order", "probe.blocks"), lambda m: m.probe.victims == "off", "probe.victims is off"),
@@ -30,15 +37,58 @@ _ASLEEP: tuple[Asleep, ...] = (
         lambda m: m.extension.victims == "lru" and m.extension.source == "none",
         "there is no extension",
     ),
-    (("zone.pageblock_order",), lambda m: m.zone.grouping == "off", "zone.grouping is off"),
+    (
+        ("zone.pageblock_order",),
+        lambda m: m.zone.grouping == "off" and not _compacts(m),
+        "zone.grouping is off",
+    ),
+    (
+        ("compaction.rules",),
+        lambda m: not _compacts(m),
+        "nobody compacts (compaction.direct, daemon, proactiveness)",
+    ),
+    (
+        ("compaction.threshold",),
+        lambda m: m.compaction.direct == "off" and not m.compaction.daemon,
+        "compaction.direct and compaction.daemon are off",
+    ),
+    (("zone.nofragment",), lambda m: not m.zone.percpu_lists, "zone.percpu_lists is false"),
+    (
+        ("watermarks.boost_factor",),
+        lambda m: 4 << m.zone.pageblock_order > m.zone.memory,
+        "the zone has fewer than four pageblocks",
+    ),
+    (
+        ("huge.order", "huge.lifetime", "huge.lifetime_sigma", "huge.most"),
+        lambda m: m.huge.rate == 0,
+        "huge.rate is 0",
+    ),
+    (
+        ("highalloc.order", "highalloc.gap"),
+        lambda m: m.highalloc.share == 0,
+        "highalloc.share is 0",
+    ),
+    (
+        ("churn.fill", "churn.hold", "churn.part", "churn.gap"),
+        lambda m: m.churn.rounds == 0,
+        "churn.rounds is 0",
+    ),
     (
         ("processes.lifetime", "processes.lifetime_sigma", "processes.memory",
          "processes.page_tables"),
         lambda m: m.processes.fork_rate == 0,
         "processes.fork_rate is 0",
     ),
-    (("nic.rx_burst", "nic.rx_hold"), lambda m: m.nic.ring == 0, "nic.ring is 0"),
-    (("nic.rx_burst", "nic.rx_hold"), lambda m: m.nic.rx_rate == 0, "nic.rx_rate is 0"),
+    (
+        ("nic.rx_burst", "nic.rx_hold", "nic.recycle"),
+        lambda m: m.nic.ring == 0,
+        "nic.ring is 0",
+    ),
+    (
+        ("nic.rx_burst", "nic.rx_hold", "nic.recycle"),
+        lambda m: m.nic.rx_rate == 0,
+        "nic.rx_rate is 0",
+    ),
     (("nic.tx_burst", "nic.tx_hold"), lambda m: m.nic.tx_rate == 0, "nic.tx_rate is 0"),
     (
         ("watermarks.marks", "zone.lowmem"),

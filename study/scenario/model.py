@@ -62,7 +62,7 @@ def _kernels() -> dict[str, _Bundle]:
     """
     found: dict[str, _Bundle] = {}
     found["2.6.8"] = {
-        "zone": {"grouping": "off", "reserve": "off"},
+        "zone": {"grouping": "off", "reserve": "off", "nofragment": False},
         "watermarks": {"marks": "2.6.8", "boost_factor": 0},
         "allocation": {"path": "2.6.8"},
         "kswapd": {"loop": "2.6.8", "policy": "count-only"},
@@ -104,7 +104,9 @@ def _kernels() -> dict[str, _Bundle]:
         watermarks={"marks": "4.6"},
         kswapd={"loop": "4.8"},
     )
-    found["5.0"] = _after(found["4.8"], watermarks={"boost_factor": 15_000})
+    found["5.0"] = _after(
+        found["4.8"], watermarks={"boost_factor": 15_000}, zone={"nofragment": True}
+    )
     found["5.9"] = _after(found["5.0"], compaction={"proactiveness": 20})
     return found
 
@@ -165,6 +167,8 @@ class ZoneGroup(_Group):
     """Size of a pageblock, for grouping and compaction: 10 is a huge page of i386 (4 MB)."""
     reserve: Literal["off", "migrate-reserve", "highatomic"] = "off"
     """Pageblocks for who cannot wait: two from boot on (2.6.24) or as needed (4.4)."""
+    nofragment: bool = False
+    """Refills of per-cpu lists do not break into pageblocks of other types (5.0)."""
     placement: Literal["buddy", "best-fit", "by-lifetime"] = "buddy"
     """Linux's choice of a block, or a bound: by lowest address, or knowing kernel pages' lives."""
     buddyinfo: Annotated[
@@ -375,6 +379,19 @@ class HighallocGroup(_Group):
     """Time between two requests."""
 
 
+class ChurnGroup(_Group):
+    rounds: Count = 0
+    """After the measured time, LLFree's test: so often memory is freed and asked for again."""
+    fill: Share = 0.92
+    """Share of the zone that is filled in sequence at first; of the rest whole blocks stay."""
+    hold: Share = 0.48
+    """Share of the zone that stays in use after random pages of it were freed."""
+    part: Share = 0.1
+    """Share of what is held that a round frees and asks for again."""
+    gap: Duration = 1_000_000_000
+    """Time between two rounds."""
+
+
 def _extension(kind: str, none: str) -> BeforeValidator:
     """A check that a name is that of a registered extension, or the word for none."""
 
@@ -446,6 +463,7 @@ class Machine(_Group):
     costs: CostsGroup = Field(default_factory=CostsGroup)
     probe: ProbeGroup = Field(default_factory=ProbeGroup)
     highalloc: HighallocGroup = Field(default_factory=HighallocGroup)
+    churn: ChurnGroup = Field(default_factory=ChurnGroup)
     extension: ExtensionGroup = Field(default_factory=ExtensionGroup)
     clock: ClockGroup = Field(default_factory=ClockGroup)
 
@@ -483,6 +501,7 @@ class Machine(_Group):
                 grouping=_member(plain.Grouping, self.zone.grouping),
                 pageblock_order=self.zone.pageblock_order,
                 reserve=_member(plain.Reserve, self.zone.reserve),
+                nofragment=self.zone.nofragment,
                 placement=_member(plain.Placement, self.zone.placement),
                 buddyinfo=self.zone.buddyinfo,
             ),
@@ -547,6 +566,13 @@ class Machine(_Group):
                 share=self.highalloc.share,
                 order=self.highalloc.order,
                 gap_ns=self.highalloc.gap,
+            ),
+            churn=plain.Churn(
+                rounds=self.churn.rounds,
+                fill=self.churn.fill,
+                hold=self.churn.hold,
+                part=self.churn.part,
+                gap_ns=self.churn.gap,
             ),
             extension=self.extension.settings(),
             clock=plain.Clock(

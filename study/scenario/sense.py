@@ -116,6 +116,7 @@ def _pageblocks(machine: Machine) -> Iterator[Complaint]:
     for key, on in (
         ("zone.reserve", machine.zone.reserve != "off"),
         ("watermarks.boost_factor", machine.watermarks.boost_factor > 0),
+        ("zone.nofragment", machine.zone.nofragment),
     ):
         if on and machine.zone.grouping == "off":
             yield key, "needs pageblocks; set zone.grouping to on"
@@ -145,6 +146,19 @@ def _cures(machine: Machine) -> Iterator[Complaint]:
             yield key, f"is {order}; a block of {1 << order} pages is larger than the whole zone"
     if machine.highalloc.gap <= 0:
         yield "highalloc.gap", "is 0; give the time between two requests"
+    yield from _churn(machine)
+
+
+def _churn(machine: Machine) -> Iterator[Complaint]:
+    churn = machine.churn
+    if churn.rounds == 0:
+        return
+    if churn.hold > churn.fill:
+        yield "churn.hold", f"is {churn.hold:g}, more than is filled (churn.fill {churn.fill:g})"
+    if round(churn.fill * machine.zone.memory) > machine.working_set_pages():
+        yield "churn.fill", "is more than user.working_set has pages"
+    if churn.gap <= 0:
+        yield "churn.gap", "is 0; give the time between two rounds"
 
 
 def _extension(machine: Machine) -> Iterator[Complaint]:

@@ -7,7 +7,14 @@ Who may not sleep gets an answer at once. Who may sleep reclaims for itself, nap
 from __future__ import annotations
 
 from study.zone.agenda import book
-from study.zone.compaction import SKIPPED, compact_directly, compaction_suitable, settle
+from study.zone.compaction import (
+    SKIPPED,
+    SUCCESS,
+    compact_directly,
+    compaction_suitable,
+    expect_success,
+    settle,
+)
 from study.zone.compile import kernel
 from study.zone.defrag import ask_daemon
 from study.zone.grouping import rmqueue
@@ -32,7 +39,7 @@ from study.zone.reclaim import (
     shrink_step,
 )
 from study.zone.reserve import take_for_atomic, unreserve_pageblock
-from study.zone.settings import NR_ORDERS, AllocationPath
+from study.zone.settings import NR_ORDERS, AllocationPath, CompactionRules
 from study.zone.watermark import after_reclaim_ok, first_pass_ok, second_pass_ok
 from study.zone.writeback import congestion_wait_ns
 
@@ -239,7 +246,8 @@ def _finish(z, row, failed):
 def _compact_for(z, row, asynchronous):
     """Let a sleeping request compact; a pfn, or NO_PFN (__alloc_pages_direct_compact, 2.6.35).
 
-    An asynchronous run in vain is no reason to put off others (2.6.38).
+    An asynchronous run in vain is no reason to put off others (2.6.38), nor is one that has made a
+    block which is then not to be had (compaction_defer_reset without alloc_success, 4.19).
     """
     request = requests(z)[row]
     order = request.order
@@ -250,7 +258,9 @@ def _compact_for(z, row, asynchronous):
     pfn = NO_PFN
     if after_reclaim_ok(z, order):
         pfn = _take(z, order, request.gfp)
-    if pfn != NO_PFN or not asynchronous:
+    if pfn == NO_PFN and ran == SUCCESS and z.compact_rules == CompactionRules.V3_19:
+        expect_success(z, order)
+    elif pfn != NO_PFN or not asynchronous:
         settle(z, order, pfn != NO_PFN)
     return pfn
 
@@ -276,8 +286,11 @@ def go_on(z, row):
     Returns a pfn (the row is then free), NO_PFN if it sleeps again, GAVE_UP if it has failed.
     """
     request = requests(z)[row]
-    if z.compact_direct > 0 and request.order >= z.compact_direct:
-        pfn = _compact_for(z, row, z.compact_direct == ALL_ORDERS)
+    # Once a round, before reclaim begins; only the first try is asynchronous (2.6.38).
+    begins = request.priority == DEF_PRIORITY
+    if begins and z.compact_direct > 0 and request.order >= z.compact_direct:
+        asynchronous = z.compact_direct == ALL_ORDERS and request.rounds == 0
+        pfn = _compact_for(z, row, asynchronous)
         if pfn != NO_PFN:
             _finish(z, row, False)
             return pfn

@@ -78,7 +78,8 @@ def compaction_suitable(z, order):
     mark = z.low
     if z.compact_rules == CompactionRules.V3_19 and order <= _COSTLY_ORDER:
         mark = z.min
-    if z.free <= mark + (2 << order):
+    # The kernel's order-0 test: what is reserved for HIGHATOMIC is no room (4.4).
+    if not watermark_ok(z, 0, mark + (2 << order), False, False):
         return False
     if z.compact_rules == CompactionRules.V3_19 and order <= _COSTLY_ORDER:
         return True
@@ -99,12 +100,21 @@ def deferred(z, order):
 
 
 @kernel
+def expect_success(z, order):
+    """A block was made, but nobody has it yet: the order may be tried, and no count starts anew.
+
+    compact_pgdat, 3.5; compaction_defer_reset without alloc_success later.
+    """
+    z.compact_order_failed = max(z.compact_order_failed, order + 1)
+
+
+@kernel
 def settle(z, order, success):
-    """Remember how a run ended (compaction_defer_reset, defer_compaction)."""
+    """Remember whether a request got its block (compaction_defer_reset, defer_compaction)."""
     z.compact_considered = 0
     if success:
         z.compact_shift = 0
-        z.compact_order_failed = max(z.compact_order_failed, order + 1)
+        expect_success(z, order)
         z.count.compact_successes += 1
     else:
         z.compact_shift = min(z.compact_shift + 1, DEFER_SHIFT_MAX)
@@ -150,10 +160,12 @@ def _is_target(z, pfn):
 def _take_free_pages(z, first, stop):
     """Take all free pages of a stretch as targets; how many (isolate_freepages_block).
 
-    The last goes to the head and is used first. A mark of pages stays free.
+    The last goes to the head and is used first. Each block must be one that the order-0 test would
+    give out: above low (split_free_page, 2.6.35), above min without its boost (__isolate_free_page,
+    4.8 and 5.1).
     """
     frame = frames(z)
-    mark = z.min if z.compact_rules == CompactionRules.V3_19 else z.low
+    mark = z.min - z.boost if z.compact_rules == CompactionRules.V3_19 else z.low
     taken = 0
     pfn = first
     while pfn < stop:
@@ -161,7 +173,7 @@ def _take_free_pages(z, first, stop):
             pfn += 1
             continue
         order = frame[pfn].order
-        if z.free <= mark + (2 << order):
+        if not watermark_ok(z, 0, mark + (1 << order), False, False):
             pfn += 1 << order
             continue
         remove_free_block(z, pfn, order)

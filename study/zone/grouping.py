@@ -162,6 +162,16 @@ def find_fallback(z, order, migratetype):
 
 
 @kernel
+def would_mix(z, migratetype):
+    """Would a request for a page break into another type's pageblock? (ALLOC_NOFRAGMENT, 5.0)"""
+    pfn, _ = first_fit(z, 0, migratetype)
+    if pfn != NO_PFN:
+        return False
+    _, found, _ = find_fallback(z, 0, migratetype)
+    return found < z.pageblock_order
+
+
+@kernel
 def _move_block(z, pfn, order, migratetype):
     """Put a free block at the tail of another type's list (move_to_free_list)."""
     list_del(z, pfn)

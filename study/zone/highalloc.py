@@ -35,7 +35,7 @@ def _drop_files(z):
             free_user_page(z, page)
 
 
-def _end_load(zone: Zone) -> None:
+def end_load(zone: Zone) -> None:
     """Let nothing new arrive, end all processes, and drop the files."""
     z = zone.state
     z["next_touch"] = NEVER
@@ -69,7 +69,7 @@ def stress_highalloc(zone: Zone) -> dict[str, float]:
     z["huge_order"] = asked.order
     for name in PASSES:
         if name == "rest":
-            _end_load(zone)
+            end_load(zone)
         for _ in range(attempts):
             ask_for_huge(z, HELD)
             advance(z, z["now"] + asked.gap_ns)

@@ -13,6 +13,7 @@ from study.zone.compaction import (
     compact_zone,
     compaction_suitable,
     deferred,
+    expect_success,
     fragmentation_score,
     settle,
 )
@@ -68,13 +69,15 @@ def run_kcompactd(z):
         return
     if not _needed(z, order):
         return
-    done = compact_zone(z, order, _UNMOVABLE, 0) == SUCCESS
-    if not done:
+    if compact_zone(z, order, _UNMOVABLE, 0) == SUCCESS:
+        expect_success(z, order)
+        z.count.compact_successes += 1
+    else:
         # Pages on the per-cpu lists may be all that is missing.
         drain_percpu(z)
-    # Failures of kswapd's own compaction did not count (compact_pgdat, 3.5).
-    if done or z.compact_rules == CompactionRules.V3_19:
-        settle(z, order, done)
+        # Failures of kswapd's own compaction did not count (compact_pgdat, 3.5).
+        if z.compact_rules == CompactionRules.V3_19:
+            settle(z, order, False)
     _spend(z)
 
 
@@ -84,12 +87,12 @@ def look_around(z):
     book(z, max(z.now + POLL_NS, z.kcompactd_free_at), _PROACTIVE, 0)
     if z.kswapd_awake:
         return
-    if z.proactive_defer > 0:
-        z.proactive_defer -= 1
-        return
     wanted = max(100 - z.proactiveness, 5)
     before = fragmentation_score(z)
     if before <= min(wanted + 10, 100):
+        return
+    if z.proactive_defer > 0:
+        z.proactive_defer -= 1
         return
     compact_zone(z, WHOLE_ZONE, _MOVABLE, wanted)
     if fragmentation_score(z) >= before:

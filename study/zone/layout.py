@@ -372,7 +372,7 @@ _SCALARS = """
     nr_scan_active nr_scan_inactive prev_priority temp_priority
     pages_scanned all_unreclaimable slab_scan victims
     lumpy ignore_references no_io
-    reserve nr_reserved placement
+    reserve nr_reserved placement nofragment
     boost_factor boost boost_asked kswapd_boost kswapd_boost_left kswapd_wish kswapd_freed
     compact_direct compact_daemon compact_threshold compact_rules proactiveness
     compact_considered compact_shift compact_order_failed

@@ -51,6 +51,11 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")
 
 
+def _served_ratio(attempts: float, failures: float) -> float:
+    """Share of requests that were served; one refused may have been asked for during ageing."""
+    return _ratio(max(attempts - failures, 0), attempts)
+
+
 def measure(zone: Zone, samples: np.ndarray) -> dict[str, float]:
     """Metrics of the measured phase.
 
@@ -76,11 +81,11 @@ def _by_caller(found: dict[str, float], count: np.void) -> None:
         attempts, failures = count["attempts"][caller], count["failures"][caller]
         found[f"{name}_attempts"] = attempts
         found[f"{name}_failures"] = failures
-        found[f"{name}_success_ratio"] = _ratio(attempts - failures, attempts)
+        found[f"{name}_success_ratio"] = _served_ratio(attempts, failures)
         # A request that even single pages would not have helped is no matter of contiguity.
         starved = count["starved"][caller]
         found[f"{name}_starved"] = starved
-        found[f"{name}_contiguity_ratio"] = _ratio(attempts - max(failures - starved, 0), attempts)
+        found[f"{name}_contiguity_ratio"] = _served_ratio(attempts, max(failures - starved, 0))
     for caller in (Caller.USER, Caller.STACK, Caller.PAGE_TABLE, Caller.SLAB, Caller.HUGE):
         name = caller.name.lower()
         stalls = count["stalls"][caller]
@@ -96,7 +101,7 @@ def _by_order(found: dict[str, float], count: np.void) -> None:
         attempts, failures = count["attempts_order"][order], count["failures_order"][order]
         found[f"order{order}_attempts"] = attempts
         found[f"order{order}_failures"] = failures
-        found[f"order{order}_success_ratio"] = _ratio(attempts - failures, attempts)
+        found[f"order{order}_success_ratio"] = _served_ratio(attempts, failures)
         found[f"order{order}_blocks_formed"] = count["formed"][order]
         found[f"order{order}_blocks_split"] = count["split"][order]
 
@@ -170,6 +175,7 @@ def _reclaim(found: dict[str, float], zone: Zone, count: np.void) -> None:
 def _cures(found: dict[str, float], zone: Zone, count: np.void) -> None:
     moved = count["defrag_evicted"] + count["defrag_migrated"] + count["compact_migrated"]
     found["moved_pages"] = moved
+    # The external fragmentation events of mmtests: mm_page_alloc_extfrag below pageblock_order.
     found["stolen_blocks"] = count["stolen"]
     found["boosts"] = count["boosts"]
     found["recycled_buffers"] = count["recycled"]

@@ -34,6 +34,7 @@ _OF_A_ZONE = """
     kcompactd_wakeups kcompactd_busy_ms
     unmovable_share_end unmovable_blocks_share_end huge_free_blocks_end
     highalloc_pass1_ratio highalloc_pass2_ratio highalloc_rest_ratio
+    churn_whole_start churn_whole_end churn_whole_possible churn_score
     probe_freed_pages probe_written_pages probe_touches_lost_share
 """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from study.zone.buddy import free_block, take_block
 from study.zone.compile import kernel
-from study.zone.grouping import pageblock_type, return_block, rmqueue
+from study.zone.grouping import pageblock_type, return_block, rmqueue, would_mix
 from study.zone.layout import (
     HEAD_COLD,
     HEAD_HOT,
@@ -40,6 +40,9 @@ def _refill(z, head, batch, migratetype):
     """Pull a batch from the buddy lists, each page to the tail (rmqueue_bulk)."""
     pulled = 0
     while pulled < batch:
+        if z.nofragment and pulled > 0 and would_mix(z, migratetype):
+            # Only who has nothing mixes, and only after all else was tried.
+            break
         pfn = rmqueue(z, 0, migratetype)
         if pfn == NO_PFN:
             break

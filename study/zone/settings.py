@@ -158,6 +158,8 @@ class Memory:
     pageblock_order: int = 10
     """Size of a pageblock, of interest with grouping only: a huge page, 4 MB on i386."""
     reserve: Reserve = Reserve.OFF
+    nofragment: bool = False
+    """A per-cpu refill does not break into another type's pageblock (ALLOC_NOFRAGMENT, 5.0)."""
     placement: Placement = Placement.BUDDY
     buddyinfo: tuple[int, ...] | None = None
     """Start with exactly these free blocks per order, all else in use; None starts at boot."""
@@ -323,6 +325,22 @@ class HighAlloc:
 
 
 @dataclass(frozen=True)
+class Churn:
+    """LLFree's test after the measured time, the load at an end: free and ask again, in rounds."""
+
+    rounds: int = 0
+    """0: no such test."""
+    fill: float = 0.92
+    """Share of the zone that is filled, in sequence, before random pages are freed."""
+    hold: float = 0.48
+    """Share of the zone that stays in use."""
+    part: float = 0.1
+    """Share of what is held that one round frees and asks for again."""
+    gap_ns: int = 1_000_000_000
+    """Time between two rounds."""
+
+
+@dataclass(frozen=True)
 class Costs:
     """Time lost per page, used for reporting only: offered load does not slow down."""
 
@@ -382,5 +400,6 @@ class Settings:
     costs: Costs = field(default_factory=Costs)
     probe: Probe = field(default_factory=Probe)
     highalloc: HighAlloc = field(default_factory=HighAlloc)
+    churn: Churn = field(default_factory=Churn)
     extension: Extension = field(default_factory=Extension)
     clock: Clock = field(default_factory=Clock)

@@ -54,6 +54,7 @@ def simulate(
     the first sample after time_limit_s seconds of wall time.
     """
     from study.zone.advance import advance
+    from study.zone.churn import churn
     from study.zone.highalloc import stress_highalloc
     from study.zone.metrics import AGEING, MEASURED, SAMPLE, measure, sample
     from study.zone.probe import probe
@@ -78,6 +79,7 @@ def simulate(
                 raise TimeoutError(f"took more than {time_limit_s:g} s")
     metrics = measure(zone, series[series["phase"] == MEASURED])
     metrics |= stress_highalloc(zone)
+    metrics |= churn(zone)
     metrics |= probe(zone)
     verify(zone)
     return Outcome(metrics, series)
@@ -85,7 +87,7 @@ def simulate(
 
 def load() -> None:
     """Load all machine code (seconds in a new process), so that no trial is charged for it."""
-    from study.zone import advance, highalloc, metrics, probe, verify, zone  # noqa: F401
+    from study.zone import advance, churn, highalloc, metrics, probe, verify, zone  # noqa: F401
 
 
 def bytes_needed(settings: Settings) -> int:

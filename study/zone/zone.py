@@ -82,6 +82,7 @@ class Zone:
         z["pageblock_order"] = memory.pageblock_order
         z["typed_heads"] = NR_TYPED_HEADS if memory.grouping else 0
         z["reserve"] = memory.reserve
+        z["nofragment"] = bool(memory.grouping) and memory.nofragment
         z["placement"] = memory.placement
         z["boost_factor"] = s.watermarks.boost_factor
         z["lumpy"] = s.reclaim.lumpy

@@ -216,6 +216,7 @@ def test_later_kernels_add_and_drop_cures_one_by_one() -> None:
                 made.reclaim.lumpy,
                 made.memory.grouping.name,
                 made.memory.reserve.name,
+                made.memory.nofragment,
                 made.compaction.direct_order,
                 made.compaction.daemon,
                 made.watermarks.boost_factor,
@@ -223,15 +224,15 @@ def test_later_kernels_add_and_drop_cures_one_by_one() -> None:
             )
         )
     assert rows == [
-        (False, "OFF", "OFF", 0, False, 0, 0),
-        (True, "OFF", "OFF", 0, False, 0, 0),
-        (True, "ON", "MIGRATE_RESERVE", 0, False, 0, 0),
-        (True, "ON", "MIGRATE_RESERVE", 4, False, 0, 0),
-        (False, "ON", "MIGRATE_RESERVE", 1, True, 0, 0),
-        (False, "ON", "HIGHATOMIC", 1, True, 0, 0),
-        (False, "ON", "HIGHATOMIC", 1, True, 0, 0),
-        (False, "ON", "HIGHATOMIC", 1, True, 15_000, 0),
-        (False, "ON", "HIGHATOMIC", 1, True, 15_000, 20),
+        (False, "OFF", "OFF", False, 0, False, 0, 0),
+        (True, "OFF", "OFF", False, 0, False, 0, 0),
+        (True, "ON", "MIGRATE_RESERVE", False, 0, False, 0, 0),
+        (True, "ON", "MIGRATE_RESERVE", False, 4, False, 0, 0),
+        (False, "ON", "MIGRATE_RESERVE", False, 1, True, 0, 0),
+        (False, "ON", "HIGHATOMIC", False, 1, True, 0, 0),
+        (False, "ON", "HIGHATOMIC", False, 1, True, 0, 0),
+        (False, "ON", "HIGHATOMIC", True, 1, True, 15_000, 0),
+        (False, "ON", "HIGHATOMIC", True, 1, True, 15_000, 20),
     ]
 
 
@@ -290,12 +291,15 @@ def test_defaults_agree_with_the_zones_own() -> None:
 SAMPLES = {
     "zone.grouping": "on", "zone.pageblock_order": "9",
     "zone.reserve": "highatomic zone.grouping=on", "zone.placement": "best-fit",
+    "zone.nofragment": "true zone.grouping=on",
     "watermarks.boost_factor": "15000 zone.grouping=on", "reclaim.lumpy": "true",
     "compaction.direct": "all", "compaction.daemon": "true", "compaction.proactiveness": "20",
     "compaction.threshold": "400", "compaction.rules": "3.19", "defrag.choice": "beside-free",
     "stacks.source": "vmalloc", "nic.recycle": "true", "huge.order": "6", "huge.rate": "2/s",
     "huge.lifetime": "1s", "huge.lifetime_sigma": "2", "huge.most": "3",
     "highalloc.share": "50%", "highalloc.order": "6", "highalloc.gap": "10ms",
+    "churn.rounds": "5", "churn.fill": "90%", "churn.hold": "40%", "churn.part": "20%",
+    "churn.gap": "2s",
     "zone.memory": "64MiB", "zone.lowmem": "1GiB", "zone.reserved": "1MiB",
     "zone.percpu_lists": "false", "zone.swap": "false", "zone.buddyinfo": "1 0 0 0 0 0 0 0 0 0 0",
     "watermarks.marks": "2.6.10", "allocation.path": "2.6.9", "kswapd.policy": "order-aware",

@@ -9,11 +9,15 @@ import pytest
 
 from study.zone.advance import advance
 from study.zone.buddy import take_block
+from study.zone.churn import churn
 from study.zone.defrag import defragment
 from study.zone.huge import HELD, ask_for_huge, release_held
 from study.zone.layout import Caller, Gfp, Kind
 from study.zone.lifetime import gfp_by_lifetime
 from study.zone.settings import (
+    Churn,
+    Compaction,
+    CompactionRules,
     Defrag,
     DefragChoice,
     DefragMode,
@@ -149,9 +153,54 @@ def test_stress_highalloc_has_three_passes_and_rest_is_the_easiest():
     assert ratios[2] > ratios[0]
 
 
+def churned(quiet, placement=Placement.BUDDY, proactiveness=0, **asked):
+    """The metrics of LLFree's test on an empty zone of 64 MB, and the zone afterwards."""
+    pages = 32 * 512
+    settings = quiet(
+        pages,
+        compaction=Compaction(proactiveness=proactiveness, rules=CompactionRules.V3_19),
+        churn=Churn(rounds=20, **asked),
+    )
+    settings = replace(settings, user=replace(settings.user, anonymous_share=1.0))
+    wanted = replace(settings.memory, placement=placement, pageblock_order=9)
+    zone = Zone(replace(settings, memory=wanted))
+    found = churn(zone)
+    verify(zone)
+    return found, zone
+
+
+@pytest.mark.parametrize("placement", [Placement.BUDDY, Placement.BEST_FIT])
+def test_churn_wins_no_huge_page_back(quiet, placement):
+    """LLFree's test: what lies whole stays whole, what is broken does not heal."""
+    found, zone = churned(quiet, placement)
+    # 92 % of 32 huge pages were filled in sequence, so two were left whole.
+    assert found["churn_whole_start"] == 2
+    assert abs(found["churn_whole_end"] - 2) <= 1
+    assert found["churn_whole_possible"] == int(zone.state["free"]) >> 9 == 16
+    gained = found["churn_whole_end"] - found["churn_whole_start"]
+    assert found["churn_score"] == gained / (16 - 2)
+    assert zone.state["nr_anon"] == int(0.48 * 32 * 512)
+
+
+def test_compaction_heals_what_churn_has_broken(quiet):
+    """A daemon that gathers used pages between the rounds brings most of them back."""
+    found, _ = churned(quiet, proactiveness=100)
+    assert found["churn_score"] > 0.5
+
+
+def test_a_round_frees_and_asks_for_its_share(quiet):
+    """Whoever is put out comes back, and nobody else is touched."""
+    for part in (0.0, 0.25):
+        _, zone = churned(quiet, part=part)
+        brought_in = int(zone.state["count"]["first_faults"])
+        filled, held = int(0.92 * 32 * 512), int(0.48 * 32 * 512)
+        assert brought_in == filled + 20 * int(part * held)
+
+
 def test_without_the_test_its_metrics_have_no_value():
-    """No share asked for, no ratio."""
+    """No share asked for, no ratio; no rounds, no score."""
     metrics = simulate(small(), seed=1, replicate=0).metrics
+    assert np.isnan(metrics["churn_score"])
     assert np.isnan(metrics["highalloc_rest_ratio"])
     assert np.isnan(metrics["huge_success_ratio"])
 

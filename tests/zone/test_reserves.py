@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 from study.zone import allocate as alloc
 from study.zone.advance import advance
 from study.zone.boost import boost_marks, lower_marks
-from study.zone.grouping import has_block, pageblock_type, rmqueue, set_pageblock_type
-from study.zone.layout import NO_PFN, Caller, Flag, Gfp, Home, Migratetype
+from study.zone.grouping import (
+    has_block,
+    pageblock_type,
+    rmqueue,
+    set_pageblock_type,
+    would_mix,
+)
+from study.zone.kmalloc import adopt
+from study.zone.layout import NO_PFN, Caller, Flag, Gfp, Home, Kind, Migratetype
+from study.zone.percpu import take_typed_page
 from study.zone.reserve import take_for_atomic, unreserve_pageblock
 from study.zone.settings import (
     AllocationPath,
@@ -27,7 +35,7 @@ from study.zone.settings import (
 from study.zone.verify import verify
 from study.zone.watermark import watermark_ok
 from study.zone.zone import Zone
-from tests.zone.worn import homes, zone_of
+from tests.zone.worn import drop, homes, zone_of
 
 BLOCK = 5
 UNMOVABLE, MOVABLE, HIGHATOMIC = 0, 1, int(Migratetype.HIGHATOMIC)
@@ -39,6 +47,42 @@ MODERN = Kswapd(policy=KswapdPolicy.ORDER_AWARE, loop=KswapdLoop.V4_8)
 def boosted(quiet, pages=256, **more):
     more = {"watermarks": BOOSTED, "memory": GROUPED, "kswapd": MODERN} | more
     return zone_of(quiet, pages, allocation=AllocationPath.V4_4, **more)
+
+
+# Who breaks into a pageblock of another type.
+
+
+@pytest.mark.parametrize("nofragment", [False, True])
+def test_a_refill_mixes_only_for_who_has_nothing(quiet, nofragment):
+    """With three pages of its own type left a list is content with three, and steals nothing.
+
+    When it has none it steals all the same, as the kernel does when no other zone has a page.
+    """
+    memory = GROUPED | {"nofragment": nofragment, "percpu_lists": True}
+    zone = zone_of(quiet, 256, memory=memory)
+    z = zone.state
+    z["pcp_batch"] = 8
+    set_pageblock_type(z, 0, 0, UNMOVABLE)
+    drop(zone, [0, 2, 4], UNMOVABLE)
+    drop(zone, range(64, 96, 2), MOVABLE)
+    stolen = []
+    for _ in range(4):
+        pfn = take_typed_page(z, False, UNMOVABLE)
+        zone.frame[pfn]["order"] = 0
+        adopt(z, pfn, Kind.STACK)
+        z["nr_kernel"] += 1
+        stolen.append(int(z["count"]["stolen"]) > 0)
+    assert stolen == ([False, False, False, True] if nofragment else [True] * 4)
+    verify(zone)
+
+
+@pytest.mark.parametrize(("free", "mixes"), [(0, True), (16, True), (32, False)])
+def test_a_whole_pageblock_may_be_taken_from_another_type(quiet, free, mixes):
+    """A free block as large as a pageblock changes its type; a smaller one would be mixed."""
+    zone = zone_of(quiet, 256, memory=dict(GROUPED))
+    drop(zone, range(64, 64 + free), MOVABLE)
+    assert would_mix(zone.state, UNMOVABLE) == mixes
+    assert would_mix(zone.state, MOVABLE) == (free == 0)
 
 
 # The boost.

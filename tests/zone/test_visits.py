@@ -38,7 +38,7 @@ def drawn_in_turn(zone: Zone, settings: Settings):
 
 
 def test_visits_are_those_drawn_in_turn() -> None:
-    """Also while popularity drifts: where a visit goes is settled when it begins, not when drawn."""
+    """Also while popularity drifts: a visit goes where its rank lies when it begins."""
     settings = small()
     zone, chance = Zone(settings, seed=5), np.random.default_rng(1)
     z, expected = zone.state, drawn_in_turn(zone, settings)
