@@ -32,6 +32,7 @@ from study.scenario.versions import spell_versions
 from study.zone.names import METRICS
 
 MAX_TRIALS = 10_000_000
+LEVEL_LETTERS_MOST = 60
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 
@@ -324,12 +325,13 @@ class _Unfolding:
                 "at most 32",
             )
         for level in levels:
-            if not level or len(level) > 60 or not reads_as_word(level):
-                self.fault(
-                    ("axes", axis, level),
-                    f"{axis} has the level {shown(level)}, which reads as no word; begin it with "
-                    "a letter",
-                )
+            why = ""
+            if len(level) > LEVEL_LETTERS_MOST:
+                why = f"which has more than {LEVEL_LETTERS_MOST} letters"
+            elif not level or not reads_as_word(level):
+                why = "which reads as no word; begin it with a letter"
+            if why:
+                self.fault(("axes", axis, level), f"{axis} has the level {shown(level)}, {why}")
         self.named[axis] = levels
 
     def _sampling(self) -> SamplingKeys:
