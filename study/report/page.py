@@ -92,7 +92,11 @@ def render(findings: Findings) -> str:
         owners=OWNERS,
         ageing=manifest["scenario"]["base"]["clock"]["ageing"],
         table=_table(findings),
-        failures=manifest["failures"][:FAILURES_MOST],
+        failures=[
+            {"cell": failure["cell"], "with": select.all_levels(cells.get(failure["cell"], {}))}
+            | failure
+            for failure in manifest["failures"][:FAILURES_MOST]
+        ],
         command=shlex.join(manifest["command"]),
         scenario=yaml_text(manifest["scenario"]),
     )

@@ -32,6 +32,21 @@ def finished(findings: Findings, *metrics: str) -> pd.DataFrame:
     return found
 
 
+def policies(findings: Findings) -> dict[str, Mapping[str, Any]]:
+    """compared_cells() of a study that chose its levels.
+
+    Raises ResultsError for one that drew them from ranges: there a cell is no policy.
+    """
+    from study.statistics.sensitivity import sampled_axes
+
+    if sampled_axes(findings.manifest):
+        raise ResultsError(
+            "the cells are points in ranges, not policies; `study sensitivity DIR` tells which "
+            "ranges matter"
+        )
+    return compared_cells(findings.manifest["cells"])
+
+
 def policies_of(axes: Iterable[str]) -> list[str]:
     """The axes that are policies."""
     return [axis for axis in axes if axis.split(".")[0] in POLICIES]

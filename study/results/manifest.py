@@ -76,10 +76,11 @@ def study_of(manifest: Mapping[str, Any], path: str) -> Study:
     """
     from study.results.folder import ResultsError
     from study.scenario import ScenarioError, load_text
+    from study.scenario.write import yaml_text
 
     try:
-        # JSON is YAML, so a manifest's scenario is read by the same reader as any other.
-        return load_text(json.dumps(manifest.get("scenario")), f"{path}/manifest.json")
+        # Read by the same reader as any other. JSON would be YAML, but for letters beyond U+FFFF.
+        return load_text(yaml_text(manifest.get("scenario")), f"{path}/manifest.json")
     except ScenarioError as fault:
         raise ResultsError(
             f"the scenario in {path}/manifest.json cannot be run:\n{fault}"

@@ -35,6 +35,7 @@ from study.zone.names import METRICS
 from study.zone.settings import Settings
 
 MAX_TRIALS = 10_000_000
+LEVEL_LETTERS_MOST = 60
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 
@@ -343,12 +344,13 @@ class _Unfolding:
                 "at most 32",
             )
         for level in levels:
-            if not level or len(level) > 60 or not reads_as_word(level):
-                self.fault(
-                    ("axes", axis, level),
-                    f"{axis} has the level {shown(level)}, which reads as no word; begin it with "
-                    "a letter",
-                )
+            why = ""
+            if len(level) > LEVEL_LETTERS_MOST:
+                why = f"which has more than {LEVEL_LETTERS_MOST} letters"
+            elif not level or not reads_as_word(level):
+                why = "which reads as no word; begin it with a letter"
+            if why:
+                self.fault(("axes", axis, level), f"{axis} has the level {shown(level)}, {why}")
         self.named[axis] = levels
 
     def _sampling(self) -> SamplingKeys:

@@ -7,8 +7,23 @@ from typing import Any
 
 import yaml
 
+# What YAML 1.1 takes for the end of a line, and folds into a space.
+_BREAKS = frozenset("\x85\u2028\u2029")
 
-def yaml_text(scenario: Mapping[str, Any]) -> str:
+
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that keeps every letter of a word."""
+
+
+def _word(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = '"' if _BREAKS & set(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _word)
+
+
+def yaml_text(scenario: Mapping[str, Any] | None) -> str:
     """The text of a scenario file, keys in the order given."""
     # Words that are booleans in YAML 1.1 come quoted, so that either version reads words.
-    return yaml.safe_dump(dict(scenario), sort_keys=False, allow_unicode=True, width=88)
+    return yaml.dump(scenario, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=88)

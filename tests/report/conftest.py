@@ -24,7 +24,7 @@ axes:
   kswapd.policy: [count-only, order-aware]
   card:
     "<i>&linear\\"' $x_1$": { nic.receive: linear }
-    "\\u202Ejavascript:alert(4)": { nic.receive: page-array }
+    "\\u202Ejavascript:alert(4) \\U0001F642": { nic.receive: page-array }
 claims:
   - id: served
     says: "<b onmouseover=alert(2)>More</b> is served </script><script>alert(3)</script>"

@@ -6,6 +6,7 @@ import json
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -111,8 +112,6 @@ def test_long_runs_are_drawn_with_few_points(copy):
     longer = [
         results.series.assign(time_ns=results.series["time_ns"] + n * first) for n in range(80)
     ]
-    import pandas as pd
-
     pd.concat(longer, ignore_index=True).to_parquet(part)
     for mean in over_time(study.read(copy)).means.values():
         assert 50 < len(mean) <= 100
@@ -124,8 +123,6 @@ def test_a_figure_of_one_replicate_has_no_intervals(copy):
     """Trials that cannot tell a spread are drawn as marks alone, without a warning."""
     manifest = json.loads((copy / "manifest.json").read_text())
     assert manifest["counts"]["finished"] == 12
-    import pandas as pd
-
     for part in (copy / "trials").iterdir():
         frame = pd.read_parquet(part)
         frame[frame["replicate"] == 0].to_parquet(part)
@@ -144,3 +141,29 @@ def test_a_figure_is_told_in_words(results, name):
     assert "nan" not in told
     assert any(letter.isdigit() for letter in told)
     assert "order-aware" in told
+
+
+def test_points_in_ranges_are_not_drawn_as_policies(copy):
+    """Of a study that drew its levels the figures by policy say why there is none."""
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["scenario"]["axes"]["slab.rate"] = {"uniform": ["10/s", "20/s"]}
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+
+    for name in ("tradeoff", "success"):
+        with pytest.raises(study.ResultsError, match="study sensitivity"):
+            draw(name, study.read(copy))
+
+
+def test_long_names_of_levels_are_wrapped(copy):
+    """Rows of the forest and entries of a legend stay on the sheet with names of sixty letters."""
+    long = "a-level-with-a-name-that-goes-on-and-on-and-never-ends-at-all"[:60]
+    manifest = (copy / "manifest.json").read_text()
+    for part in (copy / "trials").iterdir():
+        frame = pd.read_parquet(part)
+        column = frame["kswapd.policy"].astype(str).replace("order-aware", long)
+        frame.assign(**{"kswapd.policy": column}).to_parquet(part)
+    (copy / "manifest.json").write_text(manifest.replace('"order-aware"', f'"{long}"'))
+    results = study.read(copy)
+    for name in ("forest", "tradeoff", "success"):
+        for sheet in (PAGE, PHONE):
+            test_no_words_overlap_or_leave_the_sheet(results, name, sheet)

@@ -223,6 +223,10 @@ def test_a_named_axis_sets_several_keys_at_once() -> None:
             "x.yaml:1:15: card has the level 10, which reads as no word; begin it with a letter",
         ),
         (
+            f"axes: {{card: {{{'a' * 61}: {{nic.mtu: 100}}}}}}",
+            f"x.yaml:1:15: card has the level {'a' * 57}..., which has more than 60 letters",
+        ),
+        (
             "axes: {card: {a: {nic.mtu: 100}}}\nexclude: [{card: b}]",
             "x.yaml:2:12: card has no level b; it has a",
         ),

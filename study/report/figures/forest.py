@@ -9,7 +9,7 @@ import numpy as np
 
 from study.report import select
 from study.report.colours import FAINT, INK, PAPER, SERIES
-from study.report.figures.sheet import Sheet
+from study.report.figures.sheet import Sheet, wrapped
 from study.results.folder import ResultsError
 
 if TYPE_CHECKING:
@@ -25,8 +25,10 @@ METRICS: dict[str, tuple[str, str]] = {
     "refaults": ("refaults (%)", "percent"),
 }
 ROWS_MOST = 30
-_ROW = 0.46
-"""Inches."""
+_ROW, _LINE = 0.46, 0.15
+"""Inches, of a row and of a line of its name."""
+_LETTERS = 30
+"""In a line of a name."""
 _BEHIND: dict[str, Any] = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}
 _FAR = 4.0
 """What reaches so many times further than the middle one is shown by an arrow."""
@@ -62,6 +64,8 @@ def paired_differences(findings: Findings) -> pd.DataFrame:
         table[target] = np.where(points, in_points, 100 * (table[ratio].to_numpy(float) - 1))
     if table.empty:
         raise ResultsError("the study has no two levels to compare")
+    if not np.isfinite(table["value"].to_numpy(float)).any():
+        raise ResultsError("no cell asked for receive buffers, reclaimed pages or missed any")
     columns = ["axis", "level", "against", "metric", "cells", "n", "value", "low", "high"]
     return table[columns].reset_index(drop=True)
 
@@ -69,12 +73,15 @@ def paired_differences(findings: Findings) -> pd.DataFrame:
 def forest(table: pd.DataFrame, sheet: Sheet) -> Figure:
     """What each level changes against the first of its axis, paired by replicate."""
     rows = _rows(table)
-    beside = Sheet(sheet.width, len(METRICS) if sheet.columns > 1 else 1)
-    figure, panels = beside.panels(len(METRICS), height=_ROW * len(rows) + 0.6, rest=0.1)
-    place = {row: len(rows) - 1 - i for i, row in enumerate(rows)}
     names = [
-        f"{axis}\n{select.word(against)} → {select.word(level)}" for axis, level, against in rows
+        f"{axis}\n{wrapped(f'{select.word(against)} → {select.word(level)}', _LETTERS)}"
+        for axis, level, against in rows
     ]
+    # A name of more than two lines needs a higher row.
+    row = max(_ROW, _LINE * max(name.count("\n") + 1 for name in names) + 0.1)
+    beside = Sheet(sheet.width, len(METRICS) if sheet.columns > 1 else 1)
+    figure, panels = beside.panels(len(METRICS), height=row * len(rows) + 0.6, rest=0.1)
+    place = {row: len(rows) - 1 - i for i, row in enumerate(rows)}
     for number, (axes, (metric, (label, _))) in enumerate(
         zip(panels, METRICS.items(), strict=True)
     ):

@@ -10,7 +10,7 @@ import numpy as np
 
 from study.report import select
 from study.report.colours import INK, LINES, MARKERS, PAPER, SERIES
-from study.report.figures.sheet import Sheet
+from study.report.figures.sheet import Sheet, wrapped
 from study.results.folder import ResultsError
 from study.scenario.units import nanoseconds_from
 
@@ -28,6 +28,8 @@ _COSTS = {
 }
 _LEGEND_ROW = 0.2
 """Inches."""
+_LETTERS = 44
+"""In a line of the legend."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def compared(findings: Findings) -> Compared:
     from study.statistics.tradeoff import tradeoff as judged
 
     select.finished(findings)
-    cells = select.compared_cells(findings.manifest["cells"])
+    cells = select.policies(findings)
     needed = ("rx_success_ratio", "reclaimed_pages", "moved_pages", "refaults")
     missing = [name for name in needed if name not in findings.columns]
     if missing:
@@ -120,7 +122,7 @@ def served(findings: Findings) -> Served:
     """What the figure of requests by order shows."""
     from study.statistics.intervals import mean_interval
 
-    cells = select.compared_cells(findings.manifest["cells"])
+    cells = select.policies(findings)
     orders = _orders_asked(findings, list(cells))
     trials = select.finished(findings, *(f"order{order}_success_ratio" for order in orders))
     if not orders:
@@ -226,13 +228,13 @@ class Looks:
         from matplotlib.lines import Line2D
 
         found = [
-            Line2D([], [], color=colour, marker=marker, ls="", ms=6, label=name)
+            Line2D([], [], color=colour, marker=marker, ls="", ms=6, label=wrapped(name, _LETTERS))
             for name, (colour, marker) in self._looks.items()
             if len(self._looks) > 1
         ]
         if self._fill:
             for filled, level in enumerate(select.fill_levels(self.cells, self._fill)):
-                label = f"{'filled' if filled else 'open'}: {self._fill} {level}"
+                label = wrapped(f"{'filled' if filled else 'open'}: {self._fill} {level}", _LETTERS)
                 face = INK if filled else PAPER
                 found.append(
                     Line2D([], [], color=INK, marker="o", ls="", ms=6, mfc=face, label=label)
@@ -281,4 +283,8 @@ def _plain_steps(axes: Axes, which: str) -> None:
 
     axis = getattr(axes, f"{which}axis")
     axis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.6g}".replace("-", "\N{MINUS SIGN}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,7 +55,9 @@ _STYLE: dict[Any, Any] = {
 @contextmanager
 def house_style() -> Iterator[None]:
     """The look of every figure, while it is drawn and while it is saved."""
-    with rc_context(_STYLE):
+    with rc_context(_STYLE), warnings.catch_warnings():
+        # A browser has the letters that matplotlib's own font lacks; a file shows boxes for them.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
 
 

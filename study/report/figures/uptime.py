@@ -77,6 +77,8 @@ def over_time(findings: Findings) -> OverTime:
     means: pd.DataFrame = sums / counts
     there = set(means.index.get_level_values(0))
     shown = {cell: _thinned(means.loc[[cell]].droplevel(0)) for cell in telling if cell in there}
+    if not any(mean[FREE].to_numpy().any() for mean in shown.values()):
+        raise ResultsError(f"{findings.place} has no sample with a free page")
     cells = findings.manifest["cells"]
     titles = {cell: select.difference_from_first(cells, cell) for cell in shown}
     return OverTime(shown, titles, unit, ageing / ns)
