@@ -511,7 +511,7 @@ class _Unfolding:
         for axis, level in tries:
             combination = {axis: level} if axis else {}
             told = self._expanded(combination)
-            if any(isinstance(value, dict | list) for value in told.values()):
+            if any(k not in known_keys() or isinstance(v, dict | list) for k, v in told.items()):
                 continue
             machine, _ = machine_of(with_kernel(with_levels(sound, told)))
             if machine is None:

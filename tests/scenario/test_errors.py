@@ -237,6 +237,7 @@ def test_what_may_follow_from_another_fault_is_not_told() -> None:
     text = "base: {zone: {memory: 64MB, lowmem: 64MiB}, watermarks: {min: 1, low: 2, high: 40000}}"
 
     assert len(faults(text)) == 1
+    assert len(faults("axes: {card: {a: {zone: 5, zone.memory: 1}, b: {nic.mtu: 9000}}}")) == 1
     assert len(faults("extends: machine/i386-64m\nbase: {zone: {lowmem: 64MiB}}")) == 1
 
 
