@@ -14,7 +14,10 @@ import weakref
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from study.fanout.scratch import Scratch
 
 MANIFEST = "manifest.json"
 NEW = ".new"
@@ -50,13 +53,20 @@ class Mirror:
         self.place = place
         self._carrier = carrier
         self._carried: dict[str, Stamp] = {}
-        self.scratch: weakref.finalize[..., Mirror] | None = None
+        self._scratch: Scratch | None = None
+        self._at_end: weakref.finalize[..., Mirror] | None = None
         self.note_carried(carried)
+
+    def lend(self, scratch: Scratch) -> None:
+        """The folder here lies in this one, which goes when nobody holds the mirror any more."""
+        self._scratch = scratch
+        self._at_end = weakref.finalize(self, scratch.remove)
 
     def keep(self) -> None:
         """Leave the folder here where it is, also when this process ends."""
-        if self.scratch is not None:
-            self.scratch.detach()
+        if self._scratch is not None and self._at_end is not None:
+            self._at_end.detach()
+            self._scratch.keep()
 
     def note_carried(self, names: Iterable[str]) -> None:
         """These files are there already."""

@@ -15,18 +15,16 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
-import tempfile
 import threading
 import uuid
-import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from study.fanout.scratch import Scratch
 from study.results.folder import (
     LOCK,
     MANIFEST,
@@ -242,16 +240,19 @@ def mirror_of(url: str, *, without: Iterable[str] = ()) -> Mirror:
     The copy goes when nobody holds the mirror any more. Raises ResultsError.
     """
     storage = Storage(url)
-    local = Path(tempfile.mkdtemp(prefix="study-copy-"))
-    try:
-        with telling(url):
+    with telling(url):
+        scratch = Scratch()
+        try:
+            # A folder of its own in there: all of it is results.
+            local = scratch.path / "copy"
+            local.mkdir()
             fetched = storage.fetch(local, without=without)
             mirror = Mirror(local, storage, place=storage.url, carried=fetched)
             mirror.note_carried(storage.strays())
-    except BaseException:
-        shutil.rmtree(local, ignore_errors=True)
-        raise
-    mirror.scratch = weakref.finalize(mirror, shutil.rmtree, local, ignore_errors=True)
+        except BaseException:
+            scratch.remove()
+            raise
+    mirror.lend(scratch)
     return mirror
 
 
