@@ -112,6 +112,13 @@ def _draw_visit(z):
     z.later_write = uniform(z, _TOUCH) <= z.write_share
 
 
+@kernel
+def _draw_first_visits(z):
+    _draw_visit(z)
+    _draw_visit(z)
+    z.visits_drawn = 1
+
+
 @kernel(inline=True)
 def _fetch_ahead(z):
     """Have the processor fetch what the next two visits will need, while this one is worked off.
@@ -132,9 +139,7 @@ def _fetch_ahead(z):
 def _new_visit(z):
     """Begin the next visit. The stream of touches is nobody else's: it may be drawn from early."""
     if z.visits_drawn == 0:
-        _draw_visit(z)
-        _draw_visit(z)
-        z.visits_drawn = 1
+        _draw_first_visits(z)
     z.visit_write = z.next_write
     z.visit_page = _first_page(z, z.next_rank, z.next_start)
     z.visit_left = z.next_pages
