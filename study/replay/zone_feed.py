@@ -52,6 +52,7 @@ class ZoneFeed:
     def run(self, shots: list[Snapshot]) -> None:
         """Feed all rows; keep the counts at each snapshot and the lists at the end."""
         rows = self._ops.row
+        self._find_captures()
         stops = np.searchsorted(rows, np.array([shot.row for shot in shots], np.int64))
         settled = np.searchsorted(rows, np.array([shot.settled for shot in shots], np.int64))
         self.nr_free = np.zeros((len(shots), NR_ORDERS), np.int64)
@@ -63,6 +64,13 @@ class ZoneFeed:
         self._part(0, end, stops[:early], 0)
         self._read_lists()
         self._part(end, len(rows), stops[early:], early)
+
+    def _find_captures(self) -> None:
+        ops = self._ops
+        self._wanted = np.full(len(ops.row), -1, np.int64)
+        columns = [np.ascontiguousarray(c) for c in (ops.op, ops.pfn - self._base, ops.order)]
+        last = np.zeros(len(self.zone.frame), np.int64)
+        self._feed.find_captures(self.zone.state, *columns, last, self._wanted)
 
     def _moves(self, stops: np.ndarray, settled: np.ndarray) -> np.ndarray:
         """Whether blocks left or entered the zone's lists between two places in the rows."""
@@ -80,6 +88,7 @@ class ZoneFeed:
                 self._ops.order,
                 self._ops.migratetype,
                 self._ops.aux,
+                self._wanted,
             )
         ]
         counts = np.zeros(len(stops) * NR_ORDERS, np.int64)

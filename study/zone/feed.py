@@ -232,7 +232,23 @@ def extract(z, pfn, order, migratetype):
 
 
 @kernel
-def _enter(z, pfn, order, migratetype, tally: np.ndarray):
+def _completes(z, pfn, order, wanted):
+    """Whether a block would merge into a free one of exactly an order on its way up."""
+    while order < wanted:
+        buddy = pfn ^ (1 << order)
+        if frames(z)[buddy].home != Home.BUDDY or frames(z)[buddy].order != order:
+            return False
+        pfn &= ~(1 << order)
+        order += 1
+    return True
+
+
+@kernel
+def _enter(z, pfn, order, migratetype, wanted, tally: np.ndarray):
+    """A block comes back, unless compaction is waiting for the one that it completes.
+
+    wanted  order of the block that compaction captures, -1 if it does not
+    """
     first, _ = _holder(z, pfn, order)
     if first != NO_PFN:
         tally[_N_ENTERED_TWICE] += 1
@@ -241,7 +257,42 @@ def _enter(z, pfn, order, migratetype, tally: np.ndarray):
         tally[_N_ENTERED_TWICE] += 1
     if migratetype < 0:
         migratetype = pageblock_type(z, pfn)
-    return_block(z, pfn, order, migratetype)
+    if wanted >= order and _completes(z, pfn, order, wanted):
+        tally[_N_CAPTURED] += 1
+        _drop_parts(z, pfn >> wanted << wanted, wanted)
+    else:
+        return_block(z, pfn, order, migratetype)
+
+
+@kernel
+def find_captures(
+    z,  # noqa: ARG001 - what every kernel begins with
+    op: np.ndarray,
+    pfn: np.ndarray,
+    order: np.ndarray,
+    last: np.ndarray,
+    wanted: np.ndarray,
+):
+    """Find the frees whose block compaction kept for its caller (compaction_capture).
+
+    No event tells of them, but the caller then gets a block that nothing has taken off the lists.
+
+    last    one entry a frame, zero at first: one more than the last event that moved it
+    wanted  one entry an event, -1 at first; the order of what was captured is filled in
+    """
+    for i in range(len(op)):
+        what = op[i]
+        end = pfn[i] + (1 << order[i])
+        if what in {_REQUEST, _STOLEN, _ISOLATE, _ENTER}:
+            for page in range(pfn[i], end):
+                last[page] = i + 1
+        elif what == _ALLOCATED:
+            latest = 0
+            for page in range(pfn[i], end):
+                latest = max(latest, last[page])
+                last[page] = 0
+            if latest > 0 and op[latest - 1] == _ENTER:
+                wanted[latest - 1] = order[i]
 
 
 @kernel
@@ -403,6 +454,7 @@ def feed(  # noqa: PLR0917 - the columns of a trace
     order: np.ndarray,
     migratetype: np.ndarray,
     aux: np.ndarray,
+    wanted: np.ndarray,
     stop: np.ndarray,
     nr_free: np.ndarray,
     users: np.ndarray,
@@ -412,6 +464,7 @@ def feed(  # noqa: PLR0917 - the columns of a trace
     """Feed events to the zone.
 
     op, pfn, order, migratetype, aux  one entry an event; pfn relative to the zone's first block
+    wanted   one entry an event, as find_captures fills it in
     stop     numbers of events after which a snapshot is due, ascending
     nr_free  free blocks per order at each stop: 11 entries a stop, filled in
     users    one entry a frame, zero at first: what is known of its user
@@ -440,7 +493,7 @@ def feed(  # noqa: PLR0917 - the columns of a trace
             victim = NO_PFN
             _note_known(page, size, users)
         elif what == _ENTER:
-            _enter(z, page, size, kind, tally)
+            _enter(z, page, size, kind, wanted[i], tally)
             _note_known(page, size, users)
         elif what == _ALLOCATED:
             first, _ = _holder(z, page, size)

@@ -63,6 +63,23 @@ def test_only_the_type_bits_of_a_pageblock_are_its_type(write, mask, same):
     assert replay(write(rows, BLOCK)).pfn_exact == same
 
 
+def test_a_captured_block_never_reaches_the_lists(write):
+    """The block that compaction waits for goes to it as it forms, its free neighbour stays."""
+    rows = [
+        (DRAIN, 0, 3, MOVABLE, 0),
+        (ALLOC, 0, 4, 0, 0),
+        (REQUEST, 16, 4, MOVABLE, 0),
+    ]
+    counts = {"DMA": [0, 0, 0, 0, 2] + [0] * 6}
+    shot = {"idx_buddyinfo": 1, "idx_end": 1, "buddyinfo": counts}
+
+    result = replay(write(rows, {(3, MOVABLE): [8], (4, MOVABLE): [16, 64]}, snapshots=[shot]))
+
+    assert result.irregularities["blocks_captured_by_compaction"] == 1
+    assert result.irregularities["blocks_left_not_free"] == 0
+    assert (result.snapshots_exact, result.pfn_exact) == (1, 1)
+
+
 def test_a_miss_is_counted_and_mended(write):
     """When the kernel took another block, that one leaves, and the next choice counts anew."""
     rows = [(REQUEST, 2048, 0, MOVABLE, 1), (REQUEST, 2049, 0, MOVABLE, 1)]
