@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -77,18 +78,21 @@ def conduct(
     mirror  carries the folder `out` elsewhere as it grows
 
     The other arguments are those of study.run(). The state in the manifest tells how it ended:
-    'complete', 'failed' (some trials did) or 'interrupted' (SIGINT or SIGTERM came; finished
-    trials are kept). Raises ResultsError or FanoutError when the run cannot start or go on, and
-    ValueError for arguments that contradict each other.
+    'complete', 'failed' (some trials did) or 'interrupted' (SIGINT or SIGTERM came, or it could
+    not go on; finished trials are kept). Raises ResultsError or FanoutError when the run cannot
+    start or go on, and ValueError for arguments that contradict each other.
     """
-    from study.results import Store, adopt
+    from study.fanout import FanoutError
+    from study.results import ResultsError, Store, adopt
     from study.statistics import write_findings
 
     _check_arguments(workers=workers, address=address, ray=ray, force=force, extend=extend)
     started = monotonic()
-    folder, is_new = folder_for(study, out, command, force=force, extend=extend)
-    folder.mirror = folder.mirror or mirror
-    with folder.only_writer(), _signals() as signals, ExitStack() as at_end:
+    with _signals() as signals, ExitStack() as at_end:
+        folder, is_new = at_end.enter_context(
+            writing(study, out, command, force=force, extend=extend)
+        )
+        folder.mirror = folder.mirror or mirror
         at_end.callback(watcher.close)
         kept = adopt(folder)
         for part in kept.damaged:
@@ -106,8 +110,12 @@ def conduct(
             run.rounds(workers=workers, address=address, ray=ray, batch=batch, limits=limits)
         except KeyboardInterrupt:
             signals.stopped = True
-        except BaseException:
-            _give_up(store, started - elapsed_before)
+        except BaseException as fault:
+            watcher.close()
+            told = _give_up(store, started - elapsed_before, is_new=is_new)
+            if told and isinstance(fault, ResultsError | FanoutError):
+                hint = f"Resume with: study resume {shlex.quote(folder.place)}"
+                raise type(fault)(f"{fault}\n{told}\n{hint}") from fault
             raise
         watcher.close()
         watcher.phase("sorting and summarising")
@@ -151,19 +159,20 @@ def resume(
     )
 
 
-def folder_for(
+@contextmanager
+def writing(
     study: Study,
     out: str | os.PathLike[str] | None,
     command: Sequence[str],
     *,
     force: bool = False,
     extend: bool = False,
-) -> tuple[Folder, bool]:
-    """The folder to write a study into, and whether it is a new one.
+) -> Iterator[tuple[Folder, bool]]:
+    """The folder to write a study into, kept from other runs, and whether it is a new one.
 
-    Raises ResultsError when it holds something else, or cannot be written.
+    Raises ResultsError when it holds something else, is being written, or cannot be written.
     """
-    from study.results import MANIFEST, create_folder, default_path, reopen
+    from study.results import MANIFEST, create_folder, default_path, only_writer, reopen
     from study.results.manifest import new_manifest
     from study.results.storage import is_url, mirror_of, naming
     from study.zone.compile import digest
@@ -177,15 +186,22 @@ def folder_for(
             return reopen(path, manifest, extend=extend), False
         return create_folder(path, manifest, force=force), True
 
-    if out is None:
-        return here(default_path(study.name))
-    if not is_url(out):
-        return here(Path(out))
-    mirror = mirror_of(os.fspath(out))
-    with naming(mirror):
-        folder, is_new = here(mirror.local)
-    folder.mirror = mirror
-    return folder, is_new
+    with ExitStack() as held:
+        if out is not None and is_url(out):
+            mirror = mirror_of(os.fspath(out))
+            with naming(mirror):
+                folder, is_new = here(mirror.local)
+            folder.mirror = mirror
+            held.enter_context(folder.only_writer())
+        else:
+            path = default_path(study.name) if out is None else Path(out)
+            # What is there may change until it is ours; what is not there yet cannot be locked.
+            if there := (path / MANIFEST).is_file():
+                held.enter_context(only_writer(path))
+            folder, is_new = here(path)
+            if not there:
+                held.enter_context(only_writer(path))
+        yield folder, is_new
 
 
 def _check_arguments(
@@ -261,6 +277,8 @@ class _Run:
             self._watcher.close()
 
     def _each_round(self, run: Callable[[Iterator[Trial], int], Iterator[list[Row]]]) -> None:
+        from study.results import ResultsError
+
         trials = sum(self._wanted.values())
         self._watcher.start(
             trials,
@@ -269,24 +287,33 @@ class _Run:
             place=self._store.folder.place,
             done=self._done.count(self._wanted),
         )
-        trouble = ""
         while True:
-            missing = self._missing()
-            for rows in run(self._trials(), missing):
-                self._store.add(rows)
-                for row in rows:
-                    self._done.add(row.cell, row.replicate)
-                self._watcher.advance(len(rows), sum(row.status == "failed" for row in rows))
-                if self._store.trouble != trouble:
-                    trouble = self._store.trouble
-                    self._watcher.note(trouble and f"{trouble}; tried again with the next rows")
+            try:
+                for rows in run(self._trials(), self._missing()):
+                    self._take(rows)
+            except BaseException:
+                # Whatever it is may end this process before long: first of all the rows.
+                with suppress(ResultsError):
+                    self._store.flush()
+                raise
             if self._signals.stopped:
-                # Whoever stops a run may not wait for long: first of all the rows.
+                # Nor may whoever stops a run wait for long.
                 self._store.flush()
                 return
             if not self._ask():
                 return
             self._watcher.total(sum(self._wanted.values()))
+
+    def _take(self, rows: list[Row]) -> None:
+        """Store rows, of which there may be none, and tell the watcher."""
+        trouble = self._store.trouble
+        self._store.add(rows)
+        for row in rows:
+            self._done.add(row.cell, row.replicate)
+        self._watcher.advance(len(rows), sum(row.status == "failed" for row in rows))
+        if self._store.trouble != trouble:
+            now = self._store.trouble
+            self._watcher.note(f"{now}; tried again in a moment" if now else "that is over")
 
     def _missing(self) -> int:
         """How many trials are still to be run."""
@@ -342,20 +369,25 @@ def _publish_or_keep(folder: Folder) -> None:
         raise ResultsError(f"{fault}\nthe results are kept in {folder.path}") from fault
 
 
-def _give_up(store: Store, started: float) -> None:
-    """Keep what there is when the run breaks; the fault that broke it matters more than ours."""
+def _give_up(store: Store, started: float, *, is_new: bool) -> str:
+    """Keep what there is when the run breaks, and say what that is; nothing if there is nothing.
+
+    The fault that broke it matters more than one of ours.
+    """
     from study.results import ResultsError
     from study.results.folder import remove_folder
 
+    counts = store.folder.manifest["counts"]
     try:
-        if store.folder.manifest["counts"]["finished"]:
-            store.close("failed", elapsed_s=monotonic() - started)
-            _publish_or_keep(store.folder)
-        else:
+        if is_new and not counts["finished"]:
             remove_folder(store.folder)
             store.folder.publish()
+            return ""
+        store.close("interrupted", elapsed_s=monotonic() - started, headline=_headline())
+        _publish_or_keep(store.folder)
     except (ResultsError, OSError):
-        return
+        return "what was written before is kept"
+    return f"{counts['finished']} of {counts['trials']} trials are kept"
 
 
 @dataclass

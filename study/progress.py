@@ -151,32 +151,50 @@ class Meter:
         self.failed = 0
         self._before = done
         self._started = monotonic()
+        self._first: tuple[float, int] | None = None
 
     def advance(self, finished: int, failed: int) -> None:
         """So many trials more."""
         self.finished += finished
         self.failed += failed
+        if finished and self._first is None:
+            self._first = (monotonic(), finished)
 
     def line(self) -> str:
         """As '120/800 trials  12.3/s  0:55 left  2 failed  3 nodes, 12 cores'."""
-        elapsed = monotonic() - self._started
         parts = [f"{self.finished}/{self.total} trials"]
-        ran = self.finished - self._before
-        if ran and elapsed > 0:
-            rate = ran / elapsed
-            left = (self.total - self.finished) / rate
+        rate, elapsed = self._rate(), monotonic() - self._started
+        if rate:
             parts.append(f"{rate:.1f}/s" if rate < 100 else f"{rate:.0f}/s")
-            parts.append(f"{_clock(left)} left" if left else f"in {_clock(elapsed)}")
+            left = (self.total - self.finished) / rate
+            parts.append(f"{clock(left)} left" if left else f"in {clock(elapsed)}")
         if self.failed:
             parts.append(f"{self.failed} failed")
         if self.session is not None and not self.session.owned:
             parts.append(self._cluster(self.session))
         return "  ".join(parts)
 
+    def _rate(self) -> float:
+        """Trials a second; 0 while it cannot be told.
+
+        While they run, from the first that finished on: before, nodes may have had to come up and
+        compile, which says nothing about the rest. Of all, once they are done.
+        """
+        now, ran = monotonic(), self.finished - self._before
+        if self._first is None:
+            return 0.0
+        at, first = self._first
+        if self.finished >= self.total:
+            at, first = self._started, 0
+        return (ran - first) / (now - at) if now > at else 0.0
+
     def _cluster(self, session: Session) -> str:
         """As '3 nodes, 12 cores', asked for now and then only."""
         if monotonic() - self._asked_at > _ASK_EVERY_S:
             self._asked_at = monotonic()
+            if not session.answers():
+                self._of_cluster = "the head does not answer"
+                return self._of_cluster
             nodes, cores = session.nodes(), session.cores()
             self._of_cluster = f"{nodes} node{'' if nodes == 1 else 's'}, {cores} cores"
         return self._of_cluster
@@ -186,7 +204,8 @@ def _opening(trials: int, cells: int, replicates: int, place: str) -> str:
     return f"{trials} trials ({cells} cells x {replicates} replicates) -> {place}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """As 0:55, 12:30 or 3:00:00."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -32,6 +32,8 @@ from study.scenario import load
 
 TABLES = ("trials/part-000000.parquet", "series/part-000000.parquet", "summary.csv")
 TOKEN = "0123456789abcdef" * 4
+AS_TOLD = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""What the README has both terminals export."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -68,7 +70,7 @@ def running_head() -> Iterator[Head]:
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "RAY_AUTH_MODE": "token",
+        **AS_TOLD,
         "RAY_AUTH_TOKEN": TOKEN,
         "HOME": str(folder),
         "STUDY_CACHE_DIR": str(study_cache()),
@@ -157,7 +159,7 @@ def command(root: Path, *arguments: str, token: str = TOKEN) -> dict[str, object
         "env": {
             **os.environ,
             "PYTHONPATH": str(root),
-            "RAY_AUTH_MODE": "token",
+            **AS_TOLD,
             "RAY_AUTH_TOKEN": token,
         },
         "text": True,
@@ -194,6 +196,36 @@ def test_a_study_is_submitted_and_its_results_come_home(
     assert sources(packed) == sources(root / "study")
     sent = [p for p in head.folder.rglob("job.json") if "working_dir" in str(p)]
     assert [p.name for p in sent[0].parent.iterdir() if p.name != "begun"] == ["job.json"]
+
+
+def test_the_head_listens_to_this_machine_only(head: Head):
+    """As the README starts it, no port of the head can be reached from outside."""
+    family, new = set(), {head.process.pid}
+    while new:
+        family |= new
+        new = {
+            int(child)
+            for pid in new
+            for task in Path(f"/proc/{pid}/task").glob("*/children")
+            for child in task.read_text().split()
+        } - family
+    inodes = {
+        str(fd.readlink())[8:-1]
+        for pid in family
+        for fd in Path(f"/proc/{pid}/fd").glob("*")
+        if fd.is_symlink() and str(fd.readlink()).startswith("socket:[")
+    }
+    listening = [
+        fields[1].partition(":")[0]
+        for table in ("tcp", "tcp6")
+        for fields in map(str.split, Path(f"/proc/net/{table}").read_text().splitlines()[1:])
+        if fields[3] == "0A" and fields[9] in inodes
+    ]
+
+    assert len(listening) > 3
+    assert set(listening) <= {
+        *("0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000")
+    }
 
 
 def test_who_stops_following_can_go_on(head: Head, root: Path, scenario, tmp_path: Path, whole):
@@ -237,6 +269,8 @@ def test_the_readme_can_be_followed(head: Head, root: Path, tmp_path: Path):
     lines = [line.strip() for line in section.splitlines() if line.startswith("    ")]
     start = next(line for line in lines if line.startswith("ray start "))
     assert {"--head", "--dashboard-host=127.0.0.1", "--block"} < set(start.split())
+    export = next(line for line in lines if line.startswith("export "))
+    assert set(export.split()[1:]) == {f"{name}={value}" for name, value in AS_TOLD.items()}
     submit = next(line for line in lines if line.startswith("study submit "))
     plain = next(line for line in lines if line.startswith("ray job submit "))
     shown = [line for line in lines[lines.index(submit) + 1 : lines.index(plain)] if line != "..."]

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from study.commands.refusal import refuse
+from study.progress import clock
 
 
 @click.command()
@@ -39,6 +40,9 @@ def _lines(found: dict[str, Any]) -> list[str]:
     ]
     if found["trial_s"]:
         lines.append(f"{found['trial_s']:.3g} s of work a trial, last written {found['written']}")
+    if found["left_s"]:
+        rate = found["trials_per_s"]
+        lines.append(f"{rate:.3g} trials/s so far, {clock(found['left_s'])} left at that rate")
     lines += [
         f"failed: {f['cell']} replicate {f['replicate']}: {f['error']}" for f in found["failures"]
     ]

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -89,7 +89,7 @@ def submit(
     """
     limits = limits_from(time_limit, memory_limit)
 
-    from study.conduct import folder_for
+    from study.conduct import writing
     from study.fanout import FanoutError
     from study.fanout.jobs import JobServer, sources
     from study.results import ResultsError
@@ -102,9 +102,10 @@ def submit(
         server = JobServer(address)
         name = _job_name(study)
         elsewhere = out is not None and is_url(out)
+        held = ExitStack()
         folder, is_new = None, True
         if not elsewhere:
-            folder, is_new = folder_for(study, out, sys.argv, extend=extend)
+            folder, is_new = held.enter_context(writing(study, out, sys.argv, extend=extend))
     except (ScenarioError, ResultsError) as fault:
         refuse(fault)
     except FanoutError as fault:
@@ -123,7 +124,7 @@ def submit(
     noted = {"out": place}
     if folder is not None:
         noted["fingerprint"] = folder.manifest["fingerprint"]
-    with folder.only_writer() if folder is not None else nullcontext():
+    with held:
         try:
             with tempfile.TemporaryDirectory(prefix="study-job-") as files:
                 _pack(Path(files), task, None if folder is None or is_new else folder.path)

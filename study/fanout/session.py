@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import shutil
 import signal
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,13 +15,12 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from study.fanout.scratch import Scratch
+
 OBJECT_STORE_BYTES = 192 * 1024 * 1024
 """A task's rows are a few MB at most, and few tasks are under way."""
 
 _KNOCK_S = 5.0
-
-_LONGEST_TEMP = 40
-"""Ray puts Unix sockets below its temporary folder, and their paths end at 107 letters."""
 
 
 class FanoutError(Exception):
@@ -40,6 +37,19 @@ class Session:
 
     workers: int | None
     owned: bool
+
+    def answers(self) -> bool:
+        """Is anybody at the address of Ray's head? What else asks it would wait for minutes."""
+        import ray
+
+        if ray.util.client.ray.is_connected():  # type: ignore[no-untyped-call]
+            return True  # it stands between, and sees to that itself
+        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
+        except OSError:
+            return False
+        return True
 
     def cores(self) -> int:
         """Cores to share the work: those of all nodes now alive, within the bound."""
@@ -85,7 +95,13 @@ def _private_ray(workers: int | None) -> Iterator[None]:
     import ray
 
     cores = workers if workers is not None else usable_cores()
-    folder = _temp_folder()
+    try:
+        scratch = Scratch()
+    except OSError as fault:
+        raise FanoutError(
+            f"a local Ray has no room for its files: {fault.strerror or fault}; "
+            "--no-ray runs the study without it"
+        ) from fault
     # A token in the environment needs no home directory and leaves no file behind.
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     unset = {"RAY_ADDRESS": None, "RAY_AUTH_TOKEN_PATH": None, "RAY_JOB_CONFIG_JSON_ENV_VAR": None}
@@ -99,7 +115,7 @@ def _private_ray(workers: int | None) -> Iterator[None]:
                     include_dashboard=False,
                     object_store_memory=OBJECT_STORE_BYTES,
                     _node_ip_address="127.0.0.1",
-                    _temp_dir=folder,
+                    _temp_dir=str(scratch.path),
                 )
             except (OSError, RuntimeError, ValueError, TimeoutError) as fault:
                 raise FanoutError(
@@ -112,7 +128,7 @@ def _private_ray(workers: int | None) -> Iterator[None]:
                 ray.shutdown()
     finally:
         _forget_tokens()
-        shutil.rmtree(folder, ignore_errors=True)
+        scratch.remove()
 
 
 @contextmanager
@@ -210,13 +226,6 @@ def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
         return max(1, min(cores, ceil(int(share) / int(period))))
     except (OSError, ValueError):  # no container, or one without a limit
         return cores
-
-
-def _temp_folder() -> str:
-    root = tempfile.gettempdir()
-    # mkdtemp makes a folder of a new name that nobody else can enter.
-    short = root if len(root) <= _LONGEST_TEMP else "/tmp"  # noqa: S108
-    return tempfile.mkdtemp(prefix="study-", dir=short)
 
 
 def _quiet() -> dict[str, str | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from time import monotonic, perf_counter
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.fanout.pace import Pace
 from study.fanout.prepare import prepare_simulation
-from study.fanout.session import FanoutError, Session
+from study.fanout.session import FanoutError, Session, first_line
 from study.fanout.trial import NO_LIMITS, Limits, Row, Stop, failed_row, run_trial
 
 if TYPE_CHECKING:
@@ -22,8 +22,13 @@ _TASKS_PER_CORE = 3
 _FEWEST_PENDING = 8
 """On a cluster, so that one that scales up from no nodes at all sees demand."""
 
-_RETRIES = 3
-"""Times that Ray itself repeats a task whose worker or node died."""
+_PROCESSES, _PROCESSES_LIMITED = 3, 2
+"""Processes that may die under a trial before that is held to be its doing; with a time limit
+fewer, since one that outstays it takes as long again each time."""
+
+_NODES = 10
+"""Nodes that may be lost under a trial. Spot machines go without any fault of a trial, but one
+that takes its machine along has to end some day."""
 
 _OVERRUN = 2.0
 """A task that has worked this many times the aim hands back what it has, and the rest is dealt
@@ -34,6 +39,9 @@ _GRACE, _GRACE_S = 2.0, 5.0
 
 _WAIT_S = 0.25
 _CORES_EVERY_S = 5.0
+
+_PATIENCE_S = 20.0
+"""How long Ray's head may be silent. After 60 s Ray ends a process that has lost it, unasked."""
 
 
 def on_ray(
@@ -47,14 +55,18 @@ def on_ray(
 ) -> Iterator[list[Row]]:
     """Run trials on Ray; yield the rows of each task as it finishes, in no particular order.
 
+    Where nothing finishes for a moment no rows are yielded, so that whoever takes them can see to
+    what is due.
+
     total  number of trials, if known: lets the last tasks be small
     batch  trials per task, instead of a size measured as the study goes
     stop   asked several times a second; once true nothing more is started, what has finished
            by then is yielded, and the rest is given up
     limits what a single trial may take
 
-    A trial that kills its process is found out, recorded as failed, and its companions in the
-    task are run again. Raises FanoutError when a node runs another version of the simulation.
+    A task that is lost with its process or its node is dealt out anew. A trial that kills its
+    process is found out, recorded as failed, and its companions in the task are run again. Raises
+    FanoutError when a node runs another version of the simulation, or Ray itself is lost.
     """
     dealer = _Dealer(trials, session=session, total=total, batch=batch, limits=limits)
     try:
@@ -63,6 +75,7 @@ def on_ray(
             if dealer.is_done():
                 return
             yield from dealer.collect(wait_s=_WAIT_S)
+            yield []
         yield from dealer.collect(wait_s=0)
     finally:
         dealer.give_up()
@@ -85,9 +98,10 @@ class _Dealer:
         from study.zone.compile import digest
 
         self._session = session
-        # A process that was ended for its time would take as long again each time.
-        self._retries = _RETRIES if limits.time_s is None else 0
-        self._task = ray.remote(num_cpus=1, max_retries=self._retries)(_run_batch)
+        # Ray repeats nothing: it asks neither whose fault it was nor for how long this may go on.
+        self._task = ray.remote(num_cpus=1, max_retries=0)(_run_batch)
+        self._processes = _PROCESSES if limits.time_s is None else _PROCESSES_LIMITED
+        self._losses: Counter[tuple[str, str, int]] = Counter()
         self._limits = limits
         self._simulation = digest()
         self._pace = Pace(fixed=batch)
@@ -97,6 +111,7 @@ class _Dealer:
         self._returned: deque[Trial] = deque()
         self._suspects: deque[Trial] = deque()
         self._pending: dict[Any, list[Trial]] = {}
+        self._cores, self._heard_at = 1, monotonic()
         self._count_cores()
 
     def deal(self) -> None:
@@ -117,15 +132,48 @@ class _Dealer:
 
     def collect(self, *, wait_s: float) -> Iterator[list[Row]]:
         """Rows of the tasks that have finished, waiting a moment for the first of them."""
+        import ray
+
+        lost = []
         for reference in _finished(list(self._pending), wait_s=wait_s):
             sent = self._pending.pop(reference)
-            rows = _rows_of(reference, sent, self._retries + 1)
-            if rows is None:
-                self._suspects.extend(sent)
+            try:
+                rows: list[Row] = ray.get(reference)
+            except ray.exceptions.RayError as fault:
+                lost.append((sent, fault))
                 continue
             self._pace.measured(row.elapsed_s for row in rows if row.elapsed_s > 0)
             self._take_back(sent[len(rows) :])
             yield rows
+        # What has been lost may end the run: only once all that has finished is handed over.
+        for sent, loss in lost:
+            yield self._lost(sent, loss)
+
+    def _lost(self, sent: list[Trial], fault: Exception) -> list[Row]:
+        """Deal the trials of a task without a result out anew, unless it was the trial's doing.
+
+        Then the row says so. Raises FanoutError for what is wrong with Ray or the nodes.
+        """
+        import ray.exceptions as of_ray
+
+        if isinstance(fault, of_ray.RayTaskError):
+            raise FanoutError(f"a task could not run: {_cause(fault)}") from fault
+        if isinstance(fault, of_ray.WorkerCrashedError | of_ray.OutOfMemoryError):
+            died, most, together = "process", self._processes, False
+        elif isinstance(fault, of_ray.NodeDiedError | of_ray.ObjectLostError):
+            died, most, together = "node", _NODES, True
+        else:
+            told = f"{type(fault).__name__}: {first_line(fault)}"
+            raise FanoutError(f"Ray cannot go on: {told}") from fault
+        self._losses.update((died, trial.cell.id, trial.replicate) for trial in sent)
+        times = max(self._losses[died, trial.cell.id, trial.replicate] for trial in sent)
+        if times >= most and len(sent) == 1:
+            return [failed_row(sent[0], f"{type(fault).__name__}: its {died} died {times} times")]
+        if together and times < most:
+            self._take_back(sent)
+        else:
+            self._suspects.extend(sent)
+        return []
 
     def give_up(self) -> None:
         """Cancel what is under way."""
@@ -150,7 +198,11 @@ class _Dealer:
             self._remaining += len(unfinished)
 
     def _count_cores(self) -> None:
-        self._cores = max(self._session.cores(), 1)
+        """See how many cores there are, if Ray's head can be asked: to ask in vain blocks."""
+        if self._session.answers():
+            self._cores, self._heard_at = max(self._session.cores(), 1), monotonic()
+        elif monotonic() - self._heard_at > _PATIENCE_S:
+            raise FanoutError(f"Ray is lost: its head has been silent for {_PATIENCE_S:.0f} s")
         self._counted_at = monotonic()
 
     def _most_pending(self) -> int:
@@ -172,23 +224,6 @@ def _finished(references: list[Any], *, wait_s: float) -> list[Any]:
     if ready:
         ready, _ = ray.wait(references, num_returns=len(references), timeout=0)
     return list(ready)
-
-
-def _rows_of(reference: Any, sent: list[Trial], deaths: int) -> list[Row] | None:
-    """The rows of a finished task, or None when its trials should be tried one by one."""
-    import ray
-
-    try:
-        rows: list[Row] = ray.get(reference)
-    except ray.exceptions.RayTaskError as fault:
-        raise FanoutError(f"a task could not run: {_cause(fault)}") from fault
-    except ray.exceptions.RayError as fault:
-        if len(sent) > 1:
-            return None
-        times = "" if deaths == 1 else f" {deaths} times"
-        died = f"{type(fault).__name__}: its process died{times}"
-        return [failed_row(sent[0], died)]
-    return rows
 
 
 def _cause(fault: Any) -> str:

@@ -23,9 +23,9 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from study.results.manifest import FORMAT, differences
+from study.results.manifest import FORMAT, differences, misshapen
 from study.results.mirror import Mirror
 
 MANIFEST = "manifest.json"
@@ -132,7 +132,8 @@ def default_path(name: str) -> Path:
 def create_folder(path: Path, manifest: dict[str, Any], *, force: bool = False) -> Folder:
     """Make a results folder with this manifest, or say why not.
 
-    force  start over in a folder whose fingerprint is the same; any other stays untouched
+    force  start over in a folder whose fingerprint is the same; any other stays untouched. Whoever
+           does so is its only writer
 
     Raises ResultsError when something is there already or nothing can be written.
     """
@@ -169,18 +170,7 @@ def remove_folder(folder: Folder) -> None:
 @contextmanager
 def only_writer(path: Path) -> Iterator[None]:
     """Keep every other run out of a results folder; the lock ends with the process."""
-    try:
-        file = (path / LOCK).open("a+", encoding="utf-8")
-    except OSError as fault:
-        raise ResultsError(f"cannot write into {path}: {fault.strerror or fault}") from fault
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ResultsError(f"{path} is being written by {_writer(path)}") from None
-        except OSError:
-            # A filesystem without locks: nothing is lost but this protection.
-            pass
+    with _locked(path) as file:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
@@ -188,6 +178,28 @@ def only_writer(path: Path) -> Iterator[None]:
             yield
         finally:
             (path / LOCK).unlink(missing_ok=True)
+
+
+def _locked(path: Path) -> TextIO:
+    """The lock of a folder, held."""
+    while True:
+        try:
+            file = (path / LOCK).open("a+", encoding="utf-8")
+        except OSError as fault:
+            raise ResultsError(f"cannot write into {path}: {fault.strerror or fault}") from fault
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise ResultsError(f"{path} is being written by {_writer(path)}") from None
+        except OSError:
+            # A filesystem without locks: nothing is lost but this protection.
+            return file
+        with suppress(OSError):
+            # Whoever ended in between has taken the file away, and a third may have a new one.
+            if os.path.samestat(os.fstat(file.fileno()), (path / LOCK).stat()):
+                return file
+        file.close()
 
 
 def is_being_written(path: Path) -> bool:
@@ -230,6 +242,8 @@ def open_folder(path: str | os.PathLike[str]) -> Folder:
         raise ResultsError(
             f"{folder} has format {manifest['format']}; this version reads up to {FORMAT}"
         )
+    if (wrong := misshapen(manifest)) is not None:
+        raise ResultsError(f"{folder / MANIFEST} is damaged: {wrong}")
     if not is_being_written(folder):
         settle_table(folder / TRIALS)
         settle_table(folder / SERIES)
@@ -308,8 +322,6 @@ def _make_room(path: Path, manifest: dict[str, Any], *, force: bool) -> None:
         raise ResultsError(f"{path} holds results of something else; give another --out:\n{told}")
     if not force:
         raise ResultsError(f"{path} already holds results of this very study")
-    if is_being_written(path):
-        raise ResultsError(f"{path} is being written by {_writer(path)}")
     for name in _OURS:
         _remove(path / name)
 

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Layout of the folder and of its tables; a reader refuses a newer one."""
 
+_OF_THE_FOLDER = (
+    *("created", "command", "versions", "machine", "extended_from"),
+    *("sampled", "parts", "trial_seconds", "elapsed_s"),
+)
+"""What a run that goes on leaves as the first one wrote it, or adds to."""
+
 _WORDS = ("name", "question", "claims")
 _ABSENT = object()
 _SHORT = 60
@@ -87,6 +93,70 @@ def study_of(manifest: Mapping[str, Any], path: str) -> Study:
         ) from None
 
 
+_SHAPE: dict[str, type | tuple[type, ...]] = {
+    "format": int,
+    "name": str,
+    "question": (str, type(None)),
+    "state": str,
+    "fingerprint": str,
+    "simulation": str,
+    "seed": int,
+    "replicates": int,
+    "counts": dict,
+    "failures": list,
+    "headline": list,
+    "axes": list,
+    "cells": dict,
+    "scenario": dict,
+}
+_SHAPE_IF_THERE: dict[str, type | tuple[type, ...]] = {
+    "elapsed_s": (int, float),
+    "trial_seconds": (int, float),
+    "sampled": bool,
+    "parts": dict,
+    "versions": dict,
+}
+_COUNTS = ("cells", "trials", "finished", "failed")
+_LEVEL = (str, int, float, type(None))
+
+
+def misshapen(manifest: Mapping[str, Any]) -> str | None:
+    """What in a manifest is not as this program writes it, in a few words; None if all is.
+
+    Whoever reads a folder can then rely on the types. Whether the scenario in it makes sense is for
+    its own reader to say.
+    """
+    for name, kind in (_SHAPE | _SHAPE_IF_THERE).items():
+        if name not in manifest:
+            if name in _SHAPE:
+                return f"it has no {name}"
+        elif not _is(manifest[name], kind):
+            return f"{name} is {_short(manifest[name])}"
+    counts, cells = manifest["counts"], manifest["cells"]
+    for name in _COUNTS:
+        if not _is(counts.get(name), int) or counts[name] < 0:
+            return f"counts.{name} is {_short(counts.get(name, _ABSENT))}"
+    for cell, levels in cells.items():
+        if not _is(levels, dict) or not all(_is(level, _LEVEL) for level in levels.values()):
+            return f"cells.{cell} is {_short(levels)}"
+    listed = {
+        "axes": all(_is(axis, str) for axis in manifest["axes"]),
+        "headline": all(_is(pair, list) and len(pair) == 2 for pair in manifest["headline"]),
+        "parts": all(_is(digest, str) for digest in manifest.get("parts", {}).values()),
+        "failures": all(
+            _is(row, dict) and {"cell", "replicate", "error"} <= row.keys() and row["cell"] in cells
+            for row in manifest["failures"]
+        ),
+    }
+    wrong = [name for name, is_sound in listed.items() if not is_sound]
+    return f"{wrong[0]} is {_short(manifest[wrong[0]])}" if wrong else None
+
+
+def _is(value: Any, kind: type | tuple[type, ...]) -> bool:
+    """isinstance(), for which True is an int."""
+    return isinstance(value, kind) and (not isinstance(value, bool) or kind in (bool, _LEVEL))
+
+
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """What the manifest of a folder and that of a study differ in, one line each."""
     lines = []
@@ -125,13 +195,16 @@ def extended(
         obstacles.append(f"replicates: {replicates} there, {wanted['replicates']} now")
     if obstacles:
         return None, obstacles
-    kept = {
-        name: found[name]
-        for name in ("created", "sampled", "trial_seconds", "parts")
-        if name in found
-    }
     earlier = [*found.get("extended_from", []), found["fingerprint"]]
-    return {**wanted, **kept, "extended_from": earlier}, []
+    return continued(found, wanted) | {"extended_from": earlier}, []
+
+
+def continued(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest of a folder whose run goes on: what is there, with the words of the study now.
+
+    Its question and claims may have changed since; what the trials are, the fingerprint holds.
+    """
+    return {**wanted, **{name: found[name] for name in _OF_THE_FOLDER if name in found}}
 
 
 def _columns(manifest: Mapping[str, Any]) -> list[str]:

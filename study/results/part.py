@@ -56,6 +56,14 @@ def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
     return pq.ParquetFile(path).read(columns=columns)
 
 
+def column_names(path: Path) -> list[str]:
+    """What the columns of a part are called."""
+    import pyarrow.parquet as pq
+
+    names: list[str] = pq.read_schema(path).names
+    return names
+
+
 def check_part(path: Path, digest: str | None) -> str | None:
     """Why a part cannot be read whole, in a few words; None if it can.
 

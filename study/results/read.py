@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.results.columns import axis_columns, series_table, trials_table
+from study.results.columns import AFTER_AXES, BEFORE_AXES, axis_columns, series_table, trials_table
 from study.results.folder import SERIES, Folder, ResultsError, open_folder
 from study.results.sorting import in_order, is_in_order
 
@@ -80,6 +80,17 @@ class Results:
 def read_trials(folder: Folder | Path | str) -> pd.DataFrame:
     """The trials table, sorted by cell and replicate. Raises ResultsError if it cannot be read."""
     frame: pd.DataFrame = _whole(_opened(folder)).to_pandas()
+    return frame
+
+
+def read_outcomes(folder: Folder) -> pd.DataFrame:
+    """Cell, replicate, status and error of all trials, as they lie: little, however many metrics.
+
+    Raises ResultsError if they cannot be read.
+    """
+    names = [*BEFORE_AXES, *AFTER_AXES]
+    empty = trials_table([], {}, [])
+    frame: pd.DataFrame = _read(folder, folder.trials, empty=empty, columns=names).to_pandas()
     return frame
 
 
@@ -184,13 +195,15 @@ def _opened(folder: Folder | Path | str) -> Folder:
     return folder if isinstance(folder, Folder) else open_folder(folder)
 
 
-def _read(folder: Folder, table: Path, *, empty: pa.Table) -> pa.Table:
+def _read(
+    folder: Folder, table: Path, *, empty: pa.Table, columns: list[str] | None = None
+) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         there = any(table.glob("part-*.parquet"))
-        parts = pq.read_table(table, partitioning=None) if there else empty
+        parts = pq.read_table(table, columns=columns, partitioning=None) if there else empty
     except (OSError, pa.ArrowException) as fault:
         raise ResultsError(f"cannot read {table}: {fault}") from fault
     return in_order(parts, folder.manifest["cells"])

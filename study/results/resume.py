@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.results.columns import AFTER_AXES, axis_columns, trials_schema
 from study.results.folder import DAMAGED, Folder, ResultsError, open_folder
-from study.results.manifest import differences, extended
-from study.results.part import check_part, read_part, write_part
+from study.results.manifest import continued, differences, extended
+from study.results.part import check_part, column_names, read_part, write_part
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 _PART = re.compile(r"part-(\d{6,})\.parquet")
 _DIFFERENCES_SHOWN = 8
+
+_OF_A_TRIAL = ("cell", "replicate", "status", "error")
+_OF_A_SAMPLE = ("cell", "replicate")
+
+_REPLICATES_MOST = 100_000_000
+"""Each cell takes a byte a replicate."""
 
 Key = tuple[str, int]
 """A trial: id of its cell, and its replicate."""
@@ -46,12 +53,12 @@ def reopen(path: Path, manifest: dict[str, Any], *, extend: bool = False) -> Fol
 
     extend  also of one with fewer replicates or cells, which becomes the larger one
 
-    Raises ResultsError that says what differs.
+    The caller is its only writer. Raises ResultsError that says what differs.
     """
     folder = open_folder(path)
     found = folder.manifest
-    if found.get("fingerprint") == manifest["fingerprint"]:
-        return folder
+    if found["fingerprint"] == manifest["fingerprint"]:
+        return Folder(path, continued(found, manifest))
     if extend:
         merged, obstacles = extended(found, manifest)
         if merged is not None:
@@ -81,7 +88,7 @@ def adopt(folder: Folder) -> Kept:
     failed = 0
     metrics: tuple[str, ...] | None = None
     for part in _parts(folder.trials):
-        table = _read_or_set_aside(folder, part, damaged)
+        table = _read_or_set_aside(folder, part, damaged, _OF_A_TRIAL)
         if table is None:
             continue
         keys, status = _keys(table), table.column("status").to_pylist()
@@ -93,10 +100,9 @@ def adopt(folder: Folder) -> Kept:
                 done.add(key)
                 failed += state == "failed"
         if not all(wanted):
-            folder.note_part(part, write_part(table.filter(wanted), part))
-        names = table.column_names
+            folder.note_part(part, write_part(read_part(part).filter(wanted), part))
         if "ok" in status:
-            metrics = tuple(names[names.index(AFTER_AXES[-1]) + 1 :])
+            metrics = _metrics_of(part)
     _drop_orphans(folder, done)
     folder.save_manifest()
     numbers = [int(m[1]) for p in _all_parts(folder) if (m := _PART.fullmatch(p.name))]
@@ -128,7 +134,7 @@ def _sampled(folder: Folder, damaged: list[str]) -> set[Key]:
     """Trials that have a series in a part that can be read."""
     found: set[Key] = set()
     for part in _parts(folder.series):
-        table = _read_or_set_aside(folder, part, damaged, columns=["cell", "replicate"])
+        table = _read_or_set_aside(folder, part, damaged, _OF_A_SAMPLE)
         if table is not None:
             found.update(_keys(table.group_by(["cell", "replicate"]).aggregate([])))
     return found
@@ -145,17 +151,41 @@ def _drop_orphans(folder: Folder, done: set[Key]) -> None:
 
 
 def _read_or_set_aside(
-    folder: Folder, part: Path, damaged: list[str], columns: list[str] | None = None
+    folder: Folder, part: Path, damaged: list[str], columns: Sequence[str]
 ) -> pa.Table | None:
+    """Some columns of a part, or None if it is damaged or has nothing to do with this study."""
     reason = check_part(part, folder.digest_of(part))
     if reason is None:
-        return read_part(part, columns)
+        if set(columns) <= set(column_names(part)):
+            table = read_part(part, list(columns))
+            if _is_of(table, folder.manifest["cells"]):
+                return table
+        reason = "no table of this study"
     name = f"{part.parent.name}/{part.name}"
     aside = folder.path / DAMAGED
     aside.mkdir(exist_ok=True)
     part.replace(aside / f"{part.parent.name}-{part.name}")
     damaged.append(f"{name} ({reason})")
     return None
+
+
+def _is_of(table: pa.Table, cells: Collection[str]) -> bool:
+    """Whether its rows can be those of trials of these cells."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    cell, replicate = table.column("cell"), table.column("replicate")
+    if not (pa.types.is_string(cell.type) and pa.types.is_int64(replicate.type)):
+        return False
+    if cell.null_count or replicate.null_count or not set(pc.unique(cell).to_pylist()) <= {*cells}:
+        return False
+    least, most = pc.min_max(replicate).as_py().values() if len(table) else (0, 0)
+    return least >= 0 and most < _REPLICATES_MOST
+
+
+def _metrics_of(part: Path) -> tuple[str, ...]:
+    names = column_names(part)
+    return tuple(names[names.index(AFTER_AXES[-1]) + 1 :])
 
 
 def _restate_axes(folder: Folder) -> None:
@@ -167,10 +197,12 @@ def _restate_axes(folder: Folder) -> None:
     for part in _parts(folder.trials):
         if check_part(part, folder.digest_of(part)) is not None:
             continue
+        if not {*_OF_A_TRIAL, *AFTER_AXES} <= set(column_names(part)):
+            continue
         table = read_part(part)
-        names = table.column_names
-        metrics = names[names.index(AFTER_AXES[-1]) + 1 :]
-        wanted = trials_schema(axes, metrics)
+        if not _is_of(table, cells):
+            continue
+        wanted = trials_schema(axes, _metrics_of(part))
         columns = []
         for field in wanted:
             column = table.column(field.name)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from study.results.folder import MANIFEST, open_folder
-from study.results.read import read_trials
+from study.results.read import read_outcomes
 
 
 def status_of(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -16,17 +16,21 @@ def status_of(path: str | os.PathLike[str]) -> dict[str, Any]:
     state  'running', 'stopped' (nobody writes any more, though the run never ended: it was killed,
            or lost its machine), 'interrupted', 'failed' or 'complete'
 
-    The counts are those of the parts on disk. Raises ResultsError when the folder is none.
+    The counts are those of the parts on disk, trials_per_s is over all the time that runs took, and
+    left_s what the rest takes at that rate. Raises ResultsError when the folder is none.
     """
     folder = open_folder(path)
     manifest = folder.manifest
     state = manifest["state"]
     if state == "running" and not folder.is_being_written():
         state = "stopped"
-    trials = read_trials(folder)
+    trials = read_outcomes(folder)
     failed = trials[trials["status"] == "failed"]
-    per_cell = trials.groupby("cell").size()
+    per_cell = trials["cell"].value_counts()
     done = len(trials)
+    elapsed = manifest.get("elapsed_s") or 0.0
+    rate = done / elapsed if elapsed else 0.0
+    wanted = manifest["counts"]["trials"]
     seconds = manifest.get("trial_seconds") or 0.0
     return {
         "path": folder.place,
@@ -38,6 +42,8 @@ def status_of(path: str | os.PathLike[str]) -> dict[str, Any]:
             "failed": len(failed),
         },
         "cells_whole": int((per_cell >= manifest["replicates"]).sum()),
+        "trials_per_s": rate,
+        "left_s": max(wanted - done, 0) / rate if rate else None,
         "trial_s": seconds / done if done else 0.0,
         "failures": failed[["cell", "replicate", "error"]].head(5).to_dict("records"),
         "written": _written(folder.path / MANIFEST),

@@ -49,13 +49,17 @@ class Store:
         self._next = kept.next_part
         self._parts = len(kept.done)
         self._series_parts = len(kept.done) - kept.failed
-        self._flushed_at = monotonic()
+        self._flushed_at = self._began_at = monotonic()
+        self._elapsed_before = float(folder.manifest.get("elapsed_s") or 0.0)
         self._flush_s = _FLUSH_S[0]
         self.trouble = ""
         """Why the last flush could not be carried elsewhere; the next tries again."""
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Take rows in; write them out when enough have gathered or time has passed."""
+        """Take rows in; write them out when enough have gathered or time has passed.
+
+        No rows may be given as well: those that came before are then looked after.
+        """
         counts = self.folder.manifest["counts"]
         for row in rows:
             self._rows.append(row)
@@ -71,7 +75,7 @@ class Store:
         if (
             len(self._rows) >= _FLUSH_ROWS
             or self._bytes >= _FLUSH_BYTES
-            or monotonic() - self._flushed_at >= self._flush_s
+            or ((self._rows or self.trouble) and monotonic() - self._flushed_at >= self._flush_s)
         ):
             self.flush()
             self._flush_s = min(2 * self._flush_s, _FLUSH_S[1])
@@ -95,6 +99,8 @@ class Store:
             self._parts += 1
             self._next += 1
             self._rows, self._bytes = [], 0
+        elapsed_s = self._elapsed_before + monotonic() - self._began_at
+        self.folder.manifest["elapsed_s"] = round(elapsed_s, 3)
         self.folder.save_manifest()
         try:
             self.folder.publish()
@@ -117,7 +123,7 @@ class Store:
         """End the run: write the rest, sort the tables, summarise, and record the state.
 
         state      'complete', 'failed' or 'interrupted'
-        elapsed_s  wall time of the run, for the record
+        elapsed_s  wall time of all runs, where more is known of it than since when this is open
         headline   (metric, label) of what a terminal shows first
         """
         import pandas as pd

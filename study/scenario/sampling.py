@@ -86,7 +86,7 @@ class Range:
 
 def is_range(levels: Any) -> bool:
     """Is it a range, rather than a list of levels or levels with names?"""
-    return isinstance(levels, dict) and set(levels) <= set(KINDS)
+    return isinstance(levels, dict) and bool(levels) and set(levels) <= set(KINDS)
 
 
 def range_of(key: str, raw: Mapping[str, Any]) -> Range:

@@ -7,7 +7,8 @@ from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from study.results import Folder, Results, open_folder
+from study.fanout.trial import one_line
+from study.results import Folder, Results, ResultsError, open_folder
 from study.results.folder import CONTRASTS, VERDICTS, write_whole
 from study.scenario.claims import Claim
 from study.scenario.stopping import Stopping
@@ -62,14 +63,16 @@ class Findings(Results):
 
         return verdict_table(self.judged())
 
+    def claims(self) -> list[Claim]:
+        """The claims of the scenario."""
+        return [Claim.from_plain(raw) for raw in self.manifest["scenario"].get("claims", [])]
+
     def judged(self, claims: Iterable[Claim] | None = None) -> list[Verdict]:
         """Verdicts on the scenario's own claims, or on others."""
         from study.statistics.verdict import judge
 
-        if claims is None:
-            claims = [Claim.from_plain(raw) for raw in self.manifest["scenario"].get("claims", [])]
         return judge(
-            claims,
+            self.claims() if claims is None else claims,
             self.columns,
             self.manifest["cells"],
             alpha=alpha_of(self.manifest),
@@ -87,8 +90,18 @@ def alpha_of(manifest: dict[str, Any]) -> float:
 
 
 def read_findings(path: str | os.PathLike[str]) -> Findings:
-    """Open a results folder. Raises ResultsError if it is none."""
-    return Findings(open_folder(path))
+    """Open a results folder. Raises ResultsError if it is none, or its scenario is damaged."""
+    from study.statistics.sensitivity import sampled_axes
+
+    findings = Findings(open_folder(path))
+    try:
+        alpha_of(findings.manifest)
+        sampled_axes(findings.manifest)
+        findings.claims()
+    except (AttributeError, TypeError, ValueError) as fault:
+        place = f"{findings.place}/manifest.json"
+        raise ResultsError(f"the scenario in {place} is damaged: {one_line(fault)}") from fault
+    return findings
 
 
 def write_findings(folder: Folder) -> Findings:

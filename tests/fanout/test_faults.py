@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from dataclasses import replace
 
 import pytest
@@ -31,7 +32,7 @@ def test_a_trial_that_kills_its_process_is_found_out(
     found = by_trial(on_ray(trials, session=session, batch=4))
 
     assert found[deadly].status == "failed"
-    assert found[deadly].error == "WorkerCrashedError: its process died 4 times"
+    assert found[deadly].error == "WorkerCrashedError: its process died 3 times"
     others = expected.keys() - {deadly}
     assert found.keys() - {deadly} == others
     assert all(bits(found[trial]) == bits(expected[trial]) for trial in others)
@@ -54,6 +55,25 @@ def test_a_stop_starts_nothing_more(session: Session, tiny: Study):
 
     assert finished
     assert len(drawn) == drawn_at_stop
+
+
+def test_whoever_takes_the_rows_is_not_kept_waiting(session: Session, tiny: Study):
+    """While no trial finishes, batches without rows come, so that what is due can be done."""
+
+    class Slow:
+        """Settings that a worker takes a second to look at. Nested, so that it travels by value."""
+
+        def __getattr__(self, name: str) -> None:
+            if not name.startswith("__"):  # what pickle asks for
+                time.sleep(1)
+            raise AttributeError(name)
+
+    trial = next(tiny.trials())
+    slow = replace(trial, cell=replace(trial.cell, settings=Slow()))
+    sizes = [len(rows) for rows in on_ray([slow], session=session, batch=1)]
+
+    assert sizes.index(1) >= 3
+    assert set(sizes[: sizes.index(1)]) == {0}
 
 
 def test_a_slow_batch_comes_back_in_pieces(

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -101,6 +101,68 @@ def test_what_is_damaged_is_set_aside_and_run_again(begun: Path, whole, harm, lo
     assert tables(begun) == whole
 
 
+@pytest.mark.parametrize("table", ["trials", "series"])
+def test_a_part_of_something_else_is_set_aside(begun: Path, whole, table: str):
+    """A table that is sound, but not of this study, is treated as damage is."""
+    import pyarrow as pa
+
+    sound = pq.read_table(begun / table, partitioning=None)
+    strange = [
+        pa.table({"a": [1]}),
+        sound.set_column(0, "cell", pa.array(["nowhere"] * len(sound))),
+        sound.set_column(
+            sound.column_names.index("replicate"), "replicate", pa.array([-1] * len(sound))
+        ),
+        sound.set_column(
+            sound.column_names.index("replicate"), "replicate", pa.array([2**60] * len(sound))
+        ),
+    ]
+    for number, foreign in enumerate(strange, 7):
+        pq.write_table(foreign, begun / table / f"part-{number:06d}.parquet")
+    results = resume(begun, ray=False)
+
+    assert tables(begun) == whole
+    assert results.manifest["counts"]["finished"] == 12
+    assert len(list((begun / "damaged").iterdir())) == len(strange)
+
+
+def test_damage_is_kept_when_the_run_cannot_start(begun: Path, tiny: Study):
+    """With every part damaged and no Ray to be had, the folder and its damaged parts stay."""
+    from study.fanout import FanoutError
+
+    for part in begun.glob("*/part-*.parquet"):
+        flip(part)
+    with pytest.raises(FanoutError, match=r"(?s)no Ray to join.*Resume with: study resume"):
+        conduct(tiny, out=begun, address="127.0.0.1:9")
+
+    assert len(list((begun / "damaged").iterdir())) == 6
+    assert open_folder(begun).manifest["state"] == "interrupted"
+
+
+def test_the_words_are_those_of_the_study_now(root: Path, begun: Path, whole):
+    """A question or a claim that was changed since changes no trial, but what is said of them."""
+    claim = """
+claims:
+  - id: new
+    says: The order-aware kswapd serves more.
+    metric: rx_success_ratio
+    side: { kswapd.policy: order-aware }
+    against: { kswapd.policy: count-only }
+    expect: more
+    matters: 0.01
+"""
+    text = (root / "tests/fanout/tiny.yaml").read_text().replace("jumbo frames?", "us?")
+    before = open_folder(begun).manifest
+    results = conduct(load_text(text + claim, "new.yaml"), out=begun, ray=False)
+
+    assert tables(begun) == whole
+    assert results.manifest["question"].endswith("help us?")
+    assert list(results.verdicts["id"]) == ["new"]
+    assert [results.manifest[name] for name in ("created", "command")] == [
+        before["created"], before["command"],
+    ]  # fmt: skip
+
+
 def test_damaged_parts_are_kept_for_whoever_wants_to_look(begun: Path):
     """A damaged part is named and moved to DIR/damaged, not deleted."""
     flip(begun / "series/part-000001.parquet")
@@ -179,6 +241,19 @@ def test_two_runs_do_not_write_one_folder(begun: Path, tiny: Study):
         with pytest.raises(ResultsError, match=f"written by another run .process {os.getpid()}"):
             conduct(tiny, out=begun, ray=False)
     assert not (begun / ".lock").exists()
+
+
+def test_what_is_being_written_is_not_touched(root: Path, begun: Path):
+    """Neither to start over nor to extend it does a second run change what a first one writes."""
+    larger = load(root / "tests/fanout/tiny.yaml", ["replicates=5"])
+    same = load(root / "tests/fanout/tiny.yaml")
+    with only_writer(begun):
+        before = {p: p.read_bytes() for p in begun.rglob("*") if p.is_file()}
+        for study, how in ((larger, {"extend": True}), (same, {"force": True})):
+            with pytest.raises(ResultsError, match="is being written by another run"):
+                conduct(study, out=begun, ray=False, **how)
+
+        assert {p: p.read_bytes() for p in begun.rglob("*") if p.is_file()} == before
 
 
 def test_a_trial_that_takes_too_long_fails_alone(tiny: Study):
@@ -265,13 +340,72 @@ def test_a_killed_run_is_resumed(root: Path, tmp_path: Path, end: signal.Signals
     assert tables(broken) == tables(sound)
 
 
+def descendants(pid: int) -> dict[int, str]:
+    """Every process that one has started, directly or not, and the program it runs."""
+    parents, programs = {}, {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has just ended
+            number, _, rest = stat.read_text().partition(" (")
+            programs[int(number)], _, fields = rest.rpartition(") ")
+            parents[int(number)] = int(fields.split()[1])
+    family = {pid}
+    while new := {child for child, parent in parents.items() if parent in family} - family:
+        family |= new
+    return {member: programs[member] for member in family - {pid}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("lost", "replicates", "told"),
+    [
+        ("raylet", 200, "study: Ray cannot go on: LocalRayletDiedError: "),
+        # More than can be done in the half minute that it takes to be sure; not run to the end.
+        ("gcs_server", 5_000, "study: Ray is lost: its head has been silent for 20 s"),
+    ],
+)
+def test_a_run_that_loses_its_ray_keeps_what_is_finished(
+    root: Path, tmp_path: Path, lost: str, replicates: int, told: str
+):
+    """Ray is killed under a run: no trial is blamed for it, and the run can be resumed."""
+    scenario = root / "tests/fanout/tiny.yaml"
+    broken, sound = tmp_path / "broken", tmp_path / "sound"
+    longer = (f"replicates={replicates}", "clock.measure=3s")
+    with subprocess.Popen(
+        **command(root, "run", scenario, *longer, "--workers", 1, "--out", broken)
+    ) as run:
+        deadline = time.monotonic() + 120
+        while not list((broken / "trials").glob("part-*")) and time.monotonic() < deadline:
+            assert run.poll() is None
+            time.sleep(0.01)
+        family = descendants(run.pid)
+        [doomed] = [pid for pid, program in family.items() if program == lost]
+        os.kill(doomed, signal.SIGKILL)
+        _, said = run.communicate(timeout=120)
+    state = json.loads(
+        subprocess.run(**command(root, "status", broken, "--json"), check=True).stdout
+    )
+
+    assert run.returncode == 1
+    assert "Traceback" not in said
+    first, kept, hint = said.splitlines()[-3:]
+    assert first.startswith(told)
+    assert kept == f"study: {state['counts']['finished']} of {4 * replicates} trials are kept"
+    assert hint == f"study: Resume with: study resume {broken}"
+    assert state["state"] == "interrupted"
+    assert state["counts"]["failed"] == 0
+    if lost == "raylet":
+        for way in (("resume", broken), ("run", scenario, *longer, "--out", sound)):
+            subprocess.run(**command(root, *way, "--no-ray", "-q"), check=True)
+        assert tables(broken) == tables(sound)
+
+
 def small_files() -> None:
     """Let no file grow past 8 KB, as on a full disk, in the process that is about to start."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
 
 
-def test_a_full_disk_ends_the_run_in_one_line(root: Path, begun: Path, whole):
+def test_a_full_disk_ends_the_run_with_a_word(root: Path, begun: Path, whole):
     """What cannot be written is named, what was written stays, and the run can be resumed."""
     full = command(root, "resume", begun, "--no-ray", "-q")
     environment = {**full.pop("env"), "STUDY_CACHE_DIR": str(study_cache())}
@@ -280,10 +414,18 @@ def test_a_full_disk_ends_the_run_in_one_line(root: Path, begun: Path, whole):
     assert done.returncode == 2
     assert done.stderr.startswith(f"study: cannot write {begun}/")
     assert "Traceback" not in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.splitlines()[1:] == goes_on(begun)
     assert sum(pq.read_metadata(p).num_rows for p in (begun / "trials").glob("part-*")) == 8
     assert resume(begun, ray=False).manifest["state"] == "complete"
     assert tables(begun) == whole
+
+
+def goes_on(folder: Path) -> list[str]:
+    """What is said where the disk is too full to say more."""
+    return [
+        "study: what was written before is kept",
+        f"study: Resume with: study resume {folder}",
+    ]
 
 
 def study_cache() -> Path:
@@ -318,8 +460,8 @@ def test_a_disk_that_is_really_full_loses_nothing(root: Path, begun: Path, whole
 
         assert done.returncode == 2
         assert done.stderr.startswith(f"study: cannot write {out}/")
-        assert done.stderr.endswith("No space left on device\n")
-        assert len(done.stderr.splitlines()) == 1
+        assert done.stderr.splitlines()[0].endswith("No space left on device")
+        assert done.stderr.splitlines()[1:] == goes_on(out)
         (disk / "filler").unlink()
         subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
         assert resume(out, ray=False).manifest["state"] == "complete"

@@ -1,12 +1,20 @@
 """Which folder may become a results folder, and which may not."""
 
+import io
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from study.results import ResultsError, create_folder, default_path, fingerprint_of, open_folder
+from study.results import (
+    ResultsError,
+    create_folder,
+    default_path,
+    fingerprint_of,
+    open_folder,
+    reopen,
+)
 from study.results.folder import replace_table, settle_table
 from study.results.manifest import new_manifest
 from study.scenario import Study, load
@@ -87,6 +95,52 @@ def test_what_is_no_results_folder_says_so(tmp_path: Path, text, why):
 
     with pytest.raises(ResultsError, match=why):
         open_folder(tmp_path)
+
+
+STRANGE = [None, True, -1, "x", "\x1b[31m\n", [], ["a"], {}, {"a": 1}]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("format", "name", "question", "state", "fingerprint", "simulation", "seed", "replicates"),
+        *("counts", "failures", "headline", "axes", "cells", "scenario", "parts"),
+        *("elapsed_s", "trial_seconds", "sampled"),
+    ],
+)
+def test_a_manifest_that_was_edited_is_no_surprise(tmp_path: Path, tiny: Study, key: str):
+    """Whatever stands under a key, or if it is gone, a reader works or says in words what is wrong.
+
+    No other exception comes out, from the status, from the tables or from going on.
+    """
+    from rich.console import Console
+
+    from study.results.status import status_of
+    from study.statistics import read_findings
+    from study.statistics.tables import outline, show_results
+
+    sound = new_manifest(tiny, simulation="s", command=()) | {"state": "complete"}
+    create_folder(tmp_path / "out", sound)
+    edited = [{name: value for name, value in sound.items() if name != key}]
+    edited += [sound | {key: value} for value in STRANGE]
+    if isinstance(sound.get(key), dict):
+        edited += [
+            sound | {key: sound[key] | {inner: value}} for inner in sound[key] for value in STRANGE
+        ]
+    told = []
+    for manifest in edited:
+        (tmp_path / "out/manifest.json").write_text(json.dumps(manifest))
+        try:
+            status_of(tmp_path / "out")
+            reopen(tmp_path / "out", sound)
+            findings = read_findings(tmp_path / "out")
+            outline(findings)
+            show_results(findings, Console(file=io.StringIO()))
+        except ResultsError as fault:
+            told.append(str(fault))
+
+    assert told
+    assert all(f"{tmp_path}/out" in text for text in told)
 
 
 def test_a_missing_folder_says_so(tmp_path: Path):

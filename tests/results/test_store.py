@@ -103,6 +103,27 @@ def test_a_folder_can_be_read_while_it_grows(make_store, rows):
     assert set(results.summary["n"]) <= {0, 1, 2}
 
 
+def test_rows_do_not_wait_for_more_rows(make_store, rows, monkeypatch):
+    """What came in is on disk ten seconds later, though nothing comes after it for an hour."""
+    now = [0.0]
+    monkeypatch.setattr("study.results.store.monotonic", lambda: now[0])
+    store = make_store()
+    store.add(rows[:1])
+    now[0] = 100.0
+    store.add(rows[1:2])
+    assert len(read_trials(store.folder.path)) == 2
+    store.add(rows[2:3])
+    for seconds in (1, 10):
+        now[0] += seconds
+        store.add([])
+
+    assert len(read_trials(store.folder.path)) == 3
+    written = (store.folder.path / "manifest.json").stat().st_mtime_ns
+    now[0] += 3600
+    store.add([])
+    assert (store.folder.path / "manifest.json").stat().st_mtime_ns == written
+
+
 @pytest.mark.parametrize("parts", ["none", "one", "three", "sorted"])
 def test_the_columns_are_those_of_the_table(make_store, rows, parts):
     """Column by column there is what read_trials() gives, sorted, however the rows lie on disk."""
