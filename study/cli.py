@@ -7,19 +7,20 @@ command, the scenario or the results folder is not usable as given; 130 stopped 
 from __future__ import annotations
 
 import sys
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from study.commands.compare import compare
 from study.commands.completion import completion, keys
 from study.commands.contrasts import contrasts
-from study.commands.ending import end, tables
+from study.commands.ending import FAILED, end, tables
 from study.commands.explain import explain
 from study.commands.limits import limit_options, limits_from
 from study.commands.plan import plan
 from study.commands.plot import plot
 from study.commands.presets import presets
+from study.commands.refusal import refuse
 from study.commands.report import report
 from study.commands.schema import schema
 from study.commands.sensitivity import sensitivity
@@ -29,10 +30,6 @@ from study.commands.submit import follow, job, submit
 from study.commands.tradeoff import tradeoff
 from study.commands.verdicts import verdicts
 from study.replay.command import replay
-
-FAILED = 1
-BAD_INPUT = 2
-
 
 _EPILOG = """\b
 Exit status:
@@ -108,7 +105,7 @@ def run(
     try:
         study = load(scenario, overrides)
     except ScenarioError as fault:
-        _refuse(fault)
+        refuse(fault)
     try:
         results = conduct(
             study,
@@ -123,9 +120,9 @@ def run(
             command=sys.argv,
         )
     except ResultsError as fault:
-        _refuse(fault)
+        refuse(fault)
     except FanoutError as fault:
-        _refuse(fault, status=FAILED)
+        refuse(fault, status=FAILED)
     end(results, as_json=as_json, quiet=quiet)
 
 
@@ -174,9 +171,9 @@ def resume(
             command=sys.argv,
         )
     except ResultsError as fault:
-        _refuse(fault)
+        refuse(fault)
     except FanoutError as fault:
-        _refuse(fault, status=FAILED)
+        refuse(fault, status=FAILED)
     end(results, as_json=as_json, quiet=quiet)
 
 
@@ -191,7 +188,7 @@ def summary(folder: str, *, as_json: bool) -> None:
     try:
         tables(read_findings(folder), as_json=as_json, quiet=False)
     except ResultsError as fault:
-        _refuse(fault)
+        refuse(fault)
 
 
 main.add_command(compare)
@@ -212,12 +209,6 @@ main.add_command(status)
 main.add_command(submit)
 main.add_command(follow)
 main.add_command(job)
-
-
-def _refuse(fault: Exception, *, status: int = BAD_INPUT) -> NoReturn:
-    for line in str(fault).splitlines():
-        click.echo(f"study: {line}", err=True)
-    sys.exit(status)
 
 
 def _show_version(context: Any) -> None:
