@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from study.fanout.calibrate import BESIDE_BYTES
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -53,6 +55,11 @@ def test_a_plan_shows_cells_settings_and_needs(study: Run, root: Path, tmp_path:
     assert 0 < needs["measured"]["trial_s"] < 60
     assert needs["disk_bytes"][0] > 100
     assert needs["memory_bytes_per_core"] > needs["zone_bytes"] > 16 * 256
+    beside = {
+        run["memory_bytes"] - min(run["cores"], plan["trials"]) * needs["memory_bytes_per_core"]
+        for run in needs["runs"]
+    }
+    assert beside == {BESIDE_BYTES}
     assert list(tmp_path.iterdir()) == []
 
 

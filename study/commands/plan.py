@@ -187,7 +187,7 @@ def _run(found: Calibration, study: Study, least: int, most: int, cores: int) ->
     return {
         "cores": cores,
         "wall_s": [found.wall_s(least, cores), found.wall_s(most, cores)],
-        "memory_bytes": min(cores, len(study)) * (found.resident + found.zone),
+        "memory_bytes": found.memory(min(cores, len(study))),
     }
 
 
@@ -212,7 +212,7 @@ def _show_needs(needs: dict[str, Any]) -> None:
     out(
         Text(
             f"{_span(needs['cpu_hours'], lambda h: time_words(3600 * h))} of work on one core, "
-            f"{_span(needs['disk_bytes'], size_words)} on disk. Measured with "
+            f"{_span(needs['disk_bytes'], size_words)} of rows on disk. Measured with "
             f"{measured['trials']} trials of {measured['trial_s']:.2g} "
             f"±{measured['half_interval_s']:.1g} s{how}, one at a time on this machine."
         )

@@ -51,9 +51,16 @@ class Calibration:
         """Time of a run on so many cores like this machine's."""
         return START_S + max(trials * self.mean_s()[0] / cores, *self.trial_s)
 
+    def memory(self, workers: int) -> int:
+        """Bytes that so many workers take, with the driver and Ray beside them."""
+        return BESIDE_BYTES + workers * (self.resident + self.zone)
+
 
 START_S = 8.0
 """Ray's start, the tables and the report at the end."""
+BESIDE_BYTES = 780_000_000
+"""The driver (390 MB) and Ray's own processes (390 MB): proportional set sizes, measured at the end
+of a run of 24 trials on two cores."""
 
 
 def calibrate(

@@ -51,6 +51,17 @@ def test_shipped_scenarios_name_the_schema_and_satisfy_it(
     assert yaml.safe_load(text)["name"] == path.stem
 
 
+def test_the_example_names_the_schema_from_where_it_lies(
+    validator: Draft7Validator, root: Path
+) -> None:
+    """The scenario of the example package has the editor's line too, and satisfies the schema."""
+    path = root / "examples" / "own-policies" / "own-policies.yaml"
+    line = path.read_text().splitlines()[0]
+
+    assert (path.parent / line.partition("$schema=")[2]).samefile(root / "scenarios/schema.json")
+    assert not wrong(validator, path.read_text())
+
+
 def test_every_key_is_explained(validator: Draft7Validator) -> None:
     """Each setting stands in the schema by its dotted and by its nested name, with its default and
     a sentence.
