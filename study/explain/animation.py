@@ -8,7 +8,7 @@ from typing import Any
 from study.explain.watch import Step
 from study.explain.words import MOMENTS, moments, sentences, title
 from study.report.colours import FREE_ORDERS, USED
-from study.report.page import template
+from study.report.template import template
 from study.report.zone_map import z_curve
 from study.zone.observe import Owner
 from study.zone.settings import NR_ORDERS

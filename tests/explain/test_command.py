@@ -58,14 +58,17 @@ def test_options_that_exclude_each_other_are_refused(tmp_path):
     assert "Traceback" not in alone.stderr
 
 
-def test_it_needs_no_ray():
-    """Explaining imports neither Ray nor pandas nor matplotlib."""
+@pytest.mark.parametrize("way", ["--at=5", "--html=zone.html"])
+def test_it_needs_no_ray(way, tmp_path):
+    """Explaining imports neither Ray nor pandas nor matplotlib nor pydantic."""
     code = (
         "import sys; from click.testing import CliRunner; from study.cli import main\n"
-        "assert CliRunner().invoke(main, ['explain', '--at', '5']).exit_code == 0\n"
-        "print([name for name in ('ray', 'pandas', 'matplotlib') if name in sys.modules])"
+        f"assert CliRunner().invoke(main, ['explain', {way!r}]).exit_code == 0\n"
+        "heavy = ('ray', 'pandas', 'matplotlib', 'pydantic')\n"
+        "print([name for name in heavy if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
 
     assert done.stdout == "[]\n"
 
