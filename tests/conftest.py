@@ -37,6 +37,7 @@ _WITH_RAY = (
     "tests/test_cli.py",
     "tests/test_examples.py",
     "tests/test_extensions.py",
+    "tests/test_scale.py",
     "tests/test_submit.py",
 )
 
