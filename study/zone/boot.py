@@ -82,7 +82,10 @@ def _chain_rows(z):
 
 @kernel
 def prepare(z, anonymous_share: float, mapped_share: float):
-    """Empty lists, free rows chained, virtual pages given their kind and popularity."""
+    """Empty lists, free rows chained, virtual pages given their kind and popularity.
+
+    Those of processes get theirs when the first process comes that has them (processes.fork).
+    """
     frame = frames(z)
     for pfn in range(z.pages, z.head):
         frame[pfn].home = Home.RESERVED
@@ -99,10 +102,6 @@ def prepare(z, anonymous_share: float, mapped_share: float):
             vpage[page].kind = kind
             vpage[page].mapped = mapped
         extents(z)[extent].extent = extent
-    for page in range(z.process_vpages, z.vpage_rows):
-        vpage[page].pfn = NO_PFN
-        vpage[page].kind = Kind.ANON
-        vpage[page].mapped = 1
     # Popularity is no matter of address: Fisher and Yates's shuffle.
     for i in range(z.extents - 1, 0, -1):
         j = below(z, _START, i + 1)

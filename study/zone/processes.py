@@ -56,6 +56,17 @@ def owner_slot(z, page):
 
 
 @kernel
+def _prepare_pages(z, slot):
+    """Private memory that no process has had yet: few of the slots are ever used."""
+    vpage = vpages(z)
+    first = first_page(z, slot)
+    for page in range(first, first + PROCESS_PAGES_MAX):
+        vpage[page].pfn = NO_PFN
+        vpage[page].kind = Kind.ANON
+        vpage[page].mapped = 1
+
+
+@kernel
 def add_page_table(z, slot, pfn):
     """Let a process hold one more page-table page."""
     process = processes(z)[slot]
@@ -122,6 +133,8 @@ def fork(z):
         return
     process = processes(z)[slot]
     z.process_free = process.next_free
+    if process.born == 0:
+        _prepare_pages(z, slot)
     process.stack = NO_PFN
     process.pages = pages
     process.tables = 0

@@ -11,6 +11,7 @@ from study.zone.layout import (
     HEAD_HOT,
     HEAD_INACTIVE,
     NR_MIGRATETYPES,
+    PROCESS_PAGES_MAX,
     Flag,
     Home,
     Kind,
@@ -129,7 +130,7 @@ def _check_reverse_map(zone: Zone, pages: int) -> None:
     holders = np.flatnonzero(on_lru)
     owners = frame["owner"][holders]
     _require(bool((zone.vpage["pfn"][owners] == holders).all()), "reverse map points astray")
-    resident = int((zone.vpage["pfn"] >= 0).sum())
+    resident = int((zone.vpage["pfn"][pages_in_use(zone)] >= 0).sum())
     _require(resident == holders.size, f"{resident} pages resident, {holders.size} frames hold one")
     flags, kind = frame["flags"][holders], frame["kind"][holders]
     for name, count in (
@@ -140,6 +141,15 @@ def _check_reverse_map(zone: Zone, pages: int) -> None:
         ("nr_file", (kind == Kind.FILE).sum()),
     ):
         _require(z[name] == count, f"{name} is {z[name]}, counted {count}")
+
+
+def pages_in_use(zone: Zone) -> np.ndarray:
+    """Which virtual pages have ever been anybody's: the working set, and those of processes."""
+    in_use = np.ones(len(zone.vpage), bool)
+    in_use[int(zone.state["process_vpages"]) :] = np.repeat(
+        zone.process["born"] > 0, PROCESS_PAGES_MAX
+    )
+    return in_use
 
 
 def _check_kernel_pages(zone: Zone, pages: int) -> None:

@@ -45,6 +45,7 @@ class Zone:
     extent: np.ndarray
     event: np.ndarray
     pageblock: np.ndarray
+    process: np.ndarray
     slot: np.ndarray
 
     def __init__(

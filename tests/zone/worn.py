@@ -15,6 +15,7 @@ from study.zone.lru import lru_del
 from study.zone.rmap import forget_page
 from study.zone.settings import Memory, Settings, Watermarks
 from study.zone.user import install
+from study.zone.verify import pages_in_use
 from study.zone.zone import Zone
 
 MARKS = Watermarks(explicit_pages=(4, 8, 12))
@@ -93,5 +94,5 @@ def homes(zone: Zone) -> np.ndarray:
 
 def contents(zone: Zone) -> dict[int, int]:
     """Which virtual page each used frame holds."""
-    resident = np.flatnonzero(zone.vpage["pfn"] != NO_PFN)
+    resident = np.flatnonzero((zone.vpage["pfn"] != NO_PFN) & pages_in_use(zone))
     return {int(page): int(zone.vpage[page]["pfn"]) for page in resident}
