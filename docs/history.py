@@ -87,7 +87,6 @@ def paid(trials: pd.DataFrame) -> dict[str, list[str]]:
         stalls = mine["stack_stalls"] + mine["user_stalls"] + mine["slab_stalls"]
         rows[str(kernel)] = [
             f"{stalls.mean():.0f}",
-            f"{mine['stack_stall_mean_ms'].mean():.1f}",
             f"{mine['huge_stalls'].mean():.0f}",
             f"{mine['huge_stall_mean_ms'].mean():.1f}",
             f"{scanned.mean():,.0f}",
@@ -120,7 +119,7 @@ def tell(folder: Path, orders: Path | None) -> None:
     print("\nA block of the order free, % of the minute:")
     table(head, at_hand(trials))
     table(
-        "| kernel | stalls | ms (stacks) | huge stalls | ms | LRU pages scanned "
+        "| kernel | stalls | huge stalls | ms each | LRU pages scanned "
         "| compaction scanned | compaction ms | mixing fallbacks | unusable 3 | unusable 9 "
         "| no 2 MB free | kernel pages | 2 MB blocks with some |",
         paid(trials),
