@@ -92,6 +92,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_block_by_block_is_page_by_page(case: str) -> None:
+    """Every list in its order, every counter, every page: whatever the zone's size and kernel."""
     whole, plain = Zone(CASES[case], seed=3), booted(CASES[case], seed=3)
     check_same(whole, plain)
     verify(whole)
@@ -99,6 +100,7 @@ def test_block_by_block_is_page_by_page(case: str) -> None:
 
 @pytest.mark.parametrize("case", ["ragged ends", "grouping", "best fit"])
 def test_it_lives_on_the_same(case: str) -> None:
+    """What differs in frames that are free, nobody ever reads."""
     whole, plain = Zone(CASES[case], seed=3), booted(CASES[case], seed=3)
     for zone in (whole, plain):
         advance(zone.state, 3 * SECOND)
