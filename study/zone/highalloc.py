@@ -7,8 +7,6 @@ files are dropped from memory, and it is done a last time (at rest).
 
 from __future__ import annotations
 
-import numpy as np
-
 from study.zone.advance import advance
 from study.zone.agenda import book, drop_first, first_event, next_due
 from study.zone.compile import kernel
@@ -73,5 +71,7 @@ def stress_highalloc(zone: Zone) -> dict[str, float]:
         for _ in range(attempts):
             ask_for_huge(z, HELD)
             advance(z, z["now"] + asked.gap_ns)
-        found[f"highalloc_{name}_ratio"] = float(np.float64(release_held(z)) / attempts)
+        # One that slept through the end of a pass is answered, and counted, in the next.
+        held = min(int(release_held(z)), attempts)
+        found[f"highalloc_{name}_ratio"] = held / attempts
     return found

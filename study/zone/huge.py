@@ -28,7 +28,8 @@ HELD = (1 << 30) - 1
 @kernel
 def settle_huge(z, pfn, lifetime_ms):
     """Make a block a huge page in use, until its time is over or all that are held are released."""
-    new_object(z, pfn, z.huge_order, _KIND)
+    # The order it was asked for in: stress-highalloc may ask for another than the programs do.
+    new_object(z, pfn, frames(z)[pfn].order, _KIND)
     if lifetime_ms == HELD:
         frames(z)[pfn].owner = z.held_first
         z.held_first = pfn
@@ -58,9 +59,10 @@ def huge_arrives(z):
 @kernel
 def free_huge(z, pfn):
     """Give a huge page back."""
+    order = frames(z)[pfn].order
     frames(z)[pfn].home = Home.NONE
-    z.nr_kernel -= 1 << z.huge_order
-    give_back(z, pfn, z.huge_order)
+    z.nr_kernel -= 1 << order
+    give_back(z, pfn, order)
 
 
 @kernel

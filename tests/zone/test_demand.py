@@ -153,6 +153,19 @@ def test_stress_highalloc_has_three_passes_and_rest_is_the_easiest():
     assert ratios[2] > ratios[0]
 
 
+@pytest.mark.parametrize("order", [2, 4])
+def test_stress_highalloc_may_ask_for_another_order_than_the_programs(order):
+    """Huge pages of both orders live at once, each given back as large as it was."""
+    settings = small(
+        pages=8_192,
+        huge=Huge(order=order, per_s=20.0, lifetime_median_ns=SECOND),
+        highalloc=HighAlloc(share=1.0, order=6, gap_ns=SECOND // 50),
+    )
+    for replicate in range(3):
+        metrics = simulate(settings, seed=1, replicate=replicate).metrics  # verified at its end
+        assert 0 < metrics["highalloc_rest_ratio"] <= 1
+
+
 def churned(quiet, placement=Placement.BUDDY, proactiveness=0, **asked):
     """The metrics of LLFree's test on an empty zone of 64 MB, and the zone afterwards."""
     pages = 32 * 512
