@@ -167,7 +167,7 @@ class ZoneGroup(_Group):
     """Size of a pageblock, for grouping and compaction: 10 is a huge page of i386 (4 MB)."""
     reserve: Literal["off", "migrate-reserve", "highatomic"] = "off"
     """Pageblocks for who cannot wait: two from boot on (2.6.24) or as needed (4.4)."""
-    nofragment: bool = False
+    nofragment: Switch = False
     """Refills of per-cpu lists do not break into pageblocks of other types (5.0)."""
     placement: Literal["buddy", "best-fit", "by-lifetime"] = "buddy"
     """Linux's choice of a block, or a bound: by lowest address, or knowing kernel pages' lives."""
