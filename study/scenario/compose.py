@@ -221,7 +221,7 @@ def is_named(axis: Any, levels: Any) -> bool:
     if axis in known_keys() or axis in groups() or "." in str(axis):
         return False
     if isinstance(levels, dict):
-        return not is_range(levels)
+        return bool(levels) and not is_range(levels)
     return (
         isinstance(levels, list)
         and bool(levels)
