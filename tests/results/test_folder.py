@@ -117,7 +117,7 @@ def test_a_manifest_that_was_edited_is_no_surprise(tmp_path: Path, tiny: Study, 
 
     from study.results.status import status_of
     from study.statistics import read_findings
-    from study.statistics.tables import outline, show_results
+    from study.statistics.tables import outline, result_parts
 
     sound = new_manifest(tiny, simulation="s", command=()) | {"state": "complete"}
     create_folder(tmp_path / "out", sound)
@@ -135,7 +135,7 @@ def test_a_manifest_that_was_edited_is_no_surprise(tmp_path: Path, tiny: Study, 
             reopen(tmp_path / "out", sound)
             findings = read_findings(tmp_path / "out")
             outline(findings)
-            show_results(findings, Console(file=io.StringIO()))
+            Console(file=io.StringIO()).print(*result_parts(findings))
         except ResultsError as fault:
             told.append(str(fault))
 
