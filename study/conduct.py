@@ -100,13 +100,13 @@ def conduct(
         if kept.done:
             watcher.note(f"{len(kept.done)} trials are there already")
         elapsed_before = 0.0 if is_new else float(folder.manifest.get("elapsed_s") or 0.0)
-        folder.manifest["state"] = "running"
-        folder.save_manifest()
-        folder.publish()
         store = Store(folder, kept)
         more = more or _stopping_rule(study)
         run = _Run(study, store, kept, watcher=watcher, signals=signals, more=more)
         try:
+            folder.manifest["state"] = "running"
+            folder.save_manifest()
+            folder.publish()
             run.rounds(workers=workers, address=address, ray=ray, batch=batch, limits=limits)
         except KeyboardInterrupt:
             signals.stopped = True
