@@ -15,8 +15,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from study.fanout import Limits, Row, Session
-    from study.results import Folder, Kept, Store
+    from study.fanout import FanoutError, Limits, Row, Session
+    from study.results import Folder, Kept, ResultsError, Store
     from study.results.mirror import Mirror
     from study.results.read import More
     from study.scenario import Study, Trial
@@ -114,8 +114,7 @@ def conduct(
             watcher.close()
             told = _give_up(store, started - elapsed_before, is_new=is_new)
             if told and isinstance(fault, ResultsError | FanoutError):
-                hint = f"Resume with: study resume {shlex.quote(folder.place)}"
-                raise type(fault)(f"{fault}\n{told}\n{hint}") from fault
+                raise _with_way_on(fault, told, folder) from fault
             raise
         watcher.close()
         watcher.phase("sorting and summarising")
@@ -124,8 +123,12 @@ def conduct(
             state = "interrupted"
         else:
             state = "failed" if counts["failed"] else "complete"
-        store.close(state, elapsed_s=elapsed_before + monotonic() - started, headline=_headline())
-        findings = write_findings(folder)
+        elapsed = elapsed_before + monotonic() - started
+        try:
+            store.close(state, elapsed_s=elapsed, headline=_headline())
+            findings = write_findings(folder)
+        except ResultsError as fault:
+            raise _with_way_on(fault, _KEPT, folder) from fault
         _publish_or_keep(folder)
         return findings
 
@@ -369,6 +372,17 @@ def _publish_or_keep(folder: Folder) -> None:
         raise ResultsError(f"{fault}\nthe results are kept in {folder.path}") from fault
 
 
+_KEPT = "what was written before is kept"
+
+
+def _with_way_on(
+    fault: ResultsError | FanoutError, kept: str, folder: Folder
+) -> ResultsError | FanoutError:
+    """The same fault, with what is kept and how to go on."""
+    hint = f"Resume with: study resume {shlex.quote(folder.place)}"
+    return type(fault)(f"{fault}\n{kept}\n{hint}")
+
+
 def _give_up(store: Store, started: float, *, is_new: bool) -> str:
     """Keep what there is when the run breaks, and say what that is; nothing if there is nothing.
 
@@ -386,7 +400,7 @@ def _give_up(store: Store, started: float, *, is_new: bool) -> str:
         store.close("interrupted", elapsed_s=monotonic() - started, headline=_headline())
         _publish_or_keep(store.folder)
     except (ResultsError, OSError):
-        return "what was written before is kept"
+        return _KEPT
     return f"{counts['finished']} of {counts['trials']} trials are kept"
 
 
