@@ -201,12 +201,6 @@ def _load_when_called(kernel) -> None:
     _declared.append(load)
 
 
-def load_all(*kernels) -> None:
-    """Load kernels now, so that their first call is as fast as every other."""
-    for kernel in kernels:
-        kernel.load()
-
-
 @lru_cache(maxsize=1)
 def zone_type():
     """numba's type of the zone record."""

@@ -306,15 +306,3 @@ def return_block(z, pfn, order, migratetype):
         order += 1
         z.count.formed[order] += 1
     add_typed_block(z, pfn, order, migratetype, _merge_likely(z, pfn, order))
-
-
-@kernel
-def free_of_type(z, order, migratetype):
-    """Length of one free list, by walking it."""
-    head = free_list(z, order, migratetype)
-    nr_blocks = 0
-    pfn = frames(z)[head].next
-    while pfn != head:
-        nr_blocks += 1
-        pfn = frames(z)[pfn].next
-    return nr_blocks
