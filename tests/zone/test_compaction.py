@@ -17,6 +17,7 @@ from study.zone.compaction import (
     compact_zone,
     compaction_suitable,
     deferred,
+    expect_success,
     fragmentation_index,
     fragmentation_score,
     settle,
@@ -43,7 +44,7 @@ from tests.zone.worn import MARKS, contents, drop, homes, listed, zone_of
 
 PAGES, BLOCK = 256, 5
 LATER = CompactionRules.V3_19
-V4_4 = AllocationPath.V4_4
+V2_6_24, V4_4 = AllocationPath.V2_6_24, AllocationPath.V4_4
 MOVABLE = int(Migratetype.MOVABLE)
 RULES = st.sampled_from(list(CompactionRules))
 
@@ -213,6 +214,15 @@ def test_runs_in_vain_put_off_ever_more_and_at_most_63():
     assert z["count"]["compact_successes"] == 1
 
 
+@pytest.mark.parametrize(("made", "first_failing"), [(3, 7), (6, 7), (7, 8)])
+def test_a_block_made_speaks_for_its_order_and_below(quiet, made, first_failing):
+    """Orders up to 6 are tried; a smaller block does not make 4 to 6 doubtful."""
+    z = zone_with(quiet).state
+    z["compact_order_failed"] = 7
+    expect_success(z, made)
+    assert z["compact_order_failed"] == first_failing
+
+
 def test_the_daemons_success_starts_no_count_anew(quiet):
     """It lets the order be tried again; what failed requests have counted up stays (4.19)."""
     zone = zone_with(quiet, LATER, free=range(3, PAGES, 4))
@@ -229,7 +239,33 @@ def test_the_daemons_success_starts_no_count_anew(quiet):
     assert z["compact_shift"] == 0
 
 
-@pytest.mark.parametrize(("path", "room"), [(AllocationPath.V2_6_24, True), (V4_4, False)])
+@pytest.mark.parametrize(("rules", "failures"), [(CompactionRules.V2_6_35, 0), (LATER, 1)])
+def test_the_daemons_failures_put_off_requests_by_the_later_rules_only(quiet, rules, failures):
+    """What kswapd compacted in vain was no matter of requests (compact_pgdat, 3.5)."""
+    zone = zone_with(quiet, rules, free=range(3, PAGES, 4), pinned=range(0, PAGES, 8))
+    zone.state["kcompactd_order"] = 3
+    run_kcompactd(zone.state)
+    assert zone.state["count"]["kcompactd_ns"] > 0
+    assert zone.state["count"]["compact_failures"] == zone.state["compact_shift"] == failures
+
+
+def test_a_block_that_is_there_but_not_to_be_had_starts_no_count_anew(quiet):
+    """The marks forbid it: the order may be tried again, earlier failures stay counted (4.19)."""
+    from study.zone import allocate as alloc
+
+    free = [*range(8), *range(17, 137, 2)]  # a block of order 3, and 60 single pages
+    marks = Watermarks(explicit_pages=(32, 32, 32))
+    zone = zone_with(quiet, LATER, free=free, watermarks=marks, allocation=V2_6_24)
+    z = zone.state
+    for _ in range(2):
+        settle(z, 3, False)
+    z["compact_considered"] = 3
+    alloc.allocate_or_wait(z, 3, int(Gfp.KERNEL), int(Caller.STACK), 0, -1)
+    assert z["count"]["compact_stalls"] == 1
+    assert (z["compact_shift"], z["compact_order_failed"]) == (2, 4)
+
+
+@pytest.mark.parametrize(("path", "room"), [(V2_6_24, True), (V4_4, False)])
 def test_what_is_reserved_is_no_room_to_move(quiet, path, room):
     """Since 4.4 the order-0 test takes reserved pages off, for compaction as for anybody."""
     zone = zone_with(quiet, LATER, free=range(1, 2 * 30, 2), allocation=path)
@@ -250,14 +286,15 @@ def test_boosted_marks_do_not_keep_targets_back(quiet):
     assert moved[0] == moved[1] > 0
 
 
-def test_only_the_first_try_of_a_request_is_asynchronous(quiet):
+@pytest.mark.parametrize("rules", list(CompactionRules))
+def test_only_the_first_try_of_a_request_is_asynchronous(quiet, rules):
     """An order-3 request that has reclaimed in vain compacts in earnest, and then puts off others.
 
     While it naps within reclaim it does not compact; it does so once a round (2.6.38).
     """
     from study.zone import allocate as alloc
 
-    zone = zone_with(quiet, free=range(3, PAGES, 4), pinned=range(0, PAGES, 8))
+    zone = zone_with(quiet, rules, free=range(3, PAGES, 4), pinned=range(0, PAGES, 8))
     z = zone.state
     alloc.allocate_or_wait(z, 3, int(Gfp.KERNEL), int(Caller.STACK), 0, -1)
     row = int(np.flatnonzero(zone.request["since"] == z["now"])[0])
@@ -408,6 +445,17 @@ def test_unasked_work_in_vain_is_put_off_for_half_a_minute(quiet):
         look_around(zone.state)
     assert zone.state["proactive_defer"] == 0
     assert zone.state["count"]["compact_migrated"] == moved
+
+
+@pytest.mark.parametrize(("free", "awake"), [(range(64), 0), (range(3, PAGES, 4), 1)])
+def test_only_looks_that_would_be_work_count_down_the_rest(quiet, free, awake):
+    """Neither with free memory in one piece nor while kswapd works (kcompactd, 5.9)."""
+    compaction = Compaction(proactiveness=20, rules=LATER)
+    memory = {"pageblock_order": BLOCK}
+    zone = zone_of(quiet, PAGES, free=free, compaction=compaction, memory=memory)
+    zone.state["proactive_defer"], zone.state["kswapd_awake"] = 5, awake
+    look_around(zone.state)
+    assert zone.state["proactive_defer"] == 5
 
 
 def test_kswapd_at_work_is_not_disturbed(quiet):

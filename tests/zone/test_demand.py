@@ -11,8 +11,9 @@ from study.zone.advance import advance
 from study.zone.buddy import take_block
 from study.zone.churn import churn
 from study.zone.defrag import defragment
+from study.zone.highalloc import end_load
 from study.zone.huge import HELD, ask_for_huge, release_held
-from study.zone.layout import Caller, Gfp, Kind
+from study.zone.layout import NO_PFN, Caller, Gfp, Kind
 from study.zone.lifetime import gfp_by_lifetime
 from study.zone.settings import (
     Churn,
@@ -26,6 +27,7 @@ from study.zone.settings import (
     Huge,
     NicReceive,
     Placement,
+    Slab,
     StackSource,
 )
 from study.zone.simulate import simulate
@@ -166,6 +168,24 @@ def test_stress_highalloc_may_ask_for_another_order_than_the_programs(order):
         assert 0 < metrics["highalloc_rest_ratio"] <= 1
 
 
+def test_slab_pages_die_in_their_time_though_the_load_has_ended():
+    """None comes any more; those there live out their 20 s."""
+    lives = Slab(
+        initial_share=0.0,
+        pages_per_s=200.0,
+        lifetime_median_ns=20 * SECOND,
+        lifetime_sigma=0.01,
+        reclaimable_share=0.0,
+    )
+    zone = Zone(small(slab=lives), seed=1)
+    advance(zone.state, SECOND)
+    end_load(zone)
+    assert zone.state["nr_slab"] > 100
+    advance(zone.state, 25 * SECOND)
+    assert zone.state["nr_slab"] == 0
+    verify(zone)
+
+
 def churned(quiet, placement=Placement.BUDDY, proactiveness=0, **asked):
     """The metrics of LLFree's test on an empty zone of 64 MB, and the zone afterwards."""
     pages = 32 * 512
@@ -208,6 +228,19 @@ def test_a_round_frees_and_asks_for_its_share(quiet):
         brought_in = int(zone.state["count"]["first_faults"])
         filled, held = int(0.92 * 32 * 512), int(0.48 * 32 * 512)
         assert brought_in == filled + 20 * int(part * held)
+
+
+def test_churn_has_memory_to_itself():
+    """The load has ended, and what it left behind is gone before the first page is brought in."""
+    zone = Zone(small(churn=Churn(rounds=3, fill=0.6, hold=0.3)), seed=1)
+    z = zone.state
+    advance(z, SECOND)
+    touches = int(z["count"]["touches"])
+    assert z["live"] > 0
+    churn(zone)
+    assert (z["live"], z["count"]["touches"]) == (0, touches)
+    assert (zone.vpage["pfn"][: z["process_vpages"]] != NO_PFN).sum() == int(0.3 * z["pages"])
+    verify(zone)
 
 
 def test_without_the_test_its_metrics_have_no_value():

@@ -9,6 +9,7 @@ import pytest
 
 from study.zone import allocate as alloc
 from study.zone.advance import advance
+from study.zone.agenda import drop_first, first_event, next_due
 from study.zone.buddy import take_block
 from study.zone.defrag import (
     ask_daemon,
@@ -19,7 +20,7 @@ from study.zone.defrag import (
 )
 from study.zone.kmalloc import adopt, kfree, kmalloc_atomic
 from study.zone.kswapd import wake_kswapd
-from study.zone.layout import NO_PFN, WAITING, Caller, Flag, Gfp, Home, Kind
+from study.zone.layout import NEVER, NO_PFN, WAITING, Caller, Event, Flag, Gfp, Home, Kind
 from study.zone.lru import mark_page_accessed
 from study.zone.nic import WATCHDOG_NS, refill_ring, rx_frame, rx_watchdog
 from study.zone.percpu import give_back
@@ -530,6 +531,25 @@ def test_a_card_that_replaces_first_loses_the_frame_and_keeps_its_buffer(quiet: 
     assert zone.state["nr_posted"] == 8
     assert sorted(zone.posted["row"][:8].tolist()) == posted
     assert zone.state["count"]["failures"][Caller.RX] == 12
+
+
+def test_a_card_that_replaces_posts_the_new_buffer_and_hands_up_the_old(quiet: Quiet) -> None:
+    """Ring and readers share no buffer, and none is left over."""
+    nic = Nic(ring=8, rx_order=2, rx_frames_per_s=0.0, replaces=True)
+    zone = Zone(quiet(4096, memory=plain_memory(4096), nic=nic))
+    refill_ring(zone.state)
+    for _ in range(20):
+        rx_frame(zone.state, 1)
+    held = []
+    while next_due(zone.state) < NEVER:
+        _, _, what, value = first_event(zone.state)
+        if what == Event.RX_RETURN:
+            held.append(int(value))
+        drop_first(zone.state)
+
+    assert len(held) == zone.state["nr_held"] == 20
+    in_use = np.flatnonzero(zone.frame["kind"][:4096] == Kind.RX)
+    assert sorted(held + zone.posted["row"][:8].tolist()) == in_use.tolist()
 
 
 def test_the_watchdog_refills_a_ring_that_no_frame_comes_to(quiet: Quiet) -> None:

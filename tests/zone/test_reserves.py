@@ -52,9 +52,10 @@ def boosted(quiet, pages=256, **more):
 # Who breaks into a pageblock of another type.
 
 
+@pytest.mark.parametrize("left", [1, 3])
 @pytest.mark.parametrize("nofragment", [False, True])
-def test_a_refill_mixes_only_for_who_has_nothing(quiet, nofragment):
-    """With three pages of its own type left a list is content with three, and steals nothing.
+def test_a_refill_mixes_only_for_who_has_nothing(quiet, nofragment, left):
+    """With a page or three of its own type left a list is content with those, and steals nothing.
 
     When it has none it steals all the same, as the kernel does when no other zone has a page.
     """
@@ -63,16 +64,16 @@ def test_a_refill_mixes_only_for_who_has_nothing(quiet, nofragment):
     z = zone.state
     z["pcp_batch"] = 8
     set_pageblock_type(z, 0, 0, UNMOVABLE)
-    drop(zone, [0, 2, 4], UNMOVABLE)
+    drop(zone, [0, 2, 4][:left], UNMOVABLE)
     drop(zone, range(64, 96, 2), MOVABLE)
     stolen = []
-    for _ in range(4):
+    for _ in range(left + 1):
         pfn = take_typed_page(z, False, UNMOVABLE)
         zone.frame[pfn]["order"] = 0
         adopt(z, pfn, Kind.STACK)
         z["nr_kernel"] += 1
         stolen.append(int(z["count"]["stolen"]) > 0)
-    assert stolen == ([False, False, False, True] if nofragment else [True] * 4)
+    assert stolen == ([False] * left + [True] if nofragment else [True] * (left + 1))
     verify(zone)
 
 

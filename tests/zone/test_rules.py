@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -22,6 +22,8 @@ from study.zone.layout import (
     NEVER,
     NO_PFN,
     NO_ROW,
+    NR_BUCKETS,
+    PROCESS_PAGES_MAX,
     Caller,
     Event,
     Flag,
@@ -41,7 +43,7 @@ from study.zone.settings import (
     Watermarks,
 )
 from study.zone.simulate import simulate
-from study.zone.slab import new_slab
+from study.zone.slab import free_slab, new_slab
 from study.zone.user import fault, free_user_page, install
 from study.zone.verify import verify
 from study.zone.writeback import BACKGROUND_PERCENT, pdflush, set_dirty
@@ -212,6 +214,17 @@ def test_slabs_shrink_in_step_with_the_scan(quiet: Quiet) -> None:
     gone = 400 * 16 - int(objects[objects > 0].sum())
     assert gone == due // 128 * 128
     assert zone.state["nr_reclaimable"] == 400 - zone.state["count"]["slab_reclaimed"]
+
+
+def test_rows_of_dead_slab_pages_serve_again(quiet: Quiet) -> None:
+    """However many slab pages come and go, the table has a row for each that lives."""
+    zone = Zone(quiet(256))
+    for _ in range(3 * len(zone.slot)):
+        slot = new_slab(zone.state, take_page(zone.state, False), True)
+        assert slot != NO_ROW
+        free_slab(zone.state, slot)
+    assert zone.state["slots_used"] == 1
+    verify(zone)
 
 
 def _forget(zone: Zone, pfn: int) -> None:
@@ -402,6 +415,39 @@ def test_events_come_by_time_and_at_equal_times_as_booked(times: list[int], drop
     assert met == expected
 
 
+BUCKET_NS = 1 << 16
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from((0, 1, 63, 64, 65, 500, NR_BUCKETS - 1, NR_BUCKETS, NR_BUCKETS + 1)),
+            st.integers(0, 2),
+        ),
+        max_size=60,
+    )
+)
+@example(steps=[(NR_BUCKETS, 0), (5, 0), (0, 1)])
+@example(steps=[(3, 1), (NR_BUCKETS - 1, 0), (65, 0), (0, 1)])
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_the_wheel_turns_as_time_passes(steps: list[tuple[int, int]]) -> None:
+    """What is due almost a turn ahead, or just beyond, comes neither early nor late."""
+    zone = Zone(small(), empty=True)
+    z = zone.state
+    waiting: list[tuple[int, int]] = []
+    for number, (buckets, dropped) in enumerate([*steps, (0, len(steps) + 1)]):
+        time = int(z["now"]) + buckets * BUCKET_NS
+        book(z, time, 0, number)
+        waiting.append((time, number))
+        for _ in range(min(dropped, len(waiting))):
+            due, _, _, value = first_event(z)
+            assert (due, value) == min(waiting)
+            waiting.remove((due, value))
+            drop_first(z)
+            z["now"] = due
+    assert next_due(z) == NEVER
+
+
 @pytest.mark.parametrize("stack_order", [0, 1])
 def test_processes_leave_nothing_behind(stack_order: int) -> None:
     """As many stacks and page tables are in use as the processes alive have, and no more."""
@@ -415,6 +461,20 @@ def test_processes_leave_nothing_behind(stack_order: int) -> None:
     assert zone.state["count"]["exits"] > 100
     assert (kinds == Kind.STACK).sum() == zone.state["live"] > 0
     assert (kinds == Kind.PAGE_TABLE).sum() == zone.process["tables"][alive].sum()
+
+
+def test_private_memory_is_anonymous_and_mapped() -> None:
+    """Of the first process in a slot as of every later one (do_anonymous_page)."""
+    zone = Zone(small(), seed=2)
+    advance(zone.state, SECOND)
+    used = np.repeat(zone.process["born"] > 0, PROCESS_PAGES_MAX)
+    private = zone.vpage[zone.state["process_vpages"] :][used]
+    resident = private["pfn"][private["pfn"] != NO_PFN]
+
+    assert zone.process["born"].max() > 1
+    assert private["mapped"].all()
+    assert len(resident) > 0
+    assert (zone.frame["kind"][resident] == Kind.ANON).all()
 
 
 def test_homes_are_what_the_tests_think(quiet: Quiet) -> None:
