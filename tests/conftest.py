@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 # Every index of every table is checked. Set before anything compiles, for subprocesses too.
 os.environ.setdefault("STUDY_BOUNDSCHECK", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# A shell that runs the tests in the background has them ignore Ctrl-C, and all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # No test joins a Ray that somebody else runs.
 os.environ.pop("RAY_ADDRESS", None)
 

@@ -356,7 +356,10 @@ def test_what_came_home_before_the_head_was_lost_is_kept(root: Path, scenario, t
                 time.sleep(0.05)
             end(head)
             run.send_signal(signal.SIGINT)
-            run.communicate(timeout=60)
+            try:
+                run.communicate(timeout=60)
+            finally:
+                run.kill()
     kept = json.loads(
         subprocess.run(**command(root, "status", str(out), "--json"), check=True).stdout
     )
