@@ -1,6 +1,6 @@
 r"""Whatever is thrown at a scenario: a study or faults, never a traceback, a hang, half a folder.
 
-A long run, of some 100,000 inputs and most of an hour:
+A long run, of some 100,000 inputs and a quarter of an hour on an idle machine:
 
 FUZZ_EXAMPLES=50000 HYPOTHESIS_PROFILE=default pytest -o faulthandler_timeout=0 \
     tests/scenario/test_fuzz.py
