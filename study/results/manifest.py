@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from study.results.errors import ResultsError
+
 if TYPE_CHECKING:
     from study.scenario import Study
 
@@ -80,7 +82,6 @@ def study_of(manifest: Mapping[str, Any], path: str) -> Study:
 
     path  of the folder, to name in the ResultsError that a scenario which cannot be run raises
     """
-    from study.results.folder import ResultsError
     from study.scenario import ScenarioError, load_text
     from study.scenario.write import yaml_text
 
