@@ -190,6 +190,7 @@ def writing(
             return reopen(path, manifest, extend=extend), False
         return create_folder(path, manifest, force=force), True
 
+    cannot = f"cannot write the results folder {'below results/' if out is None else out}"
     with ExitStack() as held:
         if out is not None and is_url(out):
             mirror = mirror_of(os.fspath(out))
@@ -198,7 +199,7 @@ def writing(
             folder.mirror = mirror
             held.enter_context(folder.only_writer())
         else:
-            with disk_errors(f"cannot write the results folder {out or 'below results/'}"):
+            with disk_errors(cannot):
                 path = default_path(study.name) if out is None else Path(out)
                 check_room(path)
                 if not path.exists():
@@ -207,7 +208,8 @@ def writing(
                     held.callback(remove_if_empty, path)
             # What is there may change until it is ours.
             held.enter_context(only_writer(path))
-            folder, is_new = here(path)
+            with disk_errors(cannot):
+                folder, is_new = here(path)
         yield folder, is_new
 
 

@@ -42,13 +42,13 @@ def sort_table(folder: Folder, table: Path, *, bytes_at_once: int = BYTES_AT_ONC
     """
     import pyarrow as pa
 
-    parts = sorted(table.glob("part-*.parquet"))
-    if not parts:
-        return
     aside = table.with_name(f".{table.name}.new")
     cells = folder.manifest["cells"]
     try:
         with disk_errors(f"cannot sort {table}", pa.ArrowException):
+            parts = sorted(table.glob("part-*.parquet"))
+            if not parts:
+                return
             make_empty_folder(aside)
             pieces = min(_MOST_PIECES, -(-_bytes_of(parts) // bytes_at_once))
             if pieces <= 1:
