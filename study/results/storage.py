@@ -215,6 +215,11 @@ class Storage:
 
     def _listed(self) -> set[str]:
         self._fs.invalidate_cache()
+        if self._is_local:
+            for table in (TRIALS, SERIES):
+                # It would be listed as a file, and its parts not at all.
+                if (path := Path(self._at(table))).is_symlink():
+                    make_folder(path)
         found = self._fs.find(self._root)
         names = {str(PurePosixPath(path).relative_to(self._root)) for path in found}
         return {name for name in names if name != LOCK and ".." not in name.split("/")}
