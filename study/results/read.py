@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.results.columns import AFTER_AXES, BEFORE_AXES, axis_columns, series_table, trials_table
 from study.results.errors import disk_errors
-from study.results.folder import SERIES, Folder, open_folder
+from study.results.folder import SERIES, TRIALS, Folder, open_folder
 from study.results.part import open_part, read_parts
 from study.results.sorting import in_order, is_in_order
 
@@ -113,7 +113,7 @@ class TrialColumns:
     def __init__(self, folder: Folder) -> None:
         import pyarrow as pa
 
-        with disk_errors(f"cannot read {folder.trials}", pa.ArrowException):
+        with disk_errors(f"cannot read {folder.place}/{TRIALS}", pa.ArrowException):
             parts = list(folder.trials.glob("part-*.parquet"))
             if len(parts) == 1:
                 # Open, it stays readable when another process puts a new part in its place.
@@ -172,10 +172,10 @@ def series_batches(folder: Folder) -> Iterator[pd.DataFrame]:
     if folder.mirror is not None:
         folder.mirror.bring(SERIES)
     for part in sorted(folder.series.glob("part-*.parquet")):
-        with disk_errors(f"cannot read {part}", pa.ArrowException):
+        with disk_errors(f"cannot read {folder.place}/{SERIES}/{part.name}", pa.ArrowException):
             batches = open_part(part).iter_batches(batch_size=_SAMPLES_AT_ONCE)
         while True:
-            with disk_errors(f"cannot read {part}", pa.ArrowException):
+            with disk_errors(f"cannot read {folder.place}/{SERIES}/{part.name}", pa.ArrowException):
                 batch = next(batches, None)
             if batch is None:
                 break
@@ -199,7 +199,7 @@ def _read(
 ) -> pa.Table:
     import pyarrow as pa
 
-    with disk_errors(f"cannot read {table}", pa.ArrowException):
+    with disk_errors(f"cannot read {folder.place}/{table.name}", pa.ArrowException):
         parts = sorted(table.glob("part-*.parquet"))
         rows = read_parts(parts, columns) if parts else empty
     return in_order(rows, folder.manifest["cells"])
