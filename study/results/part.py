@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterable
@@ -15,6 +16,13 @@ from study.results.files import open_regular, write_bytes_whole
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+
+_OF_NO_PART = (
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM),
+    *(errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN, errno.ENOSPC, errno.EROFS),
+)
+"""What a disk or a limit refuses says nothing of the part: it may be sound."""
 
 
 def write_part(table: pa.Table, path: Path) -> str:
@@ -97,6 +105,8 @@ def check_part(path: Path, digest: str | None) -> str | None:
     """Why a part cannot be read whole, in a few words; None if it can.
 
     digest  of its bytes, None for a part that was written when nobody could note it any more
+
+    Raises OSError when it cannot even be opened, for a reason that is not the part's.
     """
     import pyarrow as pa
 
@@ -105,5 +115,7 @@ def check_part(path: Path, digest: str | None) -> str | None:
             return None if digest_of_file(path) == digest else "other bytes than were written"
         read_part(path)
     except (OSError, pa.ArrowException) as fault:
+        if isinstance(fault, OSError) and fault.errno in _OF_NO_PART:
+            raise
         return str(fault).splitlines()[0][:80] if str(fault) else type(fault).__name__
     return None
