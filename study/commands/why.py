@@ -86,9 +86,7 @@ def why(
     if here or every:
         if file is not None:
             raise click.UsageError("--here looks at this machine; it takes no FILE")
-        from study.commands.why_here import look
-
-        look(every=every, as_json=as_json)
+        _look(every, as_json=as_json)
         return
     if file is None and given["blocks"] is None:
         raise click.UsageError("give a FILE, - for standard input, or --here")
@@ -106,6 +104,47 @@ def why(
     for report in found.reports:
         _apply(report, given)
     _show(found, file or "-", what_if=min_free_kbytes, names=names, as_json=as_json)
+
+
+def _look(every: str | None, *, as_json: bool) -> None:
+    """Show this machine once, or as a table that stays in its place until Ctrl-C."""
+    import time
+
+    from study.why import here
+
+    seconds = None if every is None else _seconds(every)
+    drawn = 0
+    try:
+        while True:
+            try:
+                report = here.read()
+            except here.HereError as problem:
+                raise click.UsageError(str(problem)) from None
+            if as_json:
+                import json
+
+                click.echo(json.dumps(here.as_data(report), indent=None if every else 2))
+            else:
+                shown = here.table(report, time.strftime("%H:%M:%S") if every else "")
+                # Over the last one on a terminal; one below the other in a file.
+                up = f"\x1b[{drawn}F\x1b[J" if drawn and sys.stdout.isatty() else ""
+                click.echo(up + shown)
+                drawn = shown.count("\n") + 1
+            if seconds is None:
+                return
+            time.sleep(seconds)
+    except KeyboardInterrupt:
+        sys.exit(STOPPED)
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)\s?(ms|s|min)", text.strip())
+    if match is None:
+        raise click.UsageError(f"--every {text}: a time with its unit, as 1s, 500ms or 2min")
+    seconds = float(match[1]) * {"ms": 0.001, "s": 1.0, "min": 60.0}[match[2]]
+    if seconds < 0.1:
+        raise click.UsageError(f"--every {text}: 100ms at least")
+    return seconds
 
 
 def _read(file: str) -> str:
@@ -184,8 +223,6 @@ _OF_ZONE = {
 
 
 def _apply_to_zone(report: Report, given: dict[str, object]) -> None:
-    from dataclasses import replace
-
     from study.why.report import FreeList
 
     page_size = given["page_size"]
@@ -203,9 +240,7 @@ def _apply_to_zone(report: Report, given: dict[str, object]) -> None:
         zone.free_list = FreeList(tuple(map(int, numbers)), page_kb=page_kb)
         zone.free_kb, zone.empty = None, False
     if page_kb is not None:
-        for each in report.zones.values():
-            if each.free_list is not None and each.free_list.page_kb is None:
-                each.free_list = replace(each.free_list, page_kb=page_kb)
+        report.set_page_size(page_kb)
     if zone is None:
         return
     for name, attribute in _OF_ZONE.items():

@@ -20,26 +20,45 @@ _NODE = r"(?:Node\s{1,4}(?P<node>\d{1,4}),?\s{1,4})?"
 _PROC = r"Node\s{1,4}(?P<node>\d{1,4}),\s{1,8}zone\s{1,12}(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device)"
 _SIGN = r"(?:\\?[*_x.·]|\s\*\s)"
 
-_STARTS: tuple[tuple[str, str], ...] = (
-    ("state", rf"\b{_NODE}\b{_ZONE}\s{{1,3}}free:\s?(?P<free>\d{{1,12}})\s?[kK]B"),
-    ("list", rf"\b{_NODE}\b{_ZONE}:\s{{1,4}}(?=empty\b|\d{{1,18}}(?:{_SIGN}\d{{1,9}})?\s?kB)"),
-    ("reserve", r"\b(?P<name>lowmem_reserve|protections?)\[\]:(?P<numbers>(?:\s{1,4}\d{1,12}){1,8})"),
-    ("typed", rf"\b{_PROC},\s{{1,4}}type\s{{1,12}}(?P<type>\w{{1,16}})\s"),
-    ("index", rf"\b{_PROC}(?P<numbers>(?:\s{{1,8}}-?\d\.\d{{3}}){{2,20}})"),
-    ("counts", rf"\b{_PROC}(?P<numbers>(?:\s{{1,12}}\d{{1,12}}){{2,20}})(?![.\d])"),
-    ("zoneinfo", rf"\b{_PROC}\s{{0,8}}(?=\n)"),
-    ("refusal", r"\bpage\s{1,3}allocation\s{1,3}(?:failure|stalls)(?P<dot>[.:]?)"),
-    ("refusal", r"\bvmalloc(?:\s{1,3}error:|:\s{1,3}allocation\s{1,3}failure)"),
-    ("oom", r"\boom-killer:\s{1,3}(?=gfp_mask=)"),
-    ("cgroup", r"\bMemory\s{1,3}cgroup\s{1,3}(?:out\s{1,3}of\s{1,3}memory|stats)\b"),
-    ("meminfo", r"\bMem-[Ii]nfo:|\bShow\s{1,3}[Mm]emory\b"),
-    ("types", r"\bNumber\s{1,3}of\s{1,3}(?:mixed\s)?blocks\s{1,3}type(?P<names>(?:\s{1,12}[A-Za-z]{2,16}){2,8})"),
-    ("typedhead", r"\bFree\s{1,3}pages\s{1,3}count\s{1,3}per\s{1,3}migrate\s{1,3}type"),
-    ("ram", r"\b(?P<pages>\d{1,12})\s{1,3}pages\s{1,3}(?:of\s{1,3})?RAM\b"),
-    ("other", r"\bSwap\s{1,3}cache:|\bCall\s{1,3}Trace:|\btotal\s{1,3}pagecache\s{1,3}pages\b|\bper-cpu:"),
+# (kind, words of which one is in every such record, pattern): what begins a record.
+_STARTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("state", ("free:",), rf"\b{_NODE}\b{_ZONE}\s{{1,3}}free:\s?(?P<free>\d{{1,12}})\s?[kK]B"),
+    (
+        "list", ("kB", "empty"),
+        rf"\b{_NODE}\b{_ZONE}:\s{{1,4}}(?=empty\b|\d{{1,18}}(?:{_SIGN}\d{{1,9}})?\s?kB)",
+    ),
+    (
+        "reserve", ("[]:",),
+        r"\b(?P<name>lowmem_reserve|protections?)\[\]:(?P<numbers>(?:\s{1,4}\d{1,12}){1,8})",
+    ),
+    ("typed", ("type",), rf"\b{_PROC},\s{{1,4}}type\s{{1,12}}(?P<type>\w{{1,16}})\s"),
+    ("index", ("zone",), rf"\b{_PROC}(?P<numbers>(?:\s{{1,8}}-?\d\.\d{{3}}){{2,20}})"),
+    ("counts", ("zone",), rf"\b{_PROC}(?P<numbers>(?:\s{{1,12}}\d{{1,12}}){{2,20}})(?![.\d])"),
+    ("zoneinfo", ("pages free",), rf"\b{_PROC}\s{{0,8}}(?=\n)"),
+    (
+        "refusal", ("allocation",),
+        r"\bpage\s{1,3}allocation\s{1,3}(?:failure|stalls)(?P<dot>[.:]?)",
+    ),
+    ("refusal", ("vmalloc",), r"\bvmalloc(?:\s{1,3}error:|:\s{1,3}allocation\s{1,3}failure)"),
+    ("oom", ("oom-killer",), r"\boom-killer:\s{1,3}(?=gfp_mask=)"),
+    (
+        "cgroup", ("cgroup",),
+        r"\bMemory\s{1,3}cgroup\s{1,3}(?:out\s{1,3}of\s{1,3}memory|stats)\b",
+    ),
+    ("meminfo", ("Mem-", "Show"), r"\bMem-[Ii]nfo:|\bShow\s{1,3}[Mm]emory\b"),
+    (
+        "types", ("blocks",),
+        r"\bNumber\s{1,3}of\s{1,3}(?:mixed\s)?blocks\s{1,3}type"
+        r"(?P<names>(?:[ ]{1,12}[A-Za-z]{2,16}){2,8})",
+    ),
+    (
+        "typedhead", ("migrate",),
+        r"\bFree\s{1,3}pages\s{1,3}count\s{1,3}per\s{1,3}migrate\s{1,3}type",
+    ),
+    ("pageblock", ("Page block",), r"\bPage block order:\s{1,3}(?P<order>\d{1,2})\b"),
+    # What else Mem-Info holds: it ends what stands before it.
+    ("other", ("Swap", "Trace", "pagecache", "per-cpu"), r"\bSwap cache:|\bCall Trace:|\btotal pagecache pages|\bper-cpu:"),
 )
-_GROUPS: list[tuple[str, re.Pattern[str]]] = [(k, re.compile(p)) for k, p in _STARTS]
-# What a record's pattern must contain: most texts of other kinds are passed over by these alone.
 _LONGEST = 6_000
 _PAIR = re.compile(
     r"\b(boost|min|low|high|reserved_highatomic|free_highatomic|active_file|inactive_file|present"
@@ -118,8 +137,10 @@ def find(text: str) -> Found:
 def _records(body: str) -> Iterator[_Record]:
     """The records of a text in their order; where two begin at one place, the longer form."""
     starts: dict[int, tuple[int, str, re.Match[str]]] = {}
-    for rank, (kind, pattern) in enumerate(_GROUPS):
-        for match in pattern.finditer(body):
+    for rank, (kind, words, pattern) in enumerate(_STARTS):
+        if not any(word in body for word in words):
+            continue
+        for match in re.finditer(pattern, body):
             known = starts.get(match.start())
             if known is None or rank < known[0]:
                 starts[match.start()] = (rank, kind, match)
@@ -470,8 +491,9 @@ def _merged(reports: list[Report]) -> list[Report]:
         ):
             before.kind += ", " + report.kind
             before.evidence |= report.evidence
+            before.pageblock = report.pageblock
             for key, zone in report.zones.items():
-                _join(before.zones.setdefault(key, zone), zone)
+                join(before.zones.setdefault(key, zone), zone)
             continue
         result.append(report)
     return result
@@ -486,7 +508,7 @@ def _one_moment(before: Report, report: Report) -> bool:
     )
 
 
-def _join(zone: ZoneState, other: ZoneState) -> None:
+def join(zone: ZoneState, other: ZoneState) -> None:
     """Fill what one table of a zone lacks from another."""
     if zone is other:
         return
@@ -511,8 +533,14 @@ def _read_types(assembly: _Assembly, record: _Record) -> None:
 def _read_typedhead(assembly: _Assembly, record: _Record) -> None:
     assembly.block_types = ()
     current = assembly.current
-    if current is not None and current.kind == "/proc/pagetypeinfo":
+    if current is not None and current.kind == "/proc/pagetypeinfo" and current.zones:
         assembly.begin("/proc/pagetypeinfo", record)
+
+
+def _read_pageblock(assembly: _Assembly, record: _Record) -> None:
+    # It stands above the table: what comes next is another table than what was before.
+    report = assembly.begin("/proc/pagetypeinfo", record)
+    report.pageblock = int(record.match["order"])
 
 
 def _read_zoneinfo(assembly: _Assembly, record: _Record) -> None:
@@ -531,7 +559,7 @@ def _read_zoneinfo(assembly: _Assembly, record: _Record) -> None:
             report = assembly.begin("/proc/zoneinfo", record)
             zone = assembly.zone(report, record)
     zone.given.add("zoneinfo")
-    # In pages; made kB by the page size, which /proc does not print: 4 kB until it is known.
+    zone.in_pages = True
     fields = {
         "free": "free_kb", "boost": "boost_kb", "min": "min_kb", "low": "low_kb",
         "high": "high_kb", "present": "present_kb", "managed": "managed_kb",
@@ -565,6 +593,7 @@ _READERS = {
     "typed": _read_typed,
     "types": _read_types,
     "typedhead": _read_typedhead,
+    "pageblock": _read_pageblock,
     "zoneinfo": _read_zoneinfo,
 }
 
@@ -821,6 +850,7 @@ def _lend(reports: list[Report]) -> None:
                 "managed_kb", "reserve",
             ):  # fmt: skip
                 setattr(zone, name, getattr(source, name))
+            zone.in_pages = source.in_pages
             lent = True
         if lent:
             report.request = lender.request
@@ -828,7 +858,4 @@ def _lend(reports: list[Report]) -> None:
             report.notes.append(
                 f"Request and marks are those of the report at line {lender.line}."
             )
-            page_kb = lender.page_kb
-            for zone in report.zones.values():
-                if zone.free_list is not None and zone.free_list.page_kb is None:
-                    zone.free_list = replace(zone.free_list, page_kb=page_kb)
+            report.set_page_size(lender.page_kb)

@@ -6,7 +6,7 @@ of the task that asked is kept apart, and shown only to who wants it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from study.why.gfp import Flags
 from study.why.kernel import Version
@@ -50,7 +50,9 @@ class ZoneState:
     """One zone as a report shows it; sizes in kB, as printed, unless said otherwise.
 
     reserve   lowmem_reserve[] or protection, in pages
-    given     names of the figures that came from the command line
+    in_pages  the text gave pages (/proc/zoneinfo); they stand here as kB of 4 kB pages until the
+              page size is known
+    given     which tables of the text have been read for it
     """
 
     node: int | None
@@ -71,6 +73,7 @@ class ZoneState:
     reserve: tuple[int, ...] | None = None
     free_list: FreeList | None = None
     empty: bool = False
+    in_pages: bool = False
     pageblocks: dict[str, int] = field(default_factory=dict)
     given: set[str] = field(default_factory=set)
 
@@ -92,6 +95,9 @@ class ZoneState:
         if self.empty or self.size_kb == 0:
             return True
         return not self.size_kb and not self.free_kb and self.free_list is None
+
+
+_IN_KB = tuple(name for name in ZoneState.__dataclass_fields__ if name.endswith("_kb"))
 
 
 @dataclass
@@ -141,6 +147,7 @@ class Report:
     notes     what a reader should know of how it was read
     counters  vmstat counters that it holds
     evidence  signs of its form, from which kernels can be told apart
+    pageblock order of a pageblock, if the text says it
     """
 
     kind: str
@@ -151,6 +158,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
     evidence: set[str] = field(default_factory=set)
+    pageblock: int | None = None
 
     @property
     def is_refusal(self) -> bool:
@@ -171,6 +179,27 @@ class Report:
             zone.free_list is not None and zone.free_list.page_kb is not None
             for zone in self.zones.values()
         )
+
+    @property
+    def pageblock_order(self) -> int:
+        """Order of a pageblock: as printed, else that of a huge page or the largest block."""
+        if self.pageblock is not None:
+            return self.pageblock
+        return min(9 if self.page_kb == PAGE_KB else 13, (self.orders or 11) - 1)
+
+    def set_page_size(self, page_kb: int) -> None:
+        """Take a page size for the lists that do not show one, and for what was given in pages."""
+        for zone in self.zones.values():
+            listed = zone.free_list
+            if listed is not None and listed.page_kb is None:
+                zone.free_list = replace(listed, page_kb=page_kb)
+            if not zone.in_pages:
+                continue
+            zone.in_pages = False
+            for name in _IN_KB:
+                value = getattr(zone, name)
+                if value is not None:
+                    setattr(zone, name, value // PAGE_KB * page_kb)
 
     @property
     def orders(self) -> int | None:

@@ -12,10 +12,6 @@ from study.why.kernel import Reserved, Rules, Test, Version, rules_of, spell
 from study.why.report import ZONES, FreeList, Report, ZoneState
 from study.why.watermark import Marks, Outcome, ZoneFree, first_try, last_try
 
-PAGEBLOCK_ORDER = 9
-"""Of a pageblock on x86-64 and on arm64 with 4 kB pages."""
-
-
 class Cause(Enum):
     """Why a zone refused, in one word or line."""
 
@@ -209,7 +205,7 @@ def zone_pages(
     cma = _in_pages(zone.free_cma_kb, page_kb) or 0
     if zone.free_cma_kb is None and "C" in listed.by_type:
         cma = sum(n << order for order, n in enumerate(listed.by_type["C"]))
-    highatomic, hidden = _highatomic(zone, listed, rules, access, page_kb)
+    highatomic, hidden = _highatomic(report, zone, listed, rules, access)
     if hidden:
         notes.append(
             f"This kernel does not print what is reserved for atomic requests: at most {hidden:,} "
@@ -220,9 +216,11 @@ def zone_pages(
 
 
 def _highatomic(
-    zone: ZoneState, listed: FreeList, rules: Rules, access: Access, page_kb: int
+    report: Report, zone: ZoneState, listed: FreeList, rules: Rules, access: Access
 ) -> tuple[int, int]:
     """(pages taken off, pages that may have to be taken off unseen)."""
+    page_kb = report.page_kb
+    block = 1 << report.pageblock_order
     if rules.reserved is Reserved.NONE:
         return 0, 0
     printed = zone.reserved_highatomic_kb
@@ -232,13 +230,12 @@ def _highatomic(
         return printed // page_kb, 0
     if "H" in listed.by_type:
         if rules.reserved is Reserved.ALL and "H" in zone.pageblocks:
-            return zone.pageblocks["H"] << PAGEBLOCK_ORDER, 0
+            return zone.pageblocks["H"] * block, 0
         return sum(n << order for order, n in enumerate(listed.by_type["H"])), 0
     held = [letters for letters in listed.types if letters]
     if access.reserved or (held and not any("H" in letters for letters in held)):
         return 0, 0
     managed = (zone.size_kb or 0) // page_kb
-    block = 1 << PAGEBLOCK_ORDER
     if rules.version < (6, 8):
         return 0, managed // 100 + block if managed else 0
     return 0, -(-(managed // 100) // block) * block if managed // 100 >= block else 0

@@ -195,9 +195,7 @@ def _enough_and_a_block(
     """__zone_watermark_ok since 4.4 (97a16fc82a), and the shortcuts for one page."""
     blocks = _blocks(zone, order)
     off = 0 if given.cma else zone.cma
-    if order == 0 and rules.shortcut and zone.free - off > mark + zone.reserve:
-        step = Step(None, zone.free - off, mark + zone.reserve, mark)
-        return Outcome(True, (step,), blocks, None, looked=False)
+    short = Step(None, zone.free - off, mark + zone.reserve, mark)
     if given.high:
         mark -= mark // 2
     if given.harder:
@@ -206,6 +204,8 @@ def _enough_and_a_block(
         off += zone.highatomic
     usable = zone.free - (1 << order) + 1 - off
     step = Step(None, usable, mark + zone.reserve, mark)
+    if order == 0 and rules.shortcut and not step.holds and short.holds:
+        step = short
     if order == 0 or not step.holds:
         return Outcome(step.holds, (step,), blocks, None, looked=False)
     serving = _serves(zone, order, _letters(rules, given))
