@@ -50,15 +50,21 @@ _SIZES = _Size()
 @click.option("--atomic", is_flag=True, help="The request was GFP_ATOMIC.")
 @click.option("--gfp", metavar="FLAGS", help="Flags of the request: GFP_KERNEL, 0xd0, ...")
 @click.option("--kernel", metavar="VERSION", help="The kernel's version: 2.6.17, 6.7.")
-@click.option("--zone", metavar="ZONE", help="The zone that the figures below are of: Normal, 1/Normal.")
+@click.option(
+    "--zone", metavar="ZONE", help="The zone that the figures below are of: Normal, 1/Normal."
+)
 @click.option("--min", "least", type=_SIZES, metavar="SIZE", help="Its min mark: 3756kB, 939pages.")
 @click.option("--low", type=_SIZES, metavar="SIZE", help="Its low mark.")
 @click.option("--high", type=_SIZES, metavar="SIZE", help="Its high mark.")
 @click.option("--boost", type=_SIZES, metavar="SIZE", help="The boost that is in its marks.")
 @click.option("--free", type=_SIZES, metavar="SIZE", help="Its free pages.")
 @click.option("--reserve", type=int, metavar="PAGES", help="lowmem_reserve against this request.")
-@click.option("--list", "blocks", metavar="'N N ...'", help="Its free blocks by order, from order 0.")
-@click.option("--page-size", type=_SIZES, metavar="SIZE", help="The page size, where no list has it.")
+@click.option(
+    "--list", "blocks", metavar="'N N ...'", help="Its free blocks by order, from order 0."
+)
+@click.option(
+    "--page-size", type=_SIZES, metavar="SIZE", help="The page size, where no list has it."
+)
 @click.option(
     "--min-free-kbytes", type=click.IntRange(0, 1 << 40), metavar="N",
     help="Also try this vm.min_free_kbytes on the same lists.",
@@ -236,7 +242,9 @@ def _apply_to_zone(report: Report, given: dict[str, object]) -> None:
     if zone is not None and given["blocks"] is not None:
         numbers = str(given["blocks"]).replace(",", " ").split()
         if len(numbers) < 2 or not all(n.isdigit() and len(n) < 13 for n in numbers):
-            raise click.UsageError("--list: free blocks of order 0, 1, 2, ..., as in /proc/buddyinfo")
+            raise click.UsageError(
+                "--list: free blocks of order 0, 1, 2, ..., as in /proc/buddyinfo"
+            )
         zone.free_list = FreeList(tuple(map(int, numbers)), page_kb=page_kb)
         zone.free_kb, zone.empty = None, False
     if page_kb is not None:
@@ -279,7 +287,11 @@ def _zone_of(report: Report, given: dict[str, object]) -> ZoneState:
     if len(matching) > 1:
         titles = ", ".join(f"{zone.node}/{zone.name}" for zone in matching)
         raise click.UsageError(f"--zone {name}: which of {titles}?")
-    return matching[0] if matching else report.zones.setdefault((node, wanted), ZoneState(node, wanted))
+    return (
+        matching[0]
+        if matching
+        else report.zones.setdefault((node, wanted), ZoneState(node, wanted))
+    )
 
 
 def _show(found: Found, name: str, *, what_if: int | None, names: bool, as_json: bool) -> None:

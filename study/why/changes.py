@@ -72,7 +72,11 @@ def smallest(passes: Callable[[int], bool], most: int = _MOST) -> int | None:
 def changes(verdict: Verdict) -> list[Change]:
     """What would have let the request pass: for each zone that refused, the smallest first."""
     result: list[Change] = []
-    if verdict.cause is None or verdict.cause in (Cause.YOUNGER, Cause.NONE) or verdict.order is None:
+    if (
+        verdict.cause is None
+        or verdict.cause in (Cause.YOUNGER, Cause.NONE)
+        or verdict.order is None
+    ):
         return result
     for zone in verdict.zones:
         if zone.last is None or zone.last.passes or zone.marks is None:
@@ -171,9 +175,7 @@ def _higher_min(verdict: Verdict, attempt: _Try, pages: ZoneFree, marks: Marks) 
     return [] if up is None else _as_sysctl(verdict, attempt.zone, base + up, up * 5 // 4, "up")
 
 
-def _as_sysctl(
-    verdict: Verdict, zone: ZoneVerdict, mark: int, cost: int, way: str
-) -> list[Change]:
+def _as_sysctl(verdict: Verdict, zone: ZoneVerdict, mark: int, cost: int, way: str) -> list[Change]:
     """A mark of one zone as the min_free_kbytes that gives it, checked by the kernel's formula."""
     value = min_free_for(verdict.report, zone.zone, mark, way=way)
     title = zone.zone.title

@@ -24,11 +24,13 @@ _SIGN = r"(?:\\?[*_x.·]|\s\*\s)"
 _STARTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("state", ("free:",), rf"\b{_NODE}\b{_ZONE}\s{{1,3}}free:\s?(?P<free>\d{{1,12}})\s?[kK]B"),
     (
-        "list", ("kB", "empty"),
+        "list",
+        ("kB", "empty"),
         rf"\b{_NODE}\b{_ZONE}:\s{{1,4}}(?=empty\b|\d{{1,18}}(?:{_SIGN}\d{{1,9}})?\s?kB)",
     ),
     (
-        "reserve", ("[]:",),
+        "reserve",
+        ("[]:",),
         r"\b(?P<name>lowmem_reserve|protections?)\[\]:(?P<numbers>(?:\s{1,4}\d{1,12}){1,8})",
     ),
     ("typed", ("type",), rf"\b{_PROC},\s{{1,4}}type\s{{1,12}}(?P<type>\w{{1,16}})\s"),
@@ -36,28 +38,36 @@ _STARTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("counts", ("zone",), rf"\b{_PROC}(?P<numbers>(?:\s{{1,12}}\d{{1,12}}){{2,20}})(?![.\d])"),
     ("zoneinfo", ("pages free",), rf"\b{_PROC}\s{{0,8}}(?=\n)"),
     (
-        "refusal", ("allocation",),
+        "refusal",
+        ("allocation",),
         r"\bpage\s{1,3}allocation\s{1,3}(?:failure|stalls)(?P<dot>[.:]?)",
     ),
     ("refusal", ("vmalloc",), r"\bvmalloc(?:\s{1,3}error:|:\s{1,3}allocation\s{1,3}failure)"),
     ("oom", ("oom-killer",), r"\boom-killer:\s{1,3}(?=gfp_mask=)"),
     (
-        "cgroup", ("cgroup",),
+        "cgroup",
+        ("cgroup",),
         r"\bMemory\s{1,3}cgroup\s{1,3}(?:out\s{1,3}of\s{1,3}memory|stats)\b",
     ),
     ("meminfo", ("Mem-", "Show"), r"\bMem-[Ii]nfo:|\bShow\s{1,3}[Mm]emory\b"),
     (
-        "types", ("blocks",),
+        "types",
+        ("blocks",),
         r"\bNumber\s{1,3}of\s{1,3}(?:mixed\s)?blocks\s{1,3}type"
         r"(?P<names>(?:[ ]{1,12}[A-Za-z]{2,16}){2,8})",
     ),
     (
-        "typedhead", ("migrate",),
+        "typedhead",
+        ("migrate",),
         r"\bFree\s{1,3}pages\s{1,3}count\s{1,3}per\s{1,3}migrate\s{1,3}type",
     ),
     ("pageblock", ("Page block",), r"\bPage block order:\s{1,3}(?P<order>\d{1,2})\b"),
     # What else Mem-Info holds: it ends what stands before it.
-    ("other", ("Swap", "Trace", "pagecache", "per-cpu"), r"\bSwap cache:|\bCall Trace:|\btotal pagecache pages|\bper-cpu:"),
+    (
+        "other",
+        ("Swap", "Trace", "pagecache", "per-cpu"),
+        r"\bSwap cache:|\bCall Trace:|\btotal pagecache pages|\bper-cpu:",
+    ),
 )
 _LONGEST = 6_000
 _PAIR = re.compile(
@@ -71,7 +81,9 @@ _TOKEN = re.compile(
 )
 _TOTAL = re.compile(r"\s{0,4}=\s{0,4}(\d{1,12})\s?kB")
 _ORDER = re.compile(r"\border\s{0,2}[:=]?\s{0,2}(\d{1,3})\b")
-_MODE = re.compile(r"\b(?:mode|gfp_mask|gfp)\s?[:=]\s?(0x[0-9a-fA-F]{1,8})\s?(?:\(([A-Za-z0-9_|\s]{1,900})\))?")
+_MODE = re.compile(
+    r"\b(?:mode|gfp_mask|gfp)\s?[:=]\s?(0x[0-9a-fA-F]{1,8})\s?(?:\(([A-Za-z0-9_|\s]{1,900})\))?"
+)
 _NODEMASK = re.compile(r"\bnodemask=\(?([0-9,\-]{1,60}|null)")
 _MEMS = re.compile(r"\bmems_allowed=([0-9,\-]{1,60})")
 _TASK = re.compile(r"([^\s:\]][^:\n\]]{0,14}):\s{0,2}\Z|(\S{1,15})\s{1,2}invoked\s{1,2}\Z")
@@ -83,7 +95,9 @@ _TRACE = re.compile(
     r"\b(mm_page_(?:alloc|free)(?:_(?:extfrag|zone_locked|direct|batched|pcpu_drain))?|mm_pagevec_free"
     r"|mm_page_pcpu_drain)\b:"
 )
-_COUNTER = re.compile(r"\b(compact_(?:stall|fail|success)|allocstall\w{0,10}|nr_free_pages)\s{1,4}(\d{1,15})\b")
+_COUNTER = re.compile(
+    r"\b(compact_(?:stall|fail|success)|allocstall\w{0,10}|nr_free_pages)\s{1,4}(\d{1,15})\b"
+)
 _ZONEINFO = {
     "free": re.compile(r"\bpages free\s{1,8}(\d{1,12})"),
     **{
@@ -100,7 +114,9 @@ _LETTER = {
     "unmovable": "U", "reclaimable": "E", "movable": "M", "reserve": "R", "highatomic": "H",
     "cma": "C", "isolate": "I",
 }  # fmt: skip
-_YAML = re.compile(r"(?P<indent>[ ]{0,40})(?:- )?[\"']?(?P<key>[\w. -]{1,40})[\"']?\s?:(?:\s{1,8}(?P<value>\d{1,12}))?\s{0,8}[,{]?\s{0,8}\Z")
+_YAML = re.compile(
+    r"(?P<indent>[ ]{0,40})(?:- )?[\"']?(?P<key>[\w. -]{1,40})[\"']?\s?:(?:\s{1,8}(?P<value>\d{1,12}))?\s{0,8}[,{]?\s{0,8}\Z"
+)
 _COLUMNS = re.compile(r"\b(\d{1,5})\s?([kKMG])i?B\b")
 _WORD = re.compile(r"\S{1,60}")
 _SYSCTL = re.compile(r"^\s{0,8}(?:sysctl -w )?vm[./]\w{3,40}\s?=", re.MULTILINE)
@@ -252,9 +268,7 @@ def _read_refusal(assembly: _Assembly, record: _Record) -> None:
         current.evidence.add("failure:")
 
 
-def _request(
-    order: re.Match[str] | None, mode: re.Match[str] | None, body: str
-) -> Request:
+def _request(order: re.Match[str] | None, mode: re.Match[str] | None, body: str) -> Request:
     names = None
     if mode is not None and mode[2] is not None:
         names = re.sub(r"\s", "", mode[2])
@@ -732,7 +746,9 @@ def _from_table(text: Text) -> list[Report]:
             rows += _has_run(row[:400], len(sizes))
         if rows:
             report = Report("a table of free blocks", text.number[at])
-            shown = ", ".join(f"{size >> 10} MiB" if size >= 1024 else f"{size} kB" for size in sizes)
+            shown = ", ".join(
+                f"{size >> 10} MiB" if size >= 1024 else f"{size} kB" for size in sizes
+            )
             report.notes.append(
                 f"A table of {rows} rows with free blocks of {shown}: not a form of the kernel's; "
                 "smaller blocks, which the test needs, are not in it."
@@ -855,7 +871,5 @@ def _lend(reports: list[Report]) -> None:
         if lent:
             report.request = lender.request
             report.kernel = lender.kernel
-            report.notes.append(
-                f"Request and marks are those of the report at line {lender.line}."
-            )
+            report.notes.append(f"Request and marks are those of the report at line {lender.line}.")
             report.set_page_size(lender.page_kb)

@@ -73,7 +73,9 @@ def read(proc: Path = PROC) -> Report:
             reason = (problem.strerror or str(problem)).lower()
             raise HereError(f"{path}: {reason}; --here needs Linux's own /proc") from None
         reports += find(text).reports[:1]
-    if not reports or not any(zone.has_marks for report in reports for zone in report.zones.values()):
+    if not reports or not any(
+        zone.has_marks for report in reports for zone in report.zones.values()
+    ):
         raise HereError(f"{proc}: buddyinfo and zoneinfo show no zone with marks")
     whole = reports[0]
     for other in reports[1:]:

@@ -20,7 +20,9 @@ class Test(Enum):
 
     LOW = "free pages against the low mark, whatever their blocks (__alloc_pages of 2.6.8)"
     COUNT = "free pages against min, whatever their blocks (__alloc_pages of 2.6.9)"
-    ORDERS = "pages left above each smaller order against a halved mark (zone_watermark_ok of 2.6.11)"
+    ORDERS = (
+        "pages left above each smaller order against a halved mark (zone_watermark_ok of 2.6.11)"
+    )
     BLOCK = "free pages against the mark, then one block that will do (__zone_watermark_ok of 4.4)"
 
 

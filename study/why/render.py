@@ -156,7 +156,9 @@ def _figures(report: Report, zone: Any, pages: int | None, marks: Marks | None) 
             parts.append(f"{name} {kb // page_kb:,}")
     size = zone.size_kb
     if size is not None:
-        parts.append(f"{'managed' if zone.managed_kb is not None else 'present'} {size // page_kb:,}")
+        parts.append(
+            f"{'managed' if zone.managed_kb is not None else 'present'} {size // page_kb:,}"
+        )
     return ", ".join(parts)
 
 
@@ -234,9 +236,7 @@ def _what_if(verdict: Verdict, result: ZoneVerdict, value: int) -> list[str]:
             "the text.", 4,
         )  # fmt: skip
     waits = verdict.flags is not None and gfp.may_wait(verdict.flags)
-    outcome = last_try(
-        result.pages, rules, marks, verdict.order or 0, verdict.access, waits=waits
-    )
+    outcome = last_try(result.pages, rules, marks, verdict.order or 0, verdict.access, waits=waits)
     if outcome is None:
         return []
     label = f"with min_free_kbytes {value:,} (min {marks.min:,}), the same lists"

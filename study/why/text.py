@@ -14,7 +14,13 @@ LONGEST_LINE = 20_000
 LARGEST = 32 << 20
 """Bytes of a file that are read; what comes after is not looked at."""
 
-_SOFT_BREAK = re.compile(r"=[ \t]{0,3}\r?\n")
+# The next line may have been quoted by a reply to the undecoded mail.
+_SOFT_BREAK = re.compile(r"=[ \t]{0,3}\n(?:(?:[ \t]{0,4}[>|]){1,20} ?)?")
+# What begins a line of a report, in places where a line may also go on.
+_BEGINS = re.compile(
+    r"[>|#`]|Node \d|DMA|Normal|HighMem|Movable|Device|Call |Mem-|CPU|Swap|Free|Total|Pid|Hardware"
+    r"|\s{0,8}(?:lowmem_reserve|protections|free:|active|inactive|slab|mapped|unevict|\d+ pages)"
+)
 _QUOTED = re.compile(r"=(3D|09|A0|C2=A0|E2=80=8B|20(?=[ \t]*(?:\r?\n|\Z)))", re.IGNORECASE)
 _QUOTED_TEXT = {"3D": "=", "09": "\t", "A0": " ", "C2=A0": " ", "E2=80=8B": "", "20": ""}
 _OCTAL_BREAK = re.compile(r"#012|\\x0a|\\x0A|\\012")
@@ -91,7 +97,27 @@ def _plain(text: str) -> str:
         text = _TAG.sub(" ", _EMPHASIS.sub("*", text))
     if "\x1b" in text:
         text = _ESCAPE.sub("", text)
-    return text.translate(_STARS)
+    return _rejoin(text).translate(_STARS)
+
+
+def _rejoin(text: str) -> str:
+    """Undo breaks in the middle of words, as terminals of a fixed width leave them when copied.
+
+    Their sign is that several lines have one length and none is longer.
+    """
+    lines = text.split("\n")
+    width = max(map(len, lines))
+    full = [len(line) == width for line in lines]
+    if not 60 <= width <= 300 or sum(full) < 2:
+        return text
+    joined = [lines[0]]
+    for line, after_full in zip(lines[1:], full, strict=False):
+        begins = any(form.match(line) for form in (_BEGINS, _DATED, _STAMP, _LEVEL))
+        if after_full and line and not begins:
+            joined[-1] += line
+        else:
+            joined.append(line)
+    return "\n".join(joined)
 
 
 def tidy(text: str) -> Text:
@@ -99,9 +125,7 @@ def tidy(text: str) -> Text:
     numbers: list[int] = []
     lines: list[str] = []
     whole: list[str] = []
-    number = 1
-    for physical in _numbered(text):
-        number, line = physical
+    for number, line in _numbered(text):
         line = printable(line[:LONGEST_LINE])
         quote = _QUOTE.match(line)
         if quote is not None:

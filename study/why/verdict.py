@@ -12,6 +12,7 @@ from study.why.kernel import Reserved, Rules, Test, Version, rules_of, spell
 from study.why.report import ZONES, FreeList, Report, ZoneState
 from study.why.watermark import Marks, Outcome, ZoneFree, first_try, last_try
 
+
 class Cause(Enum):
     """Why a zone refused, in one word or line."""
 
@@ -130,7 +131,9 @@ def judge(report: Report) -> Verdict:
 
 def zones_tried(report: Report, flags: Flags, version: Version) -> list[ZoneState]:
     """The zones that a request is tried on, node by node, in the kernel's order."""
-    nodes = sorted({node for node, _ in report.zones}, key=lambda node: -1 if node is None else node)
+    nodes = sorted(
+        {node for node, _ in report.zones}, key=lambda node: -1 if node is None else node
+    )
     allowed = None if report.request is None else report.request.nodes
     result = []
     for node in nodes:
@@ -308,9 +311,7 @@ def _builds(
 def _marks(report: Report, zone: ZoneState, rules: Rules) -> tuple[Marks | None, list[str]]:
     """The marks of a zone in pages; low and boost are worked out where the formula leaves no doubt."""
     page_kb = report.page_kb
-    least, low, high = (
-        _in_pages(kb, page_kb) for kb in (zone.min_kb, zone.low_kb, zone.high_kb)
-    )
+    least, low, high = (_in_pages(kb, page_kb) for kb in (zone.min_kb, zone.low_kb, zone.high_kb))
     boost = _in_pages(zone.boost_kb, page_kb) or 0
     notes = []
     if least is None:

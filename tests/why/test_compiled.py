@@ -92,7 +92,9 @@ def test_both_give_the_same_answer(version: Version) -> None:
     """On 10,000 random states of a version both tries end alike in plain Python and compiled."""
     rng = random.Random(f"{version}")
     rules = rules_of(version)
-    zone = Zone(Settings(memory=Memory(pages=4_096, lowmem_pages=4_096, grouping=Grouping.ON)), empty=True)
+    zone = Zone(
+        Settings(memory=Memory(pages=4_096, lowmem_pages=4_096, grouping=Grouping.ON)), empty=True
+    )
     zone.state["allocation"] = PATHS[version]
     passed = [0, 0]
     for _ in range(STATES):
@@ -112,7 +114,9 @@ def test_both_give_the_same_answer(version: Version) -> None:
 
         assert first is not None and last is not None
         assert first.passes == first_pass_ok(zone.state, state.order, state.waits), state
-        assert last.passes == second_pass_ok(zone.state, state.order, state.waits, state.high), state
+        assert last.passes == second_pass_ok(zone.state, state.order, state.waits, state.high), (
+            state
+        )
         passed[0] += first.passes
         passed[1] += last.passes
     assert all(STATES // 20 < count < STATES - STATES // 20 for count in passed)
