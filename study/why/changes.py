@@ -135,7 +135,7 @@ def with_blocks(pages: ZoneFree, order: int, more: int) -> ZoneFree:
 
 
 def _by_reclaim(zone: ZoneState, needed: int, page_kb: int) -> list[Change]:
-    """What reclaim in the zone itself could give (zone_reclaim_mode), if the text has the figure."""
+    """What reclaim in the zone itself could give (zone_reclaim_mode), if that can be read."""
     held = zone.inactive_file_kb
     if held is None or held // page_kb < needed:
         return []

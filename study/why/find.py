@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from study.why.kernel import OLDEST, Version, parse_version
 from study.why.report import ZONES, Found, FreeList, Kernel, Report, Request, ZoneState
@@ -17,7 +18,7 @@ from study.why.text import Text, tidy
 
 _ZONE = r"(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device)"
 _NODE = r"(?:Node\s{1,4}(?P<node>\d{1,4}),?\s{1,4})?"
-_PROC = r"Node\s{1,4}(?P<node>\d{1,4}),\s{1,8}zone\s{1,12}(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device)"
+_PROC = rf"Node\s{{1,4}}(?P<node>\d{{1,4}}),\s{{1,8}}zone\s{{1,12}}{_ZONE}"
 _SIGN = r"(?:\\?[*_x.·]|\s\*\s)"
 
 # (kind, words of which one is in every such record, pattern): what begins a record.
@@ -53,8 +54,7 @@ _STARTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "types",
         ("blocks",),
-        r"\bNumber\s{1,3}of\s{1,3}(?:mixed\s)?blocks\s{1,3}type"
-        r"(?P<names>(?:[ ]{1,12}[A-Za-z]{2,16}){2,8})",
+        r"\bNumber of (?:mixed )?blocks type(?P<names>(?: {1,12}[A-Za-z]{2,16}){2,8})",
     ),
     (
         "typedhead",
@@ -88,8 +88,10 @@ _NODEMASK = re.compile(r"\bnodemask=\(?([0-9,\-]{1,60}|null)")
 _MEMS = re.compile(r"\bmems_allowed=([0-9,\-]{1,60})")
 _TASK = re.compile(r"([^\s:\]][^:\n\]]{0,14}):\s{0,2}\Z|(\S{1,15})\s{1,2}invoked\s{1,2}\Z")
 _KERNEL = re.compile(
-    r"(?:[Tt]ainted:?[^\d\n]{0,60}|Linux version |\bLinux \S{1,64} |\bkernel(?: version)?[:=]? {0,3}"
-    r"|\buname[^\d\n]{0,80}|\bEIP: [^\n(]{0,60}\()(?P<version>(?:2\.6|[3-9])\.\d{1,3}(?:\.\d{1,3})?)(?=[-.+~_ ,#)\n]|\Z)"
+    r"(?:[Tt]ainted:?[^\d\n]{0,60}|Linux version |\bLinux \S{1,64} "
+    r"|\bkernel(?: version)?[:=]? {0,3}"
+    r"|\buname[^\d\n]{0,80}|\bEIP: [^\n(]{0,60}\()"
+    r"(?P<version>(?:2\.6|[3-9])\.\d{1,3}(?:\.\d{1,3})?)(?=[-.+~_ ,#)\n]|\Z)"
 )
 _TRACE = re.compile(
     r"\b(mm_page_(?:alloc|free)(?:_(?:extfrag|zone_locked|direct|batched|pcpu_drain))?|mm_pagevec_free"
@@ -115,7 +117,8 @@ _LETTER = {
     "cma": "C", "isolate": "I",
 }  # fmt: skip
 _YAML = re.compile(
-    r"(?P<indent>[ ]{0,40})(?:- )?[\"']?(?P<key>[\w. -]{1,40})[\"']?\s?:(?:\s{1,8}(?P<value>\d{1,12}))?\s{0,8}[,{]?\s{0,8}\Z"
+    r"(?P<indent>[ ]{0,40})(?:- )?[\"']?(?P<key>[\w. -]{1,40})[\"']?\s?:"
+    r"(?:\s{1,8}(?P<value>\d{1,12}))?\s{0,8}[,{]?\s{0,8}\Z"
 )
 _COLUMNS = re.compile(r"\b(\d{1,5})\s?([kKMG])i?B\b")
 _WORD = re.compile(r"\S{1,60}")
@@ -218,9 +221,11 @@ class _Assembly:
         current = self.current
         node = int(record.match["node"])
         key = (node, record.match["zone"])
-        if current is None or not current.kind.startswith("/proc"):
-            current = self.begin(kind, record)
-        elif key in current.zones and repeated in current.zones[key].given:
+        if (
+            current is None
+            or not current.kind.startswith("/proc")
+            or (key in current.zones and repeated in current.zones[key].given)
+        ):
             current = self.begin(kind, record)
         elif kind not in current.kind:
             current.kind += f", {kind}"
@@ -687,43 +692,57 @@ def _json_maps(
                 yield from _json_maps(below, path)
 
 
+class _Mappings:
+    """Mappings of orders to counts, as they come together line by line."""
+
+    def __init__(self) -> None:
+        self.above: list[tuple[int, str]] = []
+        self.path: tuple[str, ...] = ()
+        self.line = 1
+        self.counts: dict[int, int] = {}
+        self.done: list[tuple[tuple[str, ...], tuple[int, ...], int]] = []
+
+    def close(self) -> None:
+        """End a mapping: it counts if its keys are the orders of a list."""
+        counts = _as_counts(self.counts)
+        if counts is not None:
+            self.done.append((self.path, counts, self.line))
+        self.counts = {}
+
+    def leave(self, indent: int) -> None:
+        """Forget the keys that a line of this indent is not below."""
+        while self.above and self.above[-1][0] >= indent:
+            self.above.pop()
+
+    def add(self, order: int, count: int, indent: int, line: int) -> None:
+        """A line of a mapping."""
+        self.leave(indent)
+        path = tuple(name for _, name in self.above)
+        if path != self.path or order in self.counts:
+            self.close()
+        if not self.counts:
+            self.path, self.line = path, line
+        self.counts[order] = count
+
+
 def _yaml_maps(text: Text) -> list[tuple[tuple[str, ...], tuple[int, ...], int]]:
     """Mappings of orders to counts in indented YAML; no more of YAML is understood."""
-    above: list[tuple[int, str]] = []
-    found: dict[int, int] = {}
-    maps: list[tuple[tuple[str, ...], tuple[int, ...], int]] = []
-    where: tuple[str, ...] = ()
-    line_of = 1
-
-    def close() -> None:
-        counts = _as_counts(found)
-        if counts is not None:
-            maps.append((where, counts, line_of))
-        found.clear()
-
+    maps = _Mappings()
     for number, line in zip(text.number, text.whole.split("\n"), strict=True):
         match = _YAML.match(line)
         if match is None:
             if line.strip():
-                close()
+                maps.close()
             continue
         indent, key, value = len(match["indent"]), match["key"].strip(), match["value"]
         if value is not None and key.isdigit() and len(key) < 3:
-            while above and above[-1][0] >= indent:
-                above.pop()
-            path = tuple(name for _, name in above)
-            if path != where:
-                close()
-            if not found:
-                where, line_of = path, number
-            found[int(key)] = int(value)
+            maps.add(int(key), int(value), indent, number)
             continue
-        close()
-        while above and above[-1][0] >= indent:
-            above.pop()
-        above.append((indent, key))
-    close()
-    return maps
+        maps.close()
+        maps.leave(indent)
+        maps.above.append((indent, key))
+    maps.close()
+    return maps.done
 
 
 def _from_table(text: Text) -> list[Report]:
@@ -737,7 +756,7 @@ def _from_table(text: Text) -> list[Report]:
             int(number) << {"k": 0, "K": 0, "M": 10, "G": 20}[unit]
             for number, unit in _COLUMNS.findall(line[:400])
         ]
-        if len(sizes) < 2 or any(b != 2 * a for a, b in zip(sizes, sizes[1:], strict=False)):
+        if len(sizes) < 2 or any(b != 2 * a for a, b in pairwise(sizes)):
             continue
         rows = 0
         for row in lines[at + 1 : at + 60]:

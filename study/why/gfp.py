@@ -117,8 +117,6 @@ def atomic(version: Version) -> Flags:
 def from_mask(mask: int, version: Version) -> Flags:
     """The flags of a mask as that version had its bits; a bit without a name is 0x... ."""
     table = next(table for first, table in reversed(_TABLES) if first <= max(version, (2, 6, 0)))
-    if (3, 0) <= version < (4, 4) and version >= (3, 6):
-        table = _MEMALLOC
     flags = set()
     for shift in range(32):
         bit = 1 << shift
@@ -166,8 +164,10 @@ def words(flags: Flags, version: Version) -> str:
     spelled = {"WAIT": "__GFP_DIRECT_RECLAIM", "KSWAPD": "__GFP_KSWAPD_RECLAIM"}
     if version < (4, 4):
         spelled = {"WAIT": "__GFP_WAIT"}
-    for name in sorted(left):
-        said.append(name if name.startswith("0x") else spelled.get(name, f"__GFP_{name}"))
+    said += [
+        name if name.startswith("0x") else spelled.get(name, f"__GFP_{name}")
+        for name in sorted(left)
+    ]
     return "|".join(said) or "0"
 
 

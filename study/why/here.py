@@ -1,4 +1,4 @@
-"""This machine's own /proc: what would happen now to a request of every order and class."""
+"""The machine's own /proc: what would happen now to a request of every order and class."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SHORT = {
 
 
 class HereError(Exception):
-    """This machine's /proc cannot be used, in a sentence for people."""
+    """The machine's /proc cannot be used, in a sentence for people."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,8 @@ def table(report: Report, title: str) -> str:
             f"{name} {kb // page_kb:,}"
             for name, kb in (
                 ("free", zone.free_kb), ("min", zone.min_kb), ("low", zone.low_kb),
-                ("high", zone.high_kb), ("boost", zone.boost_kb or None), ("CMA", zone.free_cma_kb or None),
+                ("high", zone.high_kb), ("boost", zone.boost_kb or None),
+                ("CMA", zone.free_cma_kb or None),
             )
             if kb is not None
         ]  # fmt: skip

@@ -15,7 +15,7 @@ OLDEST: Version = (2, 6, 0)
 _VERSION = re.compile(r"(\d{1,2})\.(\d{1,3})(?:\.(\d{1,3}))?")
 
 
-class Test(Enum):
+class MarkTest(Enum):
     """How a zone's free pages are held against a mark."""
 
     LOW = "free pages against the low mark, whatever their blocks (__alloc_pages of 2.6.8)"
@@ -52,7 +52,7 @@ class Rules:
     """
 
     version: Version
-    test: Test
+    test: MarkTest
     marks: str
     grouping: bool
     cma: bool
@@ -79,13 +79,13 @@ def rules_of(version: Version) -> Rules:
         6.1, 6.6, 6.12 and 7.3 (docs/why.md has the table).
     """
     if version < (2, 6, 9):
-        test = Test.LOW
+        test = MarkTest.LOW
     elif version < (2, 6, 11):
-        test = Test.COUNT
+        test = MarkTest.COUNT
     elif version < (4, 4):
-        test = Test.ORDERS
+        test = MarkTest.ORDERS
     else:
-        test = Test.BLOCK
+        test = MarkTest.BLOCK
     if version < (4, 4):
         reserved = Reserved.NONE
     else:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import replace
 from typing import Any
 
 from study.why import gfp
 from study.why.changes import Change, changes, marks_for
-from study.why.kernel import Test
+from study.why.kernel import MarkTest
 from study.why.report import Found, Report
 from study.why.text import printable
-from study.why.verdict import Cause, Verdict, ZoneVerdict, kernel_in_words
+from study.why.verdict import Verdict, ZoneVerdict, kernel_in_words
 from study.why.watermark import Marks, Outcome, last_try
 
 WIDTH = 78
@@ -104,7 +103,7 @@ def _asked(verdict: Verdict, *, names: bool) -> str:
 def _may_use(verdict: Verdict) -> str:
     given = verdict.access
     rules = verdict.rules
-    if rules is not None and rules.test is Test.LOW:
+    if rules is not None and rules.test is MarkTest.LOW:
         said = "down to 3/4 of low" if given.high else "down to low"
     else:
         said = f"down to {gfp.reserve_in_words(given)}"
@@ -212,13 +211,13 @@ def _zone(verdict: Verdict, result: ZoneVerdict, what_if: int | None) -> list[st
         lines = _paragraph(f"{zone.title}: {figures} (pages)", 2)
         lines += _list_lines(zone) + _pageblock_lines(zone)
     if result.first is not None and result.last is not None:
-        lines += _try("first try, at low", result.first, result)
+        lines += _try("first try, at low", result.first)
     if result.last is not None:
-        lines += _try(f"last try, at {_floor(verdict)}", result.last, result)
+        lines += _try(f"last try, at {_floor(verdict)}", result.last)
     if result.by_list is not None and result.last is not None:
         listed = zone.free_list.pages if zone.free_list else 0
         if result.by_list.passes != result.last.passes:
-            lines += _try(f"with the list's {listed:,} free", result.by_list, result)
+            lines += _try(f"with the list's {listed:,} free", result.by_list)
     if what_if is not None and result.marks is not None and verdict.rules is not None:
         lines += _what_if(verdict, result, what_if)
     for note in result.notes:
@@ -240,16 +239,16 @@ def _what_if(verdict: Verdict, result: ZoneVerdict, value: int) -> list[str]:
     if outcome is None:
         return []
     label = f"with min_free_kbytes {value:,} (min {marks.min:,}), the same lists"
-    return _try(label, outcome, result)
+    return _try(label, outcome)
 
 
 def _floor(verdict: Verdict) -> str:
-    if verdict.rules is not None and verdict.rules.test is Test.LOW:
+    if verdict.rules is not None and verdict.rules.test is MarkTest.LOW:
         return "3/4 of low" if verdict.access.high else "low"
     return gfp.reserve_in_words(verdict.access)
 
 
-def _try(label: str, outcome: Outcome, result: ZoneVerdict) -> list[str]:
+def _try(label: str, outcome: Outcome) -> list[str]:
     """One try: its comparisons, and how it ended."""
     parts = []
     for step in outcome.steps:

@@ -37,6 +37,7 @@ class FreeList:
 
     @property
     def pages(self) -> int:
+        """All free pages of the list."""
         return sum(n << order for order, n in enumerate(self.counts))
 
     @property
@@ -79,14 +80,17 @@ class ZoneState:
 
     @property
     def title(self) -> str:
+        """Node and name, as the kernel prints them."""
         return self.name if self.node is None else f"Node {self.node} {self.name}"
 
     @property
     def has_marks(self) -> bool:
+        """Whether the text shows a mark of it."""
         return self.min_kb is not None or self.low_kb is not None
 
     @property
     def size_kb(self) -> int | None:
+        """Managed memory; what is present where a kernel does not tell (before 3.8)."""
         return self.present_kb if self.managed_kb is None else self.managed_kb
 
     @property
@@ -175,6 +179,7 @@ class Report:
 
     @property
     def page_size_known(self) -> bool:
+        """Whether a list of the text shows the page size."""
         return any(
             zone.free_list is not None and zone.free_list.page_kb is not None
             for zone in self.zones.values()

@@ -31,7 +31,8 @@ _ESCAPE = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]|\x1b[@-Z\\-_]")
 _QUOTE = re.compile(r"(?:[ \t]{0,4}[>|]){1,20}[ \t]?")
 _LEVEL = re.compile(r"<\d{1,3}>|\d{1,3},\d{1,12},\d{1,20},[^;\n]{1,20};")
 _DATED = re.compile(
-    r"\s{0,8}(?:[A-Z][a-z]{2} [ \d]\d(?: \d{4})? \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d\S{0,24})"
+    r"\s{0,8}(?:[A-Z][a-z]{2} [ \d]\d(?: \d{4})? \d\d:\d\d:\d\d"
+    r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d\S{0,24})"
 )
 _KERNEL = re.compile(r".{0,120}?\bkernel(?:\[\d{1,8}\])?: ?")
 _STAMP = re.compile(
@@ -40,8 +41,9 @@ _STAMP = re.compile(
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _STARS = str.maketrans({
-    "∗": "*", "×": "*", "＊": "*", "⁎": "*", "\xa0": " ", "©": "(C)", "®": "(R)", "\t": " ",
-    "“": '"', "”": '"', "–": "-", "−": "-",
+    # Stars, spaces, letters of lists, quotes and dashes that typography has replaced.
+    "\u2217": "*", "\xd7": "*", "\uff0a": "*", "\u204e": "*", "\xa0": " ", "\t": " ",
+    "\xa9": "(C)", "\xae": "(R)", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2212": "-",
 })  # fmt: skip
 
 
@@ -69,7 +71,7 @@ class Text:
 
 
 def decode(data: bytes) -> str:
-    """Text of a file's bytes, whatever they are; UTF-16 by its mark, else UTF-8 or what of it is."""
+    """Text of a file's bytes: UTF-16 by its mark, else what of it is UTF-8."""
     data = data[:LARGEST]
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", errors="replace")
@@ -103,12 +105,14 @@ def _plain(text: str) -> str:
 def _rejoin(text: str) -> str:
     """Undo breaks in the middle of words, as terminals of a fixed width leave them when copied.
 
-    Their sign is that several lines have one length and none is longer.
+    Their sign is that several lines have one length, none is longer and few are a word shorter.
     """
     lines = text.split("\n")
     width = max(map(len, lines))
     full = [len(line) == width for line in lines]
-    if not 60 <= width <= 300 or sum(full) < 2:
+    # Wrapped at spaces, most broken lines would be somewhat shorter.
+    nearly = sum(width - 15 <= len(line) < width for line in lines)
+    if not 60 <= width <= 300 or sum(full) < 2 or sum(full) < nearly:
         return text
     joined = [lines[0]]
     for line, after_full in zip(lines[1:], full, strict=False):
@@ -125,11 +129,10 @@ def tidy(text: str) -> Text:
     numbers: list[int] = []
     lines: list[str] = []
     whole: list[str] = []
-    for number, line in _numbered(text):
-        line = printable(line[:LONGEST_LINE])
+    for number, damaged in _numbered(text):
+        line = printable(damaged[:LONGEST_LINE])
         quote = _QUOTE.match(line)
-        if quote is not None:
-            line = line[quote.end() :]
+        line = line if quote is None else line[quote.end() :]
         whole.append(line)
         numbers.append(number)
         lines.append(_without_prefix(line))

@@ -8,7 +8,7 @@ from itertools import combinations
 
 from study.why import gfp
 from study.why.gfp import Access, Flags
-from study.why.kernel import Reserved, Rules, Test, Version, rules_of, spell
+from study.why.kernel import Reserved, Rules, MarkTest, Version, rules_of, spell
 from study.why.report import ZONES, FreeList, Report, ZoneState
 from study.why.watermark import Marks, Outcome, ZoneFree, first_try, last_try
 
@@ -120,7 +120,7 @@ def judge(report: Report) -> Verdict:
     if rules is None or flags is None or order is None or version is None:
         return verdict
     waits = gfp.may_wait(flags)
-    for zone in zones_tried(report, flags, version):
+    for zone in zones_tried(report, flags):
         verdict.zones.append(_judge_zone(report, zone, rules, order, access, flags, waits=waits))
     if not verdict.zones:
         _ask_for_zones(verdict)
@@ -129,7 +129,7 @@ def judge(report: Report) -> Verdict:
     return verdict
 
 
-def zones_tried(report: Report, flags: Flags, version: Version) -> list[ZoneState]:
+def zones_tried(report: Report, flags: Flags) -> list[ZoneState]:
     """The zones that a request is tried on, node by node, in the kernel's order."""
     nodes = sorted(
         {node for node, _ in report.zones}, key=lambda node: -1 if node is None else node
@@ -218,7 +218,7 @@ def zone_pages(
     return figures, hidden, notes
 
 
-def _highatomic(
+def _highatomic(  # noqa: PLR0911 - a case each
     report: Report, zone: ZoneState, listed: FreeList, rules: Rules, access: Access
 ) -> tuple[int, int]:
     """(pages taken off, pages that may have to be taken off unseen)."""
@@ -309,13 +309,13 @@ def _builds(
 
 
 def _marks(report: Report, zone: ZoneState, rules: Rules) -> tuple[Marks | None, list[str]]:
-    """The marks of a zone in pages; low and boost are worked out where the formula leaves no doubt."""
+    """The marks of a zone in pages; low and boost are worked out where that leaves no doubt."""
     page_kb = report.page_kb
     least, low, high = (_in_pages(kb, page_kb) for kb in (zone.min_kb, zone.low_kb, zone.high_kb))
     boost = _in_pages(zone.boost_kb, page_kb) or 0
     notes = []
     if least is None:
-        if low is None or rules.test is not Test.LOW:
+        if low is None or rules.test is not MarkTest.LOW:
             return None, []
         least = low // 2
     if low is None and rules.marks == "2.6.10":
@@ -374,7 +374,7 @@ def _judge_zone(
     return result
 
 
-def _cause(
+def _cause(  # noqa: PLR0911 - a cause each
     result: ZoneVerdict, rules: Rules, marks: Marks, order: int, access: Access, *, waits: bool
 ) -> Cause:
     """Name what refused: of all that was taken off or asked for, what alone made the difference."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import isqrt
 
 from study.why.gfp import Access
-from study.why.kernel import Reserved, Rules, Test
+from study.why.kernel import Rules, MarkTest
 
 SERVING = frozenset("UEM")
 """Letters of the lists that serve everybody: unmovable, reclaimable, movable."""
@@ -65,6 +65,7 @@ class Step:
 
     @property
     def holds(self) -> bool:
+        """Whether there is more than is needed; the kernel's comparison is strict."""
         return self.usable > self.needed
 
 
@@ -95,6 +96,9 @@ class Outcome:
     def decided(self) -> bool:
         """Whether the answer is known: a list that is missing leaves it open."""
         return not self.passes or not self.looked or self.serving is not None
+
+
+_PLAIN = Access()
 
 
 def marks_of(min_free_kbytes: int, zone: int, lowmem: int, kind: str, page_kb: int = 4) -> Marks:
@@ -129,15 +133,15 @@ def min_free_kbytes_of(lowmem_kb: int, kind: str) -> int:
 
 
 def watermark_ok(
-    zone: ZoneFree, rules: Rules, order: int, mark: int, given: Access = Access()
+    zone: ZoneFree, rules: Rules, order: int, mark: int, given: Access = _PLAIN
 ) -> Outcome:
     """Hold a zone against a mark as the kernel named does (zone_watermark_ok).
 
     given says what the request may take beyond the mark.
     """
-    if rules.test is Test.BLOCK:
+    if rules.test is MarkTest.BLOCK:
         return _enough_and_a_block(zone, rules, order, mark, given)
-    if rules.test is Test.ORDERS:
+    if rules.test is MarkTest.ORDERS:
         if given.high:
             mark -= mark // 2
         if given.harder:
@@ -217,7 +221,7 @@ def _letters(rules: Rules, given: Access) -> frozenset[str] | None:
     if rules.any_for_harder and given.harder:
         return None
     letters = SERVING
-    if rules.test is not Test.BLOCK:
+    if rules.test is not MarkTest.BLOCK:
         letters |= {"R"}
     if given.blocks:
         letters |= {"H"}
@@ -254,7 +258,7 @@ def first_try(
         return None
     plain = Access(cma=given.cma)
     outcome = watermark_ok(zone, rules, order, marks.low, plain)
-    if rules.test is Test.LOW:
+    if rules.test is MarkTest.LOW:
         return _or_high(outcome, zone, marks, order, waits=waits)
     return outcome
 
@@ -263,13 +267,13 @@ def last_try(
     zone: ZoneFree, rules: Rules, marks: Marks, order: int, given: Access, *, waits: bool
 ) -> Outcome | None:
     """The try at min with what the request may take beyond it; None if the mark is not known."""
-    if rules.test is Test.LOW:
+    if rules.test is MarkTest.LOW:
         if marks.low is None:
             return None
         mark = marks.low - marks.low // 4 if given.high else marks.low
         return _or_high(watermark_ok(zone, rules, order, mark), zone, marks, order, waits=waits)
     mark = marks.min
-    if rules.test is Test.COUNT:
+    if rules.test is MarkTest.COUNT:
         if given.high:
             mark //= 2
         if given.harder:

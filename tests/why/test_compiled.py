@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from study.why.gfp import Access
-from study.why.kernel import Test, Version, rules_of
+from study.why.kernel import MarkTest, Version, rules_of
 from study.why.watermark import Marks, ZoneFree, first_try, last_try, marks_of, min_free_kbytes_of
 from study.zone.layout import Migratetype
 from study.zone.settings import NR_ORDERS, AllocationPath, Grouping, Memory, Settings
@@ -100,7 +100,7 @@ def test_both_give_the_same_answer(version: Version) -> None:
     for _ in range(STATES):
         state = any_state(rng, version)
         put(zone, state)
-        modern = rules.test is Test.BLOCK
+        modern = rules.test is MarkTest.BLOCK
         pages = ZoneFree(
             state.free, tuple(state.counts), tuple(state.types) if modern else (),
             highatomic=state.reserved,

@@ -160,7 +160,11 @@ DAMAGE: dict[str, Callable[[str], str]] = {
 def figures(text: str) -> list[dict[str, object]]:
     """What is said of a text, but for where in it that stood."""
     return [
-        {name: value for name, value in as_data(judge(report), names=False).items() if name != "line"}
+        {
+            name: value
+            for name, value in as_data(judge(report), names=False).items()
+            if name != "line"
+        }
         for report in find(text).reports
     ]
 
