@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from study.commands.refusal import refuse
+
 if TYPE_CHECKING:
     from study.why.report import Found, Report, ZoneState
 
 NOTHING_FOUND = 2
+MOST = 10
+"""Reports of one text that are shown in full unless all are wanted."""
 STOPPED = 130
 _SIZE = re.compile(r"(\d{1,12})\s?(kB|KB|KiB|kib|k|MB|MiB|M|GB|GiB|G|pages|p)\Z")
 _UNITS = {"k": 1, "m": 1 << 10, "g": 1 << 20}
@@ -69,6 +73,7 @@ _SIZES = _Size()
     "--min-free-kbytes", type=click.IntRange(0, 1 << 40), metavar="N",
     help="Also try this vm.min_free_kbytes on the same lists.",
 )  # fmt: skip
+@click.option("--all", "everything", is_flag=True, help=f"Show all reports, not the first {MOST}.")
 @click.option("--names", is_flag=True, help="Show the name of the task that asked.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; sizes in pages.")
 def why(
@@ -76,6 +81,7 @@ def why(
     here: bool,
     every: str | None,
     min_free_kbytes: int | None,
+    everything: bool,
     names: bool,
     as_json: bool,
     **given: object,
@@ -109,7 +115,13 @@ def why(
         found.reports.append(Report("figures of the command line", 0))
     for report in found.reports:
         _apply(report, given)
-    _show(found, file or "-", what_if=min_free_kbytes, names=names, as_json=as_json)
+    if as_json:
+        _show_data(found, names=names)
+    else:
+        most = len(found.reports) if everything else MOST
+        _show(found, file or "-", most, what_if=min_free_kbytes, names=names)
+    if not found.reports:
+        sys.exit(NOTHING_FOUND)
 
 
 def _look(every: str | None, *, as_json: bool) -> None:
@@ -125,7 +137,7 @@ def _look(every: str | None, *, as_json: bool) -> None:
             try:
                 report = here.read()
             except here.HereError as problem:
-                raise click.UsageError(str(problem)) from None
+                refuse(problem)
             if as_json:
                 import json
 
@@ -166,7 +178,7 @@ def _read(file: str) -> str:
         with path.open("rb") as opened:
             data = opened.read(LARGEST)
     except OSError as problem:
-        raise click.UsageError(f"{file}: {(problem.strerror or str(problem)).lower()}") from None
+        refuse(ValueError(f"{file}: {(problem.strerror or str(problem)).lower()}"))
     if data[:2] == b"\x1f\x8b":
         import gzip
         import io
@@ -176,7 +188,7 @@ def _read(file: str) -> str:
             with gzip.open(io.BytesIO(data)) as unpacked:
                 data = unpacked.read(LARGEST)
         except (OSError, EOFError, zlib.error) as problem:
-            raise click.UsageError(f"{file}: not a whole gzip file ({problem})") from None
+            refuse(ValueError(f"{file}: not a whole gzip file ({problem})"))
     return decode(data)
 
 
@@ -189,7 +201,7 @@ def _of_folder(path: Path) -> list[Path]:
     )  # fmt: skip
     found = [path / name for name in wanted if (path / name).is_file()]
     if not found:
-        raise click.UsageError(f"{path}: a folder, but not a sosreport: no proc/buddyinfo in it")
+        refuse(ValueError(f"{path}: a folder, but not a sosreport: no proc/buddyinfo in it"))
     return found
 
 
@@ -294,32 +306,28 @@ def _zone_of(report: Report, given: dict[str, object]) -> ZoneState:
     )
 
 
-def _show(found: Found, name: str, *, what_if: int | None, names: bool, as_json: bool) -> None:
-    from study.why.render import answer, as_data, nothing
+def _show_data(found: Found, *, names: bool) -> None:
+    import json
+
+    from study.why.render import as_data
     from study.why.verdict import judge
 
-    verdicts = [judge(report) for report in found.reports]
-    if as_json:
-        import json
+    reports = [as_data(judge(report), names=names) for report in found.reports]
+    whole = {"reports": reports, "traces": found.traces, "hints": found.hints}
+    click.echo(json.dumps(whole, indent=2))
 
-        click.echo(
-            json.dumps(
-                {
-                    "reports": [as_data(verdict, names=names) for verdict in verdicts],
-                    "traces": found.traces,
-                    "hints": found.hints,
-                },
-                indent=2,
-            )
-        )
-    elif not verdicts:
-        click.echo(nothing(found, name))
-    else:
-        for number, verdict in enumerate(verdicts, start=1):
-            if number > 1:
-                click.echo(f"\n{'-' * 78}\n")
-            click.echo(answer(verdict, number, len(verdicts), names=names, what_if=what_if))
-        if found.traces:
-            click.echo(f"\n{nothing(found, name)}")
-    if not verdicts:
-        sys.exit(NOTHING_FOUND)
+
+def _show(found: Found, name: str, most: int, *, what_if: int | None, names: bool) -> None:
+    from study.why.render import answer, nothing, summary
+    from study.why.verdict import judge
+
+    count = len(found.reports)
+    for number, report in enumerate(found.reports[:most], start=1):
+        if number > 1:
+            click.echo(f"\n{'-' * 78}\n")
+        click.echo(answer(judge(report), number, count, names=names, what_if=what_if))
+    if count > most:
+        click.echo(f"\n{'-' * 78}\n")
+        click.echo(summary([judge(report) for report in found.reports[most:]]))
+    if found.traces or not count:
+        click.echo(("\n" if count else "") + nothing(found, name))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -671,6 +672,10 @@ def _json_maps(
     if len(path) > 30:
         return
     if isinstance(value, dict):
+        # Entries of a list often name their node and zone beside what they hold.
+        beside = [value[key] for key in ("node", "zone", "name") if key in value]
+        named = (f"node {one}" if type(one) is int else one for one in beside)
+        path += tuple(one[:40] for one in named if isinstance(one, str))
         numbers = {
             int(key): number
             for key, number in value.items()
@@ -814,30 +819,22 @@ _FORMS: tuple[tuple[str, Version | None, Version | None, str], ...] = (
 
 def _set_kernels(text: Text, reports: list[Report]) -> None:
     """Give each report the kernel that stands in its part of the text, or what its form says."""
-    places = []
-    at = 0
-    line_starts = []
-    for line in text.whole.split("\n"):
-        line_starts.append(at)
-        at += len(line) + 1
-    from bisect import bisect_right
-
+    lines: list[int] = []
+    versions: list[Version] = []
+    starts = [0, *(match.end() for match in re.finditer("\n", text.whole))]
     for match in _KERNEL.finditer(text.whole):
         version = parse_version(match["version"])
-        index = bisect_right(line_starts, match.start()) - 1
         if version is not None and version >= OLDEST:
-            places.append((text.number[index], version))
+            lines.append(text.number[bisect_right(starts, match.start()) - 1])
+            versions.append(version)
     for report, following in zip(reports, [*reports[1:], None], strict=False):
-        until = following.line if following is not None else 1 << 62
-        inside = [version for line, version in places if report.line <= line < until]
-        before = [version for line, version in places if line < report.line]
-        versions = {version for _, version in places}
-        if inside:
-            report.kernel = Kernel(inside[0], "text")
-        elif before:
-            report.kernel = Kernel(before[-1], "text")
-        elif len(versions) == 1:
-            report.kernel = Kernel(versions.pop(), "text")
+        after = bisect_left(lines, report.line)
+        if after < len(lines) and (following is None or lines[after] < following.line):
+            report.kernel = Kernel(versions[after], "text")
+        elif after > 0:
+            report.kernel = Kernel(versions[after - 1], "text")
+        elif len(set(versions)) == 1:
+            report.kernel = Kernel(versions[0], "text")
         else:
             report.kernel = _by_form(report)
 

@@ -411,6 +411,25 @@ def _outcome_data(outcome: Outcome | None) -> dict[str, Any] | None:
     }
 
 
+def summary(verdicts: list[Verdict]) -> str:
+    """What is said of the reports beyond those that are shown: how many of which cause."""
+    counts: dict[str, int] = {}
+    for verdict in verdicts:
+        order = "no order" if verdict.order is None else f"order {verdict.order}"
+        flags = ""
+        if verdict.flags is not None and verdict.rules is not None:
+            flags = f", {gfp.words(verdict.flags, verdict.rules.version)}"
+        cause = "no answer" if verdict.cause is None else verdict.cause.value
+        key = f"{order}{flags}: {cause}"
+        counts[key] = counts.get(key, 0) + 1
+    lines = [f"{len(verdicts):,} more reports in this text (--all shows them):"]
+    for key, count in sorted(counts.items(), key=lambda item: -item[1])[:20]:
+        lines += textwrap.wrap(
+            f"{count:>6,}  {key}", WIDTH, subsequent_indent=" " * 8, break_on_hyphens=False
+        )
+    return "\n".join(lines)
+
+
 def nothing(found: Found, name: str) -> str:
     """What to say of a text without a report."""
     if found.traces:

@@ -8,9 +8,12 @@ from itertools import combinations
 
 from study.why import gfp
 from study.why.gfp import Access, Flags
-from study.why.kernel import Reserved, Rules, MarkTest, Version, rules_of, spell
+from study.why.kernel import MarkTest, Reserved, Rules, Version, rules_of, spell
 from study.why.report import ZONES, FreeList, Report, ZoneState
 from study.why.watermark import Marks, Outcome, ZoneFree, first_try, last_try
+
+_HIGHEST = 20
+"""Orders no kernel has, where no list shows how many there are."""
 
 
 class Cause(Enum):
@@ -118,6 +121,14 @@ def judge(report: Report) -> Verdict:
     verdict = Verdict(report, rules, order, flags, access)
     _ask(verdict)
     if rules is None or flags is None or order is None or version is None:
+        return verdict
+    if order >= (report.orders or _HIGHEST):
+        verdict.cause = Cause.NO_BLOCK
+        verdict.because = (
+            f"This kernel has no lists above order {(report.orders or _HIGHEST) - 1}: it refuses "
+            f"order {order} before it looks at any zone."
+        )
+        verdict.missing = []
         return verdict
     waits = gfp.may_wait(flags)
     for zone in zones_tried(report, flags):
@@ -418,6 +429,9 @@ def _conclude(verdict: Verdict, order: int) -> None:
         zone = passing[0]
         verdict.cause = Cause.YOUNGER if verdict.report.is_refusal else Cause.NONE
         verdict.because = _passing(verdict, zone, order)
+        if zone is not tested[0] and tested[0].cause is not None:
+            before = sentence(tested[0], order)
+            verdict.because += f" Tried before it and refused ({tested[0].cause.value}): {before}"
         if zone.hidden and zone.last is not None:
             room = zone.last.steps[-1].usable - zone.last.steps[-1].needed
             if room <= zone.hidden:

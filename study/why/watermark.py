@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import isqrt
 
 from study.why.gfp import Access
-from study.why.kernel import Rules, MarkTest
+from study.why.kernel import MarkTest, Rules
 
 SERVING = frozenset("UEM")
 """Letters of the lists that serve everybody: unmovable, reclaimable, movable."""

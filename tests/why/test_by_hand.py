@@ -31,19 +31,19 @@ DMA32: empty
 Normal: 1910*4kB 106*8kB 61*16kB 0*32kB 1*64kB 1*128kB 0*256kB 0*512kB 0*1024kB 0*2048kB 0*4096kB = 9656kB
 HighMem: empty
 kswapd0: page allocation failure. order:3, mode:0x20
-"""
+"""  # noqa: E501
 ROUTER = """\
 swapper: page allocation failure. order:3, mode:0x4020
 Normal free:1032kB min:508kB low:632kB high:760kB active:2524kB inactive:16kB present:16256kB
 lowmem_reserve[]: 0
 Normal: 72*4kB 43*8kB 23*16kB 1*32kB 0*64kB 0*128kB 0*256kB 0*512kB 0*1024kB 0*2048kB 0*4096kB = 1032kB
-"""
+"""  # noqa: E501
 NO_MMU = """\
 modprobe: page allocation failure. order:7, mode:0xd0
 Normal free:11644kB min:0kB low:0kB high:0kB active_anon:0kB inactive_anon:0kB present:16256kB
 lowmem_reserve[]: 0 0
 Normal: 259*4kB 264*8kB 247*16kB 142*32kB 0*64kB 0*128kB 0*256kB 0*512kB 0*1024kB 0*2048kB 0*4096kB 0*8192kB 0*16384kB 0*32768kB = 11644kB
-"""
+"""  # noqa: E501
 SERVER = """\
 Node 0 Normal free:2264kB min:13224kB low:16528kB high:19836kB active_anon:2288172kB present:13445120kB
 lowmem_reserve[]: 0 0 0 0
@@ -51,14 +51,14 @@ Node 0 DMA: 1_4kB 1_8kB 0_16kB 0_32kB 2_64kB 1_128kB 1_256kB 0_512kB 1_1024kB 1_
 Node 0 Normal: 486_4kB 46_8kB 2_16kB 0_32kB 0_64kB 0_128kB 0_256kB 0_512kB 0_1024kB 0_2048kB 0_4096kB = 2344kB
 swapper: page allocation failure. order:0, mode:0x4020
 Pid: 0, comm: swapper Tainted: P            2.6.38-10-server #46
-"""
+"""  # noqa: E501
 BOARD = """\
 swapper/0: page allocation failure: order:0, mode:0x200020
 CPU: 0 PID: 0 Comm: swapper/0 Not tainted 3.10.53 #1
 DMA free:143792kB min:3336kB low:4168kB high:5004kB present:1048576kB managed:697164kB free_cma:143136kB
 lowmem_reserve[]: 0 0 0 0
 DMA: 4452*4kB (UC) 4382*8kB (UC) 4111*16kB (UC) 786*32kB (UC) 0*64kB 0*128kB 0*256kB 0*512kB 0*1024kB 0*2048kB 0*4096kB 0*8192kB 0*16384kB 0*32768kB = 143792kB
-"""
+"""  # noqa: E501
 RADEON = """\
 java: page allocation failure: order:4, mode:0x10c0d0
 CPU: 2 PID: 1 Comm: java Not tainted 3.13.0-29-generic #53
@@ -71,7 +71,7 @@ lowmem_reserve[]: 0 0 0 0
 Node 0 DMA: 1*4kB (U) 1*8kB (U) 1*16kB (U) 0*32kB 2*64kB (U) 1*128kB (U) 1*256kB (U) 0*512kB 1*1024kB (U) 1*2048kB (R) 3*4096kB (M) = 15900kB
 Node 0 DMA32: 17854*4kB (UEMR) 2829*8kB (UEM) 1547*16kB (UEM) 58*32kB (UEM) 15*64kB (UE) 0*128kB 0*256kB 0*512kB 0*1024kB 0*2048kB 0*4096kB = 121616kB
 Node 0 Normal: 652*4kB (UEMR) 1455*8kB (UEM) 377*16kB (UEM) 163*32kB (UEM) 14*64kB (UM) 0*128kB 0*256kB 0*512kB 0*1024kB 0*2048kB 0*4096kB = 26392kB
-"""
+"""  # noqa: E501
 ARM = """\
 kswapd0: page allocation failure: order:0, mode:0x1080020(GFP_ATOMIC), nodemask=(null)
 CPU: 1 PID: 1 Comm: kswapd0 Tainted: P           O    4.14.65 #3
@@ -79,14 +79,14 @@ DMA free:9348kB min:3772kB low:15684kB high:16624kB present:928768kB managed:892
 lowmem_reserve[]: 0 0 8 8
 HighMem free:104kB min:128kB low:236kB high:244kB present:1056768kB managed:8192kB free_cma:0kB
 DMA: 148*4kB (UMH) 52*8kB (UMH) 30*16kB (UMH) 19*32kB (MH) 7*64kB (MH) 4*128kB (H) 5*256kB (H) 0*512kB 0*1024kB 1*2048kB (H) 1*4096kB (H) 0*8192kB 0*16384kB = 10480kB
-"""
+"""  # noqa: E501
 ARM_OOM = """\
 kworker invoked oom-killer: gfp_mask=0x15080c0(GFP_KERNEL_ACCOUNT|__GFP_ZERO), nodemask=(null),  order=1, oom_score_adj=0
 CPU: 1 PID: 1 Comm: kworker Tainted: P           O    4.14.65 #3
 DMA free:17960kB min:16384kB low:25664kB high:29760kB present:458752kB managed:422896kB
 lowmem_reserve[]: 0 0 0 0
 DMA: 71*4kB (EH) 113*8kB (UH) 207*16kB (UMH) 103*32kB (UMH) 70*64kB (UMH) 27*128kB (UMH) 5*256kB (UMH) 1*512kB (H) 0*1024kB 0*2048kB 0*4096kB 0*8192kB 0*16384kB = 17524kB
-"""
+"""  # noqa: E501
 VETH = """\
 dockerd: page allocation failure: order:6, mode:0x40dc0(GFP_KERNEL|__GFP_COMP|__GFP_ZERO), nodemask=(null)
 CPU: 1 PID: 1 Comm: dockerd Not tainted 5.15.0-107-generic #117
@@ -98,14 +98,14 @@ Node 0 Normal free:121696kB min:55416kB low:69268kB high:83120kB reserved_highat
 lowmem_reserve[]: 0 0 0 0 0
 Node 0 DMA32: 5179*4kB (UMEH) 2455*8kB (UMEH) 792*16kB (UMEH) 750*32kB (UMEH) 124*64kB (UMEH) 7*128kB (MH) 3*256kB (H) 0*512kB 0*1024kB 0*2048kB 0*4096kB = 86628kB
 Node 0 Normal: 8088*4kB (UMEH) 4920*8kB (UMEH) 1847*16kB (UMEH) 642*32kB (UMEH) 24*64kB (UME) 2*128kB (M) 0*256kB 0*512kB 0*1024kB 0*2048kB 0*4096kB = 123600kB
-"""
+"""  # noqa: E501
 VMALLOC = """\
 qemu: vmalloc error: size 0, page order 9, failed to allocate pages, mode:0xdc2(GFP_KERNEL|__GFP_HIGHMEM|__GFP_ZERO), nodemask=(null),cpuset=emulator,mems_allowed=0
 CPU: 1 PID: 1 Comm: qemu Not tainted 6.3.9 #2
 Normal free:4608608kB boost:0kB min:59924kB low:81448kB high:102972kB reserved_highatomic:2048KB present:22007040kB managed:21527488kB
 lowmem_reserve[]: 0 0 0 0 0
 Normal: 34288*4kB (UME) 25137*8kB (UME) 18613*16kB (UME) 13225*32kB (UME) 8674*64kB (UME) 5360*128kB (UME) 3163*256kB (UME) 1722*512kB (UM) 601*1024kB (UM) 1*2048kB (H) 0*4096kB = 4609336kB
-"""
+"""  # noqa: E501
 BOOSTED = """\
 ifconfig: page allocation failure: order:5, mode:0x40dc0(GFP_KERNEL|__GFP_COMP|__GFP_ZERO), nodemask=(null)
 CPU: 1 PID: 1 Comm: ifconfig Tainted: G           OE      6.7.0-rc2 #1
@@ -115,13 +115,13 @@ Node 0 Normal free:149776kB boost:90112kB min:147740kB low:162144kB high:176548k
 lowmem_reserve[]: 0 0 0 0 0
 Node 0 DMA32: 2*4kB (UM) 2*8kB (UM) 5*16kB (M) 5*32kB (UM) 6*64kB (UM) 17*128kB (UM) 22*256kB (UM) 4*512kB (UM) 6*1024kB (UM) 11*2048kB (UM) 6*4096kB (UM) = 63752kB
 Node 0 Normal: 7073*4kB (UMEH) 1922*8kB (UMEH) 756*16kB (UMEH) 464*32kB (UMEH) 830*64kB (UMEH) 197*128kB (UMH) 6*256kB (MH) 0*512kB 0*1024kB 0*2048kB 0*4096kB = 150484kB
-"""
+"""  # noqa: E501
 IMAP = """\
 imap: page allocation failure. order:4, mode:0xc0d0
 Pid: 1, comm: imap Not tainted 2.6.32-41-server #88
 Node 0 DMA32 free:12560kB min:7076kB low:8844kB high:10612kB
 Node 0 DMA32: 2360*4kB 80*8kB 21*16kB 7*32kB 4*64kB 1*128kB 2*256kB 0*512kB 1*1024kB 0*2048kB 0*4096kB = 12560kB
-"""
+"""  # noqa: E501
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,9 @@ def outcome_of(case: Case) -> Outcome | None:
     if not case.low:
         return zone.by_list
     listed = zone.zone.free_list
-    assert listed is not None and verdict.rules is not None and zone.marks is not None
+    assert listed is not None
+    assert verdict.rules is not None
+    assert zone.marks is not None
     from dataclasses import replace
 
     pages = replace(zone.pages, free=listed.pages)

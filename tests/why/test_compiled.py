@@ -112,7 +112,8 @@ def test_both_give_the_same_answer(version: Version) -> None:
         first = first_try(pages, rules, state.marks, state.order, given, waits=state.waits)
         last = last_try(pages, rules, state.marks, state.order, given, waits=state.waits)
 
-        assert first is not None and last is not None
+        assert first is not None
+        assert last is not None
         assert first.passes == first_pass_ok(zone.state, state.order, state.waits), state
         assert last.passes == second_pass_ok(zone.state, state.order, state.waits, state.high), (
             state

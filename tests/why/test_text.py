@@ -7,6 +7,7 @@ import json
 import re
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -15,44 +16,9 @@ from study.why.render import as_data
 from study.why.text import decode
 from study.why.verdict import judge
 
-# Figures of no machine, in the form of a kernel each.
-OLD = """\
-swapper: page allocation failure. order:2, mode:0x4020
-Pid: 0, comm: swapper Not tainted 2.6.32-5-amd64 #1
-Call Trace:
- <IRQ>  [<ffffffff810bb6f1>] ? __alloc_pages_nodemask+0x592/0x5f4
-Mem-Info:
-Node 0 DMA per-cpu:
-CPU    0: hi:    0, btch:   1 usd:   0
-active_anon:16232 inactive_anon:5411 isolated_anon:0
- free:2310 slab_reclaimable:3301 slab_unreclaimable:4110
-Node 0 DMA free:3968kB min:56kB low:68kB high:84kB active_anon:0kB inactive_file:5720kB present:15364kB pages_scanned:0 all_unreclaimable? no
-lowmem_reserve[]: 0 489 489 489
-Node 0 DMA32 free:5272kB min:2784kB low:3480kB high:4176kB active_anon:64928kB inactive_file:101244kB present:500896kB pages_scanned:0 all_unreclaimable? no
-lowmem_reserve[]: 0 0 0 0
-Node 0 DMA: 2*4kB 1*8kB 1*16kB 1*32kB 1*64kB 0*128kB 1*256kB 1*512kB 1*1024kB 1*2048kB 0*4096kB = 3968kB
-Node 0 DMA32: 1130*4kB 64*8kB 1*16kB 1*32kB 1*64kB 1*128kB 0*256kB 0*512kB 0*1024kB 0*2048kB 0*4096kB = 5272kB
-105233 total pagecache pages
-131071 pages RAM
-"""
-NEW = """\
-kworker/u16:3: page allocation failure: order:4, mode:0x40dc0(GFP_KERNEL|__GFP_COMP|__GFP_ZERO), nodemask=(null),cpuset=/,mems_allowed=0
-CPU: 3 PID: 911 Comm: kworker/u16:3 Not tainted 6.6.30-1-amd64 #1 Debian 6.6.30-1
-Call Trace:
- warn_alloc+0x15c/0x190
-Mem-Info:
-active_anon:1042 inactive_anon:610231 isolated_anon:0
- free:25990 free_pcp:1200 free_cma:0
-Node 0 DMA free:11264kB boost:0kB min:128kB low:160kB high:192kB reserved_highatomic:0KB active_anon:0kB present:15992kB managed:15360kB mlocked:0kB bounce:0kB free_pcp:0kB local_pcp:0kB free_cma:0kB
-lowmem_reserve[]: 0 3125 7704 7704 7704
-Node 0 DMA32 free:45200kB boost:0kB min:27360kB low:34200kB high:41040kB reserved_highatomic:0KB active_anon:4kB present:3329164kB managed:3263364kB mlocked:0kB bounce:0kB free_pcp:840kB local_pcp:12kB free_cma:0kB
-lowmem_reserve[]: 0 0 4579 4579 4579
-Node 0 Normal free:47496kB boost:2048kB min:42144kB low:52168kB high:62192kB reserved_highatomic:2048KB active_anon:4164kB present:4841472kB managed:4689052kB mlocked:0kB bounce:0kB free_pcp:3960kB local_pcp:248kB free_cma:0kB
-lowmem_reserve[]: 0 0 0 0 0
-Node 0 DMA: 0*4kB 0*8kB 0*16kB 0*32kB 0*64kB 0*128kB 0*256kB 0*512kB 1*1024kB (U) 1*2048kB (M) 2*4096kB (M) = 11264kB
-Node 0 DMA32: 3000*4kB (UME) 2400*8kB (UME) 700*16kB (UME) 70*32kB (ME) 9*64kB (M) 0*128kB 0*256kB 0*512kB 0*1024kB 0*2048kB 0*4096kB = 45216kB
-Node 0 Normal: 5000*4kB (UMEH) 2100*8kB (UMEH) 600*16kB (UME) 30*32kB (UH) 2*64kB (H) 0*128kB 0*256kB 0*512kB 0*1024kB 0*2048kB 0*4096kB = 47488kB
-"""  # noqa: E501
+DATA = Path(__file__).resolve().parent.parent / "data" / "kernel-reports"
+OLD = (DATA / "2.6.32-order-2.txt").read_text()
+NEW = (DATA / "6.6-order-4.txt").read_text()
 FORMS = {"2.6.32": OLD, "6.6": NEW}
 
 
@@ -150,7 +116,7 @@ DAMAGE: dict[str, Callable[[str], str]] = {
     "markdown, rendered": emphasised,
     "a code fence": lambda text: f"It happened again:\n\n```\n{text}```\n\nAny idea?\n",
     "a web page": as_html,
-    "typographic": lambda text: text.replace("*", "×").replace(" ", "\u00a0"),
+    "typographic": lambda text: text.replace("*", "\xd7").replace(" ", "\xa0"),
     "tabs": lambda text: text.replace(" Node", "\tNode").replace(": ", ":\t"),
     "colours": lambda text: "".join(f"\x1b[33m{line}\x1b[0m\n" for line in text.splitlines()),
     "NUL bytes": lambda text: "\x00".join(text.splitlines(keepends=True)),
