@@ -819,6 +819,8 @@ _FORMS: tuple[tuple[str, Version | None, Version | None, str], ...] = (
 
 def _set_kernels(text: Text, reports: list[Report]) -> None:
     """Give each report the kernel that stands in its part of the text, or what its form says."""
+    if not reports:
+        return
     lines: list[int] = []
     versions: list[Version] = []
     starts = [0, *(match.end() for match in re.finditer("\n", text.whole))]

@@ -18,7 +18,7 @@ LARGEST = 32 << 20
 _SOFT_BREAK = re.compile(r"=[ \t]{0,3}\n(?:(?:[ \t]{0,4}[>|]){1,20} ?)?")
 # What begins a line of a report, in places where a line may also go on.
 _BEGINS = re.compile(
-    r"[>|#`]|Node \d|DMA|Normal|HighMem|Movable|Device|Call |Mem-|CPU|Swap|Free|Total|Pid|Hardware"
+    r"[>|#`]|Node\s|DMA|Normal|HighMem|Movable|Device|Call |Mem-|CPU|Swap|Free|Total|Pid|Hardware"
     r"|\s{0,8}(?:lowmem_reserve|protections|free:|active|inactive|slab|mapped|unevict|\d+ pages)"
 )
 _QUOTED = re.compile(r"=(3D|09|A0|C2=A0|E2=80=8B|20(?=[ \t]*(?:\r?\n|\Z)))", re.IGNORECASE)
@@ -115,8 +115,11 @@ def _rejoin(text: str) -> str:
     if not 60 <= width <= 300 or sum(full) < 2 or sum(full) < nearly:
         return text
     joined = [lines[0]]
-    for line, after_full in zip(lines[1:], full, strict=False):
-        begins = any(form.match(line) for form in (_BEGINS, _DATED, _STAMP, _LEVEL))
+    for line, before, after_full in zip(lines[1:], lines, full, strict=False):
+        # Rows of a table have one length too, and begin alike.
+        begins = line[:4] == before[:4] or any(
+            form.match(line) for form in (_BEGINS, _DATED, _STAMP, _LEVEL)
+        )
         if after_full and line and not begins:
             joined[-1] += line
         else:
@@ -131,7 +134,7 @@ def tidy(text: str) -> Text:
     whole: list[str] = []
     for number, damaged in _numbered(text):
         line = printable(damaged[:LONGEST_LINE])
-        quote = _QUOTE.match(line)
+        quote = _QUOTE.match(line) if line[:5].strip()[:1] in (">", "|") else None
         line = line if quote is None else line[quote.end() :]
         whole.append(line)
         numbers.append(number)
@@ -169,16 +172,20 @@ def _numbered(text: str) -> list[tuple[int, str]]:
 
 def _without_prefix(line: str) -> str:
     """A line without level, date, host, unit and time stamps that a logger put before it."""
+    if not line:
+        return line
     level = _LEVEL.match(line)
     if level is not None:
         line = line[level.end() :]
-    if _DATED.match(line):
+    if "kernel" in line[:160] and _DATED.match(line):
         kernel = _KERNEL.match(line)
         if kernel is not None:
             line = line[kernel.end() :]
     elif line.startswith("kernel: ["):
         line = line[8:]
     for _ in range(3):
+        if "[" not in line[:20]:
+            break
         stamp = _STAMP.match(line)
         if stamp is None:
             break
