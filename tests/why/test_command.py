@@ -297,7 +297,7 @@ def test_a_machine_is_asked_for_every_order_and_class(tmp_path: Path) -> None:
 
 
 def test_without_pagetypeinfo_it_says_what_is_not_known(tmp_path: Path) -> None:
-    """Pagetypeinfo may be for root only; then types are not held against a request, and it says so."""
+    """Types of blocks are then not held against a request, and the table says so."""
     report = here.read(machine(tmp_path, types=False))
 
     assert "on which lists blocks are is not known" in " ".join(here.table(report, "").split())
