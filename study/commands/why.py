@@ -22,7 +22,7 @@ _SIZE = re.compile(r"(\d{1,12})\s?(kB|KB|KiB|kib|k|MB|MiB|M|GB|GiB|G|pages|p)\Z"
 _UNITS = {"k": 1, "m": 1 << 10, "g": 1 << 20}
 
 
-class _Size(click.ParamType):
+class _Size(click.ParamType[tuple[int | None, int | None]]):
     """A size with its unit, as (kB, None) or (None, pages)."""
 
     name = "size"

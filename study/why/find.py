@@ -641,8 +641,7 @@ def _from_mappings(text: Text) -> list[Report]:
         key = (_node_in(path), name)
         if not reports or key in reports[-1].zones:
             reports.append(Report("orders and counts (YAML or JSON)", line))
-        zone = ZoneState(*key, free_list=FreeList(counts))
-        reports[-1].zones[key] = zone
+        reports[-1].zones[key] = ZoneState(*key, free_list=FreeList(counts))
     return reports
 
 

@@ -58,8 +58,8 @@ def answer(verdict: Verdict, number: int, count: int, *, names: bool, what_if: i
     others = [zone for zone in report.zones.values() if id(zone) not in tested]
     if others and not verdict.zones:
         lines.append("")
-        for zone in others:
-            lines += _read_only(report, zone)
+        for other in others:
+            lines += _read_only(report, other)
     elif others:
         titles = ", ".join(z.title + (" (empty)" if z.is_empty else "") for z in others)
         lines += ["", *_paragraph(f"Not tried for this request: {titles}.", 2)]

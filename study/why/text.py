@@ -153,8 +153,7 @@ def _numbered(text: str) -> list[tuple[int, str]]:
     if plain.count("\n") == text.count("\n"):
         return list(enumerate(plain.split("\n"), start=1))
     # Lines were joined or cut: count by what each original line gives on its own.
-    result = []
-    number = 1
+    result: list[tuple[int, str]] = []
     source = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     quoted = "=3D" in text or re.search(r"[^=\s]=\n(?=\S)", text) is not None
     rest = iter(plain.split("\n"))

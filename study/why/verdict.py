@@ -87,7 +87,7 @@ class Verdict:
         """The zone that the cause is about: the first one tried of those that could be tested."""
         tested = [zone for zone in self.zones if zone.last is not None]
         passing = [zone for zone in tested if zone.last is not None and zone.last.passes]
-        return (passing or tested or [None])[0]
+        return next(iter(passing or tested), None)
 
 
 def judge(report: Report) -> Verdict:
