@@ -74,7 +74,7 @@ def changes(verdict: Verdict) -> list[Change]:
     result: list[Change] = []
     if (
         verdict.cause is None
-        or verdict.cause in (Cause.YOUNGER, Cause.NONE)
+        or verdict.cause in (Cause.YOUNGER, Cause.NONE, Cause.CGROUP)
         or verdict.order is None
     ):
         return result

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from study.why.kernel import OLDEST, Version, parse_version
-from study.why.report import ZONES, Found, FreeList, Kernel, Report, Request, ZoneState
+from study.why.report import PAGE_KB, ZONES, Found, FreeList, Kernel, Report, Request, ZoneState
 from study.why.text import Text, tidy
 
 _ZONE = r"(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device)"
@@ -45,11 +45,17 @@ _STARTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         r"\bpage\s{1,3}allocation\s{1,3}(?:failure|stalls)(?P<dot>[.:]?)",
     ),
     ("refusal", ("vmalloc",), r"\bvmalloc(?:\s{1,3}error:|:\s{1,3}allocation\s{1,3}failure)"),
+    ("slub", ("SLUB",), r"\bSLUB:\s{1,3}Unable\s{1,3}to\s{1,3}allocate\s{1,3}memory\b"),
+    (
+        "deadlock",
+        ("deadlock",),
+        r"\bpossible\s{1,3}memory\s{1,3}allocation\s{1,3}deadlock\s{1,3}size\s{1,3}(?P<size>\d{1,9})\b",
+    ),
     ("oom", ("oom-killer",), r"\boom-killer:\s{1,3}(?=gfp_mask=)"),
     (
         "cgroup",
-        ("cgroup",),
-        r"\bMemory\s{1,3}cgroup\s{1,3}(?:out\s{1,3}of\s{1,3}memory|stats)\b",
+        ("cgroup", "CONSTRAINT_MEMCG", "limit"),
+        r"\bMemory cgroup (?:out of memory|stats)\b|\bCONSTRAINT_MEMCG\b|\bas a result of limit\b",
     ),
     ("meminfo", ("Mem-", "Show"), r"\bMem-[Ii]nfo:|\bShow\s{1,3}[Mm]emory\b"),
     (
@@ -101,6 +107,7 @@ _TRACE = re.compile(
 _COUNTER = re.compile(
     r"\b(compact_(?:stall|fail|success)|allocstall\w{0,10}|nr_free_pages)\s{1,4}(\d{1,15})\b"
 )
+_VMSTAT = re.compile(r"(?m)^([a-z_0-9]{4,40}) (\d{1,18})$")
 _ZONEINFO = {
     "free": re.compile(r"\bpages free\s{1,8}(\d{1,12})"),
     **{
@@ -145,7 +152,7 @@ def find(text: str) -> Found:
     reports += [] if traces else _from_mappings(tidied)
     hints = []
     if not reports and not traces:
-        reports = _from_table(tidied)
+        reports = _from_table(tidied) or _from_counters(tidied)
         if _SYSCTL.search(tidied.body):
             hints.append("settings of vm.* (sysctl)")
     _set_kernels(tidied, reports)
@@ -313,9 +320,39 @@ def _read_oom(assembly: _Assembly, record: _Record) -> None:
         report.request.task = (task[1] or task[2] or "").strip() or None
 
 
+def _read_slub(assembly: _Assembly, record: _Record) -> None:
+    # The order tried last: that of one object. What else SLUB says is not of the page allocator.
+    order = re.search(r"\bmin order:\s{1,3}(\d{1,2})\b", record.body[:600])
+    mode = _MODE.search(record.body[:600])
+    if order is not None or mode is not None:
+        report = assembly.begin("page allocation failure of a slab", record)
+        report.request = _request(order, mode, "")
+
+
+def _read_deadlock(assembly: _Assembly, record: _Record) -> None:
+    report = assembly.begin("page allocation failure of XFS", record)
+    report.request = _request(None, _MODE.search(record.body[:300]), "")
+    pages = -(-int(record.match["size"]) // (PAGE_KB << 10))
+    report.request.order = max(pages - 1, 0).bit_length()
+    report.notes.append(f"The order is that of {int(record.match['size']):,} bytes in 4 kB pages.")
+
+
+def _read_index(assembly: _Assembly, record: _Record) -> None:
+    values = tuple(float(number) for number in record.match["numbers"].split())
+    kind = "/sys/kernel/debug/extfrag, extfrag_index"
+    if min(values) >= 0 and values[0] == 0:
+        kind = "/sys/kernel/debug/extfrag, unusable_index"
+    report = assembly.current
+    node = record.match["node"]
+    key = (None if node is None else int(node), record.match["zone"])
+    if report is None or report.kind != kind or (key in report.zones and report.zones[key].index):
+        report = assembly.begin(kind, record)
+    assembly.zone(report, record).index = values
+
+
 def _read_cgroup(assembly: _Assembly, record: _Record) -> None:  # noqa: ARG001
     current = assembly.current
-    if current is not None and current.kind == "OOM killer" and not current.zones:
+    if current is not None and current.kind == "OOM killer":
         current.kind = "OOM killer of a cgroup"
 
 
@@ -605,6 +642,9 @@ _READERS = {
     "refusal": _read_refusal,
     "oom": _read_oom,
     "cgroup": _read_cgroup,
+    "slub": _read_slub,
+    "deadlock": _read_deadlock,
+    "index": _read_index,
     "meminfo": _read_meminfo,
     "state": _read_state,
     "reserve": _read_reserve,
@@ -781,6 +821,20 @@ def _from_table(text: Text) -> list[Report]:
             } or {"rows": rows}
             return [report]
     return []
+
+
+def _from_counters(text: Text) -> list[Report]:
+    """/proc/vmstat alone: counters that say how it went, and nothing of what is free in blocks."""
+    counters = {
+        name: int(number)
+        for name, number in re.findall(_VMSTAT, text.body)
+        if name.startswith(("compact_", "allocstall", "nr_free", "thp_fault", "pgalloc", "kswapd"))
+    }
+    if len(counters) < 3:
+        return []
+    report = Report("/proc/vmstat", 1)
+    report.counters = dict(list(counters.items())[:12])
+    return [report]
 
 
 def _has_run(row: str, length: int) -> bool:

@@ -197,9 +197,30 @@ def _read_only(report: Report, zone: Any) -> list[str]:
     summed = "" if zone.free_list is None else f"sum of the list {zone.free_list.pages:,}"
     figures = _figures(report, zone, free, marks)
     text = ", ".join(part for part in (figures, summed) if part) or "empty"
+    if zone.index:
+        text = "index by order " + " ".join(f"{value:.3f}" for value in zone.index)
+        return [*_paragraph(f"{zone.title}: {text}", 2), *_paragraph(_index(report, zone), 4)]
     return [
         *_paragraph(f"{zone.title}: {text} (pages)", 2), *_list_lines(zone), *_pageblock_lines(zone)
     ]  # fmt: skip
+
+
+def _index(report: Report, zone: Any) -> str:
+    """What an index says: where blocks are had, and why not where they are not."""
+    if "unusable" in report.kind:
+        half = next((order for order, value in enumerate(zone.index) if value > 0.5), None)
+        if half is None:
+            return "At every order more than half of what is free can be used."
+        return f"From order {half} on more than half of what is free is in blocks too small."
+    lacking = [order for order, value in enumerate(zone.index) if value >= 0]
+    if not lacking:
+        return "A block of every order is free (-1.000)."
+    first = lacking[0]
+    value = zone.index[first]
+    why = "by fragmentation" if value > 0.5 else "by lack of memory"
+    had = f"Blocks up to order {first - 1} are free" if first else "No block of any order is free"
+    scale = "1 is fragmentation, 0 lack of memory"
+    return f"{had}; order {first} would fail {why} ({value:.3f}; {scale})."
 
 
 def _zone(verdict: Verdict, result: ZoneVerdict, what_if: int | None) -> list[str]:

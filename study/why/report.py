@@ -51,6 +51,7 @@ class ZoneState:
     """One zone as a report shows it; sizes in kB, as printed, unless said otherwise.
 
     reserve   lowmem_reserve[] or protection, in pages
+    index     extfrag_index or unusable_index by order
     in_pages  the text gave pages (/proc/zoneinfo); they stand here as kB of 4 kB pages until the
               page size is known
     given     which tables of the text have been read for it
@@ -76,6 +77,7 @@ class ZoneState:
     empty: bool = False
     in_pages: bool = False
     pageblocks: dict[str, int] = field(default_factory=dict)
+    index: tuple[float, ...] = ()
     given: set[str] = field(default_factory=set)
 
     @property
@@ -98,7 +100,7 @@ class ZoneState:
         """Whether the zone has no memory, or nothing that a test could look at."""
         if self.empty or self.size_kb == 0:
             return True
-        return not self.size_kb and not self.free_kb and self.free_list is None
+        return not self.index and not self.size_kb and not self.free_kb and self.free_list is None
 
 
 _IN_KB = tuple(name for name in ZoneState.__dataclass_fields__ if name.endswith("_kb"))

@@ -47,6 +47,12 @@ _STARS = str.maketrans({
 })  # fmt: skip
 
 
+# The last character of a line and the first of the next, if a word or a record may go on there.
+_WORD_GOES_ON = re.compile(
+    r".\s|\s.|\d[\dkK*_.:()|,=-]|k[B]|[a-z][a-z\d_:*(,.=?+/-]|[A-Z_][\w|):,*(]|[:*(=|,\[+/.-].|\)[,:]"
+)
+
+
 @dataclass(frozen=True)
 class Text:
     """A text that has been put right.
@@ -120,7 +126,7 @@ def _rejoin(text: str) -> str:
         begins = line[:4] == before[:4] or any(
             form.match(line) for form in (_BEGINS, _DATED, _STAMP, _LEVEL)
         )
-        if after_full and line and not begins:
+        if after_full and line and not begins and _WORD_GOES_ON.match(before[-1] + line[0]):
             joined[-1] += line
         else:
             joined.append(line)

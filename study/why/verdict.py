@@ -28,6 +28,7 @@ class Cause(Enum):
     HIGHATOMIC = "highatomic"
     CMA = "CMA"
     YOUNGER = "not decidable: the list is younger than the refusal"
+    CGROUP = "the limit of a cgroup"
     NONE = "none: as it stands the request passes"
 
 
@@ -119,6 +120,13 @@ def judge(report: Report) -> Verdict:
     if flags is not None and order is not None and version is not None:
         access = gfp.access(flags, order, version)
     verdict = Verdict(report, rules, order, flags, access)
+    if report.kind.endswith("cgroup"):
+        verdict.cause = Cause.CGROUP
+        verdict.because = (
+            "A cgroup had reached its own limit: no zone refused anything. Its memory.max (or "
+            "memory.limit_in_bytes) decides, not free pages, marks or blocks."
+        )
+        return verdict
     _ask(verdict)
     if rules is None or flags is None or order is None or version is None:
         return verdict
@@ -178,7 +186,7 @@ def _ask(verdict: Verdict) -> None:
 def _ask_for_marks(verdict: Verdict) -> None:
     report = verdict.report
     zones = [zone for zone in report.zones.values() if not zone.is_empty]
-    if not zones:
+    if not any(zone.free_list is not None or zone.free_kb is not None for zone in zones):
         _ask_for_zones(verdict)
         return
     lacking = [zone for zone in zones if not zone.has_marks]
