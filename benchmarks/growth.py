@@ -52,9 +52,9 @@ def settings_of(megabytes: int, share: float):
 
 def once(megabytes: int, share: float) -> dict[str, float]:
     """One zone in this process: ns an event, seconds to set up, MB of the process."""
-    from study.zone.advance import advance
-    from study.zone.verify import verify
-    from study.zone.zone import Zone
+    from study.zone.trial.advance import advance
+    from study.zone.trial.verify import verify
+    from study.zone.trial.zone import Zone
 
     settings = settings_of(megabytes, share)
     Zone(settings_of(64, 1.0), seed=1)
@@ -111,8 +111,8 @@ def _meet(barrier) -> None:
 
 
 def _beside_others(seed: int) -> float:
-    from study.zone.advance import advance
-    from study.zone.zone import Zone
+    from study.zone.trial.advance import advance
+    from study.zone.trial.zone import Zone
 
     zone = Zone(settings_of(880, 1.2), seed=seed + 1)
     advance(zone.state, 60 * 10**9)

@@ -83,7 +83,7 @@ def measure(rounds: int = ROUNDS) -> list[Row]:
     with tempfile.TemporaryDirectory() as made:
         bare = Path(made) / "study"
         shutil.copytree(package, bare, ignore=shutil.ignore_patterns("__pycache__"))
-        for module in (bare / "zone").glob("*.py"):
+        for module in (bare / "zone").rglob("*.py"):
             module.write_text(stripped(module.read_text()))
         workers = {"as it is": _Worker(package.parent), "without": _Worker(bare.parent)}
         took = interleaved({name: worker.run for name, worker in workers.items()}, rounds)

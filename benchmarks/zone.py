@@ -30,8 +30,8 @@ def without(settings, *parts: str):
 
 def run_minute(settings):
     """Seconds and events of a simulated minute, after one that does not count; and the zone."""
-    from study.zone.advance import advance
-    from study.zone.zone import Zone
+    from study.zone.trial.advance import advance
+    from study.zone.trial.zone import Zone
 
     zone = Zone(settings, seed=1)
     advance(zone.state, SECONDS * 10**9)
@@ -46,8 +46,8 @@ def run_minute(settings):
 def measure(rounds: int = ROUNDS) -> list[Row]:
     """Rows of the table: the rate, then the time of each source of load when it runs by itself."""
     from study.zone.settings import Settings
-    from study.zone.verify import verify
-    from study.zone.zone import Zone
+    from study.zone.trial.verify import verify
+    from study.zone.trial.zone import Zone
 
     default = Settings()
     fits = replace(default, user=replace(default.user, working_set_pages=150_000))

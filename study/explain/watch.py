@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from study.zone.advance import advance
-from study.zone.agenda import first_event, next_due
-from study.zone.defrag import cost_of_emptying
-from study.zone.layout import Event
-from study.zone.observe import owners
+from study.zone.engine.agenda import first_event, next_due
+from study.zone.engine.layout import Event
+from study.zone.mm.linux_2_6.defrag import cost_of_emptying
 from study.zone.settings import NR_ORDERS, KswapdPolicy, Settings
-from study.zone.zone import Zone
+from study.zone.trial.advance import advance
+from study.zone.trial.observe import owners
+from study.zone.trial.zone import Zone
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -47,13 +47,11 @@ from typing import Any
 from numba import cfunc, njit, types
 from numba.core.errors import NumbaError
 
-from study.zone.agenda import book
-from study.zone.allocate import allocate_atomic
-from study.zone.call import zone_at
-from study.zone.compile import kernel, zone_type
-from study.zone.dice import below, exponential, uniform
-from study.zone.kmalloc import new_object
-from study.zone.layout import (
+from study.zone.engine.agenda import book
+from study.zone.engine.call import zone_at
+from study.zone.engine.compile import kernel, zone_type
+from study.zone.engine.dice import below, exponential, uniform
+from study.zone.engine.layout import (
     HEAD_INACTIVE,
     NO_PFN,
     SOURCE_BEGINS,
@@ -65,7 +63,9 @@ from study.zone.layout import (
     Stream,
     frames,
 )
-from study.zone.percpu import free_page, give_back
+from study.zone.mm.linux_2_6.allocate import allocate_atomic
+from study.zone.mm.linux_2_6.kmalloc import new_object
+from study.zone.mm.linux_2_6.percpu import free_page, give_back
 
 __all__ = [
     "BEGIN", "NO_PFN", "SOURCE", "VICTIMS", "Flag", "Kind",

@@ -5,13 +5,13 @@ study/zone/boot.py reckons what whole blocks come to instead, to the same zone.
 
 from __future__ import annotations
 
-from study.zone import boot
-from study.zone.layout import NO_PFN, Home, Migratetype
-from study.zone.percpu import free_page, take_typed_page
-from study.zone.reserve import set_boot_reserve
+from study.zone.engine.layout import NO_PFN, Home, Migratetype
+from study.zone.load.user import install
+from study.zone.mm.linux_2_6.percpu import free_page, take_typed_page
+from study.zone.mm.linux_2_6.reserve import set_boot_reserve
 from study.zone.settings import Reserve, Settings
-from study.zone.user import install
-from study.zone.zone import Zone
+from study.zone.trial import boot
+from study.zone.trial.zone import Zone
 
 
 def free_all(zone: Zone, reserved: int) -> None:

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from study.zone.advance import advance
-from study.zone.layout import Home
+from study.zone.engine.layout import Home
 from study.zone.settings import Grouping, Memory, Placement, Reserve, Settings, User
-from study.zone.verify import verify
-from study.zone.zone import Zone
+from study.zone.trial.advance import advance
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 from tests.zone.conftest import SECOND, small
 from tests.zone.reference_boot import booted
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from study.zone.buddy import free_block, take_block
-from study.zone.percpu import batch_pages, free_page, take_page
+from study.zone.mm.linux_2_6.buddy import free_block, take_block
+from study.zone.mm.linux_2_6.percpu import batch_pages, free_page, take_page
 from study.zone.settings import Memory, Settings
-from study.zone.verify import verify
-from study.zone.zone import Zone
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 from tests.zone.reference import ORDERS, Buddy, PerCpu
 
 

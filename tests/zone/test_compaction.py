@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.zone.advance import advance
-from study.zone.compaction import (
+from study.zone.engine.layout import HEAD_INACTIVE, Caller, Flag, Gfp, Home, Kind, Migratetype
+from study.zone.mm.linux_2_6.compaction import (
     COMPLETE,
     SKIPPED,
     SUCCESS,
@@ -22,13 +22,17 @@ from study.zone.compaction import (
     fragmentation_score,
     settle,
 )
-from study.zone.grouping import set_pageblock_type
-from study.zone.indices import extfrag_index
-from study.zone.kcompactd import DEFER_POLLS, POLL_NS, look_around, run_kcompactd, wake_kcompactd
-from study.zone.kmalloc import new_object
-from study.zone.kswapd import wake_kswapd
-from study.zone.layout import HEAD_INACTIVE, Caller, Flag, Gfp, Home, Kind, Migratetype
-from study.zone.lru import lru_add_inactive, lru_del
+from study.zone.mm.linux_2_6.grouping import set_pageblock_type
+from study.zone.mm.linux_2_6.kcompactd import (
+    DEFER_POLLS,
+    POLL_NS,
+    look_around,
+    run_kcompactd,
+    wake_kcompactd,
+)
+from study.zone.mm.linux_2_6.kmalloc import new_object
+from study.zone.mm.linux_2_6.kswapd import wake_kswapd
+from study.zone.mm.linux_2_6.lru import lru_add_inactive, lru_del
 from study.zone.settings import (
     AllocationPath,
     Compaction,
@@ -39,7 +43,9 @@ from study.zone.settings import (
     KswapdPolicy,
     Watermarks,
 )
-from study.zone.verify import verify
+from study.zone.trial.advance import advance
+from study.zone.trial.indices import extfrag_index
+from study.zone.trial.verify import verify
 from tests.zone.worn import MARKS, contents, drop, homes, listed, zone_of
 
 PAGES, BLOCK = 256, 5
@@ -193,7 +199,7 @@ def test_the_index_is_that_of_a_snapshot(quiet_settings, counts, order):
 def test_runs_in_vain_put_off_ever_more_and_at_most_63():
     """After n failures in a row 2**n - 1 runs are skipped, at most 63; success forgets them."""
     from study.zone.settings import Memory, Settings
-    from study.zone.zone import Zone
+    from study.zone.trial.zone import Zone
 
     zone = Zone(Settings(memory=Memory(64, 64, 0)), empty=True)
     z = zone.state
@@ -251,7 +257,7 @@ def test_the_daemons_failures_put_off_requests_by_the_later_rules_only(quiet, ru
 
 def test_a_block_that_is_there_but_not_to_be_had_starts_no_count_anew(quiet):
     """The marks forbid it: the order may be tried again, earlier failures stay counted (4.19)."""
-    from study.zone import allocate as alloc
+    from study.zone.mm.linux_2_6 import allocate as alloc
 
     free = [*range(8), *range(17, 137, 2)]  # a block of order 3, and 60 single pages
     marks = Watermarks(explicit_pages=(32, 32, 32))
@@ -292,7 +298,7 @@ def test_only_the_first_try_of_a_request_is_asynchronous(quiet, rules):
 
     While it naps within reclaim it does not compact; it does so once a round (2.6.38).
     """
-    from study.zone import allocate as alloc
+    from study.zone.mm.linux_2_6 import allocate as alloc
 
     zone = zone_with(quiet, rules, free=range(3, PAGES, 4), pinned=range(0, PAGES, 8))
     z = zone.state
@@ -491,7 +497,7 @@ def test_marks_of_the_tests_are_what_they_say(quiet):
 @pytest.mark.parametrize(("direct", "counted"), [(1, False), (2, True)])
 def test_an_asynchronous_run_in_vain_puts_off_nobody(quiet, direct, counted):
     """From order 1 on (2.6.38) the first try of a request is asynchronous, before it is not."""
-    from study.zone import allocate as alloc
+    from study.zone.mm.linux_2_6 import allocate as alloc
 
     zone = zone_with(quiet, free=range(3, PAGES, 4), pinned=range(0, PAGES, 8))
     zone.state["compact_direct"] = direct
@@ -506,7 +512,7 @@ def test_reclaim_makes_room_for_compaction(quiet):
 
     By the rules of 2.6.35 it compacts first only, frees a batch, and is refused.
     """
-    from study.zone import allocate as alloc
+    from study.zone.mm.linux_2_6 import allocate as alloc
 
     found = {}
     for direct in (1, 4):

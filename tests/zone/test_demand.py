@@ -7,14 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from study.zone.advance import advance
-from study.zone.buddy import take_block
-from study.zone.churn import churn
-from study.zone.defrag import defragment
-from study.zone.highalloc import end_load
-from study.zone.huge import HELD, ask_for_huge, release_held
-from study.zone.layout import NO_PFN, Caller, Gfp, Kind
-from study.zone.lifetime import gfp_by_lifetime
+from study.zone.engine.layout import NO_PFN, Caller, Gfp, Kind
+from study.zone.load.huge import HELD, ask_for_huge, release_held
+from study.zone.mm.linux_2_6.buddy import take_block
+from study.zone.mm.linux_2_6.defrag import defragment
+from study.zone.mm.linux_2_6.lifetime import gfp_by_lifetime
 from study.zone.settings import (
     Churn,
     Compaction,
@@ -31,8 +28,11 @@ from study.zone.settings import (
     StackSource,
 )
 from study.zone.simulate import simulate
-from study.zone.verify import verify
-from study.zone.zone import Zone
+from study.zone.trial.advance import advance
+from study.zone.trial.churn import churn
+from study.zone.trial.highalloc import end_load
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 from tests.zone.conftest import SECOND, small
 from tests.zone.worn import contents, zone_of
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from study.zone.dice import (
+from study.zone.engine.dice import (
     below,
     draw,
     exponential,
@@ -21,8 +21,8 @@ from study.zone.dice import (
     seed_streams,
     uniform,
 )
-from study.zone.layout import NR_STREAMS, ZONE, Stream
-from study.zone.user import alias_table, zipf_rank
+from study.zone.engine.layout import NR_STREAMS, ZONE, Stream
+from study.zone.load.user import alias_table, zipf_rank
 
 ALARM = 1e-4
 DRAWS = 20_000

@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.zone.feed import fill_list, read_list
-from study.zone.grouping import (
+from study.zone.engine.layout import NO_PFN, Home
+from study.zone.mm.linux_2_6.grouping import (
     find_fallback,
     pageblock_type,
     return_block,
     rmqueue,
     set_pageblock_type,
 )
-from study.zone.layout import NO_PFN, Home
-from study.zone.percpu import free_page, take_typed_page
+from study.zone.mm.linux_2_6.percpu import free_page, take_typed_page
 from study.zone.settings import Clock, Grouping, Memory, Settings
 from study.zone.simulate import simulate
-from study.zone.zone import Zone
+from study.zone.trial.feed import fill_list, read_list
+from study.zone.trial.zone import Zone
 from tests.zone.reference_grouping import (
     BLOCK_ORDER,
     HIGHATOMIC,

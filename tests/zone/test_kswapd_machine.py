@@ -6,9 +6,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from study.zone.kswapd import run_kswapd, wake_kswapd
+from study.zone.mm.linux_2_6.kswapd import run_kswapd, wake_kswapd
 from study.zone.settings import KswapdPolicy
-from study.zone.zone import Zone
+from study.zone.trial.zone import Zone
 from tests.zone.reference import order_test
 from tests.zone.test_lru_machine import IDLE
 

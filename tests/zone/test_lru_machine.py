@@ -6,11 +6,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from study.zone.advance import advance
-from study.zone.defrag import cost_of_emptying, empty_block
-from study.zone.layout import HEAD_ACTIVE, HEAD_INACTIVE, SWAPPED, Flag, Kind
-from study.zone.percpu import batch_pages, take_page
-from study.zone.reclaim import begin_shrink, refill_inactive, shrink_cache, shrink_done, shrink_step
+from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, SWAPPED, Flag, Kind
+from study.zone.load.user import free_user_page, install
+from study.zone.mm.linux_2_6.defrag import cost_of_emptying, empty_block
+from study.zone.mm.linux_2_6.percpu import batch_pages, take_page
+from study.zone.mm.linux_2_6.reclaim import (
+    begin_shrink,
+    refill_inactive,
+    shrink_cache,
+    shrink_done,
+    shrink_step,
+)
 from study.zone.settings import (
     Defrag,
     DefragMode,
@@ -21,9 +27,9 @@ from study.zone.settings import (
     Slab,
     User,
 )
-from study.zone.user import free_user_page, install
-from study.zone.verify import verify
-from study.zone.zone import Zone
+from study.zone.trial.advance import advance
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 from tests.zone import reference_memory
 from tests.zone.reference import Buddy, PerCpu
 from tests.zone.test_buddy import free_lists
@@ -105,7 +111,7 @@ class UserMemory(RuleBasedStateMachine):
 
     def _touch(self, number: int, write: bool) -> None:
         """One touch by the zone's own path, of a page given by hand."""
-        from study.zone.user import touch_until
+        from study.zone.load.user import touch_until
 
         self.z["visit_page"], self.z["visit_left"], self.z["visit_write"] = number, 1, write
         self.z["next_touch"], self.z["touch_period"] = self.z["now"], 1 << 61

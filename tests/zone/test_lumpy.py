@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.zone.layout import HEAD_ACTIVE, HEAD_INACTIVE, Flag, Home
-from study.zone.lru import lru_add_active, lru_del
-from study.zone.lumpy import gather_block
-from study.zone.reclaim import shrink_cache, shrink_step
+from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, Flag, Home
+from study.zone.mm.linux_2_6.lru import lru_add_active, lru_del
+from study.zone.mm.linux_2_6.lumpy import gather_block
+from study.zone.mm.linux_2_6.reclaim import shrink_cache, shrink_step
 from study.zone.settings import Reclaim
-from study.zone.verify import verify
+from study.zone.trial.verify import verify
 from tests.zone.worn import listed, zone_of
 
 KSWAPD = 0

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from study.zone.buddy import free_block, take_block
+from study.zone.mm.linux_2_6.buddy import free_block, take_block
 from study.zone.settings import (
     NR_ORDERS,
     Clock,
@@ -28,7 +28,7 @@ from study.zone.settings import (
     User,
 )
 from study.zone.simulate import simulate
-from study.zone.zone import Zone
+from study.zone.trial.zone import Zone
 
 TRIALS = 200
 ALARM = 1e-4

@@ -7,24 +7,24 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from study.zone import allocate as alloc
-from study.zone.advance import advance
-from study.zone.agenda import drop_first, first_event, next_due
-from study.zone.buddy import take_block
-from study.zone.defrag import (
+from study.zone.engine.agenda import drop_first, first_event, next_due
+from study.zone.engine.layout import NEVER, NO_PFN, WAITING, Caller, Event, Flag, Gfp, Home, Kind
+from study.zone.load.nic import WATCHDOG_NS, refill_ring, rx_frame, rx_watchdog
+from study.zone.load.user import fault, install
+from study.zone.mm.linux_2_6 import allocate as alloc
+from study.zone.mm.linux_2_6.buddy import take_block
+from study.zone.mm.linux_2_6.defrag import (
     ask_daemon,
     cost_of_emptying,
     defragment_inline,
     empty_block,
     run_daemon,
 )
-from study.zone.kmalloc import adopt, kfree, kmalloc_atomic
-from study.zone.kswapd import wake_kswapd
-from study.zone.layout import NEVER, NO_PFN, WAITING, Caller, Event, Flag, Gfp, Home, Kind
-from study.zone.lru import mark_page_accessed
-from study.zone.nic import WATCHDOG_NS, refill_ring, rx_frame, rx_watchdog
-from study.zone.percpu import give_back
-from study.zone.reclaim import reclaim_mapped, refill_inactive, shrink_cache
+from study.zone.mm.linux_2_6.kmalloc import adopt, kfree, kmalloc_atomic
+from study.zone.mm.linux_2_6.kswapd import wake_kswapd
+from study.zone.mm.linux_2_6.lru import mark_page_accessed
+from study.zone.mm.linux_2_6.percpu import give_back
+from study.zone.mm.linux_2_6.reclaim import reclaim_mapped, refill_inactive, shrink_cache
 from study.zone.settings import (
     Defrag,
     DefragMode,
@@ -38,9 +38,9 @@ from study.zone.settings import (
     User,
     Watermarks,
 )
-from study.zone.user import fault, install
-from study.zone.verify import verify
-from study.zone.zone import Zone
+from study.zone.trial.advance import advance
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 
 Quiet = Callable[..., Settings]
 KSWAPD, DIRECT = 0, 1
@@ -63,8 +63,8 @@ def full_of_files(quiet: Quiet, pages: int = 4096, **groups: object) -> Zone:
 
 def evict(zone: Zone, pfns: list[int]) -> None:
     """Free single file pages."""
-    from study.zone.lru import lru_del
-    from study.zone.rmap import forget_page
+    from study.zone.mm.linux_2_6.lru import lru_del
+    from study.zone.mm.linux_2_6.rmap import forget_page
 
     for pfn in pfns:
         lru_del(zone.state, pfn)
@@ -311,7 +311,7 @@ def test_a_clean_unmapped_page_is_freed_though_referenced(quiet: Quiet) -> None:
 
 def test_a_dirty_page_is_written_then_freed_at_the_next_scan(quiet: Quiet) -> None:
     """First trip: written and kept; when the write ends it goes to the tail and is freed next."""
-    from study.zone.writeback import set_dirty
+    from study.zone.mm.linux_2_6.writeback import set_dirty
 
     zone = full_of_files(quiet)
     pfn = int(zone.vpage[0]["pfn"])

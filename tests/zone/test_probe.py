@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from study.zone.defrag import free_blocks
-from study.zone.probe import probe
+from study.zone.mm.linux_2_6.defrag import free_blocks
 from study.zone.settings import DefragMode, Probe, ProbeVictims, Settings
 from study.zone.simulate import simulate
-from study.zone.verify import verify
-from study.zone.zone import Zone
+from study.zone.trial.probe import probe
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 from tests.zone.conftest import small
 
 VICTIMS = [v for v in ProbeVictims if v != ProbeVictims.OFF]
@@ -20,7 +20,7 @@ VICTIMS = [v for v in ProbeVictims if v != ProbeVictims.OFF]
 
 def aged(victims: ProbeVictims, order: int = 2, blocks: int = 8) -> Zone:
     """A small zone after two seconds of its load."""
-    from study.zone.advance import advance
+    from study.zone.trial.advance import advance
 
     zone = Zone(small(probe=Probe(victims, order, blocks)), seed=3)
     advance(zone.state, 2_000_000_000)

@@ -14,12 +14,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from study.zone.advance import advance
-from study.zone.buddy import free_block, take_block
-from study.zone.defrag import cost_of_emptying, empty_block
-from study.zone.kmalloc import new_object
-from study.zone.kswapd import wake_kswapd
-from study.zone.layout import (
+from study.zone.engine.layout import (
     HEAD_ACTIVE,
     HEAD_INACTIVE,
     NO_PFN,
@@ -28,8 +23,14 @@ from study.zone.layout import (
     Home,
     Kind,
 )
-from study.zone.percpu import give_back
-from study.zone.reclaim import refill_inactive, shrink_cache
+from study.zone.load.user import free_user_page, touch_until
+from study.zone.mm.linux_2_6.buddy import free_block, take_block
+from study.zone.mm.linux_2_6.defrag import cost_of_emptying, empty_block
+from study.zone.mm.linux_2_6.kmalloc import new_object
+from study.zone.mm.linux_2_6.kswapd import wake_kswapd
+from study.zone.mm.linux_2_6.percpu import give_back
+from study.zone.mm.linux_2_6.reclaim import refill_inactive, shrink_cache
+from study.zone.mm.linux_2_6.writeback import finish_writes
 from study.zone.settings import (
     Costs,
     DefragMode,
@@ -41,10 +42,9 @@ from study.zone.settings import (
     User,
     Watermarks,
 )
-from study.zone.user import free_user_page, touch_until
-from study.zone.verify import verify
-from study.zone.writeback import finish_writes
-from study.zone.zone import Zone
+from study.zone.trial.advance import advance
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 from tests.zone.reference_lru import Page, TwoLists
 
 PAGES, WORKING_SET = 128, 96

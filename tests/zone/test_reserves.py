@@ -7,20 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.zone import allocate as alloc
-from study.zone.advance import advance
-from study.zone.boost import boost_marks, lower_marks
-from study.zone.grouping import (
+from study.zone.engine.layout import NO_PFN, Caller, Flag, Gfp, Home, Kind, Migratetype
+from study.zone.mm.linux_2_6 import allocate as alloc
+from study.zone.mm.linux_2_6.boost import boost_marks, lower_marks
+from study.zone.mm.linux_2_6.grouping import (
     has_block,
     pageblock_type,
     rmqueue,
     set_pageblock_type,
     would_mix,
 )
-from study.zone.kmalloc import adopt
-from study.zone.layout import NO_PFN, Caller, Flag, Gfp, Home, Kind, Migratetype
-from study.zone.percpu import take_typed_page
-from study.zone.reserve import take_for_atomic, unreserve_pageblock
+from study.zone.mm.linux_2_6.kmalloc import adopt
+from study.zone.mm.linux_2_6.percpu import take_typed_page
+from study.zone.mm.linux_2_6.reserve import take_for_atomic, unreserve_pageblock
+from study.zone.mm.linux_2_6.watermark import watermark_ok
 from study.zone.settings import (
     AllocationPath,
     Compaction,
@@ -32,9 +32,9 @@ from study.zone.settings import (
     Reserve,
     Watermarks,
 )
-from study.zone.verify import verify
-from study.zone.watermark import watermark_ok
-from study.zone.zone import Zone
+from study.zone.trial.advance import advance
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 from tests.zone.worn import drop, homes, zone_of
 
 BLOCK = 5
@@ -156,7 +156,7 @@ def test_what_is_freed_for_the_boost_costs_no_writing(quiet):
     zone.frame["flags"][used] = Flag.DIRTY
     zone.state["nr_dirty"] += len(used)
     boost_marks(zone.state)
-    from study.zone.kswapd import wake_kswapd
+    from study.zone.mm.linux_2_6.kswapd import wake_kswapd
 
     wake_kswapd(zone.state, 0)
     advance(zone.state, 10**9)
@@ -174,7 +174,7 @@ def test_out_of_balance_the_boost_waits(quiet):
             zone.frame[pfn]["flags"] = Flag.DIRTY
             zone.state["nr_dirty"] += 1
     boost_marks(zone.state)
-    from study.zone.kswapd import wake_kswapd
+    from study.zone.mm.linux_2_6.kswapd import wake_kswapd
 
     wake_kswapd(zone.state, 0)
     advance(zone.state, 10**8)
@@ -275,7 +275,7 @@ def test_reserved_pages_count_only_for_who_may_use_them(quiet):
     """By the test of 4.4: not as free pages and not as blocks, unless the request is harder."""
     zone = grouped(quiet, free=range(64, 96))
     set_pageblock_type(zone.state, 64, 0, HIGHATOMIC)
-    from study.zone.grouping import move_free_pages
+    from study.zone.mm.linux_2_6.grouping import move_free_pages
 
     move_free_pages(zone.state, 64, HIGHATOMIC)
     zone.state["nr_reserved"] = 32
@@ -304,7 +304,7 @@ def test_the_test_of_4_4_wants_pages_and_one_block(quiet_settings, free, order, 
 
 def test_reclaim_in_vain_drains_the_percpu_lists(quiet):
     """2.6.24: two halves of a block that lie on the hot list are found by who waits for it."""
-    from study.zone.percpu import free_page
+    from study.zone.mm.linux_2_6.percpu import free_page
 
     found = []
     for path in (AllocationPath.V2_6_11, AllocationPath.V2_6_24):

@@ -11,13 +11,8 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from study.zone import allocate as alloc
-from study.zone.advance import advance
-from study.zone.agenda import book, drop_first, first_event, next_due
-from study.zone.buddy import take_block
-from study.zone.kmalloc import cache_limits, kfree, kmalloc_atomic, reap
-from study.zone.kswapd import wake_kswapd
-from study.zone.layout import (
+from study.zone.engine.agenda import book, drop_first, first_event, next_due
+from study.zone.engine.layout import (
     HEAD_INACTIVE,
     NEVER,
     NO_PFN,
@@ -31,9 +26,22 @@ from study.zone.layout import (
     Home,
     Kind,
 )
-from study.zone.lru import mark_page_accessed
-from study.zone.percpu import give_back, take_page
-from study.zone.reclaim import begin_shrink, shrink_cache, shrink_done, shrink_slab, shrink_step
+from study.zone.load.user import fault, free_user_page, install
+from study.zone.mm.linux_2_6 import allocate as alloc
+from study.zone.mm.linux_2_6.buddy import take_block
+from study.zone.mm.linux_2_6.kmalloc import cache_limits, kfree, kmalloc_atomic, reap
+from study.zone.mm.linux_2_6.kswapd import wake_kswapd
+from study.zone.mm.linux_2_6.lru import mark_page_accessed
+from study.zone.mm.linux_2_6.percpu import give_back, take_page
+from study.zone.mm.linux_2_6.reclaim import (
+    begin_shrink,
+    shrink_cache,
+    shrink_done,
+    shrink_slab,
+    shrink_step,
+)
+from study.zone.mm.linux_2_6.slab import free_slab, new_slab
+from study.zone.mm.linux_2_6.writeback import BACKGROUND_PERCENT, pdflush, set_dirty
 from study.zone.settings import (
     Memory,
     NicReceive,
@@ -43,11 +51,9 @@ from study.zone.settings import (
     Watermarks,
 )
 from study.zone.simulate import simulate
-from study.zone.slab import free_slab, new_slab
-from study.zone.user import fault, free_user_page, install
-from study.zone.verify import verify
-from study.zone.writeback import BACKGROUND_PERCENT, pdflush, set_dirty
-from study.zone.zone import Zone
+from study.zone.trial.advance import advance
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 from tests.zone.conftest import SECOND, small
 
 Quiet = Callable[..., Settings]
@@ -228,8 +234,8 @@ def test_rows_of_dead_slab_pages_serve_again(quiet: Quiet) -> None:
 
 
 def _forget(zone: Zone, pfn: int) -> None:
-    from study.zone.lru import lru_del
-    from study.zone.rmap import forget_page
+    from study.zone.mm.linux_2_6.lru import lru_del
+    from study.zone.mm.linux_2_6.rmap import forget_page
 
     lru_del(zone.state, pfn)
     forget_page(zone.state, pfn)

@@ -28,8 +28,8 @@ from study.zone.settings import (
     Watermarks,
 )
 from study.zone.simulate import HEADLINE, Outcome, simulate
-from study.zone.verify import verify
-from study.zone.zone import Zone
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 from tests.zone.conftest import small
 
 LOAD = (

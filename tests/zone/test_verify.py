@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from study.zone.advance import advance
-from study.zone.layout import Flag, Home
-from study.zone.verify import InvariantBroken, verify
-from study.zone.zone import Zone
+from study.zone.engine.layout import Flag, Home
+from study.zone.trial.advance import advance
+from study.zone.trial.verify import InvariantBroken, verify
+from study.zone.trial.zone import Zone
 from tests.zone.conftest import SECOND, small
 
 
@@ -30,7 +30,7 @@ def first(zone: Zone, home: Home) -> int:
 
 def free_buddies(zone: Zone) -> None:
     """Split a free block without telling anyone: two buddies lie side by side."""
-    from study.zone.buddy import add_free_block, remove_free_block
+    from study.zone.mm.linux_2_6.buddy import add_free_block, remove_free_block
 
     heads = np.flatnonzero(zone.frame["home"][: zone.state["pages"]] == Home.BUDDY)
     pfn = int(next(p for p in heads if zone.frame[p]["order"] > 0))

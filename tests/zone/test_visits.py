@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numba import njit
 
-from study.zone.layout import NO_PFN, Stream, frames
+from study.zone.engine.layout import NO_PFN, Stream, frames
+from study.zone.engine.table import lowest_bit, prefetch
+from study.zone.load.user import alias_table, touch_until
 from study.zone.settings import User
-from study.zone.table import lowest_bit, prefetch
-from study.zone.user import alias_table, touch_until
-from study.zone.zone import Zone
+from study.zone.trial.zone import Zone
 from tests.zone.conftest import small
 
 VISITS = 500

@@ -7,10 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.zone.indices import extfrag_index, unusable_index, unusable_indices
-from study.zone.layout import ZONE, Gfp
-from study.zone.settings import AllocationPath, KswapdPolicy, Marks
-from study.zone.watermark import (
+from study.zone.engine.layout import ZONE, Gfp
+from study.zone.mm.linux_2_6.watermark import (
     after_reclaim_ok,
     balanced,
     first_pass_ok,
@@ -19,6 +17,8 @@ from study.zone.watermark import (
     second_pass_ok,
     watermark_ok,
 )
+from study.zone.settings import AllocationPath, KswapdPolicy, Marks
+from study.zone.trial.indices import extfrag_index, unusable_index, unusable_indices
 from tests.zone import reference
 
 ARTICLE = [258, 9, 5, 0, 1, 2, 0, 1, 1, 0, 0]

@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from study.zone.buddy import take_block
-from study.zone.grouping import return_block, rmqueue
-from study.zone.kmalloc import new_object
-from study.zone.layout import HEAD_ACTIVE, HEAD_INACTIVE, NO_PFN, Home, Kind
-from study.zone.lru import lru_del
-from study.zone.rmap import forget_page
+from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, NO_PFN, Home, Kind
+from study.zone.load.user import install
+from study.zone.mm.linux_2_6.buddy import take_block
+from study.zone.mm.linux_2_6.grouping import return_block, rmqueue
+from study.zone.mm.linux_2_6.kmalloc import new_object
+from study.zone.mm.linux_2_6.lru import lru_del
+from study.zone.mm.linux_2_6.rmap import forget_page
 from study.zone.settings import Memory, Settings, Watermarks
-from study.zone.user import install
-from study.zone.verify import pages_in_use
-from study.zone.zone import Zone
+from study.zone.trial.verify import pages_in_use
+from study.zone.trial.zone import Zone
 
 MARKS = Watermarks(explicit_pages=(4, 8, 12))
 

@@ -1,0 +1,288 @@
+"""User memory: files and heaps whose popularity is skewed and drifts, touched page by page.
+
+Pages become popular in extents of neighbours; a visit picks an extent by Zipf's law and touches a
+run of its pages. A touch of a resident page sets what the hardware or the kernel would set; any
+other is a fault. Touches come at fixed times whatever the zone does (an open load), so that every
+policy meets the same ones; what faults cost is counted, not slept.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from study.zone.engine.agenda import book
+from study.zone.engine.compile import kernel
+from study.zone.engine.dice import below, draw, exponential, geometric, uniform
+from study.zone.engine.layout import (
+    ALIAS,
+    NO_PFN,
+    SWAPPED,
+    WAITING,
+    Caller,
+    Event,
+    Flag,
+    Gfp,
+    Kind,
+    Stream,
+    Thrown,
+    aliases,
+    extents,
+    frames,
+    vpages,
+)
+from study.zone.engine.table import prefetch
+from study.zone.mm.linux_2_6.allocate import allocate_or_wait
+from study.zone.mm.linux_2_6.lru import (
+    fetch_tails,
+    lru_add_active,
+    lru_add_inactive,
+    lru_del,
+    mark_page_accessed,
+)
+from study.zone.mm.linux_2_6.percpu import free_page
+from study.zone.mm.linux_2_6.rmap import forget_page, map_page
+from study.zone.mm.linux_2_6.writeback import drop_write, set_dirty
+
+_TOUCH = int(Stream.TOUCH)
+_DRIFT = int(Stream.DRIFT)
+_DELETE = int(Stream.DELETE)
+_USER = int(Caller.USER)
+_DRIFT_EVENT = int(Event.DRIFT)
+_DELETE_EVENT = int(Event.DELETE)
+GFP_USER = int(Gfp.KERNEL | Gfp.MOVABLE)
+GFP_READ = int(Gfp.KERNEL | Gfp.MOVABLE | Gfp.COLD)
+"""Page cache that is read asks for cold pages (mm/readahead.c, mm/filemap.c, 2.6.8)."""
+
+
+@lru_cache(maxsize=8)
+def alias_table(nr_ranks: int, exponent: float) -> np.ndarray:
+    """Zipf's law over ranks 0..nr_ranks-1 as an alias table, dtype ALIAS.
+
+    Walker's method in Vose's form: row i is kept with probability keep / 2**32, else its other
+    rank is taken. Rank r has weight (r + 1) ** -exponent.
+    """
+    weight = np.arange(1, nr_ranks + 1, dtype=np.float64) ** -exponent
+    share = (weight * (nr_ranks / weight.sum())).tolist()
+    keep = [1.0] * nr_ranks
+    other = list(range(nr_ranks))
+    small = [i for i, p in enumerate(share) if p < 1.0]
+    large = [i for i, p in enumerate(share) if p >= 1.0]
+    while small and large:
+        poor, rich = small.pop(), large[-1]
+        keep[poor] = share[poor]
+        other[poor] = rich
+        share[rich] -= 1.0 - share[poor]
+        if share[rich] < 1.0:
+            small.append(large.pop())
+    table = np.empty(nr_ranks, ALIAS)
+    table["keep"] = np.minimum(np.array(keep) * 2.0**32, 2.0**32 - 1).astype(np.uint32)
+    table["other"] = other
+    table.setflags(write=False)
+    return table
+
+
+@kernel(inline=True)
+def zipf_rank(z):
+    """A rank by Zipf's law, from one draw: high half picks the row, low half keeps it or not."""
+    word = draw(z, _TOUCH)
+    row = np.int64(((word >> np.uint64(32)) * np.uint64(z.zipf_rows)) >> np.uint64(32))
+    alias = aliases(z)[row]
+    # Both are read first, so that the choice is no branch: nobody could guess which way it goes.
+    keep, other = alias.keep, np.int64(alias.other)
+    return row if (word & np.uint64(0xFFFFFFFF)) < keep else other
+
+
+@kernel(inline=True)
+def _first_page(z, rank, start):
+    """Where a visit begins, as popularity stands now."""
+    return np.int64(extents(z)[rank].extent) * z.extent_pages + start
+
+
+@kernel(inline=True)
+def _draw_visit(z):
+    """Choose the visit after the next: an extent, where in it, how far, and whether it writes."""
+    z.next_rank, z.next_start = z.later_rank, z.later_start
+    z.next_pages, z.next_write = z.later_pages, z.later_write
+    z.later_rank = zipf_rank(z)
+    z.later_start = below(z, _TOUCH, z.extent_pages)
+    length = geometric(z, _TOUCH, z.run_log)
+    z.later_pages = min(length, z.extent_pages - z.later_start)
+    z.later_write = uniform(z, _TOUCH) <= z.write_share
+
+
+@kernel
+def _draw_first_visits(z):
+    _draw_visit(z)
+    _draw_visit(z)
+    z.visits_drawn = 1
+
+
+@kernel(inline=True)
+def _fetch_ahead(z):
+    """Have the processor fetch what the next two visits will need, while this one is worked off.
+
+    A visit meets pages and frames that lie anywhere; which they are takes two looks into memory,
+    so each visit is given two others' time. Drift may still move it, and then it just waits.
+    """
+    first = _first_page(z, z.next_rank, z.next_start)
+    for page in range(first, first + z.next_pages):
+        prefetch(frames(z), vpages(z)[page].pfn)
+    first = _first_page(z, z.later_rank, z.later_start)
+    prefetch(vpages(z), first)
+    prefetch(vpages(z), first + z.later_pages - 1)
+    fetch_tails(z)
+
+
+@kernel(inline=True)
+def _new_visit(z):
+    """Begin the next visit. The stream of touches is nobody else's: it may be drawn from early."""
+    if z.visits_drawn == 0:
+        _draw_first_visits(z)
+    z.visit_write = z.next_write
+    z.visit_page = _first_page(z, z.next_rank, z.next_start)
+    z.visit_left = z.next_pages
+    _draw_visit(z)
+    _fetch_ahead(z)
+
+
+@kernel
+def install(z, pfn, page, write):
+    """Give a page that faulted its frame, on the list where the kernel puts it.
+
+    A new anonymous page starts active, a file page inactive (mm/memory.c, mm/filemap.c, 2.6.8).
+    """
+    map_page(z, pfn, page)
+    frame = frames(z)
+    vpages(z)[page].thrown = Thrown.NO
+    if frame[pfn].kind == Kind.ANON:
+        lru_add_active(z, pfn)
+    else:
+        lru_add_inactive(z, pfn)
+    if vpages(z)[page].mapped:
+        frame[pfn].flags |= Flag.YOUNG
+    else:
+        mark_page_accessed(z, pfn)
+    if write:
+        set_dirty(z, pfn)
+
+
+@kernel
+def fault(z, page, write, caller, born):
+    """Bring a virtual page into memory, or have it wait for a frame."""
+    vpage = vpages(z)
+    thrown = vpage[page].thrown
+    if thrown == Thrown.NO:
+        z.count.first_faults += 1
+    else:
+        z.count.refaults += 1
+        z.count.lost_ns += z.refault_cost
+        if thrown == Thrown.DEFRAG:
+            z.count.refaults_after_defrag += 1
+    gfp = GFP_USER
+    if vpage[page].kind == Kind.FILE and not write:
+        gfp = GFP_READ
+    # What a sleeper remembers: the page, and in bit 0 whether it is to be written.
+    memo = page * 2 + (1 if write else 0)
+    pfn = allocate_or_wait(z, 0, gfp, caller, memo, born)
+    if pfn >= 0:
+        install(z, pfn, page, write)
+    elif pfn == NO_PFN:
+        vpage[page].state |= WAITING
+
+
+@kernel(inline=True)
+def _touch_resident(z, page, pfn, write):
+    """What a touch does to a page in memory."""
+    frame = frames(z)
+    if vpages(z)[page].mapped:
+        if not frame[pfn].flags & Flag.MAPPED:
+            # Reclaim had taken it out of the page table but not yet freed it.
+            frame[pfn].flags |= Flag.MAPPED
+            z.nr_mapped += 1
+            z.count.minor_faults += 1
+        frame[pfn].flags |= Flag.YOUNG
+    else:
+        mark_page_accessed(z, pfn)
+    if write:
+        set_dirty(z, pfn)
+
+
+@kernel
+def touch_until(z, limit):
+    """Touch pages up to a time (ns, exclusive), or until a fault may have changed the agenda."""
+    vpage = vpages(z)
+    while z.next_touch < limit:
+        if z.visit_left == 0:
+            _new_visit(z)
+        # What a touch of a resident page does not depend on is kept out of the record meanwhile.
+        page, next_touch, period, write = z.visit_page, z.next_touch, z.touch_period, z.visit_write
+        end = page + min(z.visit_left, (limit - next_touch + period - 1) // period)
+        first = page
+        pfn = NO_PFN
+        while page < end:
+            pfn = vpage[page].pfn
+            page += 1
+            if pfn == NO_PFN:
+                break
+            if write:
+                z.now = next_touch + (page - 1 - first) * period
+            _touch_resident(z, page - 1, pfn, write)
+        touched = page - first
+        z.visit_page = page
+        z.visit_left -= touched
+        z.now = next_touch + (touched - 1) * period
+        z.next_touch = next_touch + touched * period
+        z.count.touches += touched
+        if pfn == NO_PFN and not vpage[page - 1].state & WAITING:
+            fault(z, page - 1, write, _USER, -1)
+            return
+
+
+@kernel
+def free_user_page(z, page):
+    """Free a virtual page's frame, if it has one, to the hot list; it will be new when next met."""
+    vpage = vpages(z)
+    vpage[page].thrown = Thrown.NO
+    vpage[page].state &= ~SWAPPED
+    pfn = vpage[page].pfn
+    if pfn == NO_PFN:
+        return
+    if frames(z)[pfn].flags & Flag.WRITEBACK:
+        drop_write(z, pfn)
+    lru_del(z, pfn)
+    forget_page(z, pfn)
+    free_page(z, pfn, False)
+
+
+@kernel
+def delete_extent(z):
+    """Truncate, unlink or munmap: the pages of one extent are free at once."""
+    extent = below(z, _DELETE, z.extents)
+    book(z, z.now + 1 + exponential(z, _DELETE, z.delete_gap), _DELETE_EVENT, 0)
+    for page in range(extent * z.extent_pages, (extent + 1) * z.extent_pages):
+        free_user_page(z, page)
+    z.count.deleted += 1
+
+
+@kernel
+def _drifting_rank(z):
+    """A rank by Zipf's law from the drift's own stream."""
+    row = below(z, _DRIFT, z.zipf_rows)
+    word = draw(z, _DRIFT)
+    if (word & np.uint64(0xFFFFFFFF)) < aliases(z)[row].keep:
+        return row
+    return np.int64(aliases(z)[row].other)
+
+
+@kernel
+def drift(z):
+    """Let two extents change places in popularity; one of them is a popular one."""
+    popular = _drifting_rank(z)
+    any_rank = below(z, _DRIFT, z.zipf_rows)
+    book(z, z.now + 1 + exponential(z, _DRIFT, z.drift_gap), _DRIFT_EVENT, 0)
+    extent = extents(z)
+    before = extent[popular].extent
+    extent[popular].extent = extent[any_rank].extent
+    extent[any_rank].extent = before
