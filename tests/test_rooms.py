@@ -43,7 +43,7 @@ FACES_FOR_THE_EXPLANATION = {
     "settings",
     "engine.agenda",
     "engine.layout",
-    "mm.linux_2_6.defrag",
+    "mm.interface",
     "trial.advance",
     "trial.observe",
     "trial.zone",
@@ -54,6 +54,8 @@ FACES_BY_ROOM = {
     "report": FACES_FOR_THE_REPORT,
     "explain": FACES_FOR_THE_EXPLANATION,
 }
+# Stands for memory management before the load and the trial, and chooses its generation.
+INTERFACE = ["zone", "mm", "interface"]
 # What a folder of study/ may hold at most, __init__.py included.
 MODULES_MAX = 24
 # Modules that import each other, each from some of the others; they are to be taken apart.
@@ -157,6 +159,19 @@ def test_the_zones_rooms_import_one_way(path):
             wrong.append(f"line {line}: {dotted}")
 
     assert not wrong, f"{name_of(path)} ({room}) may not import {wrong}"
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if room_of(p) == "zone"], ids=name_of)
+def test_one_module_knows_the_generations_of_mm(path):
+    """Load and trial see mm/interface.py alone, and no generation sees it or another one."""
+    own = module_of(path)
+    if own == INTERFACE:
+        return
+    within = [parts_within(dotted) for _, dotted in imports_of(path) if dotted.startswith("study.")]
+    mm = [module for module in within if module[:2] == INTERFACE[:2]]
+    allowed = [own[:3]] if own[:2] == INTERFACE[:2] else [INTERFACE]
+
+    assert not [module for module in mm if module[:3] not in allowed]
 
 
 def module_of(path: Path) -> list[str]:

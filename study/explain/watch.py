@@ -14,7 +14,7 @@ import numpy as np
 
 from study.zone.engine.agenda import first_event, next_due
 from study.zone.engine.layout import Event
-from study.zone.mm.linux_2_6.defrag import cost_of_emptying
+from study.zone.mm.interface import cost_of_emptying
 from study.zone.settings import NR_ORDERS, KswapdPolicy, Settings
 from study.zone.trial.advance import advance
 from study.zone.trial.observe import owners

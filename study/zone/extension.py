@@ -63,9 +63,7 @@ from study.zone.engine.layout import (
     Stream,
     frames,
 )
-from study.zone.mm.linux_2_6.allocate import allocate_atomic
-from study.zone.mm.linux_2_6.kmalloc import new_object
-from study.zone.mm.linux_2_6.percpu import free_page, give_back
+from study.zone.mm.interface import allocate_atomic, free_page, give_back, new_object
 
 __all__ = [
     "BEGIN", "NO_PFN", "SOURCE", "VICTIMS", "Flag", "Kind",

@@ -1,12 +1,12 @@
 """Bringing a zone up the plain way: page by page, through the per-cpu lists, as the kernel does it.
 
-study/zone/boot.py reckons what whole blocks come to instead, to the same zone.
+study/zone/mm/linux_2_6/bootmem.py reckons what whole blocks come to instead, to the same zone.
 """
 
 from __future__ import annotations
 
 from study.zone.engine.layout import NO_PFN, Home, Migratetype
-from study.zone.load.user import install
+from study.zone.mm.linux_2_6.memory import install
 from study.zone.mm.linux_2_6.percpu import free_page, take_typed_page
 from study.zone.mm.linux_2_6.reserve import set_boot_reserve
 from study.zone.settings import Reserve, Settings

@@ -10,7 +10,7 @@ import pytest
 from study.zone.engine.agenda import drop_first, first_event, next_due
 from study.zone.engine.layout import NEVER, NO_PFN, WAITING, Caller, Event, Flag, Gfp, Home, Kind
 from study.zone.load.nic import WATCHDOG_NS, refill_ring, rx_frame, rx_watchdog
-from study.zone.load.user import fault, install
+from study.zone.load.user import fault
 from study.zone.mm.linux_2_6 import allocate as alloc
 from study.zone.mm.linux_2_6.buddy import take_block
 from study.zone.mm.linux_2_6.defrag import (
@@ -23,6 +23,7 @@ from study.zone.mm.linux_2_6.defrag import (
 from study.zone.mm.linux_2_6.kmalloc import adopt, kfree, kmalloc_atomic
 from study.zone.mm.linux_2_6.kswapd import wake_kswapd
 from study.zone.mm.linux_2_6.lru import mark_page_accessed
+from study.zone.mm.linux_2_6.memory import install
 from study.zone.mm.linux_2_6.percpu import give_back
 from study.zone.mm.linux_2_6.reclaim import reclaim_mapped, refill_inactive, shrink_cache
 from study.zone.settings import (

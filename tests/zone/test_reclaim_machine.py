@@ -23,11 +23,12 @@ from study.zone.engine.layout import (
     Home,
     Kind,
 )
-from study.zone.load.user import free_user_page, touch_until
+from study.zone.load.user import touch_until
 from study.zone.mm.linux_2_6.buddy import free_block, take_block
 from study.zone.mm.linux_2_6.defrag import cost_of_emptying, empty_block
 from study.zone.mm.linux_2_6.kmalloc import new_object
 from study.zone.mm.linux_2_6.kswapd import wake_kswapd
+from study.zone.mm.linux_2_6.memory import free_user_page
 from study.zone.mm.linux_2_6.percpu import give_back
 from study.zone.mm.linux_2_6.reclaim import refill_inactive, shrink_cache
 from study.zone.mm.linux_2_6.writeback import finish_writes

@@ -26,12 +26,13 @@ from study.zone.engine.layout import (
     Home,
     Kind,
 )
-from study.zone.load.user import fault, free_user_page, install
+from study.zone.load.user import fault
 from study.zone.mm.linux_2_6 import allocate as alloc
 from study.zone.mm.linux_2_6.buddy import take_block
 from study.zone.mm.linux_2_6.kmalloc import cache_limits, kfree, kmalloc_atomic, reap
 from study.zone.mm.linux_2_6.kswapd import wake_kswapd
 from study.zone.mm.linux_2_6.lru import mark_page_accessed
+from study.zone.mm.linux_2_6.memory import free_user_page, install
 from study.zone.mm.linux_2_6.percpu import give_back, take_page
 from study.zone.mm.linux_2_6.reclaim import (
     begin_shrink,

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, NO_PFN, Home, Kind
-from study.zone.load.user import install
 from study.zone.mm.linux_2_6.buddy import take_block
 from study.zone.mm.linux_2_6.grouping import return_block, rmqueue
 from study.zone.mm.linux_2_6.kmalloc import new_object
 from study.zone.mm.linux_2_6.lru import lru_del
+from study.zone.mm.linux_2_6.memory import install
 from study.zone.mm.linux_2_6.rmap import forget_page
 from study.zone.settings import Memory, Settings, Watermarks
 from study.zone.trial.verify import pages_in_use

@@ -11,9 +11,7 @@ from study.zone.engine.agenda import book
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import exponential, lognormal
 from study.zone.engine.layout import NO_PFN, Caller, Event, Gfp, Home, Kind, Stream, frames
-from study.zone.mm.linux_2_6.allocate import allocate_or_wait
-from study.zone.mm.linux_2_6.kmalloc import new_object
-from study.zone.mm.linux_2_6.percpu import give_back
+from study.zone.mm.interface import allocate_or_wait, give_back, new_object
 
 _HUGE = int(Stream.HUGE)
 _ARRIVAL = int(Event.HUGE_ARRIVAL)

@@ -27,9 +27,7 @@ from study.zone.engine.layout import (
     posted_buffers,
     recycled_buffers,
 )
-from study.zone.mm.linux_2_6.allocate import allocate_atomic
-from study.zone.mm.linux_2_6.kmalloc import adopt, kfree, kmalloc_atomic
-from study.zone.mm.linux_2_6.percpu import free_page
+from study.zone.mm.interface import adopt, allocate_atomic, free_page, kfree, kmalloc_atomic
 from study.zone.settings import NicReceive, NicTransmit
 
 _RX = int(Stream.RX)

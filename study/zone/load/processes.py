@@ -26,11 +26,17 @@ from study.zone.engine.layout import (
     processes,
     vpages,
 )
-from study.zone.load.user import fault, free_user_page
-from study.zone.mm.linux_2_6.allocate import allocate_or_wait
-from study.zone.mm.linux_2_6.kmalloc import adopt, kfree, kmalloc_or_not, kmalloc_or_wait
-from study.zone.mm.linux_2_6.lifetime import gfp_by_lifetime
-from study.zone.mm.linux_2_6.percpu import free_page
+from study.zone.load.user import fault
+from study.zone.mm.interface import (
+    adopt,
+    allocate_or_wait,
+    free_page,
+    free_user_page,
+    gfp_by_lifetime,
+    kfree,
+    kmalloc_or_not,
+    kmalloc_or_wait,
+)
 from study.zone.settings import StackSource
 
 _FORK = int(Stream.FORK)

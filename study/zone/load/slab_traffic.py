@@ -6,10 +6,13 @@ from study.zone.engine.agenda import book
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import exponential, lognormal, uniform
 from study.zone.engine.layout import NO_ROW, Caller, Event, Gfp, Stream, slots
-from study.zone.mm.linux_2_6.allocate import allocate_or_wait
-from study.zone.mm.linux_2_6.lifetime import gfp_by_lifetime
-from study.zone.mm.linux_2_6.percpu import free_page
-from study.zone.mm.linux_2_6.slab import free_slab, new_slab
+from study.zone.mm.interface import (
+    allocate_or_wait,
+    free_page,
+    free_slab,
+    gfp_by_lifetime,
+    new_slab,
+)
 
 _SLAB = int(Stream.SLAB)
 _ARRIVAL = int(Event.SLAB_ARRIVAL)

@@ -18,11 +18,9 @@ from study.zone.engine.dice import below, draw, exponential, geometric, uniform
 from study.zone.engine.layout import (
     ALIAS,
     NO_PFN,
-    SWAPPED,
     WAITING,
     Caller,
     Event,
-    Flag,
     Gfp,
     Kind,
     Stream,
@@ -33,17 +31,13 @@ from study.zone.engine.layout import (
     vpages,
 )
 from study.zone.engine.table import prefetch
-from study.zone.mm.linux_2_6.allocate import allocate_or_wait
-from study.zone.mm.linux_2_6.lru import (
+from study.zone.mm.interface import (
+    allocate_or_wait,
     fetch_tails,
-    lru_add_active,
-    lru_add_inactive,
-    lru_del,
-    mark_page_accessed,
+    free_user_page,
+    install,
+    touch_resident,
 )
-from study.zone.mm.linux_2_6.percpu import free_page
-from study.zone.mm.linux_2_6.rmap import forget_page, map_page
-from study.zone.mm.linux_2_6.writeback import drop_write, set_dirty
 
 _TOUCH = int(Stream.TOUCH)
 _DRIFT = int(Stream.DRIFT)
@@ -148,27 +142,6 @@ def _new_visit(z):
 
 
 @kernel
-def install(z, pfn, page, write):
-    """Give a page that faulted its frame, on the list where the kernel puts it.
-
-    A new anonymous page starts active, a file page inactive (mm/memory.c, mm/filemap.c, 2.6.8).
-    """
-    map_page(z, pfn, page)
-    frame = frames(z)
-    vpages(z)[page].thrown = Thrown.NO
-    if frame[pfn].kind == Kind.ANON:
-        lru_add_active(z, pfn)
-    else:
-        lru_add_inactive(z, pfn)
-    if vpages(z)[page].mapped:
-        frame[pfn].flags |= Flag.YOUNG
-    else:
-        mark_page_accessed(z, pfn)
-    if write:
-        set_dirty(z, pfn)
-
-
-@kernel
 def fault(z, page, write, caller, born):
     """Bring a virtual page into memory, or have it wait for a frame."""
     vpage = vpages(z)
@@ -192,23 +165,6 @@ def fault(z, page, write, caller, born):
         vpage[page].state |= WAITING
 
 
-@kernel(inline=True)
-def _touch_resident(z, page, pfn, write):
-    """What a touch does to a page in memory."""
-    frame = frames(z)
-    if vpages(z)[page].mapped:
-        if not frame[pfn].flags & Flag.MAPPED:
-            # Reclaim had taken it out of the page table but not yet freed it.
-            frame[pfn].flags |= Flag.MAPPED
-            z.nr_mapped += 1
-            z.count.minor_faults += 1
-        frame[pfn].flags |= Flag.YOUNG
-    else:
-        mark_page_accessed(z, pfn)
-    if write:
-        set_dirty(z, pfn)
-
-
 @kernel
 def touch_until(z, limit):
     """Touch pages up to a time (ns, exclusive), or until a fault may have changed the agenda."""
@@ -228,7 +184,7 @@ def touch_until(z, limit):
                 break
             if write:
                 z.now = next_touch + (page - 1 - first) * period
-            _touch_resident(z, page - 1, pfn, write)
+            touch_resident(z, page - 1, pfn, write)
         touched = page - first
         z.visit_page = page
         z.visit_left -= touched
@@ -238,22 +194,6 @@ def touch_until(z, limit):
         if pfn == NO_PFN and not vpage[page - 1].state & WAITING:
             fault(z, page - 1, write, _USER, -1)
             return
-
-
-@kernel
-def free_user_page(z, page):
-    """Free a virtual page's frame, if it has one, to the hot list; it will be new when next met."""
-    vpage = vpages(z)
-    vpage[page].thrown = Thrown.NO
-    vpage[page].state &= ~SWAPPED
-    pfn = vpage[page].pfn
-    if pfn == NO_PFN:
-        return
-    if frames(z)[pfn].flags & Flag.WRITEBACK:
-        drop_write(z, pfn)
-    lru_del(z, pfn)
-    forget_page(z, pfn)
-    free_page(z, pfn, False)
 
 
 @kernel

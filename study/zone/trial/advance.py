@@ -30,14 +30,21 @@ from study.zone.load.processes import (
     start,
 )
 from study.zone.load.slab_traffic import RECLAIMABLE, settle_slab, slab_arrives, slab_dies
-from study.zone.load.user import delete_extent, drift, install, touch_until
-from study.zone.mm.linux_2_6.allocate import GAVE_UP, go_on
-from study.zone.mm.linux_2_6.defrag import run_daemon
-from study.zone.mm.linux_2_6.kcompactd import look_around, run_kcompactd
-from study.zone.mm.linux_2_6.kmalloc import new_object, reap
-from study.zone.mm.linux_2_6.kswapd import run_kswapd
-from study.zone.mm.linux_2_6.percpu import free_page
-from study.zone.mm.linux_2_6.writeback import finish_writes, pdflush
+from study.zone.load.user import delete_extent, drift, touch_until
+from study.zone.mm.interface import (
+    GAVE_UP,
+    finish_writes,
+    free_page,
+    go_on,
+    install,
+    look_around,
+    new_object,
+    pdflush,
+    reap,
+    run_daemon,
+    run_kcompactd,
+    run_kswapd,
+)
 
 
 @kernel

@@ -13,7 +13,8 @@ import numpy as np
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import below
 from study.zone.engine.layout import NO_PFN, WAITING, Caller, Stream, vpages
-from study.zone.load.user import fault, free_user_page
+from study.zone.load.user import fault
+from study.zone.mm.interface import free_user_page
 from study.zone.trial.advance import advance
 from study.zone.trial.highalloc import end_load
 from study.zone.trial.zone import Zone

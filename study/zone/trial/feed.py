@@ -28,8 +28,7 @@ from study.zone.engine.layout import (
     pageblocks,
 )
 from study.zone.engine.lists import list_add_tail, list_del
-from study.zone.mm.linux_2_6.buddy import remove_free_block
-from study.zone.mm.linux_2_6.grouping import (
+from study.zone.mm.interface import (
     add_typed_block,
     cut,
     find_fallback,
@@ -38,6 +37,7 @@ from study.zone.mm.linux_2_6.grouping import (
     move_free_pages,
     pageblock_type,
     prepare_lists,
+    remove_free_block,
     return_block,
     set_pageblock_type,
     steal,

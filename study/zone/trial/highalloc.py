@@ -12,7 +12,7 @@ from study.zone.engine.compile import kernel
 from study.zone.engine.layout import NEVER, Event, Kind, vpages
 from study.zone.load.huge import HELD, ask_for_huge, release_held
 from study.zone.load.processes import exit_process
-from study.zone.load.user import free_user_page
+from study.zone.mm.interface import free_user_page
 from study.zone.trial.advance import advance
 from study.zone.trial.zone import Zone
 

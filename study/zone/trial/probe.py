@@ -13,22 +13,22 @@ from study.zone.engine.compile import kernel
 from study.zone.engine.dice import below
 from study.zone.engine.layout import (
     NO_PFN,
-    SWAPPED,
-    Flag,
     Home,
-    Kind,
     Reclaimer,
     Stream,
-    Thrown,
     frames,
-    vpages,
 )
-from study.zone.mm.linux_2_6.defrag import defragment, free_blocks
-from study.zone.mm.linux_2_6.lru import lru_del
-from study.zone.mm.linux_2_6.percpu import free_page
-from study.zone.mm.linux_2_6.reclaim import DEF_PRIORITY, begin_shrink, shrink_done, shrink_step
-from study.zone.mm.linux_2_6.rmap import forget_page
-from study.zone.mm.linux_2_6.writeback import congestion_wait_ns, drop_write, finish_writes
+from study.zone.mm.interface import (
+    DEF_PRIORITY,
+    begin_shrink,
+    congestion_wait_ns,
+    defragment,
+    evict_user_page,
+    finish_writes,
+    free_blocks,
+    shrink_done,
+    shrink_step,
+)
 from study.zone.settings import NR_ORDERS, DefragMode, ProbeVictims
 from study.zone.trial.zone import Zone
 
@@ -49,23 +49,12 @@ def _note(z, wanted: np.ndarray, freed: np.ndarray, pages):
 
 @kernel
 def _evict_anywhere(z):
-    """Throw out a page chosen evenly among all on the LRU lists; a dirty one counts as written."""
+    """Throw out a page chosen evenly among all on the LRU lists."""
     frame = frames(z)
     pfn = below(z, _KERNEL, z.pages)
     while frame[pfn].home != Home.ACTIVE and frame[pfn].home != Home.INACTIVE:
         pfn = below(z, _KERNEL, z.pages)
-    flags = frame[pfn].flags
-    anon = frame[pfn].kind == Kind.ANON
-    if flags & Flag.WRITEBACK:
-        drop_write(z, pfn)
-    elif flags & Flag.DIRTY or (anon and not flags & Flag.SWAPCACHE):
-        z.count.written += 1
-    lru_del(z, pfn)
-    page = forget_page(z, pfn)
-    vpages(z)[page].thrown = Thrown.RECLAIM
-    if anon:
-        vpages(z)[page].state |= SWAPPED
-    free_page(z, pfn, True)
+    evict_user_page(z, pfn)
 
 
 @kernel

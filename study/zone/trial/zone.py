@@ -7,26 +7,18 @@ import numpy as np
 from study.zone.engine.dice import log_of_going_on, seed_streams
 from study.zone.engine.layout import (
     FRAGMENTS_MAX,
-    MAX_ORDER_PAGES,
     NO_PFN,
-    NR_CACHES,
-    NR_HEADS,
-    NR_TYPED_HEADS,
     PAGE_TABLES_MAX,
     PROCESS_PAGES_MAX,
     TABLES,
     ZONE,
 )
 from study.zone.load.user import alias_table
-from study.zone.mm.linux_2_6.kmalloc import cache_limits
-from study.zone.mm.linux_2_6.percpu import batch_pages
-from study.zone.mm.linux_2_6.watermark import marks_of
-from study.zone.mm.linux_2_6.writeback import CONGESTED_PAGES
-from study.zone.settings import Grouping, Settings
+from study.zone.mm.interface import REQUEST_ROWS, free_all, set_constants, table_rows
+from study.zone.settings import Settings
 from study.zone.trial import boot
 
 SECOND_NS = 1_000_000_000
-REQUEST_ROWS = 4_096
 SOON_ROWS = 4_096
 """What finds no room on the wheel goes to the heap."""
 
@@ -73,30 +65,8 @@ class Zone:
 
     def _set_constants(self) -> None:
         z, s = self.state, self.settings
-        memory, user, processes, slab, nic = s.memory, s.user, s.processes, s.slab, s.nic
-        z["pages"] = memory.pages
-        z["head"] = len(self.frame) - NR_HEADS
-        explicit = s.watermarks.explicit_pages
-        marks = explicit or marks_of(s.watermarks.marks, memory.pages, memory.lowmem_pages)
-        z["min"], z["low"], z["high"] = marks
-        z["grouping"] = memory.grouping
-        z["pageblock_order"] = memory.pageblock_order
-        z["typed_heads"] = NR_TYPED_HEADS if memory.grouping else 0
-        z["reserve"] = memory.reserve
-        z["nofragment"] = bool(memory.grouping) and memory.nofragment
-        z["placement"] = memory.placement
-        z["boost_factor"] = s.watermarks.boost_factor
-        z["lumpy"] = s.reclaim.lumpy
-        z["compact_direct"] = s.compaction.direct_order
-        z["compact_daemon"] = s.compaction.daemon
-        z["compact_threshold"] = s.compaction.threshold
-        z["compact_rules"] = s.compaction.rules
-        z["proactiveness"] = s.compaction.proactiveness
-        z["allocation"] = s.allocation
-        z["percpu"] = memory.percpu_lists
-        z["swap"] = memory.swap
-        z["pcp_batch"] = batch_pages(memory.pages)
-        z["prev_priority"] = z["temp_priority"] = 12
+        user, processes, slab, nic = s.user, s.processes, s.slab, s.nic
+        set_constants(z, s)
         z["process_vpages"] = self.extents * user.extent_pages
         z["extents"] = z["zipf_rows"] = self.extents
         z["extent_pages"] = user.extent_pages
@@ -107,18 +77,6 @@ class Zone:
         z["write_share"] = user.write_share
         z["drift_gap"] = _gap_ns(user.drifts_per_s)
         z["delete_gap"] = _gap_ns(user.deletes_per_s)
-        z["kswapd_policy"] = s.kswapd.policy
-        z["kswapd_loop"] = s.kswapd.loop
-        z["kswapd_ns_per_page"] = 1e6 / s.kswapd.pages_per_ms
-        z["defrag_mode"] = s.defrag.mode
-        z["defrag_run"] = s.defrag.run
-        z["defrag_choice"] = s.defrag.choice
-        z["defrag_order"] = s.defrag.order
-        z["defrag_interval"] = s.defrag.interval_ns
-        z["defrag_last"] = -s.defrag.interval_ns
-        z["defrag_wanted"] = s.defrag.blocks_wanted
-        z["defrag_budget"] = s.defrag.budget_pages
-        z["defrag_window"] = s.defrag.scan_pages
         z["stack_order"] = processes.stack_order
         z["stack_source"] = processes.stack_source
         z["fork_gap"] = _gap_ns(processes.forks_per_s)
@@ -129,7 +87,6 @@ class Zone:
         z["slab_gap"] = _gap_ns(slab.pages_per_s)
         z["slab_median"] = slab.lifetime_median_ns
         z["slab_sigma"] = slab.lifetime_sigma
-        z["slab_objects"] = slab.objects_per_page
         z["reclaimable_share"] = slab.reclaimable_share
         z["rx_mode"], z["tx_mode"] = nic.receive, nic.transmit
         z["ring"] = nic.ring
@@ -151,13 +108,6 @@ class Zone:
         z["tx_gap"] = _burst_gap_ns(nic.tx_frames_per_s, nic.tx_burst_frames, nic.wire_ns)
         z["rx_hold"], z["tx_hold"] = nic.rx_hold_ns, nic.tx_hold_ns
         z["refault_cost"] = s.costs.refault_ns
-        z["write_cost"] = s.costs.write_ns
-        z["migrate_cost"] = s.costs.migrate_ns
-        for order in range(NR_CACHES):
-            limit, batch, free_limit = cache_limits(order)
-            z["cache_limit"][order] = limit
-            z["cache_batch"][order] = batch
-            z["cache_free_limit"][order] = free_limit
 
     def _link_extension(self) -> None:
         z, asked = self.state, self.settings.extension
@@ -173,7 +123,7 @@ class Zone:
         memory, slab = self.settings.memory, self.settings.slab
         slab_pages = int(slab.initial_share * memory.pages)
         if memory.buddyinfo is None:
-            boot.free_all(self.state, memory.reserved_pages)
+            free_all(self.state, memory.reserved_pages)
             boot.boot_slabs(self.state, slab_pages)
             if self.settings.user.filled:
                 boot.fill_memory(self.state)
@@ -202,32 +152,20 @@ def _extents(settings: Settings) -> int:
 
 def _table_rows(settings: Settings) -> dict[str, int]:
     """Rows of each table, by its name in layout.TABLES."""
-    pages = settings.memory.pages
-    blocks = -(-pages // MAX_ORDER_PAGES)
     live_max = settings.processes.live_max
     extents = _extents(settings)
     working_set = extents * settings.user.extent_pages
-    grouping = settings.memory.grouping != Grouping.OFF
-    pageblock_order = settings.memory.pageblock_order
     return {
-        "frame": blocks * MAX_ORDER_PAGES + (NR_TYPED_HEADS if grouping else 0) + NR_HEADS,
-        "pageblock": blocks * MAX_ORDER_PAGES >> pageblock_order if grouping else 0,
+        **table_rows(settings, working_set),
         "vpage": working_set + live_max * PROCESS_PAGES_MAX,
         # Every slab page, frame in flight, process and sleeper books at most one event.
-        "event": 2 * pages + live_max + REQUEST_ROWS + 64,
+        "event": 2 * settings.memory.pages + live_max + REQUEST_ROWS + 64,
         "soon": SOON_ROWS,
         "alias": extents,
         "extent": extents,
-        "write": CONGESTED_PAGES + 1,
-        "dirty": working_set + 1,
-        "slot": pages,
-        "reclaimable": pages,
         "process": live_max,
-        "request": REQUEST_ROWS,
         "posted": max(1, settings.nic.ring),
         "recycled": max(1, settings.nic.ring if settings.nic.recycle else 0),
-        "candidate": pages,
-        "bucket": MAX_ORDER_PAGES + 1,
     }
 
 

@@ -98,3 +98,9 @@ def look_around(z):
     if fragmentation_score(z) >= before:
         z.proactive_defer = DEFER_POLLS
     _spend(z)
+
+
+@kernel
+def start_proactive(z):
+    """Book the first look at how scattered free memory is."""
+    book(z, POLL_NS, _PROACTIVE, 0)

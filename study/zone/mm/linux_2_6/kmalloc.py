@@ -148,3 +148,9 @@ def reap(z):
             z.cache_free[order] -= 1
             _free_block_of(z, z.cache_slab[order, z.cache_free[order]], order)
     book(z, z.now + REAP_NS, _REAP, 0)
+
+
+@kernel
+def start_reap(z):
+    """Book the first reaping."""
+    book(z, REAP_NS, _REAP, 0)

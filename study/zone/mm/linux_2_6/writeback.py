@@ -151,3 +151,9 @@ def pdflush(z):
         if frame[pfn].flags & Flag.DIRTY and not frame[pfn].flags & Flag.WRITEBACK:
             start_write(z, pfn, False)
     book(z, z.now + WRITEBACK_NS, _PDFLUSH, 0)
+
+
+@kernel
+def start_pdflush(z):
+    """Book its first round."""
+    book(z, WRITEBACK_NS, _PDFLUSH, 0)
