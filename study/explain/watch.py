@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from study.zone.engine.agenda import first_event, next_due
-from study.zone.engine.layout import Event
+from study.zone.engine.enums import Event
 from study.zone.mm.interface import cost_of_emptying
 from study.zone.settings import NR_ORDERS, KswapdPolicy, Settings
 from study.zone.trial.advance import advance

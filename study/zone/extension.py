@@ -51,18 +51,8 @@ from study.zone.engine.agenda import book
 from study.zone.engine.call import zone_at
 from study.zone.engine.compile import kernel, zone_type
 from study.zone.engine.dice import below, exponential, uniform
-from study.zone.engine.layout import (
-    HEAD_INACTIVE,
-    NO_PFN,
-    SOURCE_BEGINS,
-    Caller,
-    Event,
-    Flag,
-    Home,
-    Kind,
-    Stream,
-    frames,
-)
+from study.zone.engine.enums import Caller, Event, Flag, Home, Kind, Stream
+from study.zone.engine.layout import HEAD_INACTIVE, NO_PFN, SOURCE_BEGINS, frames
 from study.zone.mm.interface import allocate_atomic, free_page, give_back, new_object
 
 __all__ = [
@@ -83,23 +73,19 @@ VICTIMS = int(Stream.VICTIMS)
 BEGIN = SOURCE_BEGINS
 """What a traffic source is called with first, before the load begins; it books its first event."""
 
-_EVENT = int(Event.SOURCE)
-_CALLER = int(Caller.SOURCE)
-_KIND = int(Kind.SOURCE)
-
 
 @kernel
 def later(z, after, value):
     """Have the traffic source called again after a time (ns), with a number from 0 to 2**31 - 1."""
-    book(z, z.now + max(after, 1), _EVENT, value)
+    book(z, z.now + max(after, 1), Event.SOURCE, value)
 
 
 @kernel
 def take(z, order):
     """Ask for 2**order contiguous pages as a driver does that cannot wait; a pfn, or NO_PFN."""
-    pfn = allocate_atomic(z, order, _CALLER)
+    pfn = allocate_atomic(z, order, Caller.SOURCE)
     if pfn != NO_PFN:
-        new_object(z, pfn, order, _KIND)
+        new_object(z, pfn, order, Kind.SOURCE)
     return pfn
 
 

@@ -5,7 +5,8 @@ study/zone/mm/linux_2_6/bootmem.py reckons what whole blocks come to instead, to
 
 from __future__ import annotations
 
-from study.zone.engine.layout import NO_PFN, Home, Migratetype
+from study.zone.engine.enums import Home, Migratetype
+from study.zone.engine.layout import NO_PFN
 from study.zone.mm.linux_2_6.memory import install
 from study.zone.mm.linux_2_6.percpu import free_page, take_typed_page
 from study.zone.mm.linux_2_6.reserve import set_boot_reserve

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from study.zone.engine.layout import Home
+from study.zone.engine.enums import Home
 from study.zone.settings import Grouping, Memory, Placement, Reserve, Settings, User
 from study.zone.trial.advance import advance
 from study.zone.trial.verify import verify

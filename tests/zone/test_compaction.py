@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.zone.engine.layout import HEAD_INACTIVE, Caller, Flag, Gfp, Home, Kind, Migratetype
+from study.zone.engine.enums import Caller, Flag, Gfp, Home, Kind, Migratetype
+from study.zone.engine.layout import HEAD_INACTIVE
 from study.zone.mm.linux_2_6.compaction import (
     COMPLETE,
     SKIPPED,

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from study.zone.engine.layout import NO_PFN, Caller, Gfp, Kind
+from study.zone.engine.enums import Caller, Gfp, Kind
+from study.zone.engine.layout import NO_PFN
 from study.zone.load.huge import HELD, ask_for_huge, release_held
 from study.zone.mm.linux_2_6.buddy import take_block
 from study.zone.mm.linux_2_6.defrag import defragment

@@ -21,7 +21,8 @@ from study.zone.engine.dice import (
     seed_streams,
     uniform,
 )
-from study.zone.engine.layout import NR_STREAMS, ZONE, Stream
+from study.zone.engine.enums import Stream
+from study.zone.engine.layout import NR_STREAMS, ZONE
 from study.zone.load.user import alias_table, zipf_rank
 
 ALARM = 1e-4

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.zone.engine.layout import NO_PFN, Home
+from study.zone.engine.enums import Home
+from study.zone.engine.layout import NO_PFN
 from study.zone.mm.linux_2_6.grouping import (
     find_fallback,
     pageblock_type,

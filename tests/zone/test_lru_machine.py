@@ -6,7 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, SWAPPED, Flag, Kind
+from study.zone.engine.enums import Flag, Kind
+from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, SWAPPED
 from study.zone.mm.linux_2_6.defrag import cost_of_emptying, empty_block
 from study.zone.mm.linux_2_6.memory import free_user_page, install
 from study.zone.mm.linux_2_6.percpu import batch_pages, take_page

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, Flag, Home
+from study.zone.engine.enums import Flag, Home
+from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE
 from study.zone.mm.linux_2_6.lru import lru_add_active, lru_del
 from study.zone.mm.linux_2_6.lumpy import gather_block
 from study.zone.mm.linux_2_6.reclaim import shrink_cache, shrink_step

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from study.zone.engine.agenda import drop_first, first_event, next_due
-from study.zone.engine.layout import NEVER, NO_PFN, WAITING, Caller, Event, Flag, Gfp, Home, Kind
+from study.zone.engine.enums import Caller, Event, Flag, Gfp, Home, Kind
+from study.zone.engine.layout import NEVER, NO_PFN, WAITING
 from study.zone.load.nic import WATCHDOG_NS, refill_ring, rx_frame, rx_watchdog
 from study.zone.load.user import fault
 from study.zone.mm.linux_2_6 import allocate as alloc

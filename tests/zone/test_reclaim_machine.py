@@ -14,15 +14,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from study.zone.engine.layout import (
-    HEAD_ACTIVE,
-    HEAD_INACTIVE,
-    NO_PFN,
-    SWAPPED,
-    Flag,
-    Home,
-    Kind,
-)
+from study.zone.engine.enums import Flag, Home, Kind
+from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, NO_PFN, SWAPPED
 from study.zone.load.user import touch_until
 from study.zone.mm.linux_2_6.buddy import free_block, take_block
 from study.zone.mm.linux_2_6.defrag import cost_of_emptying, empty_block

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.zone.engine.layout import NO_PFN, Caller, Flag, Gfp, Home, Kind, Migratetype
+from study.zone.engine.enums import Caller, Flag, Gfp, Home, Kind, Migratetype
+from study.zone.engine.layout import NO_PFN
 from study.zone.mm.linux_2_6 import allocate as alloc
 from study.zone.mm.linux_2_6.boost import boost_marks, lower_marks
 from study.zone.mm.linux_2_6.grouping import (

@@ -12,6 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from study.zone.engine.agenda import book, drop_first, first_event, next_due
+from study.zone.engine.enums import Caller, Event, Flag, Gfp, Home, Kind
 from study.zone.engine.layout import (
     HEAD_INACTIVE,
     NEVER,
@@ -19,12 +20,6 @@ from study.zone.engine.layout import (
     NO_ROW,
     NR_BUCKETS,
     PROCESS_PAGES_MAX,
-    Caller,
-    Event,
-    Flag,
-    Gfp,
-    Home,
-    Kind,
 )
 from study.zone.load.user import fault
 from study.zone.mm.linux_2_6 import allocate as alloc

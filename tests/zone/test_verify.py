@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from study.zone.engine.layout import Flag, Home
+from study.zone.engine.enums import Flag, Home
 from study.zone.trial.advance import advance
 from study.zone.trial.verify import InvariantBroken, verify
 from study.zone.trial.zone import Zone

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numba import njit
 
-from study.zone.engine.layout import NO_PFN, Stream, frames
+from study.zone.engine.enums import Stream
+from study.zone.engine.layout import NO_PFN, frames
 from study.zone.engine.table import lowest_bit, prefetch
 from study.zone.load.user import alias_table, touch_until
 from study.zone.settings import User

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.zone.engine.layout import ZONE, Gfp
+from study.zone.engine.enums import Gfp
+from study.zone.engine.layout import ZONE
 from study.zone.mm.linux_2_6.watermark import (
     after_reclaim_ok,
     balanced,

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, NO_PFN, Home, Kind
+from study.zone.engine.enums import Home, Kind
+from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, NO_PFN
 from study.zone.mm.linux_2_6.buddy import take_block
 from study.zone.mm.linux_2_6.grouping import return_block, rmqueue
 from study.zone.mm.linux_2_6.kmalloc import new_object

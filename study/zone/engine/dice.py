@@ -12,7 +12,7 @@ import zlib
 import numpy as np
 
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import Stream
+from study.zone.engine.enums import Stream
 
 _TO_UNIT = 1.0 / (1 << 53)
 

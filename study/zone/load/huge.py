@@ -10,14 +10,10 @@ from __future__ import annotations
 from study.zone.engine.agenda import book
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import exponential, lognormal
-from study.zone.engine.layout import NO_PFN, Caller, Event, Gfp, Home, Kind, Stream, frames
+from study.zone.engine.enums import Caller, Event, Gfp, Home, Kind, Stream
+from study.zone.engine.layout import NO_PFN, frames
 from study.zone.mm.interface import allocate_or_wait, give_back, new_object
 
-_HUGE = int(Stream.HUGE)
-_ARRIVAL = int(Event.HUGE_ARRIVAL)
-_DEATH = int(Event.HUGE_DEATH)
-_CALLER = int(Caller.HUGE)
-_KIND = int(Kind.HUGE)
 GFP_HUGE = int(Gfp.KERNEL | Gfp.MOVABLE)
 HELD = (1 << 30) - 1
 """Instead of a lifetime in ms: to be held until release_held()."""
@@ -27,20 +23,20 @@ HELD = (1 << 30) - 1
 def settle_huge(z, pfn, lifetime_ms):
     """Make a block a huge page in use, until its time is over or all that are held are released."""
     # The order it was asked for in: stress-highalloc may ask for another than the programs do.
-    new_object(z, pfn, frames(z)[pfn].order, _KIND)
+    new_object(z, pfn, frames(z)[pfn].order, Kind.HUGE)
     if lifetime_ms == HELD:
         frames(z)[pfn].owner = z.held_first
         z.held_first = pfn
         z.nr_held_blocks += 1
         return
     z.nr_huge += 1
-    book(z, z.now + lifetime_ms * 1_000_000, _DEATH, pfn)
+    book(z, z.now + lifetime_ms * 1_000_000, Event.HUGE_DEATH, pfn)
 
 
 @kernel
 def ask_for_huge(z, lifetime_ms):
     """Ask for one; the answer may come later."""
-    pfn = allocate_or_wait(z, z.huge_order, GFP_HUGE, _CALLER, lifetime_ms, -1)
+    pfn = allocate_or_wait(z, z.huge_order, GFP_HUGE, Caller.HUGE, lifetime_ms, -1)
     if pfn >= 0:
         settle_huge(z, pfn, lifetime_ms)
 
@@ -48,8 +44,8 @@ def ask_for_huge(z, lifetime_ms):
 @kernel
 def huge_arrives(z):
     """A program could do with a huge page; how long it would keep it is drawn in any case."""
-    lifetime = lognormal(z, _HUGE, z.huge_median, z.huge_sigma)
-    book(z, z.now + 1 + exponential(z, _HUGE, z.huge_gap), _ARRIVAL, 0)
+    lifetime = lognormal(z, Stream.HUGE, z.huge_median, z.huge_sigma)
+    book(z, z.now + 1 + exponential(z, Stream.HUGE, z.huge_gap), Event.HUGE_ARRIVAL, 0)
     if z.nr_huge < z.huge_most:
         ask_for_huge(z, min(lifetime // 1_000_000, HELD - 1))
 

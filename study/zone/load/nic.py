@@ -16,31 +16,11 @@ from __future__ import annotations
 from study.zone.engine.agenda import book
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import exponential, geometric
-from study.zone.engine.layout import (
-    NO_PFN,
-    Caller,
-    Event,
-    Home,
-    Kind,
-    Stream,
-    frames,
-    posted_buffers,
-    recycled_buffers,
-)
+from study.zone.engine.enums import Caller, Event, Home, Kind, Stream
+from study.zone.engine.layout import NO_PFN, frames, posted_buffers, recycled_buffers
 from study.zone.mm.interface import adopt, allocate_atomic, free_page, kfree, kmalloc_atomic
 from study.zone.settings import NicReceive, NicTransmit
 
-_RX = int(Stream.RX)
-_TX = int(Stream.TX)
-_RX_FRAME = int(Event.RX_FRAME)
-_RX_RETURN = int(Event.RX_RETURN)
-_RX_WATCHDOG = int(Event.RX_WATCHDOG)
-_TX_FRAME = int(Event.TX_FRAME)
-_TX_DONE = int(Event.TX_DONE)
-_RX_CALLER = int(Caller.RX)
-_TX_CALLER = int(Caller.TX)
-_RX_KIND = int(Kind.RX)
-_TX_KIND = int(Kind.TX)
 WATCHDOG_NS = 2_000_000_000
 """e1000_watchdog runs every 2 s and raises a software receive interrupt."""
 
@@ -80,8 +60,8 @@ def _receive_buffer(z):
         z.count.recycled += 1
         return recycled_buffers(z)[z.nr_recycled].row
     if z.rx_mode == NicReceive.LINEAR:
-        return kmalloc_atomic(z, z.rx_order, _RX_CALLER, _RX_KIND)
-    return _take_fragments(z, z.fragments, _RX_CALLER, _RX_KIND)
+        return kmalloc_atomic(z, z.rx_order, Caller.RX, Kind.RX)
+    return _take_fragments(z, z.fragments, Caller.RX, Kind.RX)
 
 
 @kernel
@@ -112,12 +92,12 @@ def refill_ring(z):
 def rx_frame(z, left):
     """A frame arrives, the first of `left` in its burst (0: a new burst begins)."""
     if left == 0:
-        left = geometric(z, _RX, z.rx_log)
+        left = geometric(z, Stream.RX, z.rx_log)
     if left > 1:
-        book(z, z.now + z.wire, _RX_FRAME, left - 1)
+        book(z, z.now + z.wire, Event.RX_FRAME, left - 1)
     else:
-        book(z, z.now + z.wire + exponential(z, _RX, z.rx_gap), _RX_FRAME, 0)
-    hold = exponential(z, _RX, z.rx_hold)
+        book(z, z.now + z.wire + exponential(z, Stream.RX, z.rx_gap), Event.RX_FRAME, 0)
+    hold = exponential(z, Stream.RX, z.rx_hold)
     if z.nr_posted == 0:
         z.count.frames_dropped += 1
         refill_ring(z)
@@ -130,7 +110,7 @@ def rx_frame(z, left):
         return
     z.count.frames_received += 1
     z.nr_held += 1
-    book(z, z.now + 1 + hold, _RX_RETURN, pfn)
+    book(z, z.now + 1 + hold, Event.RX_RETURN, pfn)
     if z.rx_replaces:
         _post(z, replacement)
     else:
@@ -155,28 +135,28 @@ def rx_return(z, pfn):
 def rx_watchdog(z):
     """Try to refill the ring even if no frame comes (e1000_watchdog)."""
     refill_ring(z)
-    book(z, z.now + WATCHDOG_NS, _RX_WATCHDOG, 0)
+    book(z, z.now + WATCHDOG_NS, Event.RX_WATCHDOG, 0)
 
 
 @kernel
 def tx_frame(z, left):
     """A frame is to be sent (0: a new burst begins); without memory for it, it is lost."""
     if left == 0:
-        left = geometric(z, _TX, z.tx_log)
+        left = geometric(z, Stream.TX, z.tx_log)
     if left > 1:
-        book(z, z.now + z.wire, _TX_FRAME, left - 1)
+        book(z, z.now + z.wire, Event.TX_FRAME, left - 1)
     else:
-        book(z, z.now + z.wire + exponential(z, _TX, z.tx_gap), _TX_FRAME, 0)
-    hold = exponential(z, _TX, z.tx_hold)
+        book(z, z.now + z.wire + exponential(z, Stream.TX, z.tx_gap), Event.TX_FRAME, 0)
+    hold = exponential(z, Stream.TX, z.tx_hold)
     if z.tx_mode == NicTransmit.LINEAR:
-        pfn = kmalloc_atomic(z, z.tx_order, _TX_CALLER, _TX_KIND)
+        pfn = kmalloc_atomic(z, z.tx_order, Caller.TX, Kind.TX)
     else:
-        pfn = _take_fragments(z, z.fragments, _TX_CALLER, _TX_KIND)
+        pfn = _take_fragments(z, z.fragments, Caller.TX, Kind.TX)
     if pfn == NO_PFN:
         z.count.frames_unsent += 1
         return
     z.count.frames_sent += 1
-    book(z, z.now + 1 + hold, _TX_DONE, pfn)
+    book(z, z.now + 1 + hold, Event.TX_DONE, pfn)
 
 
 @kernel

@@ -10,18 +10,13 @@ from __future__ import annotations
 from study.zone.engine.agenda import book
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import exponential, geometric, lognormal
+from study.zone.engine.enums import Caller, Event, Gfp, Home, Kind, Stream
 from study.zone.engine.layout import (
     NO_PFN,
     NO_ROW,
     PAGE_TABLES_MAX,
     PROCESS_PAGES_MAX,
     WAITING,
-    Caller,
-    Event,
-    Gfp,
-    Home,
-    Kind,
-    Stream,
     frames,
     processes,
     vpages,
@@ -38,15 +33,6 @@ from study.zone.mm.interface import (
     kmalloc_or_wait,
 )
 from study.zone.settings import StackSource
-
-_FORK = int(Stream.FORK)
-_FORK_EVENT = int(Event.FORK)
-_EXIT_EVENT = int(Event.EXIT)
-_STACK = int(Caller.STACK)
-_PAGE_TABLE = int(Caller.PAGE_TABLE)
-_USER = int(Caller.USER)
-_KERNEL = int(Gfp.KERNEL)
-_STACK_KIND = int(Kind.STACK)
 
 
 @kernel
@@ -89,18 +75,18 @@ def start(z, slot, stack):
     process = processes(z)[slot]
     process.stack = stack
     z.live += 1
-    book(z, z.now + process.lifetime, _EXIT_EVENT, slot)
+    book(z, z.now + process.lifetime, Event.EXIT, slot)
     singles = z.process_tables
     if stack == NO_PFN:
         singles = min(singles + (1 << z.stack_order), PAGE_TABLES_MAX)
-    gfp = gfp_by_lifetime(z, _KERNEL, process.lifetime)
+    gfp = gfp_by_lifetime(z, Gfp.KERNEL, process.lifetime)
     for _ in range(singles):
-        pfn = allocate_or_wait(z, 0, gfp, _PAGE_TABLE, slot, process.born)
+        pfn = allocate_or_wait(z, 0, gfp, Caller.PAGE_TABLE, slot, process.born)
         if pfn >= 0:
             add_page_table(z, slot, pfn)
     first = first_page(z, slot)
     for page in range(first, first + process.pages):
-        fault(z, page, True, _USER, process.born)
+        fault(z, page, True, Caller.USER, process.born)
 
 
 @kernel
@@ -122,16 +108,16 @@ def refuse(z, slot):
 def _stack_or_pages(z):
     """A block for the stack if kvmalloc finds one without ado; NO_PFN for single pages."""
     if z.stack_source == StackSource.KVMALLOC:
-        return kmalloc_or_not(z, z.stack_order, _KERNEL, _STACK, _STACK_KIND)
+        return kmalloc_or_not(z, z.stack_order, Gfp.KERNEL, Caller.STACK, Kind.STACK)
     return NO_PFN
 
 
 @kernel
 def fork(z):
     """A process asks to be; what it will be like is drawn whether or not it succeeds."""
-    lifetime = lognormal(z, _FORK, z.lifetime_median, z.lifetime_sigma)
-    pages = min(geometric(z, _FORK, z.process_log), PROCESS_PAGES_MAX)
-    book(z, z.now + 1 + exponential(z, _FORK, z.fork_gap), _FORK_EVENT, 0)
+    lifetime = lognormal(z, Stream.FORK, z.lifetime_median, z.lifetime_sigma)
+    pages = min(geometric(z, Stream.FORK, z.process_log), PROCESS_PAGES_MAX)
+    book(z, z.now + 1 + exponential(z, Stream.FORK, z.fork_gap), Event.FORK, 0)
     z.count.forks += 1
     slot = z.process_free
     if slot == NO_ROW:
@@ -150,8 +136,8 @@ def fork(z):
     if z.stack_source != StackSource.KMALLOC:
         start(z, slot, _stack_or_pages(z))
         return
-    gfp = gfp_by_lifetime(z, _KERNEL, lifetime)
-    stack = kmalloc_or_wait(z, z.stack_order, gfp, _STACK, _STACK_KIND, slot, process.born)
+    gfp = gfp_by_lifetime(z, Gfp.KERNEL, lifetime)
+    stack = kmalloc_or_wait(z, z.stack_order, gfp, Caller.STACK, Kind.STACK, slot, process.born)
     if stack >= 0:
         start(z, slot, stack)
     elif stack != NO_PFN:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from study.zone.engine.agenda import book
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import exponential, lognormal, uniform
-from study.zone.engine.layout import NO_ROW, Caller, Event, Gfp, Stream, slots
+from study.zone.engine.enums import Caller, Event, Gfp, Stream
+from study.zone.engine.layout import NO_ROW, slots
 from study.zone.mm.interface import (
     allocate_or_wait,
     free_page,
@@ -14,10 +15,6 @@ from study.zone.mm.interface import (
     new_slab,
 )
 
-_SLAB = int(Stream.SLAB)
-_ARRIVAL = int(Event.SLAB_ARRIVAL)
-_DEATH = int(Event.SLAB_DEATH)
-_CALLER = int(Caller.SLAB)
 _GFP = int(Gfp.KERNEL)
 _RECLAIMABLE_GFP = int(Gfp.RECLAIMABLE)
 RECLAIMABLE = 1
@@ -31,21 +28,21 @@ def settle_slab(z, pfn, reclaimable, lifetime):
     if slot == NO_ROW:
         free_page(z, pfn, False)
         return
-    slots(z)[slot].death = book(z, z.now + lifetime, _DEATH, slot)
+    slots(z)[slot].death = book(z, z.now + lifetime, Event.SLAB_DEATH, slot)
 
 
 @kernel
 def slab_arrives(z):
     """A cache grows by one slab page."""
-    lifetime = lognormal(z, _SLAB, z.slab_median, z.slab_sigma)
-    reclaimable = uniform(z, _SLAB) <= z.reclaimable_share
-    book(z, z.now + 1 + exponential(z, _SLAB, z.slab_gap), _ARRIVAL, 0)
+    lifetime = lognormal(z, Stream.SLAB, z.slab_median, z.slab_sigma)
+    reclaimable = uniform(z, Stream.SLAB) <= z.reclaimable_share
+    book(z, z.now + 1 + exponential(z, Stream.SLAB, z.slab_gap), Event.SLAB_ARRIVAL, 0)
     # A request that sleeps can remember one number: the lifetime is rounded to milliseconds.
     lifetime_ms = min(lifetime // 1_000_000, 1 << 29)
     memo = lifetime_ms * 2 + (RECLAIMABLE if reclaimable else 0)
     gfp = _GFP | _RECLAIMABLE_GFP if reclaimable else _GFP
     gfp = gfp_by_lifetime(z, gfp, lifetime)
-    pfn = allocate_or_wait(z, 0, gfp, _CALLER, memo, -1)
+    pfn = allocate_or_wait(z, 0, gfp, Caller.SLAB, memo, -1)
     if pfn >= 0:
         settle_slab(z, pfn, reclaimable, lifetime_ms * 1_000_000)
 

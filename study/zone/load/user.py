@@ -15,21 +15,8 @@ import numpy as np
 from study.zone.engine.agenda import book
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import below, draw, exponential, geometric, uniform
-from study.zone.engine.layout import (
-    ALIAS,
-    NO_PFN,
-    WAITING,
-    Caller,
-    Event,
-    Gfp,
-    Kind,
-    Stream,
-    Thrown,
-    aliases,
-    extents,
-    frames,
-    vpages,
-)
+from study.zone.engine.enums import Caller, Event, Gfp, Kind, Stream, Thrown
+from study.zone.engine.layout import ALIAS, NO_PFN, WAITING, aliases, extents, frames, vpages
 from study.zone.engine.table import prefetch
 from study.zone.mm.interface import (
     allocate_or_wait,
@@ -39,12 +26,6 @@ from study.zone.mm.interface import (
     touch_resident,
 )
 
-_TOUCH = int(Stream.TOUCH)
-_DRIFT = int(Stream.DRIFT)
-_DELETE = int(Stream.DELETE)
-_USER = int(Caller.USER)
-_DRIFT_EVENT = int(Event.DRIFT)
-_DELETE_EVENT = int(Event.DELETE)
 GFP_USER = int(Gfp.KERNEL | Gfp.MOVABLE)
 GFP_READ = int(Gfp.KERNEL | Gfp.MOVABLE | Gfp.COLD)
 """Page cache that is read asks for cold pages (mm/readahead.c, mm/filemap.c, 2.6.8)."""
@@ -80,7 +61,7 @@ def alias_table(nr_ranks: int, exponent: float) -> np.ndarray:
 @kernel(inline=True)
 def zipf_rank(z):
     """A rank by Zipf's law, from one draw: high half picks the row, low half keeps it or not."""
-    word = draw(z, _TOUCH)
+    word = draw(z, Stream.TOUCH)
     row = np.int64(((word >> np.uint64(32)) * np.uint64(z.zipf_rows)) >> np.uint64(32))
     alias = aliases(z)[row]
     # Both are read first, so that the choice is no branch: nobody could guess which way it goes.
@@ -100,10 +81,10 @@ def _draw_visit(z):
     z.next_rank, z.next_start = z.later_rank, z.later_start
     z.next_pages, z.next_write = z.later_pages, z.later_write
     z.later_rank = zipf_rank(z)
-    z.later_start = below(z, _TOUCH, z.extent_pages)
-    length = geometric(z, _TOUCH, z.run_log)
+    z.later_start = below(z, Stream.TOUCH, z.extent_pages)
+    length = geometric(z, Stream.TOUCH, z.run_log)
     z.later_pages = min(length, z.extent_pages - z.later_start)
-    z.later_write = uniform(z, _TOUCH) <= z.write_share
+    z.later_write = uniform(z, Stream.TOUCH) <= z.write_share
 
 
 @kernel
@@ -192,15 +173,15 @@ def touch_until(z, limit):
         z.next_touch = next_touch + touched * period
         z.count.touches += touched
         if pfn == NO_PFN and not vpage[page - 1].state & WAITING:
-            fault(z, page - 1, write, _USER, -1)
+            fault(z, page - 1, write, Caller.USER, -1)
             return
 
 
 @kernel
 def delete_extent(z):
     """Truncate, unlink or munmap: the pages of one extent are free at once."""
-    extent = below(z, _DELETE, z.extents)
-    book(z, z.now + 1 + exponential(z, _DELETE, z.delete_gap), _DELETE_EVENT, 0)
+    extent = below(z, Stream.DELETE, z.extents)
+    book(z, z.now + 1 + exponential(z, Stream.DELETE, z.delete_gap), Event.DELETE, 0)
     for page in range(extent * z.extent_pages, (extent + 1) * z.extent_pages):
         free_user_page(z, page)
     z.count.deleted += 1
@@ -209,8 +190,8 @@ def delete_extent(z):
 @kernel
 def _drifting_rank(z):
     """A rank by Zipf's law from the drift's own stream."""
-    row = below(z, _DRIFT, z.zipf_rows)
-    word = draw(z, _DRIFT)
+    row = below(z, Stream.DRIFT, z.zipf_rows)
+    word = draw(z, Stream.DRIFT)
     if (word & np.uint64(0xFFFFFFFF)) < aliases(z)[row].keep:
         return row
     return np.int64(aliases(z)[row].other)
@@ -220,8 +201,8 @@ def _drifting_rank(z):
 def drift(z):
     """Let two extents change places in popularity; one of them is a popular one."""
     popular = _drifting_rank(z)
-    any_rank = below(z, _DRIFT, z.zipf_rows)
-    book(z, z.now + 1 + exponential(z, _DRIFT, z.drift_gap), _DRIFT_EVENT, 0)
+    any_rank = below(z, Stream.DRIFT, z.zipf_rows)
+    book(z, z.now + 1 + exponential(z, Stream.DRIFT, z.drift_gap), Event.DRIFT, 0)
     extent = extents(z)
     before = extent[popular].extent
     extent[popular].extent = extent[any_rank].extent

@@ -9,15 +9,8 @@ from __future__ import annotations
 from study.zone.engine.agenda import drop_first, first_event, next_due
 from study.zone.engine.call import call_at
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import (
-    NO_PFN,
-    WAITING,
-    Caller,
-    Event,
-    Kind,
-    requests,
-    vpages,
-)
+from study.zone.engine.enums import Caller, Event, Kind
+from study.zone.engine.layout import NO_PFN, WAITING, requests, vpages
 from study.zone.load.huge import huge_arrives, huge_dies, settle_huge
 from study.zone.load.nic import rx_frame, rx_return, rx_watchdog, tx_done, tx_frame
 from study.zone.load.processes import (

@@ -8,15 +8,11 @@ from study.zone.engine.agenda import book
 from study.zone.engine.call import call_at
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import below, exponential, uniform
+from study.zone.engine.enums import Event, Home, Kind, Migratetype, Stream
 from study.zone.engine.layout import (
     NO_PFN,
     NO_ROW,
     SOURCE_BEGINS,
-    Event,
-    Home,
-    Kind,
-    Migratetype,
-    Stream,
     extents,
     frames,
     processes,
@@ -42,22 +38,6 @@ from study.zone.settings import NR_ORDERS
 
 _UNMOVABLE = int(Migratetype.UNMOVABLE)
 _RECLAIMABLE = int(Migratetype.RECLAIMABLE)
-_START = int(Stream.START)
-_DRIFT = int(Stream.DRIFT)
-_DELETE = int(Stream.DELETE)
-_SLAB = int(Stream.SLAB)
-_FORK = int(Stream.FORK)
-_RX = int(Stream.RX)
-_TX = int(Stream.TX)
-_RX_FRAME = int(Event.RX_FRAME)
-_RX_WATCHDOG = int(Event.RX_WATCHDOG)
-_TX_FRAME = int(Event.TX_FRAME)
-_FORK_EVENT = int(Event.FORK)
-_SLAB_ARRIVAL = int(Event.SLAB_ARRIVAL)
-_DRIFT_EVENT = int(Event.DRIFT)
-_DELETE_EVENT = int(Event.DELETE)
-_HUGE = int(Stream.HUGE)
-_HUGE_ARRIVAL = int(Event.HUGE_ARRIVAL)
 
 
 @kernel
@@ -78,9 +58,9 @@ def prepare(z, anonymous_share: float, mapped_share: float):
     _chain_processes(z)
     vpage = vpages(z)
     for extent in range(z.extents):
-        u = uniform(z, _START)
+        u = uniform(z, Stream.START)
         kind = Kind.ANON if u <= anonymous_share else Kind.FILE
-        mapped = kind == Kind.ANON or uniform(z, _START) <= mapped_share
+        mapped = kind == Kind.ANON or uniform(z, Stream.START) <= mapped_share
         for page in range(extent * z.extent_pages, (extent + 1) * z.extent_pages):
             vpage[page].pfn = NO_PFN
             vpage[page].kind = kind
@@ -88,7 +68,7 @@ def prepare(z, anonymous_share: float, mapped_share: float):
         extents(z)[extent].extent = extent
     # Popularity is no matter of address: Fisher and Yates's shuffle.
     for i in range(z.extents - 1, 0, -1):
-        j = below(z, _START, i + 1)
+        j = below(z, Stream.START, i + 1)
         before = extents(z)[i].extent
         extents(z)[i].extent = extents(z)[j].extent
         extents(z)[j].extent = before
@@ -98,7 +78,7 @@ def prepare(z, anonymous_share: float, mapped_share: float):
 def boot_slabs(z, nr_pages):
     """Slab pages of start-up: they stay, unless shrink_slab empties them."""
     for _ in range(nr_pages):
-        reclaimable = uniform(z, _START) <= z.reclaimable_share
+        reclaimable = uniform(z, Stream.START) <= z.reclaimable_share
         pfn = take_typed_page(z, False, _RECLAIMABLE if reclaimable else _UNMOVABLE)
         if pfn == NO_PFN:
             return
@@ -118,9 +98,9 @@ def _fill_used(z, reserved, kernel_pages):
         if frame[pfn].home == Home.ISOLATED:
             frame[pfn].home = Home.NONE
             continue
-        unmovable = below(z, _START, unused) < kernel_pages
+        unmovable = below(z, Stream.START, unused) < kernel_pages
         if unmovable or page >= z.extents * z.extent_pages:
-            if new_slab(z, pfn, uniform(z, _START) <= z.reclaimable_share) == NO_ROW:
+            if new_slab(z, pfn, uniform(z, Stream.START) <= z.reclaimable_share) == NO_ROW:
                 adopt(z, pfn, Kind.SLAB)
                 z.nr_kernel += 1
         else:
@@ -137,7 +117,7 @@ def _free_place(z, reserved, order):
     size = 1 << order
     span = size if order == NR_ORDERS - 1 else 2 * size
     for _ in range(100_000):
-        pfn = below(z, _START, z.pages >> order) << order
+        pfn = below(z, Stream.START, z.pages >> order) << order
         first = pfn & ~(span - 1)
         fits = pfn >= reserved and pfn + size <= z.pages
         for other in range(first, min(first + span, z.pages)):
@@ -211,14 +191,14 @@ def start_workload(z):
     """Post the receive ring and book the first event of every source."""
     if z.rx_gap > 0 and z.ring > 0:
         refill_ring(z)
-        _book_first(z, z.rx_gap, _RX, _RX_FRAME)
-        book(z, WATCHDOG_NS, _RX_WATCHDOG, 0)
-    _book_first(z, z.tx_gap, _TX, _TX_FRAME)
-    _book_first(z, z.fork_gap, _FORK, _FORK_EVENT)
-    _book_first(z, z.slab_gap, _SLAB, _SLAB_ARRIVAL)
-    _book_first(z, z.drift_gap, _DRIFT, _DRIFT_EVENT)
-    _book_first(z, z.delete_gap, _DELETE, _DELETE_EVENT)
-    _book_first(z, z.huge_gap, _HUGE, _HUGE_ARRIVAL)
+        _book_first(z, z.rx_gap, Stream.RX, Event.RX_FRAME)
+        book(z, WATCHDOG_NS, Event.RX_WATCHDOG, 0)
+    _book_first(z, z.tx_gap, Stream.TX, Event.TX_FRAME)
+    _book_first(z, z.fork_gap, Stream.FORK, Event.FORK)
+    _book_first(z, z.slab_gap, Stream.SLAB, Event.SLAB_ARRIVAL)
+    _book_first(z, z.drift_gap, Stream.DRIFT, Event.DRIFT)
+    _book_first(z, z.delete_gap, Stream.DELETE, Event.DELETE)
+    _book_first(z, z.huge_gap, Stream.HUGE, Event.HUGE_ARRIVAL)
     if z.proactiveness > 0:
         start_proactive(z)
     if z.source_at:

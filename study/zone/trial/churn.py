@@ -12,15 +12,14 @@ import numpy as np
 
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import below
-from study.zone.engine.layout import NO_PFN, WAITING, Caller, Stream, vpages
+from study.zone.engine.enums import Caller, Stream
+from study.zone.engine.layout import NO_PFN, WAITING, vpages
 from study.zone.load.user import fault
 from study.zone.mm.interface import free_user_page
 from study.zone.trial.advance import advance
 from study.zone.trial.highalloc import end_load
 from study.zone.trial.zone import Zone
 
-_START = int(Stream.START)
-_USER = int(Caller.USER)
 HUGE_ORDER = 9
 """2 MB, whatever the zone's pageblocks are."""
 
@@ -28,7 +27,7 @@ HUGE_ORDER = 9
 @kernel
 def _bring_in(z, page):
     if vpages(z)[page].pfn == NO_PFN and not vpages(z)[page].state & WAITING:
-        fault(z, page, False, _USER, -1)
+        fault(z, page, False, Caller.USER, -1)
 
 
 @kernel
@@ -44,7 +43,7 @@ def _fill(z, nr_pages):
 def _shuffle_front(z, held: np.ndarray, nr_pages):
     """Bring random pages to the front (the first steps of Fisher and Yates's shuffle)."""
     for i in range(nr_pages):
-        j = i + below(z, _START, len(held) - i)
+        j = i + below(z, Stream.START, len(held) - i)
         before = held[i]
         held[i] = held[j]
         held[j] = before

@@ -14,6 +14,7 @@ from enum import IntEnum
 import numpy as np
 
 from study.zone.engine.compile import kernel
+from study.zone.engine.enums import Home, Migratetype
 from study.zone.engine.layout import (
     FRAME,
     MAX_ORDER_PAGES,
@@ -22,8 +23,6 @@ from study.zone.engine.layout import (
     NR_TYPED_HEADS,
     PAGEBLOCK,
     ZONE,
-    Home,
-    Migratetype,
     frames,
     pageblocks,
 )
@@ -94,27 +93,10 @@ class Tally(IntEnum):
 
 
 _REQUEST = int(Op.REQUEST)
-_FALLBACK = int(Op.FALLBACK)
 _STOLEN = int(Op.STOLEN)
 _ENTER = int(Op.ENTER)
 _ISOLATE = int(Op.ISOLATE)
-_RETYPE = int(Op.RETYPE)
-_ALLOCATED = int(Op.ALLOCATED)
-_FREED = int(Op.FREED)
-_HIGHATOMIC = int(Migratetype.HIGHATOMIC)
 
-_N_REQUESTS = int(Tally.REQUESTS)
-_N_EXACT = int(Tally.PFN_EXACT)
-_N_FIRST_MISS = int(Tally.FIRST_MISS)
-_N_LEFT_NOT_FREE = int(Tally.LEFT_NOT_FREE)
-_N_ENTERED_TWICE = int(Tally.ENTERED_TWICE)
-_N_ISOLATED_NOT_WHOLE = int(Tally.ISOLATED_NOT_WHOLE)
-_N_CAPTURED = int(Tally.CAPTURED)
-_N_BEFORE_START = int(Tally.FREED_BEFORE_START)
-_N_UNTRACED = int(Tally.FREED_UNTRACED)
-_N_IN_PARTS = int(Tally.FREED_IN_PARTS)
-_N_TWICE = int(Tally.ALLOCATED_TWICE)
-_N_FALLBACK = int(Tally.FALLBACK_DIFFERS)
 
 # What is known of a page's user: nothing yet, that it has none that was seen, or 2 + the order of
 # the block it is the first page of.
@@ -251,14 +233,14 @@ def _enter(z, pfn, order, migratetype, wanted, tally: np.ndarray):
     """
     first, _ = _holder(z, pfn, order)
     if first != NO_PFN:
-        tally[_N_ENTERED_TWICE] += 1
+        tally[Tally.ENTERED_TWICE] += 1
         return
     if _drop_parts(z, pfn, order) > 0:
-        tally[_N_ENTERED_TWICE] += 1
+        tally[Tally.ENTERED_TWICE] += 1
     if migratetype < 0:
         migratetype = pageblock_type(z, pfn)
     if wanted >= order and _completes(z, pfn, order, wanted):
-        tally[_N_CAPTURED] += 1
+        tally[Tally.CAPTURED] += 1
         _drop_parts(z, pfn >> wanted << wanted, wanted)
     else:
         return_block(z, pfn, order, migratetype)
@@ -286,7 +268,7 @@ def find_captures(
         if what in {_REQUEST, _STOLEN, _ISOLATE, _ENTER}:
             for page in range(pfn[i], end):
                 last[page] = i + 1
-        elif what == _ALLOCATED:
+        elif what == Op.ALLOCATED:
             latest = 0
             for page in range(pfn[i], end):
                 latest = max(latest, last[page])
@@ -304,7 +286,9 @@ def _retype(z, pfn, migratetype):
     """
     before = pageblock_type(z, pfn)
     set_pageblock_type(z, pfn, 0, migratetype)
-    if before != migratetype and (before >= _HIGHATOMIC or migratetype >= _HIGHATOMIC):
+    if before != migratetype and (
+        before >= Migratetype.HIGHATOMIC or migratetype >= Migratetype.HIGHATOMIC
+    ):
         move_free_pages(z, pfn, migratetype)
 
 
@@ -356,10 +340,10 @@ def _turn(z, pfn, order, migratetype):
 def _judge(exact, tally):
     """Count a request and whether ours chose the kernel's block."""
     if exact:
-        tally[_N_EXACT] += 1
-    elif tally[_N_FIRST_MISS] < 0:
-        tally[_N_FIRST_MISS] = tally[_N_REQUESTS]
-    tally[_N_REQUESTS] += 1
+        tally[Tally.PFN_EXACT] += 1
+    elif tally[Tally.FIRST_MISS] < 0:
+        tally[Tally.FIRST_MISS] = tally[Tally.REQUESTS]
+    tally[Tally.REQUESTS] += 1
 
 
 @kernel
@@ -372,7 +356,7 @@ def _serve_stolen(z, pfn, order, migratetype, victim_order, tally: np.ndarray):
     choice, found, other = find_fallback(z, order, migratetype)
     exact = own == NO_PFN and choice == pfn and found == victim_order
     if not exact:
-        tally[_N_FALLBACK] += 1
+        tally[Tally.FALLBACK_DIFFERS] += 1
         choice, found = _holder(z, pfn, order)
         other = pageblock_type(z, pfn)
     if found >= z.pageblock_order:
@@ -389,7 +373,7 @@ def _serve(z, pfn, order, migratetype, victim, victim_order, tally: np.ndarray):
     """
     exact = _steal_first(z, order, migratetype, victim, victim_order)
     if not exact:
-        tally[_N_FALLBACK] += 1
+        tally[Tally.FALLBACK_DIFFERS] += 1
     choice, found = first_fit(z, order, migratetype)
     was_free = True
     if choice == pfn:
@@ -407,7 +391,7 @@ def _serve(z, pfn, order, migratetype, victim, victim_order, tally: np.ndarray):
 def _note_user(pfn, order, users, tally):
     """A caller got a block."""
     if users[pfn] >= _INSIDE:
-        tally[_N_TWICE] += 1
+        tally[Tally.ALLOCATED_TWICE] += 1
     users[pfn] = _FIRST + order
     for page in range(pfn + 1, pfn + (1 << order)):
         users[page] = _INSIDE
@@ -417,11 +401,11 @@ def _note_user(pfn, order, users, tally):
 def _note_free(pfn, order, users, tally):
     """A caller gave a block up."""
     if users[pfn] == _UNKNOWN:
-        tally[_N_BEFORE_START] += 1
+        tally[Tally.FREED_BEFORE_START] += 1
     elif users[pfn] == _NOBODY:
-        tally[_N_UNTRACED] += 1
+        tally[Tally.FREED_UNTRACED] += 1
     elif users[pfn] != _FIRST + order:
-        tally[_N_IN_PARTS] += 1
+        tally[Tally.FREED_IN_PARTS] += 1
     for page in range(pfn, pfn + (1 << order)):
         users[page] = _NOBODY
 
@@ -489,32 +473,32 @@ def feed(  # noqa: PLR0917 - the columns of a trace
             if not _serve(z, page, size, kind, victim, victim_order, tally):
                 # Where nothing is known of the start, what leaves first was free.
                 if start_known or users[page] != _UNKNOWN:
-                    tally[_N_LEFT_NOT_FREE] += 1
+                    tally[Tally.LEFT_NOT_FREE] += 1
             victim = NO_PFN
             _note_known(page, size, users)
         elif what == _ENTER:
             _enter(z, page, size, kind, wanted[i], tally)
             _note_known(page, size, users)
-        elif what == _ALLOCATED:
+        elif what == Op.ALLOCATED:
             first, _ = _holder(z, page, size)
             if first != NO_PFN:
-                tally[_N_CAPTURED] += 1
+                tally[Tally.CAPTURED] += 1
                 extract(z, page, size, pageblock_type(z, page))
             _note_user(page, size, users, tally)
-        elif what == _FREED:
+        elif what == Op.FREED:
             _note_free(page, size, users, tally)
         elif what == _ISOLATE:
             first, found = _holder(z, page, size)
             if first != NO_PFN and found != size:
-                tally[_N_ISOLATED_NOT_WHOLE] += 1
+                tally[Tally.ISOLATED_NOT_WHOLE] += 1
             if not extract(z, page, size, pageblock_type(z, page)):
                 if start_known or users[page] != _UNKNOWN:
-                    tally[_N_LEFT_NOT_FREE] += 1
+                    tally[Tally.LEFT_NOT_FREE] += 1
             _note_known(page, size, users)
-        elif what == _FALLBACK:
+        elif what == Op.FALLBACK:
             victim = page
             victim_order = aux[i]
-        elif what == _RETYPE:
+        elif what == Op.RETYPE:
             _retype(z, page, kind)
         elif what == _STOLEN:
             first, _ = _holder(z, page, size)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from study.zone.engine.agenda import book, drop_first, first_event, next_due
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import NEVER, Event, Kind, vpages
+from study.zone.engine.enums import Event, Kind
+from study.zone.engine.layout import NEVER, vpages
 from study.zone.load.huge import HELD, ask_for_huge, release_held
 from study.zone.load.processes import exit_process
 from study.zone.mm.interface import free_user_page

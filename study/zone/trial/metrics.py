@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from study.zone.engine.layout import Caller, Home, Reclaimer
+from study.zone.engine.enums import Caller, Home, Reclaimer
 from study.zone.settings import NR_ORDERS, Settings
 from study.zone.trial.indices import unusable_indices
 from study.zone.trial.zone import Zone

@@ -43,7 +43,7 @@ def pictures(settings: Settings, *, seed: int, replicate: int) -> np.ndarray:
 
 def owners(frame: np.ndarray, pages: int) -> np.ndarray:
     """Owner of every page, u1, from the frames of a zone."""
-    from study.zone.engine.layout import Home, Kind
+    from study.zone.engine.enums import Home, Kind
 
     by_kind = np.full(len(Kind), Owner.KERNEL, np.uint8)
     by_kind[[Kind.FILE, Kind.ANON]] = Owner.FILE, Owner.ANONYMOUS

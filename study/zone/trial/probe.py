@@ -11,13 +11,8 @@ import numpy as np
 
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import below
-from study.zone.engine.layout import (
-    NO_PFN,
-    Home,
-    Reclaimer,
-    Stream,
-    frames,
-)
+from study.zone.engine.enums import Home, Reclaimer, Stream
+from study.zone.engine.layout import NO_PFN, frames
 from study.zone.mm.interface import (
     DEF_PRIORITY,
     begin_shrink,
@@ -32,8 +27,6 @@ from study.zone.mm.interface import (
 from study.zone.settings import NR_ORDERS, DefragMode, ProbeVictims
 from study.zone.trial.zone import Zone
 
-_KSWAPD = int(Reclaimer.KSWAPD)
-_KERNEL = int(Stream.KERNEL)
 _WAIT_NS = 100_000_000
 _IDLE_ROUNDS = 3
 """Rounds of all priorities without a page freed after which no more is to be had."""
@@ -51,9 +44,9 @@ def _note(z, wanted: np.ndarray, freed: np.ndarray, pages):
 def _evict_anywhere(z):
     """Throw out a page chosen evenly among all on the LRU lists."""
     frame = frames(z)
-    pfn = below(z, _KERNEL, z.pages)
+    pfn = below(z, Stream.KERNEL, z.pages)
     while frame[pfn].home != Home.ACTIVE and frame[pfn].home != Home.INACTIVE:
-        pfn = below(z, _KERNEL, z.pages)
+        pfn = below(z, Stream.KERNEL, z.pages)
     evict_user_page(z, pfn)
 
 
@@ -76,10 +69,10 @@ def _free_by_lru(z, order, wanted: np.ndarray, freed: np.ndarray):
         pages_before = pages
         for i in range(DEF_PRIORITY + 1):
             z.prev_priority = DEF_PRIORITY - i
-            begin_shrink(z, _KSWAPD, DEF_PRIORITY - i)
-            while not shrink_done(z, _KSWAPD):
+            begin_shrink(z, Reclaimer.KSWAPD, DEF_PRIORITY - i)
+            while not shrink_done(z, Reclaimer.KSWAPD):
                 before = z.free
-                shrink_step(z, _KSWAPD)
+                shrink_step(z, Reclaimer.KSWAPD)
                 pages += z.free - before
                 _note(z, wanted, freed, pages)
                 if freed[order] >= 0:

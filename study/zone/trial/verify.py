@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from study.zone.engine.compile import kernel
+from study.zone.engine.enums import Flag, Home, Kind
 from study.zone.engine.layout import (
     HEAD_ACTIVE,
     HEAD_COLD,
@@ -12,9 +13,6 @@ from study.zone.engine.layout import (
     HEAD_INACTIVE,
     NR_MIGRATETYPES,
     PROCESS_PAGES_MAX,
-    Flag,
-    Home,
-    Kind,
     frames,
 )
 from study.zone.settings import NR_ORDERS, Reserve

@@ -8,15 +8,8 @@ from __future__ import annotations
 
 from study.zone.engine.agenda import book
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import (
-    NO_PFN,
-    NO_ROW,
-    Event,
-    Gfp,
-    Migratetype,
-    Reclaimer,
-    requests,
-)
+from study.zone.engine.enums import Event, Gfp, Migratetype, Reclaimer
+from study.zone.engine.layout import NO_PFN, NO_ROW, requests
 from study.zone.mm.linux_2_6.compaction import (
     SKIPPED,
     SUCCESS,
@@ -43,11 +36,9 @@ from study.zone.mm.linux_2_6.watermark import after_reclaim_ok, first_pass_ok, s
 from study.zone.mm.linux_2_6.writeback import congestion_wait_ns
 from study.zone.settings import NR_ORDERS, AllocationPath, CompactionRules
 
-_RETRY = int(Event.RETRY)
 _UNMOVABLE = int(Migratetype.UNMOVABLE)
 _MOVABLE = int(Migratetype.MOVABLE)
 _RECLAIMABLE = int(Migratetype.RECLAIMABLE)
-_DIRECT = int(Reclaimer.DIRECT)
 COSTLY_ORDER = 3
 """Up to this order a sleeping request is retried for ever (__alloc_pages, 2.6.8: order <= 3)."""
 ALL_ORDERS = 1
@@ -174,11 +165,11 @@ def _reclaim_for_compaction(z, order, priority, freed):
         return more, scanned
     room = 2 << order
     while z.nr_inactive > room and (freed + more < room or not compaction_suitable(z, order)):
-        begin_shrink(z, _DIRECT, priority)
+        begin_shrink(z, Reclaimer.DIRECT, priority)
         looked = 0
-        while not shrink_done(z, _DIRECT):
-            looked += shrink_step(z, _DIRECT)
-        got = SWAP_CLUSTER_MAX - z.scan_target[_DIRECT]
+        while not shrink_done(z, Reclaimer.DIRECT):
+            looked += shrink_step(z, Reclaimer.DIRECT)
+        got = SWAP_CLUSTER_MAX - z.scan_target[Reclaimer.DIRECT]
         # By then shares below a batch were scanned at once; here they add up first.
         if got == 0 and (looked > 0 or z.nr_inactive >> priority == 0):
             break
@@ -202,17 +193,17 @@ def try_to_free_pages(z, row):
             continue
         z.temp_priority = priority
         z.prev_priority = min(z.prev_priority, priority)
-        z.reclaim_order[_DIRECT] = request.order
-        begin_shrink(z, _DIRECT, priority)
+        z.reclaim_order[Reclaimer.DIRECT] = request.order
+        begin_shrink(z, Reclaimer.DIRECT, priority)
         scanned = 0
-        while not shrink_done(z, _DIRECT):
-            scanned += shrink_step(z, _DIRECT)
-        freed = SWAP_CLUSTER_MAX - z.scan_target[_DIRECT]
+        while not shrink_done(z, Reclaimer.DIRECT):
+            scanned += shrink_step(z, Reclaimer.DIRECT)
+        freed = SWAP_CLUSTER_MAX - z.scan_target[Reclaimer.DIRECT]
         if z.compact_direct == ALL_ORDERS and request.order > 0:
             more, looked = _reclaim_for_compaction(z, request.order, priority, freed)
             freed += more
             scanned += looked
-        freed += shrink_slab(z, _DIRECT, scanned)
+        freed += shrink_slab(z, Reclaimer.DIRECT, scanned)
         request.reclaimed += freed
         # The scan takes the caller's time.
         request.scan_ns += int(scanned * z.kswapd_ns_per_page)
@@ -296,7 +287,7 @@ def go_on(z, row):
             return pfn
     outcome = try_to_free_pages(z, row)
     if outcome == NAP:
-        book(z, z.now + congestion_wait_ns(z, NAP_NS), _RETRY, row)
+        book(z, z.now + congestion_wait_ns(z, NAP_NS), Event.RETRY, row)
         return NO_PFN
     request.rounds += 1
     if after_reclaim_ok(z, request.order):
@@ -322,7 +313,7 @@ def go_on(z, row):
         _finish(z, row, True)
         return GAVE_UP
     request.priority = DEF_PRIORITY
-    book(z, z.now + congestion_wait_ns(z, RETRY_NS), _RETRY, row)
+    book(z, z.now + congestion_wait_ns(z, RETRY_NS), Event.RETRY, row)
     return NO_PFN
 
 

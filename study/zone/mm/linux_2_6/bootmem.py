@@ -7,14 +7,8 @@ tests/zone/reference_boot.py goes page by page, and leaves the same zone.
 from __future__ import annotations
 
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import (
-    MAX_ORDER_PAGES,
-    NO_ROW,
-    Home,
-    Migratetype,
-    frames,
-    requests,
-)
+from study.zone.engine.enums import Home, Migratetype
+from study.zone.engine.layout import MAX_ORDER_PAGES, NO_ROW, frames, requests
 from study.zone.mm.linux_2_6.grouping import (
     add_typed_block,
     first_fit,

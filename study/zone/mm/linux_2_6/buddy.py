@@ -7,7 +7,8 @@ frame itself (home and order), as from 2.6.11 on; the pair bitmap of 2.6.8 decid
 from __future__ import annotations
 
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import NO_PFN, Home, frames
+from study.zone.engine.enums import Home
+from study.zone.engine.layout import NO_PFN, frames
 from study.zone.engine.lists import list_add, list_del
 from study.zone.settings import NR_ORDERS, Placement
 

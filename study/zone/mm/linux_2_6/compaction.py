@@ -12,7 +12,8 @@ who asked for it, or puts off the daemon's next run.
 from __future__ import annotations
 
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import HEAD_TARGETS, NEVER, Flag, Home, Migratetype, frames
+from study.zone.engine.enums import Flag, Home, Migratetype
+from study.zone.engine.layout import HEAD_TARGETS, NEVER, frames
 from study.zone.engine.lists import list_add, list_del
 from study.zone.mm.linux_2_6.buddy import remove_free_block
 from study.zone.mm.linux_2_6.defrag import LOOK_NS
@@ -28,7 +29,6 @@ from study.zone.mm.linux_2_6.percpu import drain_percpu, free_page
 from study.zone.mm.linux_2_6.watermark import watermark_ok
 from study.zone.settings import NR_ORDERS, CompactionRules
 
-_MOVABLE = int(Migratetype.MOVABLE)
 _HIGHATOMIC = int(Migratetype.HIGHATOMIC)
 _COSTLY_ORDER = 3
 CLUSTER_MAX = 32
@@ -153,7 +153,7 @@ def _is_target(z, pfn):
     if migratetype >= _HIGHATOMIC:
         return False
     whole = frames(z)[pfn].home == Home.BUDDY and frames(z)[pfn].order >= z.pageblock_order
-    return whole or migratetype == _MOVABLE
+    return whole or migratetype == Migratetype.MOVABLE
 
 
 @kernel
@@ -180,7 +180,7 @@ def _take_free_pages(z, first, stop):
         z.free -= 1 << order
         if z.grouping and order >= z.pageblock_order - 1:
             # What a split takes whole will hold movable pages (split_free_page).
-            set_pageblock_type(z, pfn, order, _MOVABLE)
+            set_pageblock_type(z, pfn, order, Migratetype.MOVABLE)
         for page in range(pfn, pfn + (1 << order)):
             frame[page].home = Home.ISOLATED
             frame[page].order = 0
@@ -231,7 +231,7 @@ def _is_source(z, pfn, migratetype):
         return True
     if z.compact_rules == CompactionRules.V3_19:
         return pageblock_type(z, pfn) == migratetype
-    return pageblock_type(z, pfn) == _MOVABLE
+    return pageblock_type(z, pfn) == Migratetype.MOVABLE
 
 
 @kernel

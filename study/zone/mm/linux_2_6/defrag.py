@@ -11,21 +11,8 @@ from __future__ import annotations
 
 from study.zone.engine.agenda import book
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import (
-    NO_PFN,
-    NO_ROW,
-    SWAPPED,
-    Event,
-    Flag,
-    Home,
-    Kind,
-    Migratetype,
-    Thrown,
-    buckets,
-    candidates,
-    frames,
-    vpages,
-)
+from study.zone.engine.enums import Event, Flag, Home, Kind, Migratetype, Thrown
+from study.zone.engine.layout import NO_PFN, NO_ROW, SWAPPED, buckets, candidates, frames, vpages
 from study.zone.mm.linux_2_6.buddy import remove_free_block
 from study.zone.mm.linux_2_6.grouping import free_list, pageblock_type, return_block
 from study.zone.mm.linux_2_6.lru import lru_del
@@ -35,8 +22,6 @@ from study.zone.mm.linux_2_6.rmap import forget_page
 from study.zone.mm.linux_2_6.watermark import watermark_ok
 from study.zone.settings import NR_ORDERS, DefragChoice, DefragMode, DefragRun
 
-_DEFRAG = int(Event.DEFRAG)
-_MOVABLE = int(Migratetype.MOVABLE)
 _ISOLATE = int(Migratetype.ISOLATE)
 LOOK_NS = 20
 """Time to look at one frame while searching: a cache miss or two. Assumed; it only enters
@@ -117,7 +102,7 @@ def _evict(z, pfn):
 @kernel
 def _migrate(z, pfn):
     """Move a page to a free frame elsewhere; returns ns spent, -1 if no frame is to be had."""
-    target = take_typed_page(z, False, _MOVABLE)
+    target = take_typed_page(z, False, Migratetype.MOVABLE)
     if target == NO_PFN:
         return -1
     migrate_page(z, pfn, target)
@@ -291,7 +276,7 @@ def ask_daemon(z, order):
     if order == 0 or z.defrag_armed:
         return
     z.defrag_armed = 1
-    book(z, max(z.now, z.defrag_last + z.defrag_interval), _DEFRAG, 0)
+    book(z, max(z.now, z.defrag_last + z.defrag_interval), Event.DEFRAG, 0)
 
 
 @kernel

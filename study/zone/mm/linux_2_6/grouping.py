@@ -11,7 +11,8 @@ With grouping off, requests and frees go to the lists of 2.6.8 in buddy.py.
 from __future__ import annotations
 
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import NO_PFN, Home, Migratetype, frames, pageblocks
+from study.zone.engine.enums import Home, Migratetype
+from study.zone.engine.layout import NO_PFN, frames, pageblocks
 from study.zone.engine.lists import list_add, list_add_tail, list_del
 from study.zone.mm.linux_2_6.boost import boost_marks
 from study.zone.mm.linux_2_6.buddy import free_block, remove_free_block, take_block
@@ -20,7 +21,6 @@ from study.zone.settings import NR_ORDERS, Reserve
 _UNMOVABLE = int(Migratetype.UNMOVABLE)
 _MOVABLE = int(Migratetype.MOVABLE)
 _RECLAIMABLE = int(Migratetype.RECLAIMABLE)
-_HIGHATOMIC = int(Migratetype.HIGHATOMIC)
 
 
 @kernel(inline=True)
@@ -144,7 +144,7 @@ def find_fallback(z, order, migratetype):
     pageblock takes the smallest that will do. Returns (pfn, its order, its type), (NO_PFN, 0, 0)
     if there is none.
     """
-    if migratetype >= _HIGHATOMIC:
+    if migratetype >= Migratetype.HIGHATOMIC:
         return NO_PFN, 0, 0
     for i in range(NR_ORDERS - order):
         found = NR_ORDERS - 1 - i
@@ -224,7 +224,7 @@ def _claim(z, pfn, migratetype, moved, movable):
 def steal(z, pfn, found, migratetype):
     """Move a block, or all that is free in its pageblock, to a type (steal_suitable_fallback)."""
     # What is reserved for HIGHATOMIC may lend a block, but keeps its pageblock.
-    reserved = pageblock_type(z, pfn) == _HIGHATOMIC
+    reserved = pageblock_type(z, pfn) == Migratetype.HIGHATOMIC
     if found >= z.pageblock_order:
         if not reserved and not z.types_told:
             set_pageblock_type(z, pfn, found, migratetype)
@@ -251,7 +251,7 @@ def rmqueue(z, order, migratetype):
         if victim == NO_PFN:
             if z.reserve == Reserve.MIGRATE_RESERVE:
                 # The last resort of every type (__rmqueue, 2.6.24).
-                return take_smallest(z, order, _HIGHATOMIC)
+                return take_smallest(z, order, Migratetype.HIGHATOMIC)
             return NO_PFN
         if found < z.pageblock_order:
             z.count.stolen += 1
@@ -266,7 +266,7 @@ def _keeps_apart(z, pfn, buddy):
     """Whether two pageblocks must not merge: HIGHATOMIC and ISOLATE stay among themselves."""
     one = pageblock_type(z, pfn)
     other = pageblock_type(z, buddy)
-    return one != other and (one >= _HIGHATOMIC or other >= _HIGHATOMIC)
+    return one != other and (one >= Migratetype.HIGHATOMIC or other >= Migratetype.HIGHATOMIC)
 
 
 @kernel

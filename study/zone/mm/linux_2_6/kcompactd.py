@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from study.zone.engine.agenda import book
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import Event, Migratetype
+from study.zone.engine.enums import Event, Migratetype
 from study.zone.mm.linux_2_6.compaction import (
     SUCCESS,
     WHOLE_ZONE,
@@ -23,10 +23,6 @@ from study.zone.mm.linux_2_6.percpu import drain_percpu
 from study.zone.mm.linux_2_6.watermark import watermark_ok
 from study.zone.settings import CompactionRules
 
-_KCOMPACTD = int(Event.KCOMPACTD)
-_PROACTIVE = int(Event.PROACTIVE)
-_UNMOVABLE = int(Migratetype.UNMOVABLE)
-_MOVABLE = int(Migratetype.MOVABLE)
 POLL_NS = 500_000_000
 """HPAGE_FRAG_CHECK_INTERVAL_MSEC."""
 DEFER_POLLS = 64
@@ -49,7 +45,7 @@ def wake_kcompactd(z, order):
         return
     z.kcompactd_armed = 1
     z.count.kcompactd_wakeups += 1
-    book(z, max(z.now, z.kcompactd_free_at), _KCOMPACTD, 0)
+    book(z, max(z.now, z.kcompactd_free_at), Event.KCOMPACTD, 0)
 
 
 @kernel
@@ -69,7 +65,7 @@ def run_kcompactd(z):
         return
     if not _needed(z, order):
         return
-    if compact_zone(z, order, _UNMOVABLE, 0) == SUCCESS:
+    if compact_zone(z, order, Migratetype.UNMOVABLE, 0) == SUCCESS:
         expect_success(z, order)
         z.count.compact_successes += 1
     else:
@@ -84,7 +80,7 @@ def run_kcompactd(z):
 @kernel
 def look_around(z):
     """Compact unasked if free memory is very scattered and kswapd at rest (5.9)."""
-    book(z, max(z.now + POLL_NS, z.kcompactd_free_at), _PROACTIVE, 0)
+    book(z, max(z.now + POLL_NS, z.kcompactd_free_at), Event.PROACTIVE, 0)
     if z.kswapd_awake:
         return
     wanted = max(100 - z.proactiveness, 5)
@@ -94,7 +90,7 @@ def look_around(z):
     if z.proactive_defer > 0:
         z.proactive_defer -= 1
         return
-    compact_zone(z, WHOLE_ZONE, _MOVABLE, wanted)
+    compact_zone(z, WHOLE_ZONE, Migratetype.MOVABLE, wanted)
     if fragmentation_score(z) >= before:
         z.proactive_defer = DEFER_POLLS
     _spend(z)
@@ -103,4 +99,4 @@ def look_around(z):
 @kernel
 def start_proactive(z):
     """Book the first look at how scattered free memory is."""
-    book(z, POLL_NS, _PROACTIVE, 0)
+    book(z, POLL_NS, Event.PROACTIVE, 0)

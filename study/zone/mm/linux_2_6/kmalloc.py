@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from study.zone.engine.agenda import book
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import CACHE_SLOTS, NO_PFN, Event, Home, Kind, frames
+from study.zone.engine.enums import Event, Home, Kind
+from study.zone.engine.layout import CACHE_SLOTS, NO_PFN, frames
 from study.zone.mm.linux_2_6.allocate import allocate, allocate_atomic, allocate_or_wait
 from study.zone.mm.linux_2_6.percpu import free_page, give_back
 
-_REAP = int(Event.REAP)
 REAP_NS = 2_000_000_000
 """REAPTIMEOUT_CPUC, 2.6.8."""
 
@@ -147,10 +147,10 @@ def reap(z):
             surplus -= 1
             z.cache_free[order] -= 1
             _free_block_of(z, z.cache_slab[order, z.cache_free[order]], order)
-    book(z, z.now + REAP_NS, _REAP, 0)
+    book(z, z.now + REAP_NS, Event.REAP, 0)
 
 
 @kernel
 def start_reap(z):
     """Book the first reaping."""
-    book(z, REAP_NS, _REAP, 0)
+    book(z, REAP_NS, Event.REAP, 0)

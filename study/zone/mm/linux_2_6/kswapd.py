@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from study.zone.engine.agenda import book
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import Event, Reclaimer
+from study.zone.engine.enums import Event, Reclaimer
 from study.zone.mm.linux_2_6.boost import lower_marks
 from study.zone.mm.linux_2_6.compaction import compaction_suitable
 from study.zone.mm.linux_2_6.defrag import defragment_inline, inline_wanted
@@ -24,8 +24,6 @@ from study.zone.mm.linux_2_6.watermark import balanced, kswapd_needed
 from study.zone.mm.linux_2_6.writeback import congestion_wait_ns
 from study.zone.settings import KswapdLoop
 
-_KSWAPD_EVENT = int(Event.KSWAPD)
-_KSWAPD = int(Reclaimer.KSWAPD)
 NAP_NS = 100_000_000
 """HZ/10: how long a deep pass of 2.6.11 waits for the disk at most."""
 
@@ -42,7 +40,7 @@ def _begin_work(z, order):
     """Start a run for an order; what the marks are boosted by now is reclaimed for (5.0)."""
     z.kswapd_order = order
     z.kswapd_wish = order
-    z.reclaim_order[_KSWAPD] = order
+    z.reclaim_order[Reclaimer.KSWAPD] = order
     z.kswapd_boost = z.boost
     z.kswapd_boost_left = z.boost
     z.kswapd_freed = 0
@@ -63,7 +61,7 @@ def wake_kswapd(z, order):
     wish = z.kswapd_max_order
     z.kswapd_max_order = 0
     _begin_work(z, wish)
-    book(z, z.now, _KSWAPD_EVENT, 0)
+    book(z, z.now, Event.KSWAPD, 0)
 
 
 @kernel
@@ -91,7 +89,7 @@ def _begin_pass(z):
         return False
     z.temp_priority = priority
     z.prev_priority = min(z.prev_priority, priority)
-    begin_shrink(z, _KSWAPD, priority)
+    begin_shrink(z, Reclaimer.KSWAPD, priority)
     z.kswapd_scanned = 0
     z.kswapd_pass = 1
     return True
@@ -113,8 +111,8 @@ def _end_boost_pass(z, freed):
 def _end_pass(z):
     """Settle one priority's scan; returns how long to nap (ns)."""
     z.kswapd_pass = 0
-    freed = SWAP_CLUSTER_MAX - z.scan_target[_KSWAPD]
-    freed += shrink_slab(z, _KSWAPD, z.kswapd_scanned)
+    freed = SWAP_CLUSTER_MAX - z.scan_target[Reclaimer.KSWAPD]
+    freed += shrink_slab(z, Reclaimer.KSWAPD, z.kswapd_scanned)
     z.kswapd_reclaimed += freed
     if z.kswapd_loop == KswapdLoop.V2_6_8:
         z.all_unreclaimable |= z.pages_scanned > 2 * z.pages
@@ -132,7 +130,7 @@ def _end_pass(z):
         if z.kswapd_freed >= 2 << z.kswapd_order:
             # Memory enough; to make a block of it is for compaction (kswapd_shrink_node).
             z.kswapd_order = 0
-            z.reclaim_order[_KSWAPD] = 0
+            z.reclaim_order[Reclaimer.KSWAPD] = 0
     z.kswapd_priority -= 1
     if z.kswapd_loop != KswapdLoop.V2_6_8:
         # 2.6.9 on ("no priority windup"): enough was freed, or all priorities were tried: anew.
@@ -154,7 +152,7 @@ def _rest(z, spent):
     z.kswapd_max_order = 0
     if z.kswapd_order < wish:
         _begin_work(z, wish)
-        book(z, z.now + max(spent, 1_000), _KSWAPD_EVENT, 0)
+        book(z, z.now + max(spent, 1_000), Event.KSWAPD, 0)
         return
     z.kswapd_awake = 0
     wake_kcompactd(z, z.kswapd_wish)
@@ -171,12 +169,12 @@ def run_kswapd(z):
         return
     # What is reclaimed for the boost alone must be clean; that holds for kswapd only.
     z.no_io = z.kswapd_boost_left > 0
-    scanned = shrink_step(z, _KSWAPD)
+    scanned = shrink_step(z, Reclaimer.KSWAPD)
     z.no_io = 0
     z.kswapd_scanned += scanned
     spent += int(scanned * z.kswapd_ns_per_page)
     z.count.kswapd_ns += spent
-    if shrink_done(z, _KSWAPD):
+    if shrink_done(z, Reclaimer.KSWAPD):
         spent += _end_pass(z)
     # A step that scanned nothing still takes the time of a look.
-    book(z, z.now + max(spent, 1_000), _KSWAPD_EVENT, 0)
+    book(z, z.now + max(spent, 1_000), Event.KSWAPD, 0)

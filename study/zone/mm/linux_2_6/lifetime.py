@@ -8,7 +8,7 @@ stay MOVABLE: how long they live is up to reclaim.
 from __future__ import annotations
 
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import Gfp
+from study.zone.engine.enums import Gfp
 from study.zone.settings import Placement
 
 SHORT_NS = 1_000_000_000

@@ -7,7 +7,8 @@ insertion by up to 16 pages are left out; a page is on its list at once.
 from __future__ import annotations
 
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, Flag, Home, frames
+from study.zone.engine.enums import Flag, Home
+from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, frames
 from study.zone.engine.lists import list_add, list_add_tail, list_del
 from study.zone.engine.table import prefetch
 

@@ -7,7 +7,8 @@ had: pages are lost even if one of them is pinned.
 from __future__ import annotations
 
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, Home, frames
+from study.zone.engine.enums import Home
+from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, frames
 from study.zone.engine.lists import list_add_tail, list_del
 from study.zone.mm.linux_2_6.lru import lru_del
 

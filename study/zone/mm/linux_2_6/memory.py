@@ -6,7 +6,8 @@ mm/memory.c, mm/filemap.c and mm/swap.c, 2.6.8. Which page is touched when is th
 from __future__ import annotations
 
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import NO_PFN, SWAPPED, Flag, Kind, Thrown, frames, vpages
+from study.zone.engine.enums import Flag, Kind, Thrown
+from study.zone.engine.layout import NO_PFN, SWAPPED, frames, vpages
 from study.zone.mm.linux_2_6.lru import (
     lru_add_active,
     lru_add_inactive,

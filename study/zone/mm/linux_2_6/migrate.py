@@ -7,7 +7,8 @@ is not simulated; a page being written is left alone by the callers.
 from __future__ import annotations
 
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import Home, frames
+from study.zone.engine.enums import Home
+from study.zone.engine.layout import frames
 from study.zone.mm.linux_2_6.lru import lru_add_active, lru_add_inactive, lru_del
 from study.zone.mm.linux_2_6.rmap import move_page
 

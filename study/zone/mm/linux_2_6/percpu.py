@@ -8,15 +8,8 @@ of 6.1 share one; batches are those of 2.6.8.
 from __future__ import annotations
 
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import (
-    HEAD_COLD,
-    HEAD_HOT,
-    NO_PFN,
-    NR_PCP_TYPES,
-    Home,
-    Migratetype,
-    frames,
-)
+from study.zone.engine.enums import Home, Migratetype
+from study.zone.engine.layout import HEAD_COLD, HEAD_HOT, NO_PFN, NR_PCP_TYPES, frames
 from study.zone.engine.lists import list_add, list_add_tail, list_del
 from study.zone.mm.linux_2_6.buddy import free_block, take_block
 from study.zone.mm.linux_2_6.grouping import pageblock_type, return_block, rmqueue, would_mix

@@ -9,20 +9,8 @@ from __future__ import annotations
 from study.zone.engine.call import call_at
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import below
-from study.zone.engine.layout import (
-    HEAD_ACTIVE,
-    HEAD_INACTIVE,
-    Flag,
-    Home,
-    Kind,
-    Reclaimer,
-    Stream,
-    Thrown,
-    frames,
-    reclaimables,
-    slots,
-    vpages,
-)
+from study.zone.engine.enums import Flag, Home, Kind, Stream, Thrown
+from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, frames, reclaimables, slots, vpages
 from study.zone.engine.lists import list_add, list_del
 from study.zone.mm.linux_2_6.lru import (
     looked_at_active,
@@ -46,9 +34,6 @@ PAGEVEC_SIZE = 16
 SHRINK_BATCH = 128
 SEEKS = 2
 """DEFAULT_SEEKS, as the dentry and inode caches declare."""
-
-_KSWAPD = int(Reclaimer.KSWAPD)
-_KERNEL = int(Stream.KERNEL)
 
 
 @kernel
@@ -303,7 +288,7 @@ def shrink_slab(z, who, scanned):
         for _ in range(SHRINK_BATCH):
             if z.nr_reclaimable == 0:
                 break
-            slot = reclaimables(z)[below(z, _KERNEL, z.nr_reclaimable)].row
+            slot = reclaimables(z)[below(z, Stream.KERNEL, z.nr_reclaimable)].row
             slots(z)[slot].objects -= 1
             if slots(z)[slot].objects == 0:
                 free_slab(z, slot)

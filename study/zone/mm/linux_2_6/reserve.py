@@ -9,7 +9,8 @@ another was in vain.
 from __future__ import annotations
 
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import NO_PFN, Home, Migratetype, frames
+from study.zone.engine.enums import Home, Migratetype
+from study.zone.engine.layout import NO_PFN, frames
 from study.zone.mm.linux_2_6.grouping import (
     free_list,
     move_free_pages,
@@ -20,7 +21,6 @@ from study.zone.mm.linux_2_6.grouping import (
 )
 from study.zone.settings import NR_ORDERS, Reserve
 
-_HIGHATOMIC = int(Migratetype.HIGHATOMIC)
 RESERVE_BLOCKS_MAX = 2
 """setup_zone_migrate_reserve, since 2.6.36; min alone decides before."""
 
@@ -36,8 +36,8 @@ def set_boot_reserve(z):
         pfn = row << z.pageblock_order
         if frames(z)[pfn].home == Home.RESERVED:
             continue
-        set_pageblock_type(z, pfn, 0, _HIGHATOMIC)
-        move_free_pages(z, pfn, _HIGHATOMIC)
+        set_pageblock_type(z, pfn, 0, Migratetype.HIGHATOMIC)
+        move_free_pages(z, pfn, Migratetype.HIGHATOMIC)
         z.nr_reserved += pages
         wanted -= 1
 
@@ -46,11 +46,11 @@ def set_boot_reserve(z):
 def _reserve_pageblock(z, pfn):
     """Keep the pageblock of a block just served for others of its kind, up to 1 % of the zone."""
     pages = 1 << z.pageblock_order
-    if z.nr_reserved >= z.pages // 100 + pages or pageblock_type(z, pfn) >= _HIGHATOMIC:
+    if z.nr_reserved >= z.pages // 100 + pages or pageblock_type(z, pfn) >= Migratetype.HIGHATOMIC:
         return
     z.nr_reserved += pages
-    set_pageblock_type(z, pfn, 0, _HIGHATOMIC)
-    move_free_pages(z, pfn, _HIGHATOMIC)
+    set_pageblock_type(z, pfn, 0, Migratetype.HIGHATOMIC)
+    move_free_pages(z, pfn, Migratetype.HIGHATOMIC)
 
 
 @kernel
@@ -58,7 +58,7 @@ def take_for_atomic(z, order, migratetype):
     """A block for who cannot wait: of the reserve first, and where it comes from is reserved."""
     if z.reserve != Reserve.HIGHATOMIC:
         return rmqueue(z, order, migratetype)
-    pfn = take_smallest(z, order, _HIGHATOMIC)
+    pfn = take_smallest(z, order, Migratetype.HIGHATOMIC)
     if pfn == NO_PFN:
         pfn = rmqueue(z, order, migratetype)
     if pfn != NO_PFN:
@@ -73,11 +73,11 @@ def unreserve_pageblock(z, migratetype):
     if z.reserve != Reserve.HIGHATOMIC or z.nr_reserved <= pages:
         return
     for order in range(NR_ORDERS):
-        head = free_list(z, order, _HIGHATOMIC)
+        head = free_list(z, order, Migratetype.HIGHATOMIC)
         pfn = frames(z)[head].next
         if pfn == head:
             continue
-        if pageblock_type(z, pfn) == _HIGHATOMIC:
+        if pageblock_type(z, pfn) == Migratetype.HIGHATOMIC:
             z.nr_reserved -= min(pages, z.nr_reserved)
         set_pageblock_type(z, pfn, 0, migratetype)
         move_free_pages(z, pfn, migratetype)

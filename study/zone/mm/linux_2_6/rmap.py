@@ -7,7 +7,8 @@ reverse map that reclaim and the defragmenter go by. Each page has one owner (no
 from __future__ import annotations
 
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import NO_PFN, NO_ROW, SWAPPED, Flag, Kind, frames, vpages
+from study.zone.engine.enums import Flag, Kind
+from study.zone.engine.layout import NO_PFN, NO_ROW, SWAPPED, frames, vpages
 
 
 @kernel

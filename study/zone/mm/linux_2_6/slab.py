@@ -7,7 +7,8 @@ objects is gone, which is why lifetimes are long-tailed. The small caches behind
 from __future__ import annotations
 
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import NO_ROW, Home, Kind, frames, reclaimables, slots
+from study.zone.engine.enums import Home, Kind
+from study.zone.engine.layout import NO_ROW, frames, reclaimables, slots
 from study.zone.mm.linux_2_6.percpu import free_page
 
 

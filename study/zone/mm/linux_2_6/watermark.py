@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isqrt
 
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import Migratetype
+from study.zone.engine.enums import Migratetype
 from study.zone.mm.linux_2_6.grouping import has_block
 from study.zone.settings import AllocationPath, KswapdLoop, KswapdPolicy, Marks
 

@@ -8,22 +8,9 @@ from __future__ import annotations
 
 from study.zone.engine.agenda import book
 from study.zone.engine.compile import kernel
-from study.zone.engine.layout import (
-    NO_PFN,
-    QUEUED,
-    SWAPPED,
-    Event,
-    Flag,
-    Kind,
-    dirty_queue,
-    frames,
-    vpages,
-    writes,
-)
+from study.zone.engine.enums import Event, Flag, Kind
+from study.zone.engine.layout import NO_PFN, QUEUED, SWAPPED, dirty_queue, frames, vpages, writes
 from study.zone.mm.linux_2_6.lru import rotate_reclaimable
-
-_WRITE_DONE = int(Event.WRITE_DONE)
-_PDFLUSH = int(Event.PDFLUSH)
 
 # mm/page-writeback.c, 2.6.8: dirty_background_ratio, dirty_writeback_centisecs,
 # dirty_expire_centisecs.
@@ -94,7 +81,7 @@ def start_write(z, pfn, reclaim):
     writes(z)[row].pfn = pfn
     writes(z)[row].vpage = page
     if z.nr_writes == 0:
-        book(z, z.disk_free_at, _WRITE_DONE, 0)
+        book(z, z.disk_free_at, Event.WRITE_DONE, 0)
     z.nr_writes += 1
 
 
@@ -116,7 +103,7 @@ def finish_writes(z):
         if flags & Flag.RECLAIM:
             rotate_reclaimable(z, pfn)
     if z.nr_writes > 0:
-        book(z, write[z.write_first].time, _WRITE_DONE, 0)
+        book(z, write[z.write_first].time, Event.WRITE_DONE, 0)
 
 
 @kernel
@@ -150,10 +137,10 @@ def pdflush(z):
             continue
         if frame[pfn].flags & Flag.DIRTY and not frame[pfn].flags & Flag.WRITEBACK:
             start_write(z, pfn, False)
-    book(z, z.now + WRITEBACK_NS, _PDFLUSH, 0)
+    book(z, z.now + WRITEBACK_NS, Event.PDFLUSH, 0)
 
 
 @kernel
 def start_pdflush(z):
     """Book its first round."""
-    book(z, WRITEBACK_NS, _PDFLUSH, 0)
+    book(z, WRITEBACK_NS, Event.PDFLUSH, 0)
