@@ -63,11 +63,11 @@ def once(megabytes: int, share: float) -> dict[str, float]:
     zone = Zone(settings, seed=1)
     set_up = time.perf_counter() - started
     advance(zone.state, SECONDS * 10**9)
-    zone.state["count"] = 0
+    zone.reset_counters()
     started = time.perf_counter()
     advance(zone.state, 2 * SECONDS * 10**9)
     elapsed = time.perf_counter() - started
-    count = zone.state["count"]
+    count = zone.count
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     verify(zone)
     return {
@@ -116,12 +116,12 @@ def _beside_others(seed: int) -> float:
 
     zone = Zone(settings_of(880, 1.2), seed=seed + 1)
     advance(zone.state, 60 * 10**9)
-    zone.state["count"] = 0
+    zone.reset_counters()
     globals()["together"].wait()
     started = time.perf_counter()
     advance(zone.state, 660 * 10**9)
     elapsed = time.perf_counter() - started
-    count = zone.state["count"]
+    count = zone.count
     return 1e9 * elapsed / float(count["events"] + count["touches"])
 
 

@@ -30,7 +30,7 @@ SWITCHES = tuple(
     """.split()  # noqa: SIM905
 )
 """Fields of the zone's record that a cure is switched by; 0 is 2.6.8 for all of them."""
-_READ = re.compile(rf"\bz\.({'|'.join(SWITCHES)})\b(?!\s*([-+|]?=)(?!=))")
+_READ = re.compile(rf"\bz\.(?:zone\.)?({'|'.join(SWITCHES)})\b(?!\s*([-+|]?=)(?!=))")
 _WORKER = """
 import hashlib, sys
 from benchmarks.zone import run_minute

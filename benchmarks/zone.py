@@ -35,11 +35,11 @@ def run_minute(settings):
 
     zone = Zone(settings, seed=1)
     advance(zone.state, SECONDS * 10**9)
-    zone.state["count"] = 0
+    zone.reset_counters()
     started = time.process_time()
     advance(zone.state, 2 * SECONDS * 10**9)
     elapsed = time.process_time() - started
-    events = int(zone.state["count"]["events"] + zone.state["count"]["touches"])
+    events = int(zone.count["events"] + zone.count["touches"])
     return elapsed, events, zone
 
 

@@ -42,7 +42,7 @@ FACES_FOR_THE_REPORT = FACES_OF_THE_ZONE | {"trial.observe", "trial.indices"}
 FACES_FOR_THE_EXPLANATION = {
     "settings",
     "engine.agenda",
-    "engine.layout",
+    "engine.enums",
     "mm.interface",
     "trial.advance",
     "trial.observe",

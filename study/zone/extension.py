@@ -17,7 +17,7 @@ Two kinds. A *victim selector* tells reclaim which page to look at next instead 
         return best
 
 Such a function is compiled by numba (a plain one or one under @njit) and may call other compiled
-functions. `z` is the zone record: read z.now (ns), z.pages, z.free, z.nr_free[order] and
+functions. `z` is the record: read z.now (ns), z.zone.pages, z.zone.free, z.zone.nr_free[order] and
 z.numbers[i] (the scenario's `extension.numbers`); write nothing. Rows of frames(z) have flags,
 kind, order and home. What else there is to call is in __all__ below. It must not raise: an error
 in compiled code that is called by address cannot reach the trial.
@@ -51,9 +51,9 @@ from study.zone.engine.agenda import book
 from study.zone.engine.call import zone_at
 from study.zone.engine.compile import kernel, zone_type
 from study.zone.engine.dice import below, exponential, uniform
-from study.zone.engine.enums import Caller, Event, Flag, Home, Kind, Stream
+from study.zone.engine.enums import Caller, Event, Flag, Kind, Stream
 from study.zone.engine.layout import HEAD_INACTIVE, NO_PFN, SOURCE_BEGINS, frames
-from study.zone.mm.interface import allocate_atomic, free_page, give_back, new_object
+from study.zone.mm.interface import allocate_atomic, free_object, new_object
 
 __all__ = [
     "BEGIN", "NO_PFN", "SOURCE", "VICTIMS", "Flag", "Kind",
@@ -92,19 +92,14 @@ def take(z, order):
 @kernel
 def give(z, pfn, order):
     """Give back what take() gave."""
-    z.nr_kernel -= 1 << order
-    frames(z)[pfn].home = Home.NONE
-    if order == 0:
-        free_page(z, pfn, False)
-    else:
-        give_back(z, pfn, order)
+    free_object(z, pfn, order)
 
 
 @kernel
 def newer(z, pfn):
     """The inactive page that came onto the list after this one; NO_PFN behind the newest."""
     after = frames(z)[pfn].prev
-    return NO_PFN if after == z.head + HEAD_INACTIVE else after
+    return NO_PFN if after == z.zone.head + HEAD_INACTIVE else after
 
 
 class ExtensionError(ValueError):

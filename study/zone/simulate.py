@@ -71,7 +71,7 @@ def simulate(
     row = 1
     for phase, start, end in phases(clock):
         # What happened before the measured phase is not a result.
-        zone.state["count"] = 0
+        zone.reset_counters()
         for time in sample_times(start, end, clock.sample_ns):
             advance(zone.state, time)
             sample(zone, phase, series[row])

@@ -19,7 +19,7 @@ def free_all(zone: Zone, reserved: int) -> None:
     """free_all_bootmem, 2.6.8: every page above the reserved ones, in ascending order."""
     z = zone.state
     zone.frame["home"][:reserved] = Home.RESERVED
-    for pfn in range(reserved, int(z["pages"])):
+    for pfn in range(reserved, int(z["zone"]["pages"])):
         free_page(z, pfn, 0)
     if z["reserve"] == Reserve.MIGRATE_RESERVE:
         set_boot_reserve(z)
@@ -29,7 +29,7 @@ def fill_memory(zone: Zone) -> None:
     """The most popular extents that fit above the high mark, the least popular of them first."""
     z = zone.state
     pages = int(z["extent_pages"])
-    room = int(z["free"] - z["high"]) // pages
+    room = int(z["zone"]["free"] - z["zone"]["high"]) // pages
     for extent in zone.extent["extent"][: max(room, 0)][::-1]:
         for page in range(extent * pages, (extent + 1) * pages):
             pfn = take_typed_page(z, 1, Migratetype.MOVABLE)

@@ -10,16 +10,17 @@ from pathlib import Path
 
 SCRIPT = """
 import numpy as np
-from study.zone.engine.layout import FRAME, NR_HEADS, ZONE
+from study.zone.engine.layout import FRAME, NR_HEADS
+from study.zone.engine.record import MACHINE
 from study.zone.mm.linux_2_6.buddy import free_block
 from study.zone.mm.linux_2_6.percpu import take_page
 
-zone = np.zeros(1, ZONE)
+zone = np.zeros(1, MACHINE)
 z = zone[0]
 frame = np.zeros(1024 + NR_HEADS, FRAME)
 frame["next"] = frame["prev"] = np.arange(len(frame))
 z["frame_at"], z["frame_rows"] = frame.ctypes.data, len(frame)
-z["pages"] = z["head"] = 1024
+z["zone"]["pages"] = z["zone"]["head"] = 1024
 free_block(z, 0, 10)
 print(take_page(z, False))
 """

@@ -22,7 +22,8 @@ from study.zone.engine.dice import (
     uniform,
 )
 from study.zone.engine.enums import Stream
-from study.zone.engine.layout import NR_STREAMS, ZONE
+from study.zone.engine.layout import NR_STREAMS
+from study.zone.engine.record import MACHINE
 from study.zone.load.user import alias_table, zipf_rank
 
 ALARM = 1e-4
@@ -32,7 +33,7 @@ DRAWS = 20_000
 @pytest.fixture
 def z() -> np.void:
     """A bare record with its streams seeded."""
-    record = np.zeros(1, ZONE)[0]
+    record = np.zeros(1, MACHINE)[0]
     seed_streams(record["dice"], 42, 0)
     return record
 

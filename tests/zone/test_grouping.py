@@ -99,9 +99,7 @@ def test_every_list_is_as_the_model_has_it(steps, reserved):
             model.give(pfn, held, kind)
         assert lists_of(zone) == model.lists
         assert zone.pageblock["migratetype"].tolist() == model.types
-        assert zone.state["free"] == sum(
-            len(pfns) << order for (order, _), pfns in model.lists.items()
-        )
+        assert zone.free == sum(len(pfns) << order for (order, _), pfns in model.lists.items())
 
 
 @pytest.mark.parametrize(
@@ -189,14 +187,14 @@ def test_percpu_lists_hold_one_type_each(grouped):
     assert (movable, unmovable) == (0, 1024)
     assert take_typed_page(zone.state, False, UNMOVABLE) == unmovable
     assert take_typed_page(zone.state, False, MOVABLE) == movable
-    assert zone.state["nr_hot"] == 2 * zone.state["pcp_batch"] - 2
+    assert zone.own["nr_hot"] == 2 * zone.own["pcp_batch"] - 2
 
 
 def test_full_percpu_lists_give_back_the_oldest(grouped):
     """At six batches a batch goes back, in turn from each type that has pages."""
     zone = grouped()
     set_pageblock_type(zone.state, 1024, 0, RECLAIMABLE)
-    batch = int(zone.state["pcp_batch"])
+    batch = int(zone.own["pcp_batch"])
     for i in range(3 * batch):
         free_page(zone.state, 2 * i, False)
         free_page(zone.state, 1024 + 2 * i, False)

@@ -69,9 +69,9 @@ def test_a_block_of_clean_pages_becomes_free_whole(quiet):
     zone.state["reclaim_order"][KSWAPD] = 3
     oldest = listed(zone, HEAD_INACTIVE)[-1]
     assert shrink_cache(zone.state, KSWAPD, 1) == 8
-    assert zone.state["nr_free"][3] == 1
+    assert zone.nr_free[3] == 1
     assert zone.frame[oldest >> 3 << 3]["home"] == Home.BUDDY
-    assert zone.state["count"]["scanned"][KSWAPD] == 8
+    assert zone.count["scanned"][KSWAPD] == 8
     verify(zone)
 
 
@@ -81,7 +81,7 @@ def test_pages_are_lost_even_if_a_neighbour_is_pinned(quiet):
     zone.state["reclaim_order"][KSWAPD] = 3
     assert listed(zone, HEAD_INACTIVE)[-1] == 0
     assert shrink_cache(zone.state, KSWAPD, 1) == 7
-    assert zone.state["nr_free"][3:].sum() == 0
+    assert zone.nr_free[3:].sum() == 0
 
 
 @pytest.mark.parametrize(("order", "freed"), [(3, 7), (4, 16)])
@@ -112,7 +112,7 @@ def test_ageing_goes_by_blocks_too(quiet):
     for i in range(64):
         lru_add_active(zone.state, (i * 8) % 64 + i // 8)
     zone.state["reclaim_order"][KSWAPD] = 3
-    zone.state["scan_active"][KSWAPD] = 4
+    zone.own["scan_active"][KSWAPD] = 4
     assert shrink_step(zone.state, KSWAPD) == 8
     assert listed(zone, HEAD_INACTIVE)[::-1] == list(range(8))
     verify(zone)

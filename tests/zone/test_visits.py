@@ -46,7 +46,7 @@ def test_visits_are_those_drawn_in_turn() -> None:
     expected = drawn_in_turn(dice, zone.extents, settings.user)
     for _ in range(VISITS):
         chance.shuffle(zone.extent["extent"])
-        z["visit_left"], z["touch_period"], z["next_touch"] = 0, 1 << 61, z["now"]
+        z["visit_left"], z["touch_period_ns"], z["next_touch"] = 0, 1 << 61, z["now"]
         touch_until(z, int(z["now"]) + 1)
         rank, start, pages, writes = next(expected)
         first = int(zone.extent["extent"][rank]) * settings.user.extent_pages + start

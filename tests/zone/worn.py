@@ -79,10 +79,10 @@ def drop(zone: Zone, pfns: Iterable[int], migratetype: int | None = None) -> Non
 def listed(zone: Zone, which: int) -> list[int]:
     """Frames on one LRU list, head first."""
     assert which in (HEAD_ACTIVE, HEAD_INACTIVE)
-    head = int(zone.state["head"]) + which
+    head = int(zone.own["head"]) + which
     found, pfn = [], int(zone.frame[head]["next"])
     while pfn != head:
-        assert len(found) < zone.state["pages"], "the list does not end"
+        assert len(found) < zone.pages, "the list does not end"
         found.append(pfn)
         pfn = int(zone.frame[pfn]["next"])
     return found

@@ -148,7 +148,7 @@ def prune_cache() -> None:
 def kernel(function=None, *, inline=False):
     """Compile a function of the zone: cached on disk, C semantics for division.
 
-    The first parameter, z, is the zone record; a parameter annotated `float` is a float64, one
+    The first parameter, z, is the record; a parameter annotated `float` is a float64, one
     annotated `np.ndarray` an int64 vector, every other an int64. One signature a function: left to
     infer, numba would compile each anew for every mix of 8, 32 and 64-bit arguments, which made
     building the zone take four times as long. An inline one becomes part of each kernel that calls
@@ -213,10 +213,10 @@ def _load_when_called(kernel) -> None:
 
 @lru_cache(maxsize=1)
 def zone_type():
-    """numba's type of the zone record."""
-    from study.zone.engine.layout import ZONE
+    """numba's type of the record that kernels take."""
+    from study.zone.engine.record import MACHINE
 
-    return numba.from_dtype(ZONE)
+    return numba.from_dtype(MACHINE)
 
 
 def _signature(function):

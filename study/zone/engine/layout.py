@@ -1,10 +1,10 @@
-"""The state of one simulated zone, and the words for it.
+"""The tables of one simulated machine; the record that holds all else is in record.py.
 
-    zone record (one row)          tables (one allocation each)
+    record (one row)               tables (one allocation each)
     +---------------------+        frame     [0 .. pages)        one row per page frame, by pfn
-    | marks, counters     |                  [.. blocks * 1024)  padding: reserved, never free
-    | list lengths        |                  [heads ..)          list heads (sentinels)
-    | kswapd, defrag, nic |        vpage     one row per virtual page a program may touch
+    | zone: marks, lists, |                  [.. blocks * 1024)  padding: reserved, never free
+    |       counters      |                  [heads ..)          list heads (sentinels)
+    | clock, kswapd, load |        vpage     one row per virtual page a program may touch
     | table addresses ----|------> event     a heap ordered by (time, seq)
     +---------------------+        ...
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from study.zone.engine.enums import Caller, Migratetype, Stream
 from study.zone.engine.table import table_of
-from study.zone.settings import NR_ORDERS, NUMBERS_MAX
+from study.zone.settings import NR_ORDERS
 
 MAX_ORDER_PAGES = 1 << (NR_ORDERS - 1)
 NO_PFN = -1
@@ -57,7 +57,14 @@ FRAME = np.dtype(
     [
         ("next", "i4"),
         ("prev", "i4"),
-        ("owner", "i4"),  # vpage of a user page (the reverse map); slot of a kernel page
+        # Whose the frame is, or what comes after it; by home and kind, one of five:
+        #   ACTIVE, INACTIVE       the vpage that it holds: the reverse map (mm/.../rmap.py)
+        #   KERNEL, kind SLAB      its row in the slot table (slab.py)
+        #   KERNEL, kind RX or TX  the frame's next fragment, NO_PFN at the last (load/nic.py)
+        #   KERNEL, kind HUGE      the next one that is held, NO_PFN at the last (load/huge.py)
+        #   PERCPU                 the migratetype it was freed as, with grouping on (percpu.py)
+        # Anything else leaves behind what was there.
+        ("owner", "i4"),
         ("home", "u1"),
         ("order", "u1"),  # of the block whose first frame this is
         ("flags", "u1"),
@@ -144,155 +151,6 @@ TABLES = {
     "bucket": INDEX,
     "pageblock": PAGEBLOCK,
 }
-
-COUNTERS = np.dtype(
-    [
-        ("attempts", "i8", (NR_CALLERS,)),
-        ("failures", "i8", (NR_CALLERS,)),
-        ("attempts_order", "i8", (NR_ORDERS,)),
-        ("failures_order", "i8", (NR_ORDERS,)),
-        ("stalls", "i8", (NR_CALLERS,)),  # requests that had to reclaim or wait
-        ("stall_ns", "i8", (NR_CALLERS,)),
-        ("stall_longest_ns", "i8", (NR_CALLERS,)),
-        ("stall_rounds", "i8", (NR_CALLERS,)),
-        ("stall_reclaimed", "i8", (NR_CALLERS,)),
-        ("formed", "i8", (NR_ORDERS,)),  # blocks of this order made by merging two halves
-        ("split", "i8", (NR_ORDERS,)),
-        ("scanned", "i8", (2,)),  # by Reclaimer
-        ("reclaimed", "i8", (2,)),
-        ("deactivated", "i8"),
-        ("activated", "i8"),
-        ("written", "i8"),
-        ("swapped_out", "i8"),
-        ("slab_reclaimed", "i8"),
-        ("wakeups", "i8"),
-        ("wakeups_refused", "i8"),  # asked for, but the test found nothing to do
-        # Requests above order 0 that met no free block: all; those after which kswapd was at rest;
-        # those above the low mark that found it at rest; and of these, those that woke it.
-        ("blockless", "i8"),
-        ("blockless_rests", "i8"),
-        ("blockless_asked", "i8"),
-        ("blockless_woken", "i8"),
-        ("kswapd_ns", "i8"),
-        ("touches", "i8"),
-        ("first_faults", "i8"),
-        ("minor_faults", "i8"),
-        ("refaults", "i8"),
-        ("refaults_after_defrag", "i8"),
-        ("deleted", "i8"),
-        ("forks", "i8"),
-        ("forks_refused", "i8"),
-        ("exits", "i8"),
-        ("frames_received", "i8"),
-        ("frames_dropped", "i8"),
-        ("frames_sent", "i8"),
-        ("frames_unsent", "i8"),
-        ("defrag_runs", "i8"),
-        ("defrag_scanned", "i8"),
-        ("defrag_blocks", "i8"),
-        ("defrag_evicted", "i8"),
-        ("defrag_migrated", "i8"),
-        ("defrag_written", "i8"),
-        ("defrag_ns", "i8"),
-        ("starved", "i8", (NR_CALLERS,)),  # refused by the marks: too few pages, however they lie
-        ("stolen", "i8"),  # blocks taken from another migratetype, below the pageblock's order
-        ("boosts", "i8"),
-        ("recycled", "i8"),
-        ("compact_stalls", "i8"),  # direct compaction ran
-        ("compact_deferred", "i8"),
-        ("compact_skipped", "i8"),
-        ("compact_successes", "i8"),  # of any compaction: a block was there afterwards
-        ("compact_failures", "i8"),
-        ("compact_migrated", "i8"),
-        ("compact_scanned", "i8"),
-        ("compact_ns", "i8"),
-        ("kcompactd_wakeups", "i8"),
-        ("kcompactd_ns", "i8"),
-        ("oom", "i8"),
-        ("events", "i8"),
-        ("lost_ns", "i8"),
-    ]
-)
-
-
-# Whole numbers of the zone record, by what they belong to; all int64.
-_SCALARS = """
-    pages head now
-    min low high allocation percpu swap
-    free nr_hot nr_cold pcp_batch
-    grouping pageblock_order typed_heads types_told claims_only start_pfn
-    nr_active nr_inactive nr_mapped nr_dirty nr_writeback nr_kernel nr_file nr_anon
-    nr_scan_active nr_scan_inactive prev_priority temp_priority
-    pages_scanned all_unreclaimable slab_scan victims
-    lumpy ignore_references no_io
-    reserve nr_reserved placement nofragment
-    boost_factor boost boost_asked kswapd_boost kswapd_boost_left kswapd_wish kswapd_freed
-    compact_direct compact_daemon compact_threshold compact_rules proactiveness
-    compact_considered compact_shift compact_order_failed
-    compact_spent compact_undrained compact_async
-    migrate_cursor free_cursor nr_targets
-    kcompactd_order kcompactd_armed kcompactd_free_at proactive_defer
-    huge_gap huge_order huge_median huge_most nr_huge held_first nr_held_blocks
-    recycle nr_recycled stack_source
-    nr_events nr_soon soon_first soon_free next_seq event_overflow
-    process_vpages extents extent_pages zipf_rows
-    touch_period next_touch visit_page visit_left visit_write drift_gap delete_gap
-    visits_drawn next_rank next_start next_pages next_write
-    later_rank later_start later_pages later_write
-    fetched_active active_ahead fetched_inactive inactive_ahead
-    kswapd_policy kswapd_loop kswapd_awake kswapd_order kswapd_max_order
-    kswapd_priority kswapd_pass kswapd_reclaimed kswapd_scanned
-    defrag_mode defrag_run defrag_order defrag_interval defrag_wanted defrag_budget
-    defrag_window defrag_cursor defrag_armed defrag_last defrag_choice
-    stack_order fork_gap lifetime_median process_tables process_free live
-    slab_gap slab_median slab_objects slot_free slots_used nr_reclaimable nr_slab
-    rx_mode tx_mode rx_replaces ring rx_order tx_order fragments wire
-    rx_gap rx_hold tx_gap tx_hold posted_first nr_posted nr_held
-    request_free nr_waiting
-    refault_cost write_cost migrate_cost
-    write_first nr_writes disk_free_at dirty_first nr_queued
-    victims_at source_at
-"""
-# Logarithms of the probability that a run, a process's memory or a burst goes on after one more;
-# shares; spreads.
-_FRACTIONS = """
-    run_log process_log rx_log tx_log
-    write_share reclaimable_share lifetime_sigma slab_sigma huge_sigma kswapd_ns_per_page
-"""
-_VECTORS = [
-    ("nr_free", "i8", (NR_ORDERS,)),
-    # The row of the first event in each bucket of the wheel.
-    ("wheel", "i4", (NR_BUCKETS,)),
-    # A bit for each bucket that is not empty.
-    ("wheel_used", "u8", (NR_BUCKETS // BUCKETS_A_WORD,)),
-    ("dice", "u8", (NR_STREAMS, 4)),
-    ("victim", "i4", (16,)),
-    # What the scenario tells extensions.
-    ("numbers", "f8", (NUMBERS_MAX,)),
-    # The order a reclaimer works for, by Reclaimer; of interest to lumpy reclaim only.
-    ("reclaim_order", "i8", (2,)),
-    # Left to scan and to free in the current call of shrink_zone, by Reclaimer.
-    ("scan_active", "i8", (2,)),
-    ("scan_inactive", "i8", (2,)),
-    ("scan_target", "i8", (2,)),
-    # The kmalloc caches, by order of their slabs: objects in the array, idle slabs, limits.
-    ("cache_used", "i8", (NR_CACHES,)),
-    ("cache_free", "i8", (NR_CACHES,)),
-    ("cache_limit", "i8", (NR_CACHES,)),
-    ("cache_batch", "i8", (NR_CACHES,)),
-    ("cache_free_limit", "i8", (NR_CACHES,)),
-    ("cache_array", "i4", (NR_CACHES, CACHE_SLOTS)),
-    ("cache_slab", "i4", (NR_CACHES, CACHE_SLOTS)),
-    ("count", COUNTERS),
-]
-
-ZONE = np.dtype(
-    [(f"{name}_{what}", kind) for name in TABLES for what, kind in (("at", "u8"), ("rows", "i8"))]
-    + [(name, "i8") for name in _SCALARS.split()]
-    + [(name, "f8") for name in _FRACTIONS.split()]
-    + _VECTORS
-)
-
 
 frames = table_of("frame", FRAME)
 """Every page frame by pfn, then padding, then the list heads."""

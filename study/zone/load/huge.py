@@ -10,9 +10,9 @@ from __future__ import annotations
 from study.zone.engine.agenda import book
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import exponential, lognormal
-from study.zone.engine.enums import Caller, Event, Gfp, Home, Kind, Stream
+from study.zone.engine.enums import Caller, Event, Gfp, Kind, Stream
 from study.zone.engine.layout import NO_PFN, frames
-from study.zone.mm.interface import allocate_or_wait, give_back, new_object
+from study.zone.mm.interface import allocate_or_wait, free_object, new_object
 
 GFP_HUGE = int(Gfp.KERNEL | Gfp.MOVABLE)
 HELD = (1 << 30) - 1
@@ -44,8 +44,8 @@ def ask_for_huge(z, lifetime_ms):
 @kernel
 def huge_arrives(z):
     """A program could do with a huge page; how long it would keep it is drawn in any case."""
-    lifetime = lognormal(z, Stream.HUGE, z.huge_median, z.huge_sigma)
-    book(z, z.now + 1 + exponential(z, Stream.HUGE, z.huge_gap), Event.HUGE_ARRIVAL, 0)
+    lifetime = lognormal(z, Stream.HUGE, z.huge_median_ns, z.huge_sigma)
+    book(z, z.now + 1 + exponential(z, Stream.HUGE, z.huge_gap_ns), Event.HUGE_ARRIVAL, 0)
     if z.nr_huge < z.huge_most:
         ask_for_huge(z, min(lifetime // 1_000_000, HELD - 1))
 
@@ -53,10 +53,7 @@ def huge_arrives(z):
 @kernel
 def free_huge(z, pfn):
     """Give a huge page back."""
-    order = frames(z)[pfn].order
-    frames(z)[pfn].home = Home.NONE
-    z.nr_kernel -= 1 << order
-    give_back(z, pfn, order)
+    free_object(z, pfn, frames(z)[pfn].order)
 
 
 @kernel

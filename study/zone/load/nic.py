@@ -16,9 +16,15 @@ from __future__ import annotations
 from study.zone.engine.agenda import book
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import exponential, geometric
-from study.zone.engine.enums import Caller, Event, Home, Kind, Stream
+from study.zone.engine.enums import Caller, Event, Kind, Stream
 from study.zone.engine.layout import NO_PFN, frames, posted_buffers, recycled_buffers
-from study.zone.mm.interface import adopt, allocate_atomic, free_page, kfree, kmalloc_atomic
+from study.zone.mm.interface import (
+    allocate_atomic,
+    free_object,
+    kfree,
+    kmalloc_atomic,
+    new_object,
+)
 from study.zone.settings import NicReceive, NicTransmit
 
 WATCHDOG_NS = 2_000_000_000
@@ -29,9 +35,7 @@ WATCHDOG_NS = 2_000_000_000
 def _free_fragments(z, chain):
     while chain != NO_PFN:
         after = frames(z)[chain].owner
-        frames(z)[chain].home = Home.NONE
-        z.nr_kernel -= 1
-        free_page(z, chain, False)
+        free_object(z, chain, 0)
         chain = after
 
 
@@ -44,10 +48,8 @@ def _take_fragments(z, nr_pages, caller, kind):
         if pfn == NO_PFN:
             _free_fragments(z, chain)
             return NO_PFN
-        frames(z)[pfn].order = 0
-        adopt(z, pfn, kind)
+        new_object(z, pfn, 0, kind)
         frames(z)[pfn].owner = chain
-        z.nr_kernel += 1
         chain = pfn
     return chain
 
@@ -94,10 +96,10 @@ def rx_frame(z, left):
     if left == 0:
         left = geometric(z, Stream.RX, z.rx_log)
     if left > 1:
-        book(z, z.now + z.wire, Event.RX_FRAME, left - 1)
+        book(z, z.now + z.wire_ns, Event.RX_FRAME, left - 1)
     else:
-        book(z, z.now + z.wire + exponential(z, Stream.RX, z.rx_gap), Event.RX_FRAME, 0)
-    hold = exponential(z, Stream.RX, z.rx_hold)
+        book(z, z.now + z.wire_ns + exponential(z, Stream.RX, z.rx_gap_ns), Event.RX_FRAME, 0)
+    hold = exponential(z, Stream.RX, z.rx_hold_ns)
     if z.nr_posted == 0:
         z.count.frames_dropped += 1
         refill_ring(z)
@@ -144,10 +146,10 @@ def tx_frame(z, left):
     if left == 0:
         left = geometric(z, Stream.TX, z.tx_log)
     if left > 1:
-        book(z, z.now + z.wire, Event.TX_FRAME, left - 1)
+        book(z, z.now + z.wire_ns, Event.TX_FRAME, left - 1)
     else:
-        book(z, z.now + z.wire + exponential(z, Stream.TX, z.tx_gap), Event.TX_FRAME, 0)
-    hold = exponential(z, Stream.TX, z.tx_hold)
+        book(z, z.now + z.wire_ns + exponential(z, Stream.TX, z.tx_gap_ns), Event.TX_FRAME, 0)
+    hold = exponential(z, Stream.TX, z.tx_hold_ns)
     if z.tx_mode == NicTransmit.LINEAR:
         pfn = kmalloc_atomic(z, z.tx_order, Caller.TX, Kind.TX)
     else:

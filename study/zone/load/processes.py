@@ -10,27 +10,26 @@ from __future__ import annotations
 from study.zone.engine.agenda import book
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import exponential, geometric, lognormal
-from study.zone.engine.enums import Caller, Event, Gfp, Home, Kind, Stream
+from study.zone.engine.enums import Caller, Event, Gfp, Kind, Stream
 from study.zone.engine.layout import (
     NO_PFN,
     NO_ROW,
     PAGE_TABLES_MAX,
     PROCESS_PAGES_MAX,
     WAITING,
-    frames,
     processes,
     vpages,
 )
 from study.zone.load.user import fault
 from study.zone.mm.interface import (
-    adopt,
     allocate_or_wait,
-    free_page,
+    free_object,
     free_user_page,
     gfp_by_lifetime,
     kfree,
     kmalloc_or_not,
     kmalloc_or_wait,
+    new_object,
 )
 from study.zone.settings import StackSource
 
@@ -64,9 +63,7 @@ def add_page_table(z, slot, pfn):
     process = processes(z)[slot]
     process.table[process.tables] = pfn
     process.tables += 1
-    frames(z)[pfn].order = 0
-    adopt(z, pfn, Kind.PAGE_TABLE)
-    z.nr_kernel += 1
+    new_object(z, pfn, 0, Kind.PAGE_TABLE)
 
 
 @kernel
@@ -115,9 +112,9 @@ def _stack_or_pages(z):
 @kernel
 def fork(z):
     """A process asks to be; what it will be like is drawn whether or not it succeeds."""
-    lifetime = lognormal(z, Stream.FORK, z.lifetime_median, z.lifetime_sigma)
+    lifetime = lognormal(z, Stream.FORK, z.lifetime_median_ns, z.lifetime_sigma)
     pages = min(geometric(z, Stream.FORK, z.process_log), PROCESS_PAGES_MAX)
-    book(z, z.now + 1 + exponential(z, Stream.FORK, z.fork_gap), Event.FORK, 0)
+    book(z, z.now + 1 + exponential(z, Stream.FORK, z.fork_gap_ns), Event.FORK, 0)
     z.count.forks += 1
     slot = z.process_free
     if slot == NO_ROW:
@@ -154,10 +151,7 @@ def exit_process(z, slot):
         # A fault still asleep will find its asker gone.
         vpages(z)[page].state &= ~WAITING
     for i in range(process.tables):
-        pfn = process.table[i]
-        frames(z)[pfn].home = Home.NONE
-        z.nr_kernel -= 1
-        free_page(z, pfn, False)
+        free_object(z, process.table[i], 0)
     if process.stack != NO_PFN:
         kfree(z, process.stack, z.stack_order)
     z.live -= 1

@@ -131,7 +131,7 @@ def fault(z, page, write, caller, born):
         z.count.first_faults += 1
     else:
         z.count.refaults += 1
-        z.count.lost_ns += z.refault_cost
+        z.count.lost_ns += z.refault_cost_ns
         if thrown == Thrown.DEFRAG:
             z.count.refaults_after_defrag += 1
     gfp = GFP_USER
@@ -154,7 +154,8 @@ def touch_until(z, limit):
         if z.visit_left == 0:
             _new_visit(z)
         # What a touch of a resident page does not depend on is kept out of the record meanwhile.
-        page, next_touch, period, write = z.visit_page, z.next_touch, z.touch_period, z.visit_write
+        page, write = z.visit_page, z.visit_write
+        next_touch, period = z.next_touch, z.touch_period_ns
         end = page + min(z.visit_left, (limit - next_touch + period - 1) // period)
         first = page
         pfn = NO_PFN
@@ -181,7 +182,7 @@ def touch_until(z, limit):
 def delete_extent(z):
     """Truncate, unlink or munmap: the pages of one extent are free at once."""
     extent = below(z, Stream.DELETE, z.extents)
-    book(z, z.now + 1 + exponential(z, Stream.DELETE, z.delete_gap), Event.DELETE, 0)
+    book(z, z.now + 1 + exponential(z, Stream.DELETE, z.delete_gap_ns), Event.DELETE, 0)
     for page in range(extent * z.extent_pages, (extent + 1) * z.extent_pages):
         free_user_page(z, page)
     z.count.deleted += 1
@@ -202,7 +203,7 @@ def drift(z):
     """Let two extents change places in popularity; one of them is a popular one."""
     popular = _drifting_rank(z)
     any_rank = below(z, Stream.DRIFT, z.zipf_rows)
-    book(z, z.now + 1 + exponential(z, Stream.DRIFT, z.drift_gap), Event.DRIFT, 0)
+    book(z, z.now + 1 + exponential(z, Stream.DRIFT, z.drift_gap_ns), Event.DRIFT, 0)
     extent = extents(z)
     before = extent[popular].extent
     extent[popular].extent = extent[any_rank].extent

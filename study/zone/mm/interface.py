@@ -54,7 +54,7 @@ from study.zone.mm.linux_2_6.grouping import (
 )
 from study.zone.mm.linux_2_6.kcompactd import look_around, run_kcompactd, start_proactive
 from study.zone.mm.linux_2_6.kmalloc import (
-    adopt,
+    free_object,
     kfree,
     kmalloc_atomic,
     kmalloc_or_not,
@@ -72,7 +72,7 @@ from study.zone.mm.linux_2_6.memory import (
     install,
     touch_resident,
 )
-from study.zone.mm.linux_2_6.percpu import free_page, give_back, take_typed_page
+from study.zone.mm.linux_2_6.percpu import free_page, take_typed_page
 from study.zone.mm.linux_2_6.reclaim import (
     DEF_PRIORITY,
     begin_shrink,
@@ -96,9 +96,9 @@ __all__ = [  # noqa: RUF022 - by subject
     "start_pdflush", "start_proactive", "start_reap",
     # Requests for pages, those that sleep continued by a RETRY event; pages given back.
     "GAVE_UP", "allocate_atomic", "allocate_or_wait", "go_on", "gfp_by_lifetime",
-    "free_page", "give_back",
+    "free_page",
     # Kernel objects: blocks, large kmalloc objects, slab pages.
-    "adopt", "new_object", "kmalloc_atomic", "kmalloc_or_not", "kmalloc_or_wait", "kfree",
+    "new_object", "free_object", "kmalloc_atomic", "kmalloc_or_not", "kmalloc_or_wait", "kfree",
     "new_slab", "free_slab",
     # User pages.
     "install", "touch_resident", "free_user_page", "evict_user_page", "fetch_tails",

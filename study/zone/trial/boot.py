@@ -21,10 +21,10 @@ from study.zone.engine.layout import (
 from study.zone.engine.wheel import empty_wheel
 from study.zone.load.nic import WATCHDOG_NS, refill_ring
 from study.zone.mm.interface import (
-    adopt,
     end_fill,
     free_page,
     install,
+    new_object,
     new_slab,
     prepare_memory,
     put_free_block,
@@ -91,8 +91,8 @@ def boot_slabs(z, nr_pages):
 def _fill_used(z, reserved, kernel_pages):
     frame = frames(z)
     page = 0
-    unused = z.pages - reserved - z.free
-    for pfn in range(reserved, z.pages):
+    unused = z.zone.pages - reserved - z.zone.free
+    for pfn in range(reserved, z.zone.pages):
         if frame[pfn].home == Home.BUDDY:
             continue
         if frame[pfn].home == Home.ISOLATED:
@@ -101,8 +101,7 @@ def _fill_used(z, reserved, kernel_pages):
         unmovable = below(z, Stream.START, unused) < kernel_pages
         if unmovable or page >= z.extents * z.extent_pages:
             if new_slab(z, pfn, uniform(z, Stream.START) <= z.reclaimable_share) == NO_ROW:
-                adopt(z, pfn, Kind.SLAB)
-                z.nr_kernel += 1
+                new_object(z, pfn, 0, Kind.SLAB)
         else:
             frame[pfn].order = 0
             # Neighbours in the zone are neighbours in popularity only by chance.
@@ -117,10 +116,10 @@ def _free_place(z, reserved, order):
     size = 1 << order
     span = size if order == NR_ORDERS - 1 else 2 * size
     for _ in range(100_000):
-        pfn = below(z, Stream.START, z.pages >> order) << order
+        pfn = below(z, Stream.START, z.zone.pages >> order) << order
         first = pfn & ~(span - 1)
-        fits = pfn >= reserved and pfn + size <= z.pages
-        for other in range(first, min(first + span, z.pages)):
+        fits = pfn >= reserved and pfn + size <= z.zone.pages
+        for other in range(first, min(first + span, z.zone.pages)):
             if frames(z)[other].home != Home.NONE and frames(z)[other].home != Home.RESERVED:
                 fits = False
         if fits:
@@ -167,7 +166,7 @@ def fill_memory(z):
 
     As page cache that is read, through the cold list.
     """
-    extents_in = min((z.free - z.high) // z.extent_pages, z.extents)
+    extents_in = min((z.zone.free - z.zone.high) // z.extent_pages, z.extents)
     nr_pages = extents_in * z.extent_pages
     i = 0
     while i < nr_pages:
@@ -189,16 +188,16 @@ def _book_first(z, gap, stream, what):
 @kernel
 def start_workload(z):
     """Post the receive ring and book the first event of every source."""
-    if z.rx_gap > 0 and z.ring > 0:
+    if z.rx_gap_ns > 0 and z.ring > 0:
         refill_ring(z)
-        _book_first(z, z.rx_gap, Stream.RX, Event.RX_FRAME)
+        _book_first(z, z.rx_gap_ns, Stream.RX, Event.RX_FRAME)
         book(z, WATCHDOG_NS, Event.RX_WATCHDOG, 0)
-    _book_first(z, z.tx_gap, Stream.TX, Event.TX_FRAME)
-    _book_first(z, z.fork_gap, Stream.FORK, Event.FORK)
-    _book_first(z, z.slab_gap, Stream.SLAB, Event.SLAB_ARRIVAL)
-    _book_first(z, z.drift_gap, Stream.DRIFT, Event.DRIFT)
-    _book_first(z, z.delete_gap, Stream.DELETE, Event.DELETE)
-    _book_first(z, z.huge_gap, Stream.HUGE, Event.HUGE_ARRIVAL)
+    _book_first(z, z.tx_gap_ns, Stream.TX, Event.TX_FRAME)
+    _book_first(z, z.fork_gap_ns, Stream.FORK, Event.FORK)
+    _book_first(z, z.slab_gap_ns, Stream.SLAB, Event.SLAB_ARRIVAL)
+    _book_first(z, z.drift_gap_ns, Stream.DRIFT, Event.DRIFT)
+    _book_first(z, z.delete_gap_ns, Stream.DELETE, Event.DELETE)
+    _book_first(z, z.huge_gap_ns, Stream.HUGE, Event.HUGE_ARRIVAL)
     if z.proactiveness > 0:
         start_proactive(z)
     if z.source_at:

@@ -65,7 +65,7 @@ def _ask_again(z, held: np.ndarray, nr_pages):
 
 def _whole(z: np.void) -> int:
     """Free blocks of 2 MB."""
-    return int(sum(int(z["nr_free"][o]) << (o - HUGE_ORDER) for o in range(HUGE_ORDER, 11)))
+    return int(sum(int(z["zone"]["nr_free"][o]) << (o - HUGE_ORDER) for o in range(HUGE_ORDER, 11)))
 
 
 def churn(zone: Zone) -> dict[str, float]:
@@ -93,7 +93,7 @@ def churn(zone: Zone) -> dict[str, float]:
         _free_some(z, held, part)
         _ask_again(z, held, part)
         advance(z, z["now"] + asked.gap_ns)
-    end, possible = _whole(z), int(z["free"]) >> HUGE_ORDER
+    end, possible = _whole(z), int(z["zone"]["free"]) >> HUGE_ORDER
     score = (end - start) / (possible - start) if possible > start else float("nan")
     found = (start, end, possible, score)
     return {f"churn_{name}": float(value) for name, value in zip(names, found, strict=True)}

@@ -22,11 +22,11 @@ from study.zone.engine.layout import (
     NR_HEADS,
     NR_TYPED_HEADS,
     PAGEBLOCK,
-    ZONE,
     frames,
     pageblocks,
 )
 from study.zone.engine.lists import list_add_tail, list_del
+from study.zone.engine.record import MACHINE
 from study.zone.mm.interface import (
     add_typed_block,
     cut,
@@ -118,18 +118,18 @@ class BareZone:
         rows = -(-pages // MAX_ORDER_PAGES) * MAX_ORDER_PAGES
         self.frame = np.zeros(rows + NR_TYPED_HEADS + NR_HEADS, FRAME)
         self.pageblock = np.zeros(rows >> pageblock_order, PAGEBLOCK)
-        self.record = np.zeros(1, ZONE)
+        self.record = np.zeros(1, MACHINE)
         self.state = z = self.record[0]
         for name, table in (("frame", self.frame), ("pageblock", self.pageblock)):
             z[f"{name}_at"] = table.ctypes.data
             z[f"{name}_rows"] = len(table)
-        z["head"] = len(self.frame) - NR_HEADS
-        z["typed_heads"] = NR_TYPED_HEADS
+        z["zone"]["head"] = len(self.frame) - NR_HEADS
+        z["zone"]["typed_heads"] = NR_TYPED_HEADS
         z["grouping"] = Grouping.ON
         z["pageblock_order"] = pageblock_order
-        z["pages"] = pages
-        z["start_pfn"] = start_pfn - self.base
-        z["types_told"] = 1
+        z["zone"]["pages"] = pages
+        z["zone"]["start_pfn"] = start_pfn - self.base
+        z["types_from_trace"] = 1
         z["claims_only"] = claims_only
         prepare_lists(z)
 
@@ -139,7 +139,7 @@ def fill_list(z, order, migratetype, pfns: np.ndarray):
     """Put blocks on a free list, the first to be taken first."""
     for i in range(len(pfns)):
         add_typed_block(z, pfns[i], order, migratetype, True)
-        z.free += 1 << order
+        z.zone.free += 1 << order
 
 
 @kernel
@@ -182,7 +182,7 @@ def _drop_parts(z, pfn, order):
         if frames(z)[page].home == Home.BUDDY:
             part = frames(z)[page].order
             remove_free_block(z, page, part)
-            z.free -= 1 << part
+            z.zone.free -= 1 << part
             page += 1 << part
             dropped += 1
         else:
@@ -209,7 +209,7 @@ def extract(z, pfn, order, migratetype):
             first += half
         else:
             add_typed_block(z, first + half, found, migratetype, False)
-    z.free -= 1 << order
+    z.zone.free -= 1 << order
     return True
 
 
@@ -329,7 +329,7 @@ def _turn(z, pfn, order, migratetype):
     """
     head = free_list(z, order, migratetype)
     page = frames(z)[pfn].next
-    while page < z.pages:
+    while page < z.zone.pages:
         page = frames(z)[page].next
     if page == head:
         list_del(z, head)
@@ -421,7 +421,7 @@ def _note_known(pfn, order, users):
 def note_free_at_start(z, users: np.ndarray):
     """What is on the free lists has no user."""
     pfn = 0
-    while pfn < z.pages:
+    while pfn < z.zone.pages:
         if frames(z)[pfn].home == Home.BUDDY:
             order = frames(z)[pfn].order
             _note_known(pfn, order, users)
@@ -461,7 +461,7 @@ def feed(  # noqa: PLR0917 - the columns of a trace
     for i in range(len(op) + 1):
         while stops < len(stop) and stop[stops] == i:
             for k in range(NR_ORDERS):
-                nr_free[stops * NR_ORDERS + k] = z.nr_free[k]
+                nr_free[stops * NR_ORDERS + k] = z.zone.nr_free[k]
             stops += 1
         if i == len(op):
             break

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from study.zone.engine.enums import Caller, Home, Reclaimer
 from study.zone.settings import NR_ORDERS, Settings
 from study.zone.trial.indices import unusable_indices
 from study.zone.trial.zone import Zone
+
+Counts = dict[str, Any]
 
 _HUGE_ORDER = 9
 """2 MB: a huge page of x86-64, whatever the zone's pageblocks are."""
@@ -31,18 +35,18 @@ SAMPLE = np.dtype(
 
 def sample(zone: Zone, phase: int, row: np.void) -> None:
     """Write down the state of the zone as /proc would show it, into a row of dtype SAMPLE."""
-    z = zone.state
-    row["time_ns"] = z["now"]
+    own = zone.own
+    row["time_ns"] = zone.now
     row["phase"] = phase
-    row["nr_free"] = z["nr_free"]
-    row["free_pages"] = z["free"]
-    row["percpu_pages"] = z["nr_hot"] + z["nr_cold"]
-    row["active_pages"] = z["nr_active"]
-    row["inactive_pages"] = z["nr_inactive"]
-    row["file_pages"] = z["nr_file"]
-    row["anonymous_pages"] = z["nr_anon"]
-    row["kernel_pages"] = z["nr_kernel"]
-    row["dirty_pages"] = z["nr_dirty"]
+    row["nr_free"] = zone.nr_free
+    row["free_pages"] = zone.free
+    row["percpu_pages"] = own["nr_hot"] + own["nr_cold"]
+    row["active_pages"] = own["nr_active"]
+    row["inactive_pages"] = own["nr_inactive"]
+    row["file_pages"] = own["nr_file"]
+    row["anonymous_pages"] = own["nr_anon"]
+    row["kernel_pages"] = own["nr_kernel"]
+    row["dirty_pages"] = zone.state["nr_dirty"]
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -62,7 +66,7 @@ def measure(zone: Zone, samples: np.ndarray) -> dict[str, float]:
     Ratios and shares lie in [0, 1] and are NaN where nothing was asked for; indices in [0, 1].
     """
     found: dict[str, float] = {}
-    count = zone.state["count"]
+    count = zone.count
     _by_caller(found, count)
     _by_order(found, count)
     _contiguity(found, samples)
@@ -72,7 +76,7 @@ def measure(zone: Zone, samples: np.ndarray) -> dict[str, float]:
     return {name: float(value) for name, value in found.items()}
 
 
-def _by_caller(found: dict[str, float], count: np.void) -> None:
+def _by_caller(found: dict[str, float], count: Counts) -> None:
     for caller in Caller:
         if caller == Caller.MIGRATION:
             continue
@@ -95,7 +99,7 @@ def _by_caller(found: dict[str, float], count: np.void) -> None:
         found[f"{name}_stall_reclaimed_pages"] = count["stall_reclaimed"][caller]
 
 
-def _by_order(found: dict[str, float], count: np.void) -> None:
+def _by_order(found: dict[str, float], count: Counts) -> None:
     for order in range(NR_ORDERS):
         attempts, failures = count["attempts_order"][order], count["failures_order"][order]
         found[f"order{order}_attempts"] = attempts
@@ -133,7 +137,7 @@ def _extfrag_mean(nr_free: np.ndarray, largest: np.ndarray, order: int) -> float
     return float(index.mean()) / 1000.0
 
 
-def _reclaim(found: dict[str, float], zone: Zone, count: np.void) -> None:
+def _reclaim(found: dict[str, float], zone: Zone, count: Counts) -> None:
     measured_ns = zone.settings.clock.measure_ns
     for who in Reclaimer:
         name = who.name.lower()
@@ -171,14 +175,14 @@ def _reclaim(found: dict[str, float], zone: Zone, count: np.void) -> None:
     found["defrag_busy_ms"] = count["defrag_ns"] / 1e6
 
 
-def _cures(found: dict[str, float], zone: Zone, count: np.void) -> None:
+def _cures(found: dict[str, float], zone: Zone, count: Counts) -> None:
     moved = count["defrag_evicted"] + count["defrag_migrated"] + count["compact_migrated"]
     found["moved_pages"] = moved
     # The external fragmentation events of mmtests: mm_page_alloc_extfrag below pageblock_order.
     found["stolen_blocks"] = count["stolen"]
     found["boosts"] = count["boosts"]
     found["recycled_buffers"] = count["recycled"]
-    found["reserved_pages_end"] = zone.state["nr_reserved"]
+    found["reserved_pages_end"] = zone.own["nr_reserved"]
     found["compact_stalls"] = count["compact_stalls"]
     found["compact_deferred"] = count["compact_deferred"]
     found["compact_skipped"] = count["compact_skipped"]
@@ -206,11 +210,11 @@ def _unmovable(found: dict[str, float], zone: Zone) -> None:
     touched = unmovable[: blocks << _HUGE_ORDER].reshape(-1, 1 << _HUGE_ORDER).any(axis=1)
     found["unmovable_share_end"] = unmovable.mean()
     found["unmovable_blocks_share_end"] = touched.mean() if blocks else float("nan")
-    nr_free = zone.state["nr_free"]
+    nr_free = zone.nr_free
     found["huge_free_blocks_end"] = nr_free[_HUGE_ORDER] + 2 * nr_free[_HUGE_ORDER + 1]
 
 
-def _users(found: dict[str, float], settings: Settings, count: np.void) -> None:
+def _users(found: dict[str, float], settings: Settings, count: Counts) -> None:
     measured_ns = settings.clock.measure_ns
     found["touches"] = count["touches"]
     found["events"] = count["touches"] + count["events"]

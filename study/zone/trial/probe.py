@@ -44,16 +44,16 @@ def _note(z, wanted: np.ndarray, freed: np.ndarray, pages):
 def _evict_anywhere(z):
     """Throw out a page chosen evenly among all on the LRU lists."""
     frame = frames(z)
-    pfn = below(z, Stream.KERNEL, z.pages)
+    pfn = below(z, Stream.KERNEL, z.zone.pages)
     while frame[pfn].home != Home.ACTIVE and frame[pfn].home != Home.INACTIVE:
-        pfn = below(z, Stream.KERNEL, z.pages)
+        pfn = below(z, Stream.KERNEL, z.zone.pages)
     evict_user_page(z, pfn)
 
 
 @kernel
 def _free_at_random(z, order, wanted: np.ndarray, freed: np.ndarray):
     pages = 0
-    while freed[order] < 0 and z.nr_active + z.nr_inactive > 0:
+    while freed[order] < 0 and z.zone.nr_active + z.zone.nr_inactive > 0:
         _evict_anywhere(z)
         pages += 1
         _note(z, wanted, freed, pages)
@@ -68,12 +68,12 @@ def _free_by_lru(z, order, wanted: np.ndarray, freed: np.ndarray):
     while idle < _IDLE_ROUNDS:
         pages_before = pages
         for i in range(DEF_PRIORITY + 1):
-            z.prev_priority = DEF_PRIORITY - i
+            z.zone.prev_priority = DEF_PRIORITY - i
             begin_shrink(z, Reclaimer.KSWAPD, DEF_PRIORITY - i)
             while not shrink_done(z, Reclaimer.KSWAPD):
-                before = z.free
+                before = z.zone.free
                 shrink_step(z, Reclaimer.KSWAPD)
-                pages += z.free - before
+                pages += z.zone.free - before
                 _note(z, wanted, freed, pages)
                 if freed[order] >= 0:
                     return pages
@@ -89,9 +89,9 @@ def _empty_blocks(z, order, wanted: np.ndarray, freed: np.ndarray):
     """Have the reverse-map defragmenter make the blocks, cheapest first, the whole zone in view."""
     z.defrag_order = order
     z.defrag_wanted = wanted[order]
-    z.defrag_budget = z.pages
+    z.defrag_budget = z.zone.pages
     before = z.count.defrag_evicted + z.count.defrag_migrated
-    defragment(z, 0, z.pages >> order)
+    defragment(z, 0, z.zone.pages >> order)
     pages = z.count.defrag_evicted + z.count.defrag_migrated - before
     _note(z, wanted, freed, pages)
     return pages
@@ -125,11 +125,12 @@ def probe(zone: Zone) -> dict[str, float]:
     pages = written = lost = float("nan")
     if asked.victims != ProbeVictims.OFF:
         wanted = np.array([free_blocks(z, order) + asked.blocks for order in range(NR_ORDERS)])
-        written_before = z["count"]["written"] + z["count"]["defrag_written"]
+        before = zone.count
         hits_before = _hit_share(zone)
         pages = float(free_until(z, asked.victims, asked.order, wanted, freed))
         lost = hits_before - _hit_share(zone)
-        written = float(z["count"]["written"] + z["count"]["defrag_written"] - written_before)
+        after = zone.count
+        written = float(sum(after[name] - before[name] for name in ("written", "defrag_written")))
         if freed[asked.order] < 0:
             pages = float("nan")
     reached = {

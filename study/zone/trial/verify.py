@@ -58,24 +58,24 @@ def verify(zone: Zone) -> None:
     Pages are conserved and no two blocks overlap; lists and counters agree; no free block has a
     free buddy of its order; LRU lists and reverse map are consistent both ways.
     """
-    z = zone.state
-    pages = int(z["pages"])
-    _require(not z["event_overflow"], "the agenda of events overflowed")
-    _check_lists(z)
+    pages = zone.pages
+    _require(not zone.state["event_overflow"], "the agenda of events overflowed")
+    _check_lists(zone)
     _check_cover(zone, pages)
     _check_buddies(zone, pages)
     _check_reverse_map(zone, pages)
     _check_kernel_pages(zone, pages)
 
 
-def _check_lists(z: np.void) -> None:
-    head, typed = int(z["head"]), int(z["head"] - z["typed_heads"])
+def _check_lists(zone: Zone) -> None:
+    z, own = zone.state, zone.own
+    head, typed = int(own["head"]), int(own["head"] - own["typed_heads"])
     types = NR_MIGRATETYPES if z["grouping"] else 1
     hot_typed, cold_typed = ([typed, typed + 2], [typed + 1, typed + 3]) if types > 1 else ([], [])
     for order in range(NR_ORDERS):
         heads = [head + order - t * NR_ORDERS for t in range(types)]
         length = _total(z, heads, Home.BUDDY, order)
-        _require(length == z["nr_free"][order], f"free list of order {order}: {length} blocks")
+        _require(length == zone.nr_free[order], f"free list of order {order}: {length} blocks")
     for name, heads, home in (
         ("nr_hot", [head + HEAD_HOT, *hot_typed], Home.PERCPU),
         ("nr_cold", [head + HEAD_COLD, *cold_typed], Home.PERCPU),
@@ -83,7 +83,7 @@ def _check_lists(z: np.void) -> None:
         ("nr_inactive", [head + HEAD_INACTIVE], Home.INACTIVE),
     ):
         length = _total(z, heads, home, -1)
-        _require(length == z[name], f"{name} is {z[name]}, its list holds {length}")
+        _require(length == own[name], f"{name} is {own[name]}, its list holds {length}")
 
 
 def _check_cover(zone: Zone, pages: int) -> None:
@@ -105,7 +105,7 @@ def _check_cover(zone: Zone, pages: int) -> None:
     wrong = np.flatnonzero(covered != 1)
     _require(wrong.size == 0, f"{wrong.size} frames not covered exactly once, first {wrong[:1]}")
     free = (1 << frame["order"][home == Home.BUDDY].astype(np.int64)).sum()
-    _require(free == zone.state["free"], f"free is {zone.state['free']}, counted {free}")
+    _require(free == zone.free, f"free is {zone.free}, counted {free}")
 
 
 def _check_buddies(zone: Zone, pages: int) -> None:
@@ -123,7 +123,7 @@ def _check_buddies(zone: Zone, pages: int) -> None:
 
 
 def _check_reverse_map(zone: Zone, pages: int) -> None:
-    frame, z = zone.frame[:pages], zone.state
+    frame = zone.frame[:pages]
     on_lru = np.isin(frame["home"], (Home.ACTIVE, Home.INACTIVE))
     holders = np.flatnonzero(on_lru)
     owners = frame["owner"][holders]
@@ -138,7 +138,8 @@ def _check_reverse_map(zone: Zone, pages: int) -> None:
         ("nr_anon", (kind == Kind.ANON).sum()),
         ("nr_file", (kind == Kind.FILE).sum()),
     ):
-        _require(z[name] == count, f"{name} is {z[name]}, counted {count}")
+        noted = (zone.own if name in zone.own.dtype.names else zone.state)[name]
+        _require(noted == count, f"{name} is {noted}, counted {count}")
 
 
 def pages_in_use(zone: Zone) -> np.ndarray:
@@ -154,6 +155,7 @@ def _check_kernel_pages(zone: Zone, pages: int) -> None:
     frame, z = zone.frame[:pages], zone.state
     kernel_blocks = frame["home"] == Home.KERNEL
     held = (1 << frame["order"][kernel_blocks].astype(np.int64)).sum()
-    _require(held == z["nr_kernel"], f"nr_kernel is {z['nr_kernel']}, counted {held}")
+    noted = zone.own["nr_kernel"]
+    _require(held == noted, f"nr_kernel is {noted}, counted {held}")
     slabs = (frame["kind"][kernel_blocks] == Kind.SLAB).sum()
     _require(slabs == z["nr_slab"], f"nr_slab is {z['nr_slab']}, counted {slabs}")

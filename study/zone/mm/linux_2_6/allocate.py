@@ -66,8 +66,8 @@ def migratetype_of(gfp):
 @kernel
 def _wake_for_boost(z):
     """Have kswapd work if serving a request has raised the marks (rmqueue, 5.0)."""
-    if z.boost_asked:
-        z.boost_asked = 0
+    if z.zone.boost_asked:
+        z.zone.boost_asked = 0
         wake_kswapd(z, 0)
 
 
@@ -100,12 +100,12 @@ def _wake_kswapd_for(z, order):
     if order == 0:
         return
     for larger in range(order, NR_ORDERS):
-        if z.nr_free[larger] > 0:
+        if z.zone.nr_free[larger] > 0:
             return
     z.count.blockless += 1
     if z.kswapd_awake == 0:
         z.count.blockless_rests += 1
-    if at_rest and z.free > z.low:
+    if at_rest and z.zone.free > z.zone.low:
         z.count.blockless_asked += 1
         if z.kswapd_awake != 0:
             z.count.blockless_woken += 1
@@ -164,14 +164,14 @@ def _reclaim_for_compaction(z, order, priority, freed):
     if order <= COSTLY_ORDER and priority >= DEF_PRIORITY - 2:
         return more, scanned
     room = 2 << order
-    while z.nr_inactive > room and (freed + more < room or not compaction_suitable(z, order)):
+    while z.zone.nr_inactive > room and (freed + more < room or not compaction_suitable(z, order)):
         begin_shrink(z, Reclaimer.DIRECT, priority)
         looked = 0
         while not shrink_done(z, Reclaimer.DIRECT):
             looked += shrink_step(z, Reclaimer.DIRECT)
-        got = SWAP_CLUSTER_MAX - z.scan_target[Reclaimer.DIRECT]
+        got = SWAP_CLUSTER_MAX - z.zone.scan_target[Reclaimer.DIRECT]
         # By then shares below a batch were scanned at once; here they add up first.
-        if got == 0 and (looked > 0 or z.nr_inactive >> priority == 0):
+        if got == 0 and (looked > 0 or z.zone.nr_inactive >> priority == 0):
             break
         scanned += looked
         more += got
@@ -189,16 +189,16 @@ def try_to_free_pages(z, row):
     while request.priority >= 0:
         priority = request.priority
         request.priority -= 1
-        if z.all_unreclaimable and priority != DEF_PRIORITY:
+        if z.zone.all_unreclaimable and priority != DEF_PRIORITY:
             continue
-        z.temp_priority = priority
-        z.prev_priority = min(z.prev_priority, priority)
+        z.zone.temp_priority = priority
+        z.zone.prev_priority = min(z.zone.prev_priority, priority)
         z.reclaim_order[Reclaimer.DIRECT] = request.order
         begin_shrink(z, Reclaimer.DIRECT, priority)
         scanned = 0
         while not shrink_done(z, Reclaimer.DIRECT):
             scanned += shrink_step(z, Reclaimer.DIRECT)
-        freed = SWAP_CLUSTER_MAX - z.scan_target[Reclaimer.DIRECT]
+        freed = SWAP_CLUSTER_MAX - z.zone.scan_target[Reclaimer.DIRECT]
         if z.compact_direct == ALL_ORDERS and request.order > 0:
             more, looked = _reclaim_for_compaction(z, request.order, priority, freed)
             freed += more
@@ -208,11 +208,11 @@ def try_to_free_pages(z, row):
         # The scan takes the caller's time.
         request.scan_ns += int(scanned * z.kswapd_ns_per_page)
         if freed >= SWAP_CLUSTER_MAX:
-            z.prev_priority = z.temp_priority
+            z.zone.prev_priority = z.zone.temp_priority
             return PROGRESS
         if scanned > 0 and priority < DEF_PRIORITY - 2:
             return NAP
-    z.prev_priority = z.temp_priority
+    z.zone.prev_priority = z.zone.temp_priority
     return HOPELESS
 
 
@@ -243,7 +243,7 @@ def _compact_for(z, row, asynchronous):
     request = requests(z)[row]
     order = request.order
     ran = compact_directly(z, order, migratetype_of(request.gfp), asynchronous)
-    request.scan_ns += z.compact_spent
+    request.scan_ns += z.compact_spent_ns
     if ran == SKIPPED:
         return NO_PFN
     pfn = NO_PFN

@@ -11,25 +11,25 @@ from study.zone.engine.compile import kernel
 
 @kernel
 def _shift_marks(z, pages):
-    z.boost += pages
-    z.min += pages
-    z.low += pages
-    z.high += pages
+    z.zone.boost += pages
+    z.zone.min += pages
+    z.zone.low += pages
+    z.zone.high += pages
 
 
 @kernel
 def boost_marks(z):
     """Raise min, low and high by a pageblock, up to a share of high; have kswapd woken."""
     pageblock_pages = 1 << z.pageblock_order
-    if z.boost_factor == 0 or 4 * pageblock_pages > z.pages:
+    if z.boost_factor == 0 or 4 * pageblock_pages > z.zone.pages:
         return
-    most = max(pageblock_pages, (z.high - z.boost) * z.boost_factor // 10_000)
-    _shift_marks(z, min(z.boost + pageblock_pages, most) - z.boost)
-    z.count.boosts += 1
-    z.boost_asked = 1
+    most = max(pageblock_pages, (z.zone.high - z.zone.boost) * z.boost_factor // 10_000)
+    _shift_marks(z, min(z.zone.boost + pageblock_pages, most) - z.zone.boost)
+    z.zone.count.boosts += 1
+    z.zone.boost_asked = 1
 
 
 @kernel
 def lower_marks(z, pages):
     """Take back so much of the boost; what was added since stays (balance_pgdat, 5.0)."""
-    _shift_marks(z, -min(z.boost, pages))
+    _shift_marks(z, -min(z.zone.boost, pages))

@@ -29,7 +29,7 @@ _TOP = NR_ORDERS - 1
 def prepare_memory(z):
     """Empty lists, no page free, and every row of the slab and request tables free."""
     frame = frames(z)
-    for pfn in range(z.pages, z.head):
+    for pfn in range(z.zone.pages, z.zone.head):
         frame[pfn].home = Home.RESERVED
     prepare_lists(z)
     # Slab pages are as many as pages: their rows are taken one after the other, then chained.
@@ -43,7 +43,7 @@ def prepare_memory(z):
 def put_free_block(z, pfn, order):
     """Let an aligned block be free that merges with no other."""
     add_typed_block(z, pfn, order, pageblock_type(z, pfn), False)
-    z.free += 1 << order
+    z.zone.free += 1 << order
 
 
 @kernel
@@ -51,7 +51,7 @@ def _free_top_block(z, pfn):
     """What is there when the pages of an aligned 4 MB have been freed in ascending order."""
     put_free_block(z, pfn, _TOP)
     for order in range(1, NR_ORDERS):
-        z.count.formed[order] += MAX_ORDER_PAGES >> order
+        z.zone.count.formed[order] += MAX_ORDER_PAGES >> order
 
 
 @kernel
@@ -60,12 +60,12 @@ def _left_on_hot_list(z, nr_pages):
 
     The list then goes from 5 batches and a page to 6 batches, again and again (percpu.free_page).
     """
-    full = 6 * z.pcp_batch
+    full = 6 * z.zone.pcp_batch
     if z.percpu == 0:
         return 0
     if nr_pages <= full:
         return nr_pages
-    return full - z.pcp_batch + 1 + (nr_pages - full - 1) % z.pcp_batch
+    return full - z.zone.pcp_batch + 1 + (nr_pages - full - 1) % z.zone.pcp_batch
 
 
 @kernel
@@ -78,7 +78,7 @@ def free_all(z, reserved):
     for pfn in range(reserved):
         frames(z)[pfn].home = Home.RESERVED
     # The per-cpu list hands pages on in the order in which they came, and keeps the last ones.
-    stop = z.pages - _left_on_hot_list(z, z.pages - reserved)
+    stop = z.zone.pages - _left_on_hot_list(z, z.zone.pages - reserved)
     pfn = reserved
     while pfn < stop:
         if pfn & (MAX_ORDER_PAGES - 1) == 0 and pfn + MAX_ORDER_PAGES <= stop:
@@ -87,7 +87,7 @@ def free_all(z, reserved):
         else:
             return_block(z, pfn, 0, pageblock_type(z, pfn))
             pfn += 1
-    for last in range(stop, z.pages):
+    for last in range(stop, z.zone.pages):
         free_page(z, last, False)
     if z.reserve == Reserve.MIGRATE_RESERVE:
         set_boot_reserve(z)
@@ -106,7 +106,7 @@ def take_to_fill(z, nr_pages):
     # No smaller block is left: the next 1024 requests would walk up through this one.
     first = rmqueue(z, _TOP, _MOVABLE)
     for order in range(1, NR_ORDERS):
-        z.count.split[order] += MAX_ORDER_PAGES >> order
+        z.zone.count.split[order] += MAX_ORDER_PAGES >> order
     for pfn in range(first, first + MAX_ORDER_PAGES):
         frames(z)[pfn].order = 0
     return first, MAX_ORDER_PAGES
@@ -115,5 +115,5 @@ def take_to_fill(z, nr_pages):
 @kernel
 def end_fill(z, nr_pages):
     """Leave on the cold list what its last refill holds after so many pages were taken."""
-    if z.percpu and nr_pages % z.pcp_batch:
-        shelve_ahead(z, z.pcp_batch - nr_pages % z.pcp_batch)
+    if z.percpu and nr_pages % z.zone.pcp_batch:
+        shelve_ahead(z, z.zone.pcp_batch - nr_pages % z.zone.pcp_batch)

@@ -18,8 +18,8 @@ def add_free_block(z, pfn, order):
     """Put a block on its free list as it is, without looking at its buddy."""
     frames(z)[pfn].home = Home.BUDDY
     frames(z)[pfn].order = order
-    list_add(z, z.head + order, pfn)
-    z.nr_free[order] += 1
+    list_add(z, z.zone.head + order, pfn)
+    z.zone.nr_free[order] += 1
 
 
 @kernel(inline=True)
@@ -27,7 +27,7 @@ def remove_free_block(z, pfn, order):
     """Take a block off its free list; it is nobody's until the caller says whose."""
     list_del(z, pfn)
     frames(z)[pfn].home = Home.NONE
-    z.nr_free[order] -= 1
+    z.zone.nr_free[order] -= 1
 
 
 @kernel
@@ -50,7 +50,7 @@ def take_block(z, order):
     requests walk up through a block (__rmqueue and expand, 2.6.8).
     """
     for found in range(order, NR_ORDERS):
-        head = z.head + found
+        head = z.zone.head + found
         pfn = frames(z)[head].next
         if pfn == head:
             continue
@@ -58,11 +58,11 @@ def take_block(z, order):
             pfn = _lowest(z, head)
         remove_free_block(z, pfn, found)
         while found > order:
-            z.count.split[found] += 1
+            z.zone.count.split[found] += 1
             found -= 1
             add_free_block(z, pfn + (1 << found), found)
         frames(z)[pfn].order = order
-        z.free -= 1 << order
+        z.zone.free -= 1 << order
         return pfn
     return NO_PFN
 
@@ -75,7 +75,7 @@ def free_block(z, pfn, order):
     the head of its list.
     """
     frame = frames(z)
-    z.free += 1 << order
+    z.zone.free += 1 << order
     while order < NR_ORDERS - 1:
         buddy = pfn ^ (1 << order)
         if frame[buddy].home != Home.BUDDY or frame[buddy].order != order:
@@ -85,5 +85,5 @@ def free_block(z, pfn, order):
         frame[pfn].home = Home.NONE
         pfn &= ~(1 << order)
         order += 1
-        z.count.formed[order] += 1
+        z.zone.count.formed[order] += 1
     add_free_block(z, pfn, order)

@@ -49,9 +49,9 @@ def fragmentation_index(z, order):
     blocks = 0
     pages = 0
     for o in range(NR_ORDERS):
-        blocks += z.nr_free[o]
-        pages += z.nr_free[o] << o
-        if o >= order and z.nr_free[o] > 0:
+        blocks += z.zone.nr_free[o]
+        pages += z.zone.nr_free[o] << o
+        if o >= order and z.zone.nr_free[o] > 0:
             return -1000
     if blocks == 0:
         return 0
@@ -64,20 +64,20 @@ def fragmentation_score(z):
     suitable = 0
     pages = 0
     for o in range(NR_ORDERS):
-        pages += z.nr_free[o] << o
+        pages += z.zone.nr_free[o] << o
         if o >= z.pageblock_order:
-            suitable += z.nr_free[o] << o
+            suitable += z.zone.nr_free[o] << o
     if pages == 0:
         return 0
-    return z.pages * ((pages - suitable) * 100 // pages) // (z.pages + 1)
+    return z.zone.pages * ((pages - suitable) * 100 // pages) // (z.zone.pages + 1)
 
 
 @kernel
 def compaction_suitable(z, order):
     """Are there pages enough to move things about, and is fragmentation what is wrong?"""
-    mark = z.low
+    mark = z.zone.low
     if z.compact_rules == CompactionRules.V3_19 and order <= _COSTLY_ORDER:
-        mark = z.min
+        mark = z.zone.min
     # The kernel's order-0 test: what is reserved for HIGHATOMIC is no room (4.4).
     if not watermark_ok(z, 0, mark + (2 << order), False, False):
         return False
@@ -93,10 +93,10 @@ def deferred(z, order):
 
     None is for an order smaller than those that failed (aff622495c9a, 3.4; 2.6.35 knew no order).
     """
-    if order < z.compact_order_failed:
+    if order < z.zone.compact_order_failed:
         return False
-    z.compact_considered = min(z.compact_considered + 1, 1 << z.compact_shift)
-    return z.compact_considered < 1 << z.compact_shift
+    z.zone.compact_considered = min(z.zone.compact_considered + 1, 1 << z.zone.compact_shift)
+    return z.zone.compact_considered < 1 << z.zone.compact_shift
 
 
 @kernel
@@ -105,20 +105,20 @@ def expect_success(z, order):
 
     compact_pgdat, 3.5; compaction_defer_reset without alloc_success later.
     """
-    z.compact_order_failed = max(z.compact_order_failed, order + 1)
+    z.zone.compact_order_failed = max(z.zone.compact_order_failed, order + 1)
 
 
 @kernel
 def settle(z, order, success):
     """Remember whether a request got its block (compaction_defer_reset, defer_compaction)."""
-    z.compact_considered = 0
+    z.zone.compact_considered = 0
     if success:
-        z.compact_shift = 0
+        z.zone.compact_shift = 0
         expect_success(z, order)
         z.count.compact_successes += 1
     else:
-        z.compact_shift = min(z.compact_shift + 1, DEFER_SHIFT_MAX)
-        z.compact_order_failed = min(z.compact_order_failed, order)
+        z.zone.compact_shift = min(z.zone.compact_shift + 1, DEFER_SHIFT_MAX)
+        z.zone.compact_order_failed = min(z.zone.compact_order_failed, order)
         z.count.compact_failures += 1
 
 
@@ -128,10 +128,10 @@ def _finished(z, order, migratetype, score_wanted):
     if order == WHOLE_ZONE:
         return fragmentation_score(z) <= score_wanted
     later = z.compact_rules == CompactionRules.V3_19
-    if not later and not watermark_ok(z, order, z.low + (1 << order), False, False):
+    if not later and not watermark_ok(z, order, z.zone.low + (1 << order), False, False):
         return False
     for o in range(order, NR_ORDERS):
-        if z.nr_free[o] == 0:
+        if z.zone.nr_free[o] == 0:
             continue
         if z.grouping == 0 or (o >= z.pageblock_order and not later):
             return True
@@ -165,7 +165,7 @@ def _take_free_pages(z, first, stop):
     4.8 and 5.1).
     """
     frame = frames(z)
-    mark = z.min - z.boost if z.compact_rules == CompactionRules.V3_19 else z.low
+    mark = z.zone.min - z.zone.boost if z.compact_rules == CompactionRules.V3_19 else z.zone.low
     taken = 0
     pfn = first
     while pfn < stop:
@@ -177,18 +177,18 @@ def _take_free_pages(z, first, stop):
             pfn += 1 << order
             continue
         remove_free_block(z, pfn, order)
-        z.free -= 1 << order
+        z.zone.free -= 1 << order
         if z.grouping and order >= z.pageblock_order - 1:
             # What a split takes whole will hold movable pages (split_free_page).
             set_pageblock_type(z, pfn, order, Migratetype.MOVABLE)
         for page in range(pfn, pfn + (1 << order)):
             frame[page].home = Home.ISOLATED
             frame[page].order = 0
-            list_add(z, z.head + HEAD_TARGETS, page)
+            list_add(z, z.zone.head + HEAD_TARGETS, page)
         taken += 1 << order
         pfn += 1 << order
     z.count.compact_scanned += stop - first
-    z.compact_spent += (stop - first) * LOOK_NS
+    z.compact_spent_ns += (stop - first) * LOOK_NS
     z.nr_targets += taken
     return taken
 
@@ -197,21 +197,21 @@ def _take_free_pages(z, first, stop):
 def _find_targets(z):
     """Move the free scanner down until there are places for a batch, or the scanners meet."""
     size = 1 << z.pageblock_order
-    while z.nr_targets < CLUSTER_MAX and z.free_cursor - size > z.migrate_cursor:
-        first = z.free_cursor - size
+    while z.nr_targets < CLUSTER_MAX and z.zone.free_cursor - size > z.zone.migrate_cursor:
+        first = z.zone.free_cursor - size
         if _is_target(z, first):
-            taken = _take_free_pages(z, first, min(z.free_cursor, z.pages))
+            taken = _take_free_pages(z, first, min(z.zone.free_cursor, z.zone.pages))
             if taken > 0 and z.nr_targets >= CLUSTER_MAX:
                 # The same pageblock is looked at again: it may have been freed into meanwhile.
                 return
-        z.free_cursor = first
+        z.zone.free_cursor = first
 
 
 @kernel
 def _release_targets(z):
     """Give back the places that were not needed (release_freepages)."""
     frame = frames(z)
-    head = z.head + HEAD_TARGETS
+    head = z.zone.head + HEAD_TARGETS
     while frame[head].next != head:
         pfn = frame[head].next
         list_del(z, pfn)
@@ -242,10 +242,10 @@ def _move_batch(z, migratetype):
     """
     frame = frames(z)
     size = 1 << z.pageblock_order
-    pfn = z.migrate_cursor
-    stop = min((pfn >> z.pageblock_order << z.pageblock_order) + size, z.pages)
+    pfn = z.zone.migrate_cursor
+    stop = min((pfn >> z.pageblock_order << z.pageblock_order) + size, z.zone.pages)
     if not _is_source(z, pfn, migratetype):
-        z.migrate_cursor = stop
+        z.zone.migrate_cursor = stop
         return 0
     moved = 0
     looked = pfn
@@ -264,7 +264,7 @@ def _move_batch(z, migratetype):
         if z.nr_targets == 0:
             no_place = True
             break
-        target = frame[z.head + HEAD_TARGETS].next
+        target = frame[z.zone.head + HEAD_TARGETS].next
         list_del(z, target)
         frame[target].home = Home.NONE
         z.nr_targets -= 1
@@ -273,47 +273,47 @@ def _move_batch(z, migratetype):
         free_page(z, pfn, False)
         moved += 1
         pfn += 1
-    z.migrate_cursor = min(pfn, stop)
-    z.count.compact_scanned += z.migrate_cursor - looked
+    z.zone.migrate_cursor = min(pfn, stop)
+    z.count.compact_scanned += z.zone.migrate_cursor - looked
     z.count.compact_migrated += moved
-    z.compact_spent += (z.migrate_cursor - looked) * LOOK_NS + moved * z.migrate_cost
+    z.compact_spent_ns += (z.zone.migrate_cursor - looked) * LOOK_NS + moved * z.migrate_cost_ns
     return -1 if no_place else moved
 
 
 @kernel
 def compact_zone(z, order, migratetype, score_wanted):
-    """Run the two scanners; SUCCESS or COMPLETE. z.compact_spent is then what it took, in ns.
+    """Run the two scanners; SUCCESS or COMPLETE. z.compact_spent_ns is then what it took, in ns.
 
     order  of the block wanted, or WHOLE_ZONE for a fragmentation score of at most score_wanted
     """
-    z.compact_spent = 0
+    z.compact_spent_ns = 0
     z.compact_undrained = NEVER
     resumes = z.compact_rules == CompactionRules.V3_19 and order != WHOLE_ZONE
-    top = (z.pages + (1 << z.pageblock_order) - 1) >> z.pageblock_order << z.pageblock_order
-    if not resumes or z.free_cursor <= z.migrate_cursor:
-        z.migrate_cursor = 0
-        z.free_cursor = top
+    top = (z.zone.pages + (1 << z.pageblock_order) - 1) >> z.pageblock_order << z.pageblock_order
+    if not resumes or z.zone.free_cursor <= z.zone.migrate_cursor:
+        z.zone.migrate_cursor = 0
+        z.zone.free_cursor = top
     result = SUCCESS
     while not _finished(z, order, migratetype, score_wanted):
-        if z.free_cursor <= z.migrate_cursor + (1 << z.pageblock_order):
+        if z.zone.free_cursor <= z.zone.migrate_cursor + (1 << z.pageblock_order):
             # They have met; the next run starts anew.
-            z.migrate_cursor = 0
-            z.free_cursor = 0
+            z.zone.migrate_cursor = 0
+            z.zone.free_cursor = 0
             result = COMPLETE
             break
         moved = _move_batch(z, migratetype)
         if moved < 0:
-            z.migrate_cursor = 0
-            z.free_cursor = 0
+            z.zone.migrate_cursor = 0
+            z.zone.free_cursor = 0
             result = COMPLETE
             break
-        block = z.migrate_cursor >> max(order, 0) << max(order, 0)
+        block = z.zone.migrate_cursor >> max(order, 0) << max(order, 0)
         if z.compact_rules == CompactionRules.V3_19 and z.compact_undrained < block:
             # What was freed in the block just left is of use only when it can merge.
             drain_percpu(z)
             z.compact_undrained = NEVER
     _release_targets(z)
-    z.count.compact_ns += z.compact_spent
+    z.count.compact_ns += z.compact_spent_ns
     return result
 
 
@@ -323,7 +323,7 @@ def compact_directly(z, order, migratetype, asynchronous):
 
     The caller takes its block and says how it went by settle() (__alloc_pages_direct_compact).
     """
-    z.compact_spent = 0
+    z.compact_spent_ns = 0
     if deferred(z, order):
         z.count.compact_deferred += 1
         return SKIPPED

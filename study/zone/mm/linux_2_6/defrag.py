@@ -36,7 +36,7 @@ def free_blocks(z, order):
     """How many blocks of an order the free lists hold, larger ones counted in such blocks."""
     nr_blocks = 0
     for larger in range(order, NR_ORDERS):
-        nr_blocks += z.nr_free[larger] << (larger - order)
+        nr_blocks += z.zone.nr_free[larger] << (larger - order)
     return nr_blocks
 
 
@@ -88,7 +88,7 @@ def _evict(z, pfn):
     anon = frame[pfn].kind == Kind.ANON
     dirty = (frame[pfn].flags & Flag.DIRTY) != 0
     if dirty or (anon and not frame[pfn].flags & Flag.SWAPCACHE):
-        spent += z.write_cost
+        spent += z.write_cost_ns
         z.count.defrag_written += 1
     lru_del(z, pfn)
     page = forget_page(z, pfn)
@@ -107,7 +107,7 @@ def _migrate(z, pfn):
         return -1
     migrate_page(z, pfn, target)
     z.count.defrag_migrated += 1
-    return z.migrate_cost
+    return z.migrate_cost_ns
 
 
 @kernel
@@ -138,7 +138,7 @@ def empty_block(z, start, order):
         if frame[pfn].home == Home.BUDDY:
             part = frame[pfn].order
             remove_free_block(z, pfn, part)
-            z.free -= 1 << part
+            z.zone.free -= 1 << part
             frame[pfn].home = Home.ISOLATED
             pfn += 1 << part
         else:
@@ -177,7 +177,7 @@ def _beside_free_block(z, order, smaller):
         while pfn != head:
             start = pfn >> order << order
             z.count.defrag_scanned += 1 << order
-            if start + (1 << order) <= z.pages and cost_of_emptying(z, start, order) > 0:
+            if start + (1 << order) <= z.zone.pages and cost_of_emptying(z, start, order) > 0:
                 return start
             pfn = frames(z)[pfn].next
     return NO_PFN
@@ -203,7 +203,8 @@ def _extend_free_blocks(z):
                 break
             cost = cost_of_emptying(z, start, order)
             evicting = z.defrag_mode == DefragMode.RMAP_EVICT
-            if moved + cost > z.defrag_budget or not (evicting or z.free > z.min + (2 << order)):
+            enough = evicting or z.zone.free > z.zone.min + (2 << order)
+            if moved + cost > z.defrag_budget or not enough:
                 break
             took = empty_block(z, start, order)
             if took < 0:
@@ -233,7 +234,8 @@ def defragment(z, first, nr_blocks):
                 z.count.defrag_ns += spent
                 return spent
             # Moving needs frames elsewhere; the reserve below min is not for this.
-            enough = z.defrag_mode == DefragMode.RMAP_EVICT or z.free > z.min + (2 << order)
+            evicting = z.defrag_mode == DefragMode.RMAP_EVICT
+            enough = evicting or z.zone.free > z.zone.min + (2 << order)
             # Earlier moves may have filled holes of this block.
             now_costs = cost_of_emptying(z, block << order, order)
             if enough and now_costs > 0:
@@ -251,13 +253,14 @@ def inline_wanted(z):
     """Does kswapd have blocks to make: pages enough, but not in blocks of the order?"""
     if z.defrag_mode == DefragMode.OFF or z.defrag_run != DefragRun.INLINE:
         return False
-    return z.free > z.low and not watermark_ok(z, z.defrag_order, z.low, False, False)
+    low = z.zone.low
+    return z.zone.free > low and not watermark_ok(z, z.defrag_order, low, False, False)
 
 
 @kernel
 def defragment_inline(z):
     """From kswapd: the next window of the zone; returns ns spent."""
-    nr_blocks = z.pages >> z.defrag_order
+    nr_blocks = z.zone.pages >> z.defrag_order
     window = min(max(z.defrag_window >> z.defrag_order, 1), nr_blocks)
     if window == 0:
         return 0
@@ -276,15 +279,15 @@ def ask_daemon(z, order):
     if order == 0 or z.defrag_armed:
         return
     z.defrag_armed = 1
-    book(z, max(z.now, z.defrag_last + z.defrag_interval), Event.DEFRAG, 0)
+    book(z, max(z.now, z.defrag_last + z.defrag_interval_ns), Event.DEFRAG, 0)
 
 
 @kernel
 def run_daemon(z):
     """The rare separate process: looks at the whole zone, if blocks are still scarce."""
     z.defrag_armed = 0
-    if watermark_ok(z, z.defrag_order, z.high, False, False):
+    if watermark_ok(z, z.defrag_order, z.zone.high, False, False):
         return
-    nr_blocks = z.pages >> z.defrag_order
+    nr_blocks = z.zone.pages >> z.defrag_order
     if nr_blocks > 0:
         defragment(z, 0, nr_blocks)

@@ -26,14 +26,14 @@ _RECLAIMABLE = int(Migratetype.RECLAIMABLE)
 @kernel(inline=True)
 def free_list(z, order, migratetype):
     """The head of a free list; those of types above 0 lie below the heads of 2.6.8."""
-    return z.head + order - migratetype * NR_ORDERS
+    return z.zone.head + order - migratetype * NR_ORDERS
 
 
 @kernel
 def prepare_lists(z):
     """Empty lists, of every type if grouping is on, and every pageblock MOVABLE (memmap_init)."""
     frame = frames(z)
-    for head in range(z.head - z.typed_heads, z.frame_rows):
+    for head in range(z.zone.head - z.zone.typed_heads, z.frame_rows):
         frame[head].next = head
         frame[head].prev = head
     for row in range(z.pageblock_rows):
@@ -64,7 +64,7 @@ def add_typed_block(z, pfn, order, migratetype, to_tail):
         list_add_tail(z, free_list(z, order, migratetype), pfn)
     else:
         list_add(z, free_list(z, order, migratetype), pfn)
-    z.nr_free[order] += 1
+    z.zone.nr_free[order] += 1
 
 
 @kernel
@@ -96,11 +96,11 @@ def cut(z, pfn, found, order, migratetype):
     """Take a free block off its list and give all but its lower end back (expand)."""
     remove_free_block(z, pfn, found)
     while found > order:
-        z.count.split[found] += 1
+        z.zone.count.split[found] += 1
         found -= 1
         add_typed_block(z, pfn + (1 << found), found, migratetype, False)
     frames(z)[pfn].order = order
-    z.free -= 1 << order
+    z.zone.free -= 1 << order
 
 
 @kernel
@@ -187,9 +187,9 @@ def move_free_pages(z, pfn, migratetype):
     frame = frames(z)
     page = pfn >> z.pageblock_order << z.pageblock_order
     stop = page + (1 << z.pageblock_order)
-    if page < z.start_pfn:
+    if page < z.zone.start_pfn:
         page = pfn
-    if stop > z.pages:
+    if stop > z.zone.pages:
         return 0, 0
     moved = 0
     movable = 0
@@ -226,12 +226,12 @@ def steal(z, pfn, found, migratetype):
     # What is reserved for HIGHATOMIC may lend a block, but keeps its pageblock.
     reserved = pageblock_type(z, pfn) == Migratetype.HIGHATOMIC
     if found >= z.pageblock_order:
-        if not reserved and not z.types_told:
+        if not reserved and not z.types_from_trace:
             set_pageblock_type(z, pfn, found, migratetype)
     elif not reserved and may_steal_pageblock(z, found, migratetype):
         moved, movable = move_free_pages(z, pfn, migratetype)
         if moved > 0:
-            if not z.types_told:
+            if not z.types_from_trace:
                 _claim(z, pfn, migratetype, moved, movable)
             return
     _move_block(z, pfn, found, migratetype)
@@ -254,7 +254,7 @@ def rmqueue(z, order, migratetype):
                 return take_smallest(z, order, Migratetype.HIGHATOMIC)
             return NO_PFN
         if found < z.pageblock_order:
-            z.count.stolen += 1
+            z.zone.count.stolen += 1
             boost_marks(z)
         steal(z, victim, found, migratetype)
         pfn = take_smallest(z, order, migratetype)
@@ -292,7 +292,7 @@ def return_block(z, pfn, order, migratetype):
         free_block(z, pfn, order)
         return
     frame = frames(z)
-    z.free += 1 << order
+    z.zone.free += 1 << order
     while order < NR_ORDERS - 1:
         buddy = pfn ^ (1 << order)
         if frame[buddy].home != Home.BUDDY or frame[buddy].order != order:
@@ -304,5 +304,5 @@ def return_block(z, pfn, order, migratetype):
         frame[pfn].home = Home.NONE
         pfn &= ~(1 << order)
         order += 1
-        z.count.formed[order] += 1
+        z.zone.count.formed[order] += 1
     add_typed_block(z, pfn, order, migratetype, _merge_likely(z, pfn, order))

@@ -32,7 +32,7 @@ DEFER_POLLS = 64
 @kernel
 def _needed(z, order):
     """Is there no block yet, and would compaction have a chance? (kcompactd_node_suitable)"""
-    return not watermark_ok(z, order, z.min, False, False) and compaction_suitable(z, order)
+    return not watermark_ok(z, order, z.zone.min, False, False) and compaction_suitable(z, order)
 
 
 @kernel
@@ -50,8 +50,8 @@ def wake_kcompactd(z, order):
 
 @kernel
 def _spend(z):
-    z.kcompactd_free_at = z.now + z.compact_spent
-    z.count.kcompactd_ns += z.compact_spent
+    z.kcompactd_free_at = z.now + z.compact_spent_ns
+    z.count.kcompactd_ns += z.compact_spent_ns
 
 
 @kernel

@@ -30,19 +30,13 @@ def cache_limits(order: int) -> tuple[int, int, int]:
 
 
 @kernel
-def adopt(z, pfn, kind):
-    """Make a block the kernel's."""
+def new_object(z, pfn, order, kind):
+    """Make a block fresh from the buddy lists the kernel's."""
+    frames(z)[pfn].order = order
     frames(z)[pfn].home = Home.KERNEL
     frames(z)[pfn].kind = kind
     frames(z)[pfn].flags = 0
-
-
-@kernel
-def new_object(z, pfn, order, kind):
-    """Make a block fresh from the buddy lists an object in use."""
-    frames(z)[pfn].order = order
-    adopt(z, pfn, kind)
-    z.nr_kernel += 1 << order
+    z.zone.nr_kernel += 1 << order
 
 
 @kernel
@@ -102,8 +96,9 @@ def kmalloc_or_wait(z, order, gfp, caller, kind, value, born):
 
 
 @kernel
-def _free_block_of(z, pfn, order):
-    z.nr_kernel -= 1 << order
+def free_object(z, pfn, order):
+    """Give the kernel's block back: what new_object() made."""
+    z.zone.nr_kernel -= 1 << order
     frames(z)[pfn].home = Home.NONE
     if order == 0:
         free_page(z, pfn, False)
@@ -118,7 +113,7 @@ def _shelve(z, order, nr_objects):
     for i in range(nr_objects):
         pfn = z.cache_array[order, i]
         if z.cache_free[order] >= z.cache_free_limit[order]:
-            _free_block_of(z, pfn, order)
+            free_object(z, pfn, order)
         else:
             z.cache_slab[order, z.cache_free[order]] = pfn
             z.cache_free[order] += 1
@@ -146,7 +141,7 @@ def reap(z):
         while surplus > 0 and z.cache_free[order] > 0:
             surplus -= 1
             z.cache_free[order] -= 1
-            _free_block_of(z, z.cache_slab[order, z.cache_free[order]], order)
+            free_object(z, z.cache_slab[order, z.cache_free[order]], order)
     book(z, z.now + REAP_NS, Event.REAP, 0)
 
 

@@ -41,8 +41,8 @@ def _begin_work(z, order):
     z.kswapd_order = order
     z.kswapd_wish = order
     z.reclaim_order[Reclaimer.KSWAPD] = order
-    z.kswapd_boost = z.boost
-    z.kswapd_boost_left = z.boost
+    z.kswapd_boost = z.zone.boost
+    z.kswapd_boost_left = z.zone.boost
     z.kswapd_freed = 0
     _begin_run(z)
 
@@ -85,10 +85,10 @@ def _begin_pass(z):
         z.kswapd_boost_left = 0
         _begin_run(z)
         priority = z.kswapd_priority
-    if z.all_unreclaimable and priority != DEF_PRIORITY:
+    if z.zone.all_unreclaimable and priority != DEF_PRIORITY:
         return False
-    z.temp_priority = priority
-    z.prev_priority = min(z.prev_priority, priority)
+    z.zone.temp_priority = priority
+    z.zone.prev_priority = min(z.zone.prev_priority, priority)
     begin_shrink(z, Reclaimer.KSWAPD, priority)
     z.kswapd_scanned = 0
     z.kswapd_pass = 1
@@ -111,13 +111,14 @@ def _end_boost_pass(z, freed):
 def _end_pass(z):
     """Settle one priority's scan; returns how long to nap (ns)."""
     z.kswapd_pass = 0
-    freed = SWAP_CLUSTER_MAX - z.scan_target[Reclaimer.KSWAPD]
+    freed = SWAP_CLUSTER_MAX - z.zone.scan_target[Reclaimer.KSWAPD]
     freed += shrink_slab(z, Reclaimer.KSWAPD, z.kswapd_scanned)
     z.kswapd_reclaimed += freed
     if z.kswapd_loop == KswapdLoop.V2_6_8:
-        z.all_unreclaimable |= z.pages_scanned > 2 * z.pages
+        z.zone.all_unreclaimable |= z.zone.pages_scanned > 2 * z.zone.pages
     else:
-        z.all_unreclaimable |= z.pages_scanned >= 4 * (z.nr_active + z.nr_inactive)
+        on_lists = z.zone.nr_active + z.zone.nr_inactive
+        z.zone.all_unreclaimable |= z.zone.pages_scanned >= 4 * on_lists
     nap = 0
     # The nap of earlier kernels is dead code: its counter is never raised (aa0baf358a).
     if z.kswapd_loop >= KswapdLoop.V2_6_11 and z.kswapd_scanned > 0:
@@ -136,7 +137,7 @@ def _end_pass(z):
         # 2.6.9 on ("no priority windup"): enough was freed, or all priorities were tried: anew.
         if z.kswapd_reclaimed >= SWAP_CLUSTER_MAX or z.kswapd_priority < 0:
             _begin_run(z)
-            z.prev_priority = z.temp_priority
+            z.zone.prev_priority = z.zone.temp_priority
     return nap
 
 
@@ -144,7 +145,7 @@ def _end_pass(z):
 def _rest(z, spent):
     """End a run: sleep, unless a larger order was asked for meanwhile."""
     z.count.kswapd_ns += spent
-    z.prev_priority = z.temp_priority
+    z.zone.prev_priority = z.zone.temp_priority
     if z.kswapd_boost > 0:
         lower_marks(z, z.kswapd_boost)
         wake_kcompactd(z, z.pageblock_order)

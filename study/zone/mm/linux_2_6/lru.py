@@ -20,25 +20,25 @@ _AHEAD_MAX = 1_024
 def lru_add_active(z, pfn):
     """Put a page at the head of the active list."""
     frames(z)[pfn].home = Home.ACTIVE
-    list_add(z, z.head + HEAD_ACTIVE, pfn)
-    z.nr_active += 1
+    list_add(z, z.zone.head + HEAD_ACTIVE, pfn)
+    z.zone.nr_active += 1
 
 
 @kernel(inline=True)
 def lru_add_inactive(z, pfn):
     """Put a page at the head of the inactive list."""
     frames(z)[pfn].home = Home.INACTIVE
-    list_add(z, z.head + HEAD_INACTIVE, pfn)
-    z.nr_inactive += 1
+    list_add(z, z.zone.head + HEAD_INACTIVE, pfn)
+    z.zone.nr_inactive += 1
 
 
 @kernel(inline=True)
 def lru_del(z, pfn):
     """Take a page off the list it is on; its home is then NONE."""
     if frames(z)[pfn].home == Home.ACTIVE:
-        z.nr_active -= 1
+        z.zone.nr_active -= 1
     else:
-        z.nr_inactive -= 1
+        z.zone.nr_inactive -= 1
     list_del(z, pfn)
     frames(z)[pfn].home = Home.NONE
 
@@ -61,7 +61,7 @@ def rotate_reclaimable(z, pfn):
     if frames(z)[pfn].home != Home.INACTIVE:
         return
     list_del(z, pfn)
-    list_add_tail(z, z.head + HEAD_INACTIVE, pfn)
+    list_add_tail(z, z.zone.head + HEAD_INACTIVE, pfn)
 
 
 @kernel(inline=True)
@@ -80,29 +80,29 @@ def fetch_tails(z):
     would wait for every one. What was fetched may move meanwhile; then it was fetched in vain.
     """
     frame = frames(z)
-    if z.active_ahead < _AHEAD_MAX:
-        z.active_ahead += 1
-        z.fetched_active = frame[z.fetched_active].prev
-        prefetch(frame, z.fetched_active)
-    if z.inactive_ahead < _AHEAD_MAX:
-        z.inactive_ahead += 1
-        z.fetched_inactive = frame[z.fetched_inactive].prev
-        prefetch(frame, z.fetched_inactive)
+    if z.zone.active_ahead < _AHEAD_MAX:
+        z.zone.active_ahead += 1
+        z.zone.fetched_active = frame[z.zone.fetched_active].prev
+        prefetch(frame, z.zone.fetched_active)
+    if z.zone.inactive_ahead < _AHEAD_MAX:
+        z.zone.inactive_ahead += 1
+        z.zone.fetched_inactive = frame[z.zone.fetched_inactive].prev
+        prefetch(frame, z.zone.fetched_inactive)
 
 
 @kernel(inline=True)
 def looked_at_active(z, nr_pages):
     """Tell fetch_tails that reclaim has come so much further along the active list."""
-    z.active_ahead -= nr_pages
-    if z.active_ahead <= 0:
-        z.active_ahead = 0
-        z.fetched_active = z.head + HEAD_ACTIVE
+    z.zone.active_ahead -= nr_pages
+    if z.zone.active_ahead <= 0:
+        z.zone.active_ahead = 0
+        z.zone.fetched_active = z.zone.head + HEAD_ACTIVE
 
 
 @kernel(inline=True)
 def looked_at_inactive(z, nr_pages):
     """Tell fetch_tails that reclaim has come so much further along the inactive list."""
-    z.inactive_ahead -= nr_pages
-    if z.inactive_ahead <= 0:
-        z.inactive_ahead = 0
-        z.fetched_inactive = z.head + HEAD_INACTIVE
+    z.zone.inactive_ahead -= nr_pages
+    if z.zone.inactive_ahead <= 0:
+        z.zone.inactive_ahead = 0
+        z.zone.fetched_inactive = z.zone.head + HEAD_INACTIVE

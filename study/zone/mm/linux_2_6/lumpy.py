@@ -25,9 +25,9 @@ def gather_block(z, pfn, order):
     """
     frame = frames(z)
     home = frame[pfn].home
-    head = z.head + (HEAD_ACTIVE if home == Home.ACTIVE else HEAD_INACTIVE)
+    head = z.zone.head + (HEAD_ACTIVE if home == Home.ACTIVE else HEAD_INACTIVE)
     first = pfn >> order << order
-    stop = min(first + (1 << order), z.pages)
+    stop = min(first + (1 << order), z.zone.pages)
     gathered = 0
     for i in range(stop - first):
         other = stop - 1 - i
@@ -41,8 +41,8 @@ def gather_block(z, pfn, order):
             lru_del(z, other)
             frame[other].home = Home.INACTIVE
             list_add_tail(z, head, other)
-            z.nr_inactive += 1
-            z.count.deactivated += 1
+            z.zone.nr_inactive += 1
+            z.zone.count.deactivated += 1
             gathered += 1
     list_del(z, pfn)
     list_add_tail(z, head, pfn)

@@ -1,6 +1,7 @@
 """Per-cpu lists in front of order 0: a hot and a cold one (struct per_cpu_pages, 2.6.8), one CPU.
 
-Pages on them are neither in z.free nor in /proc/buddyinfo, and keep their buddies from merging.
+Pages on them are neither in z.zone.free nor in /proc/buddyinfo, and keep their buddies from
+merging.
 With mobility grouping on, each is split by migratetype and the parts share its limit, as the lists
 of 6.1 share one; batches are those of 2.6.8.
 """
@@ -60,8 +61,8 @@ def _drain(z, head, batch):
         free_block(z, pfn, 0)
         drained += 1
     if drained > 0:
-        z.all_unreclaimable = 0
-        z.pages_scanned = 0
+        z.zone.all_unreclaimable = 0
+        z.zone.pages_scanned = 0
     return drained
 
 
@@ -71,22 +72,22 @@ def take_page(z, cold):
     if z.percpu == 0:
         return take_block(z, 0)
     if cold:
-        head = z.head + HEAD_COLD
-        if z.nr_cold <= 0:
-            z.nr_cold += _refill(z, head, z.pcp_batch, 0)
+        head = z.zone.head + HEAD_COLD
+        if z.zone.nr_cold <= 0:
+            z.zone.nr_cold += _refill(z, head, z.zone.pcp_batch, 0)
     else:
-        head = z.head + HEAD_HOT
-        if z.nr_hot <= 2 * z.pcp_batch:
-            z.nr_hot += _refill(z, head, z.pcp_batch, 0)
+        head = z.zone.head + HEAD_HOT
+        if z.zone.nr_hot <= 2 * z.zone.pcp_batch:
+            z.zone.nr_hot += _refill(z, head, z.zone.pcp_batch, 0)
     pfn = frames(z)[head].next
     if pfn == head:
         return take_block(z, 0)
     list_del(z, pfn)
     frames(z)[pfn].home = Home.NONE
     if cold:
-        z.nr_cold -= 1
+        z.zone.nr_cold -= 1
     else:
-        z.nr_hot -= 1
+        z.zone.nr_hot -= 1
     return pfn
 
 
@@ -94,8 +95,8 @@ def take_page(z, cold):
 def _typed_list(z, cold, migratetype):
     """The head of the hot or the cold list of a migratetype."""
     if migratetype == 0:
-        return z.head + HEAD_HOT + cold
-    return z.head - z.typed_heads + 2 * (migratetype - 1) + cold
+        return z.zone.head + HEAD_HOT + cold
+    return z.zone.head - z.zone.typed_heads + 2 * (migratetype - 1) + cold
 
 
 @kernel
@@ -104,7 +105,7 @@ def _drain_typed(z, cold):
     drained = 0
     empty = 0
     migratetype = 0
-    while drained < z.pcp_batch and empty < NR_PCP_TYPES:
+    while drained < z.zone.pcp_batch and empty < NR_PCP_TYPES:
         head = _typed_list(z, cold, migratetype)
         pfn = frames(z)[head].prev
         if pfn == head:
@@ -118,8 +119,8 @@ def _drain_typed(z, cold):
             drained += 1
         migratetype = (migratetype + 1) % NR_PCP_TYPES
     if drained > 0:
-        z.all_unreclaimable = 0
-        z.pages_scanned = 0
+        z.zone.all_unreclaimable = 0
+        z.zone.pages_scanned = 0
     return drained
 
 
@@ -127,26 +128,26 @@ def _drain_typed(z, cold):
 def drain_percpu(z):
     """Give all per-cpu pages back to the buddy lists (drain_all_pages, 2.6.24)."""
     if z.grouping:
-        while z.nr_hot > 0:
-            z.nr_hot -= _drain_typed(z, 0)
-        while z.nr_cold > 0:
-            z.nr_cold -= _drain_typed(z, 1)
+        while z.zone.nr_hot > 0:
+            z.zone.nr_hot -= _drain_typed(z, 0)
+        while z.zone.nr_cold > 0:
+            z.zone.nr_cold -= _drain_typed(z, 1)
     else:
-        z.nr_hot -= _drain(z, z.head + HEAD_HOT, z.nr_hot)
-        z.nr_cold -= _drain(z, z.head + HEAD_COLD, z.nr_cold)
+        z.zone.nr_hot -= _drain(z, z.zone.head + HEAD_HOT, z.zone.nr_hot)
+        z.zone.nr_cold -= _drain(z, z.zone.head + HEAD_COLD, z.zone.nr_cold)
 
 
 @kernel
 def _shelve_typed(z, pfn, cold):
     """free_page with mobility grouping: the page's pageblock names the list (free_unref_page)."""
     if cold:
-        if z.nr_cold >= 2 * z.pcp_batch:
-            z.nr_cold -= _drain_typed(z, cold)
-        z.nr_cold += 1
+        if z.zone.nr_cold >= 2 * z.zone.pcp_batch:
+            z.zone.nr_cold -= _drain_typed(z, cold)
+        z.zone.nr_cold += 1
     else:
-        if z.nr_hot >= 6 * z.pcp_batch:
-            z.nr_hot -= _drain_typed(z, cold)
-        z.nr_hot += 1
+        if z.zone.nr_hot >= 6 * z.zone.pcp_batch:
+            z.zone.nr_hot -= _drain_typed(z, cold)
+        z.zone.nr_hot += 1
     migratetype = pageblock_type(z, pfn)
     frames(z)[pfn].home = Home.PERCPU
     frames(z)[pfn].kind = 0
@@ -166,32 +167,32 @@ def take_typed_page(z, cold, migratetype):
     head = _typed_list(z, cold, migratetype)
     pulled = 0
     if frames(z)[head].next == head:
-        pulled = _refill(z, head, z.pcp_batch, migratetype)
+        pulled = _refill(z, head, z.zone.pcp_batch, migratetype)
     pfn = frames(z)[head].next
     if pfn == head:
         return NO_PFN
     list_del(z, pfn)
     frames(z)[pfn].home = Home.NONE
     if cold:
-        z.nr_cold += pulled - 1
+        z.zone.nr_cold += pulled - 1
     else:
-        z.nr_hot += pulled - 1
+        z.zone.nr_hot += pulled - 1
     return pfn
 
 
 @kernel
 def shelve_ahead(z, nr_pages):
     """Put pages at the tail of the cold list for what is movable, as a refill does."""
-    head = _typed_list(z, 1, _MOVABLE) if z.grouping else z.head + HEAD_COLD
-    z.nr_cold += _refill(z, head, nr_pages, _MOVABLE)
+    head = _typed_list(z, 1, _MOVABLE) if z.grouping else z.zone.head + HEAD_COLD
+    z.zone.nr_cold += _refill(z, head, nr_pages, _MOVABLE)
 
 
 @kernel
 def give_back(z, pfn, order):
     """Free a block straight to the buddy lists; any such free re-arms kswapd for the zone."""
     frames(z)[pfn].kind = 0
-    z.all_unreclaimable = 0
-    z.pages_scanned = 0
+    z.zone.all_unreclaimable = 0
+    z.zone.pages_scanned = 0
     return_block(z, pfn, order, pageblock_type(z, pfn))
 
 
@@ -208,15 +209,15 @@ def free_page(z, pfn, cold):
         _shelve_typed(z, pfn, cold)
         return
     if cold:
-        head = z.head + HEAD_COLD
-        if z.nr_cold >= 2 * z.pcp_batch:
-            z.nr_cold -= _drain(z, head, z.pcp_batch)
-        z.nr_cold += 1
+        head = z.zone.head + HEAD_COLD
+        if z.zone.nr_cold >= 2 * z.zone.pcp_batch:
+            z.zone.nr_cold -= _drain(z, head, z.zone.pcp_batch)
+        z.zone.nr_cold += 1
     else:
-        head = z.head + HEAD_HOT
-        if z.nr_hot >= 6 * z.pcp_batch:
-            z.nr_hot -= _drain(z, head, z.pcp_batch)
-        z.nr_hot += 1
+        head = z.zone.head + HEAD_HOT
+        if z.zone.nr_hot >= 6 * z.zone.pcp_batch:
+            z.zone.nr_hot -= _drain(z, head, z.zone.pcp_batch)
+        z.zone.nr_hot += 1
     frames(z)[pfn].home = Home.PERCPU
     frames(z)[pfn].kind = 0
     list_add(z, head, pfn)

@@ -39,8 +39,8 @@ SEEKS = 2
 @kernel
 def reclaim_mapped(z):
     """Are mapped pages fair game? (refill_inactive_zone: distress, mapped ratio, swappiness)"""
-    distress = 100 >> z.prev_priority
-    mapped_ratio = z.nr_mapped * 100 // z.pages
+    distress = 100 >> z.zone.prev_priority
+    mapped_ratio = z.nr_mapped * 100 // z.zone.pages
     return mapped_ratio // 2 + distress + SWAPPINESS >= 100
 
 
@@ -55,11 +55,11 @@ def _age(z, pfn, fair_game):
         keep = True
     if keep:
         list_del(z, pfn)
-        list_add(z, z.head + HEAD_ACTIVE, pfn)
+        list_add(z, z.zone.head + HEAD_ACTIVE, pfn)
     else:
         lru_del(z, pfn)
         lru_add_inactive(z, pfn)
-        z.count.deactivated += 1
+        z.zone.count.deactivated += 1
 
 
 @kernel
@@ -70,15 +70,15 @@ def refill_inactive(z, nr_pages):
     unmapped one is deactivated whatever its referenced bit (2.6.8).
     """
     frame = frames(z)
-    head = z.head + HEAD_ACTIVE
+    head = z.zone.head + HEAD_ACTIVE
     fair_game = reclaim_mapped(z)
     # The kernel takes its batch off the list first: no page is looked at twice.
-    scanned = min(nr_pages, z.nr_active)
+    scanned = min(nr_pages, z.zone.nr_active)
     for _ in range(scanned):
         _age(z, frame[head].prev, fair_game)
     looked_at_active(z, scanned)
     if z.kswapd_loop >= KswapdLoop.V2_6_10:
-        z.pages_scanned += scanned
+        z.zone.pages_scanned += scanned
     return scanned
 
 
@@ -86,16 +86,16 @@ def refill_inactive(z, nr_pages):
 def _refill_blocks(z, nr_pages, order):
     """refill_inactive with lumpy reclaim: active neighbours are looked at together."""
     frame = frames(z)
-    head = z.head + HEAD_ACTIVE
+    head = z.zone.head + HEAD_ACTIVE
     fair_game = reclaim_mapped(z)
-    most = min(nr_pages, z.nr_active)
+    most = min(nr_pages, z.zone.nr_active)
     scanned = 0
     while scanned < most:
         batch = 1 + gather_block(z, frame[head].prev, order)
         for _ in range(batch):
             _age(z, frame[head].prev, fair_game)
         scanned += batch
-    z.pages_scanned += scanned
+    z.zone.pages_scanned += scanned
     return scanned
 
 
@@ -123,13 +123,13 @@ def _reclaim_page(z, pfn):
 def _activate(z, pfn):
     lru_del(z, pfn)
     lru_add_active(z, pfn)
-    z.count.activated += 1
+    z.zone.count.activated += 1
 
 
 @kernel
 def _keep(z, pfn):
     list_del(z, pfn)
-    list_add(z, z.head + HEAD_INACTIVE, pfn)
+    list_add(z, z.zone.head + HEAD_INACTIVE, pfn)
 
 
 @kernel
@@ -173,7 +173,7 @@ def shrink_list(z, pfn):
 def _shrink_blocks(z, most, order):
     """shrink_cache with lumpy reclaim: (pages looked at, pages freed)."""
     frame = frames(z)
-    head = z.head + HEAD_INACTIVE
+    head = z.zone.head + HEAD_INACTIVE
     taken = 0
     reclaimed = 0
     z.ignore_references = order > COSTLY_ORDER
@@ -194,7 +194,7 @@ def _shrink_blocks(z, most, order):
 def _chosen(z, oldest):
     """The inactive page that an extension would rather have looked at than the oldest."""
     pfn = call_at(z.victims_at, z, oldest)
-    if 0 <= pfn < z.pages and frames(z)[pfn].home == Home.INACTIVE:
+    if 0 <= pfn < z.zone.pages and frames(z)[pfn].home == Home.INACTIVE:
         return pfn
     return oldest
 
@@ -203,8 +203,8 @@ def _chosen(z, oldest):
 def shrink_cache(z, who, nr_pages):
     """Look at pages from the inactive tail, oldest first; returns how many were freed."""
     frame = frames(z)
-    head = z.head + HEAD_INACTIVE
-    nr_taken = min(nr_pages, z.nr_inactive)
+    head = z.zone.head + HEAD_INACTIVE
+    nr_taken = min(nr_pages, z.zone.nr_inactive)
     reclaimed = 0
     if z.lumpy and z.reclaim_order[who] > 0:
         nr_taken, reclaimed = _shrink_blocks(z, nr_taken, z.reclaim_order[who])
@@ -220,32 +220,33 @@ def shrink_cache(z, who, nr_pages):
     _release_victims(z)
     looked_at_inactive(z, nr_taken)
     if z.kswapd_loop != KswapdLoop.V2_6_10:
-        z.pages_scanned += nr_taken
-    z.count.scanned[who] += nr_taken
-    z.count.reclaimed[who] += reclaimed
+        z.zone.pages_scanned += nr_taken
+    z.zone.count.scanned[who] += nr_taken
+    z.zone.count.reclaimed[who] += reclaimed
     return reclaimed
 
 
 @kernel
 def begin_shrink(z, who, priority):
     """Say how much of each list one call of shrink_zone is to scan; small shares add up first."""
-    z.nr_scan_active += (z.nr_active >> priority) + 1
-    z.scan_active[who] = 0
-    if z.nr_scan_active >= SWAP_CLUSTER_MAX:
-        z.scan_active[who] = z.nr_scan_active
-        z.nr_scan_active = 0
-    z.nr_scan_inactive += (z.nr_inactive >> priority) + 1
-    z.scan_inactive[who] = 0
-    if z.nr_scan_inactive >= SWAP_CLUSTER_MAX:
-        z.scan_inactive[who] = z.nr_scan_inactive
-        z.nr_scan_inactive = 0
-    z.scan_target[who] = SWAP_CLUSTER_MAX
+    z.zone.nr_scan_active += (z.zone.nr_active >> priority) + 1
+    z.zone.scan_active[who] = 0
+    if z.zone.nr_scan_active >= SWAP_CLUSTER_MAX:
+        z.zone.scan_active[who] = z.zone.nr_scan_active
+        z.zone.nr_scan_active = 0
+    z.zone.nr_scan_inactive += (z.zone.nr_inactive >> priority) + 1
+    z.zone.scan_inactive[who] = 0
+    if z.zone.nr_scan_inactive >= SWAP_CLUSTER_MAX:
+        z.zone.scan_inactive[who] = z.zone.nr_scan_inactive
+        z.zone.nr_scan_inactive = 0
+    z.zone.scan_target[who] = SWAP_CLUSTER_MAX
 
 
 @kernel
 def shrink_done(z, who):
     """Has this call of shrink_zone freed enough or scanned its share?"""
-    return z.scan_target[who] <= 0 or (z.scan_active[who] <= 0 and z.scan_inactive[who] <= 0)
+    both = z.zone.scan_active[who] <= 0 and z.zone.scan_inactive[who] <= 0
+    return z.zone.scan_target[who] <= 0 or both
 
 
 @kernel
@@ -255,21 +256,21 @@ def shrink_step(z, who):
     Returns pages scanned; pages freed are taken off scan_target.
     """
     scanned = 0
-    if z.scan_active[who] > 0:
-        share = min(z.scan_active[who], SWAP_CLUSTER_MAX)
-        z.scan_active[who] -= share
+    if z.zone.scan_active[who] > 0:
+        share = min(z.zone.scan_active[who], SWAP_CLUSTER_MAX)
+        z.zone.scan_active[who] -= share
         if z.lumpy and z.reclaim_order[who] > 0:
             active = _refill_blocks(z, share, z.reclaim_order[who])
         else:
             active = refill_inactive(z, share)
-        z.count.scanned[who] += active
+        z.zone.count.scanned[who] += active
         scanned += active
-    if z.scan_inactive[who] > 0:
-        z.scan_inactive[who] -= min(z.scan_inactive[who], SWAP_CLUSTER_MAX)
+    if z.zone.scan_inactive[who] > 0:
+        z.zone.scan_inactive[who] -= min(z.zone.scan_inactive[who], SWAP_CLUSTER_MAX)
         # 2.6.8 always takes a full batch here, even when fewer were asked for.
-        before = z.count.scanned[who]
-        z.scan_target[who] -= shrink_cache(z, who, SWAP_CLUSTER_MAX)
-        scanned += z.count.scanned[who] - before
+        before = z.zone.count.scanned[who]
+        z.zone.scan_target[who] -= shrink_cache(z, who, SWAP_CLUSTER_MAX)
+        scanned += z.zone.count.scanned[who] - before
     return scanned
 
 
@@ -281,7 +282,7 @@ def shrink_slab(z, who, scanned):
     free only when its last object has gone: this is why slab reclaim yields so few pages.
     """
     objects = z.nr_reclaimable * z.slab_objects
-    z.slab_scan += 4 * (scanned // SEEKS) * objects // (z.nr_active + z.nr_inactive + 1)
+    z.slab_scan += 4 * (scanned // SEEKS) * objects // (z.zone.nr_active + z.zone.nr_inactive + 1)
     freed = 0
     while z.slab_scan >= SHRINK_BATCH:
         z.slab_scan -= SHRINK_BATCH
@@ -294,5 +295,5 @@ def shrink_slab(z, who, scanned):
                 free_slab(z, slot)
                 freed += 1
     z.count.slab_reclaimed += freed
-    z.count.reclaimed[who] += freed
+    z.zone.count.reclaimed[who] += freed
     return freed

@@ -29,8 +29,8 @@ RESERVE_BLOCKS_MAX = 2
 def set_boot_reserve(z):
     """Reserve the lowest pageblocks of memory that is not, as many as min fills."""
     pages = 1 << z.pageblock_order
-    wanted = min((z.min + pages - 1) >> z.pageblock_order, RESERVE_BLOCKS_MAX)
-    for row in range(z.pages >> z.pageblock_order):
+    wanted = min((z.zone.min + pages - 1) >> z.pageblock_order, RESERVE_BLOCKS_MAX)
+    for row in range(z.zone.pages >> z.pageblock_order):
         if wanted == 0:
             return
         pfn = row << z.pageblock_order
@@ -38,7 +38,7 @@ def set_boot_reserve(z):
             continue
         set_pageblock_type(z, pfn, 0, Migratetype.HIGHATOMIC)
         move_free_pages(z, pfn, Migratetype.HIGHATOMIC)
-        z.nr_reserved += pages
+        z.zone.nr_reserved += pages
         wanted -= 1
 
 
@@ -46,9 +46,12 @@ def set_boot_reserve(z):
 def _reserve_pageblock(z, pfn):
     """Keep the pageblock of a block just served for others of its kind, up to 1 % of the zone."""
     pages = 1 << z.pageblock_order
-    if z.nr_reserved >= z.pages // 100 + pages or pageblock_type(z, pfn) >= Migratetype.HIGHATOMIC:
+    if (
+        z.zone.nr_reserved >= z.zone.pages // 100 + pages
+        or pageblock_type(z, pfn) >= Migratetype.HIGHATOMIC
+    ):
         return
-    z.nr_reserved += pages
+    z.zone.nr_reserved += pages
     set_pageblock_type(z, pfn, 0, Migratetype.HIGHATOMIC)
     move_free_pages(z, pfn, Migratetype.HIGHATOMIC)
 
@@ -70,7 +73,7 @@ def take_for_atomic(z, order, migratetype):
 def unreserve_pageblock(z, migratetype):
     """Give a pageblock back, but not the last (unreserve_highatomic_pageblock)."""
     pages = 1 << z.pageblock_order
-    if z.reserve != Reserve.HIGHATOMIC or z.nr_reserved <= pages:
+    if z.reserve != Reserve.HIGHATOMIC or z.zone.nr_reserved <= pages:
         return
     for order in range(NR_ORDERS):
         head = free_list(z, order, Migratetype.HIGHATOMIC)
@@ -78,7 +81,7 @@ def unreserve_pageblock(z, migratetype):
         if pfn == head:
             continue
         if pageblock_type(z, pfn) == Migratetype.HIGHATOMIC:
-            z.nr_reserved -= min(pages, z.nr_reserved)
+            z.zone.nr_reserved -= min(pages, z.zone.nr_reserved)
         set_pageblock_type(z, pfn, 0, migratetype)
         move_free_pages(z, pfn, migratetype)
         return

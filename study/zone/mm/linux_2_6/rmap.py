@@ -26,9 +26,9 @@ def map_page(z, pfn, page):
     if vpage[page].state & SWAPPED:
         frame[pfn].flags |= Flag.SWAPCACHE
     if vpage[page].kind == Kind.ANON:
-        z.nr_anon += 1
+        z.zone.nr_anon += 1
     else:
-        z.nr_file += 1
+        z.zone.nr_file += 1
 
 
 @kernel
@@ -46,9 +46,9 @@ def forget_page(z, pfn):
     page = frame[pfn].owner
     unmap_ptes(z, pfn)
     if frame[pfn].kind == Kind.ANON:
-        z.nr_anon -= 1
+        z.zone.nr_anon -= 1
     else:
-        z.nr_file -= 1
+        z.zone.nr_file -= 1
         if frame[pfn].flags & Flag.DIRTY:
             z.nr_dirty -= 1
     frame[pfn].flags = 0

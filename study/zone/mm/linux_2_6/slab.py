@@ -35,7 +35,7 @@ def new_slab(z, pfn, reclaimable):
     frames(z)[pfn].home = Home.KERNEL
     frames(z)[pfn].kind = Kind.SLAB
     frames(z)[pfn].owner = slot
-    z.nr_kernel += 1
+    z.zone.nr_kernel += 1
     z.nr_slab += 1
     return slot
 
@@ -54,6 +54,6 @@ def free_slab(z, slot):
     row.death = -1
     row.next_free = z.slot_free
     z.slot_free = slot
-    z.nr_kernel -= 1
+    z.zone.nr_kernel -= 1
     z.nr_slab -= 1
     free_page(z, row.pfn, False)

@@ -44,11 +44,11 @@ def _enough_and_a_block(z, order, mark, high, harder):
     """
     if high:
         mark -= mark // 2
-    free = z.free - (1 << order) + 1
+    free = z.zone.free - (1 << order) + 1
     if harder:
         mark -= mark // 4
     else:
-        free -= z.nr_reserved
+        free -= z.zone.nr_reserved
     if free <= mark:
         return False
     if order == 0:
@@ -74,11 +74,11 @@ def watermark_ok(z, order, mark, high, harder):
         mark -= mark // 2
     if harder:
         mark -= mark // 4
-    free = z.free - (1 << order) + 1
+    free = z.zone.free - (1 << order) + 1
     if free <= mark:
         return False
     for smaller in range(order):
-        free -= z.nr_free[smaller] << smaller
+        free -= z.zone.nr_free[smaller] << smaller
         mark >>= 1
         if free <= mark:
             return False
@@ -90,31 +90,31 @@ def first_pass_ok(z, order, wait):
     """May a request be served without more ado? (__alloc_pages, first loop over the zones)"""
     if z.allocation == AllocationPath.V2_6_8:
         # zone.protection[] of a zone's own class is its pages_low.
-        return z.free >= (1 << order) + z.low or (not wait and z.free >= z.high)
+        return z.zone.free >= (1 << order) + z.zone.low or (not wait and z.zone.free >= z.zone.high)
     if z.allocation == AllocationPath.V2_6_9:
-        return z.free >= (1 << order) + z.low
-    return watermark_ok(z, order, z.low, False, False)
+        return z.zone.free >= (1 << order) + z.zone.low
+    return watermark_ok(z, order, z.zone.low, False, False)
 
 
 @kernel
 def second_pass_ok(z, order, wait, high):
     """May it be served now that kswapd has been woken? Who cannot sleep may dip deeper."""
     if z.allocation == AllocationPath.V2_6_8:
-        need = (1 << order) + z.low
+        need = (1 << order) + z.zone.low
         if high:
-            need -= z.low // 4
-        return z.free >= need or (not wait and z.free >= z.high)
+            need -= z.zone.low // 4
+        return z.zone.free >= need or (not wait and z.zone.free >= z.zone.high)
     if z.allocation == AllocationPath.V2_6_9:
-        mark = z.min
+        mark = z.zone.min
         if high:
             mark //= 2
         if not wait:
             mark -= mark // 4
-        return z.free >= mark + (1 << order)
-    mark = z.min
+        return z.zone.free >= mark + (1 << order)
+    mark = z.zone.min
     if z.allocation == AllocationPath.V4_4 and order == 0 and not wait:
         # The boost is to wake kswapd, not to refuse a page (zone_watermark_fast, 5.9).
-        mark -= z.boost
+        mark -= z.zone.boost
     return watermark_ok(z, order, mark, high, not wait)
 
 
@@ -122,10 +122,10 @@ def second_pass_ok(z, order, wait, high):
 def after_reclaim_ok(z, order):
     """May a request that has just reclaimed be served?"""
     if z.allocation == AllocationPath.V2_6_8:
-        return z.free >= (1 << order) + z.low
+        return z.zone.free >= (1 << order) + z.zone.low
     if z.allocation == AllocationPath.V2_6_9:
-        return z.free >= z.min + (1 << order)
-    return watermark_ok(z, order, z.min, False, False)
+        return z.zone.free >= z.zone.min + (1 << order)
+    return watermark_ok(z, order, z.zone.min, False, False)
 
 
 @kernel
@@ -135,10 +135,10 @@ def kswapd_needed(z, order):
     Since 4.8 it does unless kswapd could rest (pgdat_balanced), or while the marks are boosted.
     """
     if z.kswapd_policy == KswapdPolicy.COUNT_ONLY:
-        return z.free <= z.low
-    if z.boost > 0:
+        return z.zone.free <= z.zone.low
+    if z.zone.boost > 0:
         return True
-    mark = z.high if z.kswapd_loop == KswapdLoop.V4_8 else z.low
+    mark = z.zone.high if z.kswapd_loop == KswapdLoop.V4_8 else z.zone.low
     return not watermark_ok(z, order, mark, False, False)
 
 
@@ -146,5 +146,5 @@ def kswapd_needed(z, order):
 def balanced(z, order):
     """May kswapd rest? (balance_pgdat)"""
     if z.kswapd_policy == KswapdPolicy.COUNT_ONLY:
-        return z.free > z.high
-    return watermark_ok(z, order, z.high, False, False)
+        return z.zone.free > z.zone.high
+    return watermark_ok(z, order, z.zone.high, False, False)

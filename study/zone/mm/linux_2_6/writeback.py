@@ -75,7 +75,7 @@ def start_write(z, pfn, reclaim):
         z.nr_dirty -= 1
     z.nr_writeback += 1
     z.count.written += 1
-    z.disk_free_at = max(z.disk_free_at, z.now) + z.write_cost
+    z.disk_free_at = max(z.disk_free_at, z.now) + z.write_cost_ns
     row = (z.write_first + z.nr_writes) % z.write_rows
     writes(z)[row].time = z.disk_free_at
     writes(z)[row].pfn = pfn
@@ -123,7 +123,7 @@ def pdflush(z):
     """Write file pages dirty for 30 s, or the oldest while a tenth of memory is dirty."""
     vpage = vpages(z)
     frame = frames(z)
-    background = z.pages * BACKGROUND_PERCENT // 100
+    background = z.zone.pages * BACKGROUND_PERCENT // 100
     while z.nr_queued > 0 and not congested(z):
         oldest = dirty_queue(z)[z.dirty_first].time
         if oldest > z.now - EXPIRE_NS and z.nr_dirty <= background:
