@@ -15,6 +15,7 @@ from study.zone.engine.layout import (
     PROCESS_PAGES_MAX,
     frames,
 )
+from study.zone.engine.record import ZONE
 from study.zone.settings import NR_ORDERS, Reserve
 from study.zone.trial.zone import Zone
 
@@ -138,7 +139,7 @@ def _check_reverse_map(zone: Zone, pages: int) -> None:
         ("nr_anon", (kind == Kind.ANON).sum()),
         ("nr_file", (kind == Kind.FILE).sum()),
     ):
-        noted = (zone.own if name in zone.own.dtype.names else zone.state)[name]
+        noted = (zone.own if name in (ZONE.names or ()) else zone.state)[name]
         _require(noted == count, f"{name} is {noted}, counted {count}")
 
 
