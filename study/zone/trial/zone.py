@@ -6,21 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from study.zone.engine.dice import log_of_going_on, seed_streams
-from study.zone.engine.layout import (
-    FRAGMENTS_MAX,
-    NO_PFN,
-    PAGE_TABLES_MAX,
-    PROCESS_PAGES_MAX,
-    TABLES,
-)
+from study.zone.engine.dice import seed_streams
+from study.zone.engine.layout import TABLES
 from study.zone.engine.record import MACHINE, counters
+from study.zone.load.setup import load_table_rows, nr_extents, set_load
 from study.zone.load.user import alias_table
 from study.zone.mm.interface import REQUEST_ROWS, free_all, set_constants, table_rows
 from study.zone.settings import Settings
 from study.zone.trial import boot
 
-SECOND_NS = 1_000_000_000
 SOON_ROWS = 4_096
 """What finds no room on the wheel goes to the heap."""
 
@@ -48,7 +42,7 @@ class Zone:
         self.settings = settings
         self.record = np.zeros(1, MACHINE)
         self.state = self.record[0]
-        extents = _extents(settings)
+        extents = nr_extents(settings)
         for name, rows in _table_rows(settings).items():
             # An alias table is read only, and the same for every trial of a cell.
             if name == "alias":
@@ -59,7 +53,9 @@ class Zone:
             self.state[f"{name}_at"] = rows_array.ctypes.data
             self.state[f"{name}_rows"] = len(rows_array)
         self.extents = extents
-        self._set_constants()
+        set_constants(self.state, settings)
+        set_load(self.state, settings)
+        self._link_extension()
         seed_streams(self.state["dice"], seed, replicate)
         boot.prepare(self.state, settings.user.anonymous_share, settings.user.mapped_share)
         if not empty:
@@ -107,52 +103,6 @@ class Zone:
         self.state["count"] = 0
         self.own["count"] = 0
 
-    def _set_constants(self) -> None:
-        z, s = self.state, self.settings
-        user, processes, slab, nic = s.user, s.processes, s.slab, s.nic
-        set_constants(z, s)
-        z["process_vpages"] = self.extents * user.extent_pages
-        z["extents"] = z["zipf_rows"] = self.extents
-        z["extent_pages"] = user.extent_pages
-        z["touch_period_ns"] = _gap_ns(user.touches_per_s)
-        if user.touches_per_s <= 0:
-            z["next_touch"] = 1 << 62
-        z["run_log"] = log_of_going_on(user.run_pages)
-        z["write_share"] = user.write_share
-        z["drift_gap_ns"] = _gap_ns(user.drifts_per_s)
-        z["delete_gap_ns"] = _gap_ns(user.deletes_per_s)
-        z["stack_order"] = processes.stack_order
-        z["stack_source"] = processes.stack_source
-        z["fork_gap_ns"] = _gap_ns(processes.forks_per_s)
-        z["lifetime_median_ns"] = processes.lifetime_median_ns
-        z["lifetime_sigma"] = processes.lifetime_sigma
-        z["process_log"] = log_of_going_on(processes.anonymous_pages)
-        z["process_tables"] = min(processes.page_table_pages, PAGE_TABLES_MAX)
-        z["slab_gap_ns"] = _gap_ns(slab.pages_per_s)
-        z["slab_median_ns"] = slab.lifetime_median_ns
-        z["slab_sigma"] = slab.lifetime_sigma
-        z["reclaimable_share"] = slab.reclaimable_share
-        z["rx_mode"], z["tx_mode"] = nic.receive, nic.transmit
-        z["ring"] = nic.ring
-        z["rx_replaces"] = nic.replaces
-        z["recycle"] = nic.recycle
-        z["huge_gap_ns"] = _gap_ns(s.huge.per_s)
-        z["huge_order"] = s.huge.order
-        z["huge_median_ns"] = s.huge.lifetime_median_ns
-        z["huge_sigma"] = s.huge.lifetime_sigma
-        z["huge_most"] = s.huge.most
-        z["held_first"] = NO_PFN
-        self._link_extension()
-        z["rx_order"], z["tx_order"] = nic.rx_order, nic.tx_order
-        z["fragments"] = min(nic.frame_pages, FRAGMENTS_MAX)
-        z["wire_ns"] = nic.wire_ns
-        z["rx_log"] = log_of_going_on(nic.rx_burst_frames)
-        z["tx_log"] = log_of_going_on(nic.tx_burst_frames)
-        z["rx_gap_ns"] = _burst_gap_ns(nic.rx_frames_per_s, nic.rx_burst_frames, nic.wire_ns)
-        z["tx_gap_ns"] = _burst_gap_ns(nic.tx_frames_per_s, nic.tx_burst_frames, nic.wire_ns)
-        z["rx_hold_ns"], z["tx_hold_ns"] = nic.rx_hold_ns, nic.tx_hold_ns
-        z["refault_cost_ns"] = s.costs.refault_ns
-
     def _link_extension(self) -> None:
         z, asked = self.state, self.settings.extension
         if not asked.victims and not asked.source:
@@ -178,38 +128,14 @@ class Zone:
         boot.start_workload(self.state)
 
 
-def _gap_ns(rate_per_s: float) -> int:
-    """Mean time between events of a rate; 0 stands for never."""
-    return round(SECOND_NS / rate_per_s) if rate_per_s > 0 else 0
-
-
-def _burst_gap_ns(frames_per_s: float, burst_frames: float, wire_ns: int) -> int:
-    """Mean silence between bursts so that frames come at a mean rate; at least 1 us."""
-    if frames_per_s <= 0:
-        return 0
-    return max(1_000, round(SECOND_NS * burst_frames / frames_per_s - burst_frames * wire_ns))
-
-
-def _extents(settings: Settings) -> int:
-    return max(1, settings.user.working_set_pages // settings.user.extent_pages)
-
-
 def _table_rows(settings: Settings) -> dict[str, int]:
     """Rows of each table, by its name in layout.TABLES."""
-    live_max = settings.processes.live_max
-    extents = _extents(settings)
-    working_set = extents * settings.user.extent_pages
     return {
-        **table_rows(settings, working_set),
-        "vpage": working_set + live_max * PROCESS_PAGES_MAX,
+        **table_rows(settings, nr_extents(settings) * settings.user.extent_pages),
+        **load_table_rows(settings),
         # Every slab page, frame in flight, process and sleeper books at most one event.
-        "event": 2 * settings.memory.pages + live_max + REQUEST_ROWS + 64,
+        "event": 2 * settings.memory.pages + settings.processes.live_max + REQUEST_ROWS + 64,
         "soon": SOON_ROWS,
-        "alias": extents,
-        "extent": extents,
-        "process": live_max,
-        "posted": max(1, settings.nic.ring),
-        "recycled": max(1, settings.nic.ring if settings.nic.recycle else 0),
     }
 
 
