@@ -21,7 +21,7 @@ from study.zone.mm.linux_2_6.defrag import (
     empty_block,
     run_daemon,
 )
-from study.zone.mm.linux_2_6.kmalloc import adopt, kfree, kmalloc_atomic
+from study.zone.mm.linux_2_6.kmalloc import kfree, kmalloc_atomic, new_object
 from study.zone.mm.linux_2_6.kswapd import wake_kswapd
 from study.zone.mm.linux_2_6.lru import mark_page_accessed
 from study.zone.mm.linux_2_6.memory import install
@@ -205,7 +205,7 @@ def test_distress_makes_mapped_pages_fair_game_within_one_run(quiet: Quiet) -> N
     mapped = list(range(700))
     for pfn in range(700, 1024):
         evict(zone, [pfn])
-        adopt(zone.state, take_block(zone.state, 0), int(Kind.SLAB))
+        new_object(zone.state, take_block(zone.state, 0), 0, int(Kind.SLAB))
     for pfn in mapped:
         mark_page_accessed(zone.state, pfn)
         mark_page_accessed(zone.state, pfn)
@@ -240,8 +240,7 @@ def test_sleeping_requests_are_retried_without_bound_up_to_order_3(
     for pfn in range(1, 4096, 2):
         evict(zone, [pfn])
         assert take_block(zone.state, 0) == pfn
-        adopt(zone.state, pfn, int(Kind.SLAB))
-        zone.own["nr_kernel"] += 1
+        new_object(zone.state, pfn, 0, int(Kind.SLAB))
         zone.state["nr_slab"] += 1
     answer = alloc.allocate_or_wait(zone.state, order, int(Gfp.KERNEL), int(Caller.STACK), 0, 0)
 
@@ -394,7 +393,7 @@ def test_a_block_that_cannot_be_emptied_is_left_alone(quiet: Quiet, spoilt: str)
     zone = full_of_files(quiet, defrag=Defrag(mode=DefragMode.RMAP_MIGRATE))
     if spoilt == "kernel":
         evict(zone, [67])
-        adopt(zone.state, take_block(zone.state, 0), int(Kind.SLAB))
+        new_object(zone.state, take_block(zone.state, 0), 0, int(Kind.SLAB))
     elif spoilt == "writeback":
         zone.frame[67]["flags"] |= Flag.WRITEBACK
     elif spoilt == "percpu":
