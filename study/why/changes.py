@@ -99,7 +99,14 @@ def _for_zone(verdict: Verdict, attempt: _Try, order: int) -> list[Change]:
             result.append(Change(f"{more} of {size}", title, blocks << order, price))
     single = smallest(lambda n: attempt.passes(with_blocks(pages, 0, n), marks))
     if single is not None:
-        result.append(Change(f"{single:,} more free pages", title, single, _pages(single)))
+        result.append(
+            Change(
+                f"{single:,} more free page{'' if single == 1 else 's'}",
+                title,
+                single,
+                _pages(single),
+            )
+        )
         result += _by_reclaim(zone.zone, single, page_kb)
     if marks.boost:
         lower = replace(marks, min=marks.min - marks.boost, boost=0)

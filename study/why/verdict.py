@@ -487,7 +487,8 @@ def sentence(result: ZoneVerdict, order: int) -> str:
     assert outcome is not None  # noqa: S101 - only called for a zone that was tested
     step = outcome.steps[-1]
     title = zone.title
-    against = f"{step.usable:,} pages against {step.needed:,}"
+    pages_left = "page" if step.usable == 1 else "pages"
+    against = f"{step.usable:,} {pages_left} against {step.needed:,}"
     largest = None if zone.free_list is None else zone.free_list.largest
     match result.cause:
         case Cause.NO_BLOCK:

@@ -168,7 +168,7 @@ def _each_order(zone: ZoneFree, rules: Rules, order: int, mark: int, given: Acce
     """zone_watermark_ok, 2.6.11 (206ca74edc) to 4.3.
 
     Each smaller order's pages are taken off, the mark is halved, and what remains must still exceed
-    it. CMA pages are taken off in the first comparison only (026b081472, 3.9).
+    it. CMA pages are taken off in the first comparison only.
     """
     usable = zone.free - (1 << order) + 1
     off = zone.cma if rules.cma and not given.cma else 0

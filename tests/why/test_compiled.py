@@ -10,12 +10,12 @@ import pytest
 from study.why.gfp import Access
 from study.why.kernel import MarkTest, Version, rules_of
 from study.why.watermark import Marks, ZoneFree, first_try, last_try, marks_of, min_free_kbytes_of
-from study.zone.layout import Migratetype
+from study.zone.engine.enums import Migratetype
+from study.zone.mm.linux_2_6.watermark import first_pass_ok, second_pass_ok
+from study.zone.mm.linux_2_6.watermark import marks_of as compiled_marks_of
 from study.zone.settings import NR_ORDERS, AllocationPath, Grouping, Memory, Settings
 from study.zone.settings import Marks as Formula
-from study.zone.watermark import first_pass_ok, second_pass_ok
-from study.zone.watermark import marks_of as compiled_marks_of
-from study.zone.zone import Zone
+from study.zone.trial.zone import Zone
 
 STATES = 10_000
 PATHS = {
@@ -75,15 +75,15 @@ def any_state(rng: random.Random, version: Version) -> State:
 
 def put(zone: Zone, state: State) -> None:
     """The state into the compiled zone's record and the heads of its free lists."""
-    z = zone.state
-    z["nr_free"] = state.counts
-    z["free"] = state.free
-    z["min"], z["low"], z["high"] = state.marks.min, state.marks.low, state.marks.high
-    z["boost"] = state.marks.boost
-    z["nr_reserved"] = state.reserved
+    own = zone.own
+    own["nr_free"] = state.counts
+    own["free"] = state.free
+    own["min"], own["low"], own["high"] = state.marks.min, state.marks.low, state.marks.high
+    own["boost"] = state.marks.boost
+    own["nr_reserved"] = state.reserved
     for letter, migratetype in TYPES.items():
         for order, held in enumerate(state.types):
-            head = int(z["head"]) + order - int(migratetype) * NR_ORDERS
+            head = int(own["head"]) + order - int(migratetype) * NR_ORDERS
             zone.frame[head]["next"] = 0 if letter in held else head
 
 
