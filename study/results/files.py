@@ -11,6 +11,7 @@ import os
 import shutil
 import stat
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -31,7 +32,7 @@ def kind_of(mode: int) -> str:
     return _KINDS.get(stat.S_IFMT(mode), "a file")
 
 
-def open_regular(path: Path) -> IO[bytes]:
+def open_regular(path: Path) -> BufferedReader:
     """Open a file for reading, if it is one, or a link to one.
 
     A pipe would keep us waiting for somebody to write into it, a device might never end.

@@ -90,7 +90,8 @@ class Receiver:
             return line
         words = rest.split(" ")
         with disk_errors(f"cannot write {self._folder}"):
-            return self._take(words, rest)
+            self._take(words, rest)
+        return None
 
     def _take(self, words: list[str], rest: str) -> None:
         match words:
