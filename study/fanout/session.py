@@ -115,7 +115,7 @@ def _private_ray(workers: int | None) -> Iterator[None]:
                     include_dashboard=False,
                     object_store_memory=OBJECT_STORE_BYTES,
                     _node_ip_address="127.0.0.1",
-                    _temp_dir=str(scratch.path),
+                    _temp_dir=str(scratch.ray),
                 )
             except (OSError, RuntimeError, ValueError, TimeoutError) as fault:
                 raise FanoutError(

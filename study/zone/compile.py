@@ -5,6 +5,9 @@ it merely calls would go unnoticed and old code would run. Each module's machine
 kept in a folder named after a digest of its source, of every zone source it imports, directly or
 not, and of the options that shape the code.
 
+To load machine code is to run it, and numba unpickles what it finds beside it. So it is read from,
+and written to, folders only that nobody but the user and root can change.
+
 A kernel's machine code holds that of all it calls, so a process needs only the few kernels that
 Python itself calls. Each is therefore loaded at its first call and not when its module is imported:
 loading all of them took a second and a half.
@@ -16,18 +19,34 @@ import ast
 import hashlib
 import inspect
 import os
+import re
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from functools import cache, lru_cache
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 import llvmlite.binding as llvm
 import numba
 import numpy as np
 from numba import njit, types
-from numba.core.caching import UserProvidedCacheLocator
+from numba.core.caching import (
+    CompileResultCacheImpl,
+    FunctionCache,
+    IndexDataCacheFile,
+    UserProvidedCacheLocator,
+)
+
+from study.trust.folders import (
+    UntrustedError,
+    is_own_file,
+    make_own_folder,
+    new_folder,
+    own_folder,
+    temporary_root,
+)
 
 BOUNDSCHECK = os.environ.get("STUDY_BOUNDSCHECK", "") not in ("", "0")
 """Set STUDY_BOUNDSCHECK=1 to have every index of every table checked (the tests do)."""
@@ -35,7 +54,8 @@ BOUNDSCHECK = os.environ.get("STUDY_BOUNDSCHECK", "") not in ("", "0")
 _ROOM = Path(__file__).parent
 _PACKAGE = "study.zone."
 _KEPT_VERSIONS = 4
-_DIGEST_LENGTH = 16
+_VERSION = re.compile("[0-9a-f]{16}")
+_NAME = "fragmentation-study"
 
 
 def _hash(parts: Iterable[bytes]) -> str:
@@ -82,57 +102,207 @@ def _processor() -> str:
 
 
 @cache
-def cache_dir(module: str) -> Path:
-    """Folder with the machine code of one zone module (its name without the package)."""
+def cache_dir(module: str) -> Path | None:
+    """Folder with the machine code of one zone module (its name without the package).
+
+    None if none can be kept: then each process compiles what it needs.
+    """
     sources = [(_ROOM / f"{name}.py").read_bytes() for name in _rests_on(module)]
     options = f"{numba.__version__} {np.__version__} boundscheck={BOUNDSCHECK} {_processor()}"
-    folder = cache_root() / module / _hash([options.encode(), *sources])
-    folder.mkdir(parents=True, exist_ok=True)
-    _share(folder)
-    return folder
+    name = Path(module, _hash([options.encode(), *sources]))
+    for root in _places().roots:
+        with suppress(OSError):
+            if own_folder(root / name) == root / name:
+                return root / name
+    new = cache_root()
+    if new is None:
+        return None
+    try:
+        for folder in (new / module, new / name):
+            if os.path.lexists(folder) and not _is_own(folder):
+                _put_away(folder)
+        return make_own_folder(new / name)
+    except OSError:  # the disk is full, or another process has put something there
+        return None
 
 
-def _share(folder: Path) -> None:
-    """Let all copies of these sources use the same machine code, wherever they lie.
+def _is_own(folder: Path) -> bool:
+    try:
+        return own_folder(folder) == folder
+    except OSError:
+        return False
 
-    Below the folder numba keeps code apart by the path of its source. A job on a Ray cluster has
-    its sources at another path each time, but a folder here is of the same sources to the letter.
+
+def _put_away(folder: Path) -> None:
+    """Remove what lies in a folder of ours, but others could have changed or link elsewhere."""
+    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    folder.rename(aside)
+    if aside.is_symlink():
+        aside.unlink()
+    else:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where machine code may lie.
+
+    roots     folders to look into; what is new goes to the last
+    writable  whether it can
+    refused   a line for each that others can change
     """
-    shared = folder / "code"
-    shared.mkdir(exist_ok=True)
-    own = UserProvidedCacheLocator.get_suitable_cache_subpath(str(_ROOM / "compile.py"))
-    with suppress(FileExistsError):
-        (folder / own).symlink_to(shared.name, target_is_directory=True)
+
+    roots: tuple[Path, ...]
+    writable: bool
+    refused: tuple[str, ...]
 
 
 @lru_cache(maxsize=1)
-def cache_root() -> Path:
-    """The first of these that can be written: STUDY_CACHE_DIR, the user's cache, a private /tmp."""
+def _places() -> _Places:
+    """The first place that can be written, and those before it that can only be read."""
+    roots: list[Path] = []
+    refused: list[str] = []
+    for what, place in _candidates():
+        try:
+            roots.append(place())
+        except UntrustedError as problem:
+            refused.append(f"machine code is not kept in {what}: {problem}")
+        except (OSError, RuntimeError):
+            # It is not there and cannot be made, or there is no home.
+            continue
+        else:
+            if os.access(roots[-1], os.W_OK, effective_ids=True):
+                return _Places(tuple(roots), writable=True, refused=tuple(refused))
+    return _Places(tuple(roots), writable=False, refused=tuple(refused))
+
+
+def _candidates() -> Iterator[tuple[str, Callable[[], Path]]]:
+    """What each place is called, and how to have it."""
     named = os.environ.get("STUDY_CACHE_DIR")
     if named:
+        yield f"STUDY_CACHE_DIR ({named})", partial(make_own_folder, named)
+
+    yield "the user's cache", lambda: make_own_folder(_user_cache() / _NAME)
+    name = f"{_NAME}-{os.geteuid()}"
+    yield "the temporary folder", lambda: make_own_folder(temporary_root() / name, shut=True)
+    # Others have taken that name. Processes of one run find each other's by its owner.
+    yield (
+        "the temporary folder",
+        lambda: (
+            next((f for f in sorted(temporary_root().glob(f"{name}-*")) if _is_own(f)), None)
+            or new_folder(f"{name}-")
+        ),
+    )
+
+
+def _user_cache() -> Path:
+    named = os.environ.get("XDG_CACHE_HOME")
+    if named:
         return Path(named)
-    try:
-        user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        root = user_cache / "fragmentation-study"
-        root.mkdir(parents=True, exist_ok=True)
-        if os.access(root, os.W_OK):
-            return root
-    except (OSError, RuntimeError):
-        # No home, or none that can be written.
-        pass
-    return Path(tempfile.gettempdir()) / f"fragmentation-study-{os.getuid()}"
+    home = Path.home()
+    if not home.is_dir():
+        raise FileNotFoundError(home)  # who has none gets none from us
+    return home / ".cache"
+
+
+def cache_root() -> Path | None:
+    """Where new machine code goes, None if nowhere.
+
+    The first of these that can be written by the user, and by nobody else but root:
+    STUDY_CACHE_DIR, the user's cache, a folder of the user's in the temporary one.
+    """
+    places = _places()
+    return places.roots[-1] if places.writable else None
+
+
+def refused_places() -> tuple[str, ...]:
+    """Why machine code is not kept where one would look for it first, a line for each place."""
+    return _places().refused
 
 
 def prune_cache() -> None:
     """Forget the machine code of all but the few most recently used versions of each module."""
-    for module in filter(Path.is_dir, cache_root().iterdir()):
-        versions = [f for f in module.iterdir() if f.is_dir() and len(f.name) == _DIGEST_LENGTH]
+    root = cache_root()
+    if root is None:
+        return
+    for module in filter(Path.is_dir, root.iterdir()):
+        versions = [f for f in module.iterdir() if f.is_dir() and _VERSION.fullmatch(f.name)]
         versions.sort(key=lambda f: f.stat().st_mtime, reverse=True)
         for version in versions[_KEPT_VERSIONS:]:
             shutil.rmtree(version, ignore_errors=True)
             # What says that a whole simulation lies ready may no longer be true.
-            for claim in cache_root().glob("compiled-*"):
+            for claim in root.glob("compiled-*"):
                 claim.unlink(missing_ok=True)
+
+
+class _Locator(UserProvidedCacheLocator):  # type: ignore[misc]
+    """Says where the machine code of a kernel lies.
+
+    numba's own goes by the path of the source, too. A job on a Ray cluster has its sources at
+    another path each time, but a folder here is of the same sources to the letter.
+    """
+
+    def __init__(self, py_func, py_file):
+        self._py_file = py_file
+        self._lineno = py_func.__code__.co_firstlineno
+        self._cache_path = str(_folder_of(py_func))
+
+    @classmethod
+    def from_function(cls, py_func, py_file):
+        return cls(py_func, py_file)
+
+    def ensure_cache_path(self):
+        """It is there."""
+
+
+class _CacheImpl(CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = (_Locator,)
+
+
+class _CacheFile(IndexDataCacheFile):  # type: ignore[misc]
+    """The files of one kernel, of which only those are read that nobody else could have written."""
+
+    def _load_index(self):
+        return super()._load_index() if is_own_file(self._index_path) else {}
+
+    def _load_data(self, name):
+        if not is_own_file(self._data_path(name)):
+            raise FileNotFoundError(name)
+        return super()._load_data(name)
+
+    @contextmanager
+    def _open_for_write(self, filepath):
+        """Write aside and rename, as numba does, but never what others may write."""
+        aside = Path(f"{filepath}.tmp.{uuid.uuid4().hex[:16]}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        try:
+            with os.fdopen(os.open(aside, flags, mode=0o644), "wb") as file:
+                yield file
+            aside.replace(filepath)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    _impl_class = _CacheImpl
+
+    def __init__(self, py_func):
+        super().__init__(py_func)
+        self._cache_file = _CacheFile(
+            cache_path=self._cache_path,
+            filename_base=self._impl.filename_base,
+            source_stamp=self._impl.locator.get_source_stamp(),
+        )
+
+    def save_overload(self, sig, data):
+        # Made by root for all to read, or the disk is full: then it is compiled again next time.
+        with suppress(OSError):
+            super().save_overload(sig, data)
+
+
+def _folder_of(function: Callable[..., object]) -> Path | None:
+    return cache_dir(function.__module__.removeprefix(_PACKAGE))
 
 
 def kernel(function=None, *, inline=False):
@@ -146,20 +316,14 @@ def kernel(function=None, *, inline=False):
     """
     if function is None:
         return lambda f: kernel(f, inline=inline)
-    options = {
-        "cache": True,
-        "error_model": "numpy",
-        "no_cfunc_wrapper": True,
-        "boundscheck": BOUNDSCHECK,
-    }
-    # The folder is read when the decorator runs; other libraries keep their own setting.
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_dir(function.__module__.removeprefix(_PACKAGE)))
-    try:
-        compiled = njit(forceinline=inline, **options)(function)
-    finally:
-        numba.config.CACHE_DIR = before
-    if not (inline or numba.config.DISABLE_JIT):
+    options = {"error_model": "numpy", "no_cfunc_wrapper": True, "boundscheck": BOUNDSCHECK}
+    compiled = njit(forceinline=inline, **options)(function)
+    if numba.config.DISABLE_JIT:
+        return compiled
+    if _folder_of(function) is not None:
+        # What cache=True does, with a cache of our own.
+        compiled._cache = _Cache(function)
+    if not inline:
         _load_when_called(compiled)
     return compiled
 
@@ -177,7 +341,8 @@ def _load_when_called(kernel) -> None:
 
     def load():
         if not kernel.signatures:
-            if not any(Path(kernel.stats.cache_path).glob(f"*.{kernel.__name__}-*.nbi")):
+            kept = kernel.stats.cache_path
+            if kept is None or not any(Path(kept).glob(f"*.{kernel.__name__}-*.nbi")):
                 # A kernel calls only what was declared before it. Compiled in that order, no
                 # compilation waits within another.
                 for earlier in _declared[:place]:
