@@ -111,6 +111,34 @@ def test_a_ray_starts_however_long_the_name_of_the_temporary_folder(monkeypatch,
     assert [inside for _, inside in roots] == [True, False]
 
 
+def test_workers_import_nothing_from_the_current_folder(root: Path, tmp_path: Path):
+    """Unless this process does: the folder may be one from somebody else."""
+    for name in ("script", "current"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "script/script.py").write_text(
+        "import sys\n"
+        "import ray\n"
+        "from study.fanout import open_session\n"
+        "def found():\n"
+        "    from importlib.util import find_spec\n"
+        "    return [find_spec(name) is not None for name in ('lying_there', 'script')]\n"
+        "sys.path += sys.argv[1:]\n"
+        "with open_session(workers=1):\n"
+        "    print(*ray.get(ray.remote(found).remote()))\n"
+    )
+    (tmp_path / "current/lying_there.py").touch()
+    told = []
+    for arguments in ([], [""]):
+        done = subprocess.run(
+            [sys.executable, "../script/script.py", *arguments],
+            env={**os.environ, "PYTHONPATH": str(root)}, cwd=tmp_path / "current",
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        told.append(done.stdout)
+
+    assert told == ["False True\n", "True True\n"]
+
+
 def test_a_ray_that_is_there_already_is_used_and_left():
     """In a program that is connected to Ray, that connection is used and not ended."""
     with open_session(workers=1):
