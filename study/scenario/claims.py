@@ -304,10 +304,12 @@ def read_claims(
 ) -> tuple[list[Claim], list[Finding]]:
     """The claims of a scenario, and what is wrong with them.
 
-    raw  what stands under `claims:`
-    say  puts pydantic's findings into words
-    cut  whether levels may have been taken away since the claim of that index was written, so that
-         it may lack its cells; such a claim is left out, for nothing can be said about it
+    raw    what stands under `claims:`
+    cells  id -> levels; none if something else keeps the study from being unfolded, and then only
+           the form of claims is looked at
+    say    puts pydantic's findings into words
+    cut    whether levels may have been taken away since the claim of that index was written, so
+           that it may lack its cells; such a claim is left out, for nothing can be said about it
     """
     if raw is None:
         return [], []
@@ -328,6 +330,10 @@ def read_claims(
             continue
         if claim.id in [earlier.id for earlier in claims]:
             wrong.append(((index, "id"), f"there are two claims with the id {claim.id}"))
+        if not cells:
+            # Something else keeps the study from being unfolded: its axes are not known.
+            claims.append(claim)
+            continue
         found = [] if cut(index) else list(_unknown_levels(claim, cells))
         try:
             claim.comparisons(cells)
