@@ -181,7 +181,7 @@ def writing(
     from study.results import MANIFEST, create_folder, default_path, only_writer, reopen
     from study.results.manifest import new_manifest
     from study.results.storage import is_url, mirror_of, naming
-    from study.zone.compile import digest
+    from study.zone.engine.compile import digest
 
     # Rows depend on the code of extensions as they do on the simulation's.
     version = "+".join([digest(), *study.extensions()])
@@ -262,7 +262,7 @@ class _Run:
         if address is None:
             self._watcher.phase("preparing the simulation (compiled once per machine and version)")
             prepare_simulation()
-            from study.zone.compile import refused_places
+            from study.zone.engine.cache import refused_places
 
             for line in refused_places():
                 self._watcher.note(line)

@@ -330,15 +330,12 @@ def read_claims(
             continue
         if claim.id in [earlier.id for earlier in claims]:
             wrong.append(((index, "id"), f"there are two claims with the id {claim.id}"))
-        if not cells:
-            # Something else keeps the study from being unfolded: its axes are not known.
-            claims.append(claim)
-            continue
-        found = [] if cut(index) else list(_unknown_levels(claim, cells))
+        silent = cut(index) or not cells
+        found = [] if silent else list(_unknown_levels(claim, cells))
         try:
             claim.comparisons(cells)
         except ValueError as error:
-            if not cut(index) and not found:
+            if not silent and not found:
                 found = [(("side",), str(error))]
         else:
             claims.append(claim)

@@ -17,16 +17,18 @@ from study.trust.folders import UntrustedError, is_own_file, make_own_folder, ow
 Attack = Callable[..., subprocess.CompletedProcess[str]]
 
 NOBODY = 65534
+DICE = "engine.dice"
+"""Folder of the module whose kernel is drawn with."""
 DRAW = """
 import numpy as np
-from study.zone import compile
-from study.zone.dice import geometric, seed_streams
-from study.zone.layout import ZONE
+from study.zone.engine import cache
+from study.zone.engine.dice import geometric, seed_streams
+from study.zone.engine.record import MACHINE
 
-zone = np.zeros(1, ZONE)
+zone = np.zeros(1, MACHINE)
 seed_streams(zone["dice"][0], 1, 0)
 drawn = geometric(zone[0], 0, -0.5)
-print(drawn, compile.cache_root(), *getattr(compile, "refused_places", tuple)(), sep="\\n")
+print(drawn, cache.cache_root(), *cache.refused_places(), sep="\\n")
 """
 
 
@@ -147,26 +149,26 @@ def test_machine_code_planted_inside_a_folder_of_ours_is_not_run(
     cache, mine = everybodys / "ours", everybodys / "mine"
     shutil.copytree(drawn[1], cache, symlinks=True)
     cache.chmod(0o777)
-    for folder in (cache / "dice", *(cache / "dice").iterdir()):
+    for folder in (cache / DICE, *(cache / DICE).iterdir()):
         folder.chmod(0o777)
     plant(attacker, bait[0], mine)
-    version = next(f for f in (mine / "dice").iterdir() if f.is_dir())
-    each = "cd $1/dice/$3; for f in $(find . -name '*.nbi'); do "
+    version = next(f for f in (mine / DICE).iterdir() if f.is_dir())
+    each = "cd $1/$3; for f in $(find . -name '*.nbi'); do "
     if way == "link":
-        line = "mv $1/dice $1/old; ln -s $2/dice $1/dice"
+        line = "mv $1 $1.old; ln -s $2 $1"
     elif way == "owner":
-        line = "mv $1/dice $1/old; cp -r $2/dice $1/dice; chmod -R go-w $1/dice"
+        line = "mv $1 $1.old; cp -r $2 $1; chmod -R go-w $1"
     elif way == "mode":
-        line = "mv $1/dice $1/old; mkdir $1/dice; cp -r $2/dice/* $1/dice"
+        line = "mv $1 $1.old; cp -r $2 $1"
     elif way == "file link":
-        line = f"{each}mv $f $f.old; ln -s $2/dice/$3/$f $f; done"
+        line = f"{each}mv $f $f.old; ln -s $2/$3/$f $f; done"
     else:
-        line = f"{each}cat $2/dice/$3/$f > $f; done"
+        line = f"{each}cat $2/$3/$f > $f; done"
         for index in cache.rglob("*.nbi"):
             index.chmod(0o666)
     for index in cache.rglob("*.nbi"):
         index.parent.chmod(0o777)
-    assert attacker(line, cache, mine, version.name).returncode == 0
+    assert attacker(line, cache / DICE, mine / DICE, version.name).returncode == 0
     # Somebody has put it right, but not looked into it.
     cache.chmod(0o755)
     for folder in (p for p in cache.rglob("*") if p.is_dir() and not p.is_symlink()):
