@@ -47,7 +47,7 @@ def draw(root: Path, *before: str, **environment: str) -> list[str]:
     kept = {k: v for k, v in os.environ.items() if k not in ("STUDY_CACHE_DIR", "XDG_CACHE_HOME")}
     done = subprocess.run(
         [*before, sys.executable, "-c", DRAW],
-        env=kept | {"PYTHONPATH": str(root), "HOME": "/nonexistent"} | environment,
+        env=kept | {"PYTHONPATH": str(root), "HOME": "/dev/null"} | environment,
         cwd=root, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
