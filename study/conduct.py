@@ -140,16 +140,19 @@ def resume(
     address: str | None = None,
     ray: bool = True,
     limits: Limits | None = None,
+    extensions: Sequence[str] = (),
     watcher: Watcher = SILENT,
     command: Sequence[str] = (),
 ) -> Findings:
     """Continue the run of a results folder, from what its manifest says alone.
 
+    extensions  that it may import: each `module:name`, or a module; its manifest allows none
+
     Raises ResultsError when the folder was made by another version of the simulation, or is none.
     """
     from study.results import open_folder, study_of
 
-    study = study_of(open_folder(path).manifest, str(path))
+    study = study_of(open_folder(path).manifest, str(path), extensions=extensions)
     return conduct(
         study,
         out=path,
@@ -259,6 +262,10 @@ class _Run:
         if address is None:
             self._watcher.phase("preparing the simulation (compiled once per machine and version)")
             prepare_simulation()
+            from study.zone.engine.cache import refused_places
+
+            for line in refused_places():
+                self._watcher.note(line)
         # From here on a signal must not break off what is under way: processes are being started.
         self._signals.gently = True
 
@@ -266,7 +273,11 @@ class _Run:
             return self._signals.stopped
 
         if not ray:
-            self._each_round(lambda trials, _: in_process(trials, stop=stop, limits=limits))
+            self._each_round(
+                lambda trials, _: in_process(
+                    trials, stop=stop, limits=limits, extensions=self._study.allowed
+                )
+            )
             return
         here = "the Ray of this machine" if address == "auto" else f"Ray at {address}"
         self._watcher.phase("starting Ray" if address is None else f"joining {here}")
@@ -274,7 +285,13 @@ class _Run:
             self._watcher.cluster(session)
             self._each_round(
                 lambda trials, total: on_ray(
-                    trials, session=session, total=total, batch=batch, stop=stop, limits=limits
+                    trials,
+                    session=session,
+                    total=total,
+                    batch=batch,
+                    stop=stop,
+                    limits=limits,
+                    extensions=self._study.allowed,
                 )
             )
             self._watcher.close()

@@ -9,13 +9,14 @@ import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from study.commands.allowing import allow_option
 from study.commands.ending import STOPPED, end, status_of
 from study.commands.limits import limit_options, limits_from
 from study.commands.refusal import FAILED, refuse
@@ -54,6 +55,7 @@ def _server_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--workers", type=click.IntRange(min=1), help="Use at most so many cores.")
 @click.option("--extend", is_flag=True, help="Add replicates or cells to the study in --out.")
 @limit_options
+@allow_option
 @click.option(
     "--python",
     default="python",
@@ -74,6 +76,7 @@ def submit(
     extend: bool,
     time_limit: str | None,
     memory_limit: str | None,
+    extensions: tuple[str, ...],
     python: str,
     no_wait: bool,
     as_json: bool,
@@ -96,9 +99,10 @@ def submit(
     from study.results.folder import remove_folder
     from study.results.storage import is_url
     from study.scenario import ScenarioError, load
+    from study.trust.folders import temporary_root
 
     try:
-        study = load(scenario, overrides)
+        study = load(scenario, overrides, extensions=extensions)
         server = JobServer(address)
         name = _job_name(study)
         elsewhere = out is not None and is_url(out)
@@ -120,17 +124,18 @@ def submit(
         "workers": workers,
         "extend": extend,
         "limits": [limits.time_s, limits.memory_bytes],
+        "extensions": study.allowed,
     }
     noted = {"out": place}
     if folder is not None:
         noted["fingerprint"] = folder.manifest["fingerprint"]
     with held:
         try:
-            with tempfile.TemporaryDirectory(prefix="study-job-") as files:
+            with tempfile.TemporaryDirectory(prefix="study-job-", dir=temporary_root()) as files:
                 _pack(Path(files), task, None if folder is None or is_new else folder.path)
                 entrypoint = f"{python} -m study job {_TASK}"
                 server.submit(name, entrypoint, Path(files), package=sources(), metadata=noted)
-        except FanoutError as fault:
+        except (FanoutError, OSError) as fault:
             if folder is not None and is_new:
                 remove_folder(folder)
             refuse(fault, status=FAILED)
@@ -140,7 +145,8 @@ def submit(
                 click.echo(f"Follow with: {_follow_with(server, name, place)}")
                 return
             status = _bring_home(server, name, place, None if elsewhere else place, quiet=quiet)
-    _end(status, None if elsewhere else place, name, as_json=as_json, quiet=quiet)
+    home = None if elsewhere else place
+    _end(status, home, name, as_json=as_json, quiet=quiet, extensions=study.allowed)
 
 
 @click.command()
@@ -214,7 +220,7 @@ def _run_task(told: dict[str, Any], sender: Any) -> NoReturn:
         mirror = Mirror(home, sender, place=told["place"], carried=begun)
     try:
         results = conduct(
-            study_of({"scenario": told["scenario"]}, told["name"]),
+            study_of({"scenario": told["scenario"]}, told["name"], extensions=told["extensions"]),
             out=told["out"] or home,
             workers=told["workers"],
             address="auto",
@@ -229,7 +235,7 @@ def _run_task(told: dict[str, Any], sender: Any) -> NoReturn:
     except FanoutError as fault:
         refuse(fault, status=FAILED)
     if mirror is None:
-        end(results, as_json=False, quiet=False)
+        end(results, as_json=False, quiet=False, extensions=told["extensions"])
     sys.exit(status_of(results))
 
 
@@ -274,7 +280,13 @@ def _bring_home(
 
 
 def _end(
-    status: int | None, home: str | None, name: str, *, as_json: bool, quiet: bool
+    status: int | None,
+    home: str | None,
+    name: str,
+    *,
+    as_json: bool,
+    quiet: bool,
+    extensions: Sequence[str] = (),
 ) -> NoReturn:
     """Show what came home, or that it is not all, and end with the status of the study."""
     if home is None:
@@ -294,7 +306,7 @@ def _end(
         click.echo(f"Resume here with: study resume {shlex.quote(home)}")
         click.echo(f"Or there with the same study submit and --out {shlex.quote(home)}")
         sys.exit(status or FAILED)
-    end(findings, as_json=as_json, quiet=quiet)
+    end(findings, as_json=as_json, quiet=quiet, extensions=extensions)
 
 
 def _receive_into(home: Path, fingerprint: str) -> None:

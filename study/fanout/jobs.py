@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from study.fanout.session import FanoutError, first_line, knock
+from study.trust.folders import new_folder
 
 PACKAGE_BYTES = 100 * 1024 * 1024
 """Of what travels to the head with a job; Ray's own bound is 500 MiB."""
@@ -196,9 +196,9 @@ def _told(address: str) -> Iterator[None]:
 @contextmanager
 def _packed(package: Path) -> Iterator[Path]:
     """A copy of a package without what Python and people left beside its sources."""
-    top = tempfile.mkdtemp(prefix="study-job-")
+    top = new_folder("study-job-")
     try:
-        target = Path(top) / package.name
+        target = top / package.name
         ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
         shutil.copytree(package, target, ignore=ignore)
         yield target

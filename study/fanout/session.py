@@ -7,8 +7,9 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
@@ -115,7 +116,7 @@ def _private_ray(workers: int | None) -> Iterator[None]:
                     include_dashboard=False,
                     object_store_memory=OBJECT_STORE_BYTES,
                     _node_ip_address="127.0.0.1",
-                    _temp_dir=str(scratch.path),
+                    _temp_dir=str(scratch.ray),
                 )
             except (OSError, RuntimeError, ValueError, TimeoutError) as fault:
                 raise FanoutError(
@@ -194,8 +195,25 @@ def _init(**options: Any) -> None:
     """ray.init, without its chatter and without its signal handler."""
     import ray
 
+    if not str(options["address"]).startswith("ray://"):
+        # Ray's client sends its own on, and adds no folder.
+        options["job_config"] = ray.job_config.JobConfig()
+        options["job_config"]._py_driver_sys_path = _PathOfWorkers()
     with _signals_kept():
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+
+
+class _PathOfWorkers(list[str]):
+    """Where workers look for modules before all else; Ray adds to it.
+
+    It adds the current folder, also where this process does not look there. But that may be
+    anything, a results folder from somebody else for instance.
+    """
+
+    def extend(self, folders: Iterable[str]) -> None:
+        """Add those in which this process looks for modules, too."""
+        own = {os.path.realpath(folder) for folder in sys.path}
+        super().extend(folder for folder in folders if os.path.realpath(folder) in own)
 
 
 @contextmanager

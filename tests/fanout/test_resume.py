@@ -429,7 +429,7 @@ def goes_on(folder: Path) -> list[str]:
 
 
 def study_cache() -> Path:
-    from study.zone.engine.compile import cache_root
+    from study.zone.engine.cache import cache_root
 
     return cache_root()
 
