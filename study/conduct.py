@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -179,6 +178,8 @@ def writing(
     Raises ResultsError when it holds something else, is being written, or cannot be written.
     """
     from study.results import MANIFEST, create_folder, default_path, only_writer, reopen
+    from study.results.errors import disk_errors
+    from study.results.folder import check_room, remove_if_empty
     from study.results.manifest import new_manifest
     from study.results.storage import is_url, mirror_of, naming
     from study.zone.engine.compile import digest
@@ -192,6 +193,7 @@ def writing(
             return reopen(path, manifest, extend=extend), False
         return create_folder(path, manifest, force=force), True
 
+    cannot = f"cannot write the results folder {'below results/' if out is None else out}"
     with ExitStack() as held:
         if out is not None and is_url(out):
             mirror = mirror_of(os.fspath(out))
@@ -200,13 +202,17 @@ def writing(
             folder.mirror = mirror
             held.enter_context(folder.only_writer())
         else:
-            path = default_path(study.name) if out is None else Path(out)
-            # What is there may change until it is ours; what is not there yet cannot be locked.
-            if there := (path / MANIFEST).is_file():
-                held.enter_context(only_writer(path))
-            folder, is_new = here(path)
-            if not there:
-                held.enter_context(only_writer(path))
+            with disk_errors(cannot):
+                path = default_path(study.name) if out is None else Path(out)
+                check_room(path)
+                if not path.exists():
+                    path.mkdir(parents=True, exist_ok=True)
+                    # Unless it becomes a results folder; the lock in it is gone by then.
+                    held.callback(remove_if_empty, path)
+            # What is there may change until it is ours.
+            held.enter_context(only_writer(path))
+            with disk_errors(cannot):
+                folder, is_new = here(path)
         yield folder, is_new
 
 
@@ -396,7 +402,9 @@ def _with_way_on(
     fault: ResultsError | FanoutError, kept: str, folder: Folder
 ) -> ResultsError | FanoutError:
     """The same fault, with what is kept and how to go on."""
-    hint = f"Resume with: study resume {shlex.quote(folder.place)}"
+    from study.results.errors import shell_word
+
+    hint = f"Resume with: study resume {shell_word(folder.place)}"
     return type(fault)(f"{fault}\n{kept}\n{hint}")
 
 

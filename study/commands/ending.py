@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -47,6 +46,7 @@ def tables(results: Findings, *, as_json: bool, quiet: bool) -> None:
 
         click.echo(json.dumps(outline(results), indent=2))
         return
+    from study.results.errors import shell_word
     from study.statistics.tables import failures, result_parts
 
     show(*(failures(results) if quiet else result_parts(results)))
@@ -57,5 +57,5 @@ def tables(results: Findings, *, as_json: bool, quiet: bool) -> None:
             f"Stopped: {counts['finished']} of {counts['trials']} trials are kept, "
             "complete and readable."
         )
-        click.echo(f"Resume with: study resume {shlex.quote(results.place)}")
+        click.echo(f"Resume with: study resume {shell_word(results.place)}")
     click.echo(f"Results: {results.place}")

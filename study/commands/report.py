@@ -49,6 +49,7 @@ def report_at_end(findings: Findings, extensions: Sequence[str] = ()) -> str:
 
     The results are safe on disk by now: whatever goes wrong here must not cost the run.
     """
+    from study.results.errors import shell_word
     from study.results.folder import REPORT
 
     try:
@@ -67,7 +68,7 @@ def report_at_end(findings: Findings, extensions: Sequence[str] = ()) -> str:
         write_report(findings)
         findings.folder.publish()
     except KeyboardInterrupt:
-        return f"No report: stopped; make it with: study report {findings.place}"
+        return f"No report: stopped; make it with: study report {shell_word(findings.place)}"
     except Exception as fault:  # noqa: BLE001 - a report is not worth a run
         return f"No report: {type(fault).__name__}: {fault}"
     return f"Report: {findings.place}/{REPORT}"

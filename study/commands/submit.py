@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import shutil
 import sys
 import tempfile
@@ -292,6 +291,7 @@ def _end(
     if home is None:
         sys.exit(FAILED if status is None else status)
     from study.results import ResultsError
+    from study.results.errors import shell_word
     from study.statistics import read_findings
 
     try:
@@ -303,8 +303,8 @@ def _end(
         click.echo(
             f"{counts['finished']} of {counts['trials']} trials are kept, complete and readable."
         )
-        click.echo(f"Resume here with: study resume {shlex.quote(home)}")
-        click.echo(f"Or there with the same study submit and --out {shlex.quote(home)}")
+        click.echo(f"Resume here with: study resume {shell_word(home)}")
+        click.echo(f"Or there with the same study submit and --out {shell_word(home)}")
         sys.exit(status or FAILED)
     end(findings, as_json=as_json, quiet=quiet, extensions=extensions)
 
@@ -312,12 +312,15 @@ def _end(
 def _receive_into(home: Path, fingerprint: str) -> None:
     """See to it that a folder is there, and that it is empty or holds this very study."""
     from study.results import ResultsError, open_folder
+    from study.results.errors import disk_errors
+    from study.results.folder import check_room, is_blank
 
-    if home.exists() and any(home.iterdir()):
-        if open_folder(home).manifest.get("fingerprint") != fingerprint:
+    check_room(home)
+    with disk_errors(f"cannot write {home}"):
+        if not home.exists() or is_blank(home):
+            home.mkdir(parents=True, exist_ok=True)
+        elif open_folder(home).manifest.get("fingerprint") != fingerprint:
             raise ResultsError(f"{home} holds results of something else; give another --out")
-    else:
-        home.mkdir(parents=True, exist_ok=True)
 
 
 def _pack(files: Path, task: dict[str, Any], begun: Path | None) -> None:
@@ -343,4 +346,6 @@ def _plain_scenario(study: Study) -> Any:
 
 
 def _follow_with(server: JobServer, name: str, place: str) -> str:
-    return f"study follow {name} --address {server.address} --out {shlex.quote(place)}"
+    from study.results.errors import shell_word
+
+    return f"study follow {name} --address {server.address} --out {shell_word(place)}"

@@ -133,8 +133,12 @@ def failed_row(trial: Trial, error: str, *, elapsed_s: float = 0.0) -> Row:
 
 
 def one_line(fault: BaseException) -> str:
-    """An exception's type and message, without line breaks, at most a few hundred letters."""
-    return f"{type(fault).__name__}: {' '.join(str(fault).split())}"[:_ERROR_LETTERS]
+    """An exception's type and message, without line breaks, at most a few hundred letters.
+
+    A name of a file that is no UTF-8 is written with backslashes: a table holds letters only.
+    """
+    text = f"{type(fault).__name__}: {' '.join(str(fault).split())}"
+    return text.encode(errors="backslashreplace").decode()[:_ERROR_LETTERS]
 
 
 def in_process(

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from study.results.errors import ResultsError
+
 if TYPE_CHECKING:
     from study.scenario import Study
 
@@ -83,7 +85,6 @@ def study_of(
     path        of the folder, to name in the ResultsError for a scenario that cannot be run
     extensions  what may be imported for it; of this a manifest says nothing
     """
-    from study.results.folder import ResultsError
     from study.scenario import ScenarioError, load_text
     from study.scenario.write import yaml_text
 
