@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
 from itertools import islice
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
@@ -38,9 +39,11 @@ _GRACE, _GRACE_S = 2.0, 5.0
 """A trial that outstays its time limit so far has its process ended."""
 
 _WAIT_S = 0.25
-_CORES_EVERY_S = 5.0
 
-_PATIENCE_S = 20.0
+_CORES_EVERY_S = 3.0
+"""Between two questions to Ray's head: that it is lost is said within ten seconds."""
+
+_PATIENCE_S = 30.0
 """How long Ray's head may be silent. After 60 s Ray ends a process that has lost it, unasked."""
 
 
@@ -52,6 +55,7 @@ def on_ray(
     batch: int | None = None,
     stop: Stop = lambda: False,
     limits: Limits = NO_LIMITS,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Iterator[list[Row]]:
     """Run trials on Ray; yield the rows of each task as it finishes, in no particular order.
 
@@ -63,12 +67,15 @@ def on_ray(
     stop   asked several times a second; once true nothing more is started, what has finished
            by then is yielded, and the rest is given up
     limits what a single trial may take
+    note   takes a line for people: Ray's head does not answer, and until when it is asked
 
     A task that is lost with its process or its node is dealt out anew. A trial that kills its
     process is found out, recorded as failed, and its companions in the task are run again. Raises
     FanoutError when a node runs another version of the simulation, or Ray itself is lost.
     """
-    dealer = _Dealer(trials, session=session, total=total, batch=batch, limits=limits)
+    dealer = _Dealer(
+        trials, session=session, total=total, batch=batch, limits=limits, note=note
+    )
     try:
         while not stop():
             dealer.deal()
@@ -92,12 +99,14 @@ class _Dealer:
         total: int | None,
         batch: int | None,
         limits: Limits,
+        note: Callable[[str], None],
     ) -> None:
         import ray
 
         from study.zone.compile import digest
 
         self._session = session
+        self._note = note
         # Ray repeats nothing: it asks neither whose fault it was nor for how long this may go on.
         self._task = ray.remote(num_cpus=1, max_retries=0)(_run_batch)
         self._processes = _PROCESSES if limits.time_s is None else _PROCESSES_LIMITED
@@ -111,7 +120,7 @@ class _Dealer:
         self._returned: deque[Trial] = deque()
         self._suspects: deque[Trial] = deque()
         self._pending: dict[Any, list[Trial]] = {}
-        self._cores, self._heard_at = 1, monotonic()
+        self._cores, self._heard_at, self._silent = 1, monotonic(), False
         self._count_cores()
 
     def deal(self) -> None:
@@ -201,8 +210,15 @@ class _Dealer:
         """See how many cores there are, if Ray's head can be asked: to ask in vain blocks."""
         if self._session.answers():
             self._cores, self._heard_at = max(self._session.cores(), 1), monotonic()
-        elif monotonic() - self._heard_at > _PATIENCE_S:
+            if self._silent:
+                self._note("Ray's head answers again")
+            self._silent = False
+        elif (left_s := self._heard_at + _PATIENCE_S - monotonic()) < 0:
             raise FanoutError(f"Ray is lost: its head has been silent for {_PATIENCE_S:.0f} s")
+        elif not self._silent:
+            until = datetime.now().astimezone() + timedelta(seconds=left_s)
+            self._note(f"Ray's head does not answer; trying until {until:%H:%M:%S}")
+            self._silent = True
         self._counted_at = monotonic()
 
     def _most_pending(self) -> int:
