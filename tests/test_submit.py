@@ -401,7 +401,8 @@ def server_process(head: Head) -> int:
 
 def test_a_head_that_says_nothing_is_noticed(root: Path, scenario, tmp_path: Path):
     """A head that is stopped, as one whose machine is gone, breaks no connection: it is said
-    within ten seconds, and when it is back the results come home all the same."""
+    within ten seconds, and when it is back the results come home all the same.
+    """
     out = tmp_path / "out"
     longer = (scenario[0], "replicates=50", "clock.measure=20s")
     with running_head() as head:

@@ -191,7 +191,7 @@ class JobServer:
             raise
 
     def _tail(self, name: str, *, skip: int) -> Iterator[str]:
-        """The log in pieces, without its first `skip` letters; an empty one if there is no more yet.
+        """The log in pieces, without its first `skip` letters; an empty one while it does not grow.
 
         Raises OSError when the connection breaks, or the server is silent: a machine that is gone
         closes no connection.

@@ -284,9 +284,9 @@ def _quiet() -> dict[str, str | None]:
         "RAY_USAGE_STATS_ENABLED": "0",
         # Named so that it is put back: Ray turns breakpoint() to a debugger of its own.
         "PYTHONBREAKPOINT": os.environ.get("PYTHONBREAKPOINT"),
-        # When the raylet is lost Ray ends a process without a word (QuickExit of raylet_ipc_client.cc)
-        # if it takes that for its parent, and a process of which init is the parent takes it so:
-        # under nohup, a service, a container's init. This one is its own: it hears of it instead.
+        # When the raylet is lost Ray ends without a word (raylet_ipc_client.cc) any process whose
+        # raylet is dead, and if it has not been told which that is, any whose parent is init: under
+        # nohup, in a service or a container. With itself for a raylet it hears of the loss instead.
         "RAY_RAYLET_PID": str(os.getpid()),
         # A lost worker is repeated or recorded; Ray's page about it would tear the progress bar.
         "RAY_DEDUP_LOGS_SKIP_REGEX": r"^A worker died or was killed|^Task \S+ failed\.",

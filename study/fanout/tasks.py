@@ -73,9 +73,7 @@ def on_ray(
     process is found out, recorded as failed, and its companions in the task are run again. Raises
     FanoutError when a node runs another version of the simulation, or Ray itself is lost.
     """
-    dealer = _Dealer(
-        trials, session=session, total=total, batch=batch, limits=limits, note=note
-    )
+    dealer = _Dealer(trials, session=session, total=total, batch=batch, limits=limits, note=note)
     try:
         while not stop():
             dealer.deal()
