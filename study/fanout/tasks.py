@@ -206,16 +206,21 @@ class _Dealer:
 
     def _count_cores(self) -> None:
         """See how many cores there are, if Ray's head can be asked: to ask in vain blocks."""
-        if self._session.answers():
-            self._cores, self._heard_at = max(self._session.cores(), 1), monotonic()
+        answers = self._session.answers()
+        cores = self._session.cores() if answers else 0
+        # A cluster may have none for now, and get some; a Ray of our own has given up its node.
+        if answers and (cores or not self._session.owned):
+            self._cores, self._heard_at = max(cores, 1), monotonic()
             if self._silent:
                 self._note("Ray's head answers again")
             self._silent = False
         elif (left_s := self._heard_at + _PATIENCE_S - monotonic()) < 0:
-            raise FanoutError(f"Ray is lost: its head has been silent for {_PATIENCE_S:.0f} s")
+            what = "has had no node" if answers else "has been silent"
+            raise FanoutError(f"Ray is lost: its head {what} for {_PATIENCE_S:.0f} s")
         elif not self._silent:
+            what = "has no node left" if answers else "does not answer"
             until = datetime.now().astimezone() + timedelta(seconds=left_s)
-            self._note(f"Ray's head does not answer; trying until {until:%H:%M:%S}")
+            self._note(f"Ray's head {what}; trying until {until:%H:%M:%S}")
             self._silent = True
         self._counted_at = monotonic()
 
