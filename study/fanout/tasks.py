@@ -101,7 +101,7 @@ class _Dealer:
     ) -> None:
         import ray
 
-        from study.zone.compile import digest
+        from study.zone.engine.compile import digest
 
         self._session = session
         self._note = note
@@ -256,7 +256,7 @@ def _run_batch(
     """In a worker: run trials in order, and stop early after limit_s seconds of work."""
     import faulthandler
 
-    from study.zone.compile import digest
+    from study.zone.engine.compile import digest
     from study.zone.simulate import load
 
     if digest() != expected:
