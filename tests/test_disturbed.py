@@ -81,13 +81,9 @@ def whole(root: Path, tiny, tmp_path_factory) -> dict[str, bytes]:
 
 def test_the_parts_of_the_nightly_run_are_those_of_the_tests(root: Path):
     """Each part that can be asked for has tests, and each nightly test belongs to one."""
-    marked = {
-        part
-        for file in (root / "tests").rglob("test_*.py")
-        for part in re.findall(
-            r"pytest\.mark\.nightly(?:\(part=\"([a-z-]+)\"\))?", file.read_text()
-        )
-    }
+    mark = re.compile(r"pytest\.mark\.nightly(?:\(part=\"([a-z-]+)\"\))?")
+    files = (root / "tests").rglob("test_*.py")
+    marked = {part for file in files for part in mark.findall(file.read_text())}
     nightly = str(root / ".ci/nightly")
     listed = subprocess.run([nightly, "--list"], capture_output=True, text=True, check=True).stdout
     other = subprocess.run(
