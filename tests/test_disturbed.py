@@ -27,7 +27,7 @@ from study.fanout import in_process, prepare_simulation
 from study.results import Store, create_folder
 from study.results.manifest import new_manifest
 from study.scenario import Study, load
-from study.zone.compile import cache_root, digest
+from study.zone.engine.compile import cache_root, digest
 
 TABLES = ("trials/part-000000.parquet", "series/part-000000.parquet", "summary.csv")
 PAGE = 4096
