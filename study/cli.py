@@ -25,9 +25,11 @@ from study.commands.submit import follow, job, submit
 from study.commands.summary import summary
 from study.commands.tradeoff import tradeoff
 from study.commands.verdicts import verdicts
+from study.commands.why import why
 from study.replay.command import replay
 
 _SECTIONS = {
+    "Ask about a machine": (why,),
     "Write a scenario": (presets, show, plan, schema),
     "Run it": (run, status, resume, submit, follow),
     "Read the results": (

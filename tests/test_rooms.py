@@ -11,6 +11,7 @@ SOURCES = sorted((ROOT / "study").rglob("*.py"))
 
 # From the ground up: a room imports itself and rooms before it, never a later one.
 ORDER = [
+    "why",
     "zone",
     "replay",
     "scenario",
