@@ -289,18 +289,21 @@ class _Run:
         self._watcher.phase("starting Ray" if address is None else f"joining {here}")
         with open_session(address=address, workers=workers) as session:
             self._watcher.cluster(session)
-            self._each_round(
-                lambda trials, total: on_ray(
-                    trials,
-                    session=session,
-                    total=total,
-                    batch=batch,
-                    stop=stop,
-                    limits=limits,
-                    extensions=self._study.allowed,
+            try:
+                self._each_round(
+                    lambda trials, total: on_ray(
+                        trials,
+                        session=session,
+                        total=total,
+                        batch=batch,
+                        stop=stop,
+                        limits=limits,
+                        extensions=self._study.allowed,
+                        note=self._watcher.note,
+                    )
                 )
-            )
-            self._watcher.close()
+            finally:
+                self._watcher.close()  # it asks Ray for its nodes, which later is gone
 
     def _each_round(self, run: Callable[[Iterator[Trial], int], Iterator[list[Row]]]) -> None:
         from study.results import ResultsError

@@ -41,6 +41,7 @@ _WITH_RAY = (
     "tests/statistics/test_stopping.py",
     "tests/test_api.py",
     "tests/test_cli.py",
+    "tests/test_disturbed.py",
     "tests/test_examples.py",
     "tests/test_extensions.py",
     "tests/test_scale.py",

@@ -244,8 +244,14 @@ def _going_on(server: JobServer, name: str, place: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo(f"The job goes on. Follow it with: {_follow_with(server, name, place)}")
-        click.echo(f"Stop it with: ray job stop --address {server.address} {name}")
+        if server.answers():
+            click.echo(f"The job goes on. Follow it with: {_follow_with(server, name, place)}")
+            click.echo(f"Stop it with: ray job stop --address {server.address} {name}")
+        else:
+            click.echo("The job server does not answer, and may have lost the job.")
+            click.echo(f"Once it answers follow it with: {_follow_with(server, name, place)}")
+            for line in _way_on(place):
+                click.echo(line)
         sys.exit(STOPPED)
 
 
@@ -263,7 +269,7 @@ def _bring_home(
     # Without a home no file is expected, and one that came would be refused with its folder.
     receiver = Receiver(Path(home) if home is not None else Path("/nonexistent"))
     try:
-        for line in server.log(name):
+        for line in server.log(name, note=lambda said: click.echo(said, err=True)):
             shown = receiver.take(line)
             if shown is not None and not quiet and not _OF_RAY.match(shown):
                 click.echo(shown, err=True)
@@ -273,9 +279,29 @@ def _bring_home(
             ended = server.ended(name)
             click.echo(f"study: job {name} {ended.state}: {ended.message}", err=True)
     except (FanoutError, ResultsError) as fault:
-        told = f"{fault}\ntry again: {_follow_with(server, name, place)}"
+        again = f"try again: {_follow_with(server, name, place)}"
+        told = "\n".join([str(fault), again, *_way_on(home)])
         refuse(type(fault)(told), status=FAILED)
     return receiver.status
+
+
+def _way_on(home: str | None) -> list[str]:
+    """What has come home, and how to go on with it here; nothing if there is nothing."""
+    from study.results import ResultsError
+    from study.results.errors import shell_word
+    from study.results.status import status_of as state_of
+    from study.results.storage import is_url
+
+    if home is None or is_url(home):
+        return []
+    try:
+        counts = state_of(home)["counts"]
+    except ResultsError:
+        return []
+    return [
+        f"{counts['finished']} of {counts['trials']} trials are kept, complete and readable.",
+        f"Resume here with: study resume {shell_word(home)}",
+    ]
 
 
 def _end(
