@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -105,6 +106,22 @@ def test_a_module_can_be_named_without_installing(run: Run, root: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_what_an_extension_may_read_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each field of the record that the module's own words name can be read by a function."""
+    from study.zone import extension
+
+    named = sorted(set(re.findall(r"z\.[a-z_.]+(?:\[\w+\])?(?=[ ,;])", extension.__doc__ or "")))
+    assert "z.zone.nr_free[order]" in named
+    fields = " + ".join(re.sub(r"\[\w+\]", "[0]", name) for name in named)
+    (tmp_path / "reads_all.py").write_text(f"def reads_all(z, pfn): return int({fields})\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    extension.victim_selector("reads-all")(import_module("reads_all").reads_all)
+
+    assert extension.find(extension.VICTIM, "reads-all").kind == extension.VICTIM
+
+
 def test_another_version_does_not_go_on(run: Run, installed: Path, tmp_path: Path) -> None:
     """A folder made with one version of an extension is not continued with another."""
     other = tmp_path / "other"
@@ -149,19 +166,3 @@ def test_what_cannot_be_used_is_told(
     assert "mine.yaml:" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
-
-
-def test_what_an_extension_may_read_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each field of the record that the module's own words name can be read by a function."""
-    from study.zone import extension
-
-    named = sorted(set(re.findall(r"z\.[a-z_.]+(?:\[\w+\])?(?=[ ,;])", extension.__doc__ or "")))
-    assert "z.zone.nr_free[order]" in named
-    fields = " + ".join(re.sub(r"\[\w+\]", "[0]", name) for name in named)
-    module = IMPORT + f"def a(z, pfn): return int({fields})\n"
-    (tmp_path / "reads_all.py").write_text(module)
-    monkeypatch.syspath_prepend(tmp_path)
-
-    assert extension.find(extension.VICTIM, "reads_all:a").name == "a"
