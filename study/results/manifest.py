@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from study.results.errors import ResultsError
+
 if TYPE_CHECKING:
     from study.scenario import Study
 
@@ -75,18 +77,21 @@ def new_manifest(study: Study, *, simulation: str, command: Iterable[str]) -> di
     }
 
 
-def study_of(manifest: Mapping[str, Any], path: str) -> Study:
+def study_of(
+    manifest: Mapping[str, Any], path: str, *, extensions: str | Iterable[str] = ()
+) -> Study:
     """The study that made a results folder, from the resolved scenario in its manifest.
 
-    path  of the folder, to name in the ResultsError that a scenario which cannot be run raises
+    path        of the folder, to name in the ResultsError for a scenario that cannot be run
+    extensions  what may be imported for it; of this a manifest says nothing
     """
-    from study.results.folder import ResultsError
     from study.scenario import ScenarioError, load_text
     from study.scenario.write import yaml_text
 
     try:
         # Read by the same reader as any other. JSON would be YAML, but for letters beyond U+FFFF.
-        return load_text(yaml_text(manifest.get("scenario")), f"{path}/manifest.json")
+        text = yaml_text(manifest.get("scenario"))
+        return load_text(text, f"{path}/manifest.json", extensions=extensions)
     except ScenarioError as fault:
         raise ResultsError(
             f"the scenario in {path}/manifest.json cannot be run:\n{fault}"

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.results.columns import AFTER_AXES, BEFORE_AXES, axis_columns, series_table, trials_table
-from study.results.folder import SERIES, Folder, ResultsError, open_folder
+from study.results.errors import disk_errors
+from study.results.folder import SERIES, TRIALS, Folder, open_folder
+from study.results.part import open_part, read_parts
 from study.results.sorting import in_order, is_in_order
 
 if TYPE_CHECKING:
@@ -110,13 +112,12 @@ class TrialColumns:
 
     def __init__(self, folder: Folder) -> None:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        parts = list(folder.trials.glob("part-*.parquet"))
-        try:
+        with disk_errors(f"cannot read {folder.place}/{TRIALS}", pa.ArrowException):
+            parts = list(folder.trials.glob("part-*.parquet"))
             if len(parts) == 1:
                 # Open, it stays readable when another process puts a new part in its place.
-                file = pq.ParquetFile(parts[0])
+                file = open_part(parts[0])
                 keys = file.read(columns=["cell", "replicate"])
                 if is_in_order(keys, folder.manifest["cells"]):
                     self.columns: list[str] = file.schema_arrow.names
@@ -124,8 +125,6 @@ class TrialColumns:
                         columns=[name]
                     ).column(name)
                     return
-        except (OSError, pa.ArrowException) as fault:
-            raise ResultsError(f"cannot read {folder.trials}: {fault}") from fault
         table = _whole(folder)
         self._column = table.column
         self.columns = table.column_names
@@ -137,10 +136,8 @@ class TrialColumns:
         """One column. Raises ResultsError if it cannot be read."""
         import pyarrow as pa
 
-        try:
+        with disk_errors(f"cannot read {name}", pa.ArrowException):
             column = self._column(name)
-        except (OSError, pa.ArrowException) as fault:
-            raise ResultsError(f"cannot read {name}: {fault}") from fault
         # A million names of a few hundred cells.
         if name == "cell":
             column = column.dictionary_encode()
@@ -171,16 +168,18 @@ def series_batches(folder: Folder) -> Iterator[pd.DataFrame]:
     Raises ResultsError if they cannot be read.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     if folder.mirror is not None:
         folder.mirror.bring(SERIES)
     for part in sorted(folder.series.glob("part-*.parquet")):
-        try:
-            for batch in pq.ParquetFile(part).iter_batches(batch_size=_SAMPLES_AT_ONCE):
-                yield pa.Table.from_batches([batch]).to_pandas()
-        except (OSError, pa.ArrowException) as fault:
-            raise ResultsError(f"cannot read {part}: {fault}") from fault
+        with disk_errors(f"cannot read {folder.place}/{SERIES}/{part.name}", pa.ArrowException):
+            batches = open_part(part).iter_batches(batch_size=_SAMPLES_AT_ONCE)
+        while True:
+            with disk_errors(f"cannot read {folder.place}/{SERIES}/{part.name}", pa.ArrowException):
+                batch = next(batches, None)
+            if batch is None:
+                break
+            yield pa.Table.from_batches([batch]).to_pandas()
 
 
 def read_summary(folder: Folder | Path | str) -> pd.DataFrame:
@@ -199,11 +198,8 @@ def _read(
     folder: Folder, table: Path, *, empty: pa.Table, columns: list[str] | None = None
 ) -> pa.Table:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    try:
-        there = any(table.glob("part-*.parquet"))
-        parts = pq.read_table(table, columns=columns, partitioning=None) if there else empty
-    except (OSError, pa.ArrowException) as fault:
-        raise ResultsError(f"cannot read {table}: {fault}") from fault
-    return in_order(parts, folder.manifest["cells"])
+    with disk_errors(f"cannot read {folder.place}/{table.name}", pa.ArrowException):
+        parts = sorted(table.glob("part-*.parquet"))
+        rows = read_parts(parts, columns) if parts else empty
+    return in_order(rows, folder.manifest["cells"])

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.results.columns import AFTER_AXES, axis_columns, trials_schema
-from study.results.folder import DAMAGED, Folder, ResultsError, open_folder
+from study.results.errors import ResultsError, disk_errors
+from study.results.files import make_folder, remove
+from study.results.folder import DAMAGED, Folder, open_folder, prepare_tables
 from study.results.manifest import continued, differences, extended
 from study.results.part import check_part, column_names, read_part, write_part
 
@@ -58,10 +60,12 @@ def reopen(path: Path, manifest: dict[str, Any], *, extend: bool = False) -> Fol
     folder = open_folder(path)
     found = folder.manifest
     if found["fingerprint"] == manifest["fingerprint"]:
+        prepare_tables(path)
         return Folder(path, continued(found, manifest))
     if extend:
         merged, obstacles = extended(found, manifest)
         if merged is not None:
+            prepare_tables(path)
             wider = Folder(path, merged)
             _restate_axes(wider)
             wider.save_manifest()
@@ -80,8 +84,15 @@ def adopt(folder: Folder) -> Kept:
     A trial counts as done if its row can be read and, unless it failed, its series too; of any
     other, half-written or damaged, nothing is left in the tables, and it will be run again.
     """
+    import pyarrow as pa
+
+    with disk_errors(f"cannot continue {folder.path}", pa.ArrowException):
+        return _adopted(folder)
+
+
+def _adopted(folder: Folder) -> Kept:
     for leftover in (*folder.trials.glob(".part-*.new"), *folder.series.glob(".part-*.new")):
-        leftover.unlink(missing_ok=True)
+        remove(leftover)
     damaged: list[str] = []
     sampled = _sampled(folder, damaged)
     done: set[Key] = set()
@@ -163,7 +174,7 @@ def _read_or_set_aside(
         reason = "no table of this study"
     name = f"{part.parent.name}/{part.name}"
     aside = folder.path / DAMAGED
-    aside.mkdir(exist_ok=True)
+    make_folder(aside)
     part.replace(aside / f"{part.parent.name}-{part.name}")
     damaged.append(f"{name} ({reason})")
     return None

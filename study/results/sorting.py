@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from study.results.errors import disk_errors
+from study.results.files import create_file, make_empty_folder
 from study.results.folder import Folder, replace_table
-from study.results.part import digest_of_file, finish_part, write_part
+from study.results.part import (
+    digest_of_file,
+    finish_part,
+    open_part,
+    read_parts,
+    write_part,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,20 +40,25 @@ def sort_table(folder: Folder, table: Path, *, bytes_at_once: int = BYTES_AT_ONC
 
     table  folder.trials or folder.series
     """
-    parts = sorted(table.glob("part-*.parquet"))
-    if not parts:
-        return
-    aside = table.with_name(f".{table.name}.new")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
-    pieces = min(_MOST_PIECES, -(-_bytes_of(parts) // bytes_at_once))
-    cells = folder.manifest["cells"]
-    if pieces <= 1:
-        import pyarrow.parquet as pq
+    import pyarrow as pa
 
-        digest = write_part(in_order(pq.read_table(table, partitioning=None), cells), aside / NAME)
-    else:
-        digest = _sort_in_pieces(parts, aside, cells, pieces, bytes_at_once)
+    aside = table.with_name(f".{table.name}.new")
+    cells = folder.manifest["cells"]
+    try:
+        with disk_errors(f"cannot sort {table}", pa.ArrowException):
+            parts = sorted(table.glob("part-*.parquet"))
+            if not parts:
+                return
+            make_empty_folder(aside)
+            pieces = min(_MOST_PIECES, -(-_bytes_of(parts) // bytes_at_once))
+            if pieces <= 1:
+                digest = write_part(in_order(read_parts(parts), cells), aside / NAME)
+            else:
+                digest = _sort_in_pieces(parts, aside, cells, pieces, bytes_at_once)
+    except BaseException:
+        # What there is of it would keep room from a disk that is full.
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
     noted = folder.manifest.setdefault("parts", {})
     for part in parts:
         noted.pop(f"{table.name}/{part.name}", None)
@@ -85,26 +99,32 @@ def _sort_in_pieces(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    keys = pa.concat_tables(pq.read_table(part, columns=["cell", "replicate"]) for part in parts)
+    keys = read_parts(parts, ["cell", "replicate"])
     order = _order(keys, cells)
     piece_of = np.empty(len(order), np.int16)
     piece_of[order] = np.arange(len(order)) * pieces // len(order)
     dealt = [aside / f".piece-{piece}" for piece in range(pieces)]
-    schema = pq.read_schema(parts[0]).remove_metadata()
+    schema = open_part(parts[0]).schema_arrow.remove_metadata()
     options = pa.ipc.IpcWriteOptions(compression="zstd")
-    writers = [pa.ipc.new_stream(str(file), schema, options=options) for file in dealt]
     most = max(1, bytes_at_once // (_NUMBER_BYTES * len(schema)))
-    for rows, pieces_of_rows in _with(_batches(parts, most), piece_of):
-        for piece in np.unique(pieces_of_rows):
-            writers[piece].write_table(rows.filter(pieces_of_rows == piece).cast(schema))
-    for writer in writers:
-        writer.close()
+    with ExitStack() as opened:
+        # Files rather than their names, of which Arrow takes none that is not UTF-8.
+        files = [opened.enter_context(create_file(path)) for path in dealt]
+        writers = [
+            opened.enter_context(pa.ipc.new_stream(file, schema, options=options)) for file in files
+        ]
+        for rows, pieces_of_rows in _with(_batches(parts, most), piece_of):
+            for piece in np.unique(pieces_of_rows):
+                writers[piece].write_table(rows.filter(pieces_of_rows == piece).cast(schema))
     unfinished = aside / f".{NAME}.new"
-    with pq.ParquetWriter(unfinished, schema, compression="zstd") as whole:
-        for file in dealt:
-            with pa.ipc.open_stream(str(file)) as stream:
+    with (
+        create_file(unfinished) as file,
+        pq.ParquetWriter(file, schema, compression="zstd") as whole,
+    ):
+        for path in dealt:
+            with path.open("rb") as piece_file, pa.ipc.open_stream(piece_file) as stream:
                 whole.write_table(in_order(stream.read_all(), cells))
-            file.unlink()
+            path.unlink()
     finish_part(unfinished, aside / NAME)
     return digest_of_file(aside / NAME)
 
@@ -112,12 +132,11 @@ def _sort_in_pieces(
 def _batches(parts: Sequence[Path], most: int) -> Iterator[pa.Table]:
     """All rows as they lie on disk, about so many at a time: each piece gets few, large shares."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     waiting: list[pa.RecordBatch] = []
     for part in parts:
         # A part may itself be the whole of an earlier run.
-        for batch in pq.ParquetFile(part).iter_batches(batch_size=most):
+        for batch in open_part(part).iter_batches(batch_size=most):
             waiting.append(batch)
             if sum(map(len, waiting)) >= most:
                 yield pa.Table.from_batches(waiting).combine_chunks()
@@ -138,7 +157,5 @@ def _with(
 
 def _bytes_of(parts: Sequence[Path]) -> int:
     """Of all columns once they are in memory: on disk equal numbers take next to nothing."""
-    import pyarrow.parquet as pq
-
-    told = map(pq.read_metadata, parts)
-    return sum(_NUMBER_BYTES * part.num_rows * part.num_columns for part in told)
+    found = [open_part(part).metadata for part in parts]
+    return sum(_NUMBER_BYTES * part.num_rows * part.num_columns for part in found)

@@ -6,6 +6,7 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
+from study.results.errors import disk_errors
 from study.results.folder import MANIFEST, open_folder
 from study.results.read import read_outcomes
 
@@ -25,6 +26,8 @@ def status_of(path: str | os.PathLike[str]) -> dict[str, Any]:
     if state == "running" and not folder.is_being_written():
         state = "stopped"
     trials = read_outcomes(folder)
+    with disk_errors(f"cannot read {folder.path / MANIFEST}"):
+        written = _written(folder.path / MANIFEST)
     failed = trials[trials["status"] == "failed"]
     per_cell = trials["cell"].value_counts()
     done = len(trials)
@@ -46,7 +49,7 @@ def status_of(path: str | os.PathLike[str]) -> dict[str, Any]:
         "left_s": max(wanted - done, 0) / rate if rate else None,
         "trial_s": seconds / done if done else 0.0,
         "failures": failed[["cell", "replicate", "error"]].head(5).to_dict("records"),
-        "written": _written(folder.path / MANIFEST),
+        "written": written,
     }
 
 

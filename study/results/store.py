@@ -8,7 +8,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from study.results.columns import axis_columns, series_table, trials_table
-from study.results.folder import Folder, ResultsError, TakenOver
+from study.results.errors import ResultsError, TakenOver, disk_errors
+from study.results.folder import Folder
 from study.results.manifest import now
 from study.results.part import write_part
 from study.results.resume import Kept
@@ -111,7 +112,8 @@ class Store:
             self.trouble = str(fault)
 
     def _write(self, table: pa.Table, path: Path) -> None:
-        self.folder.note_part(path, write_part(table, path))
+        with disk_errors(f"cannot write {path}"):
+            self.folder.note_part(path, write_part(table, path))
 
     def close(
         self,
