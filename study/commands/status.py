@@ -46,6 +46,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines += [
         f"failed: {f['cell']} replicate {f['replicate']}: {f['error']}" for f in found["failures"]
     ]
+    lines += [f"not counted: {part}" for part in found["left_out"]]
     if found["state"] in ("stopped", "interrupted"):
         lines.append(f"Resume with: study resume {shlex.quote(found['path'])}")
     return lines

@@ -25,7 +25,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from study.results.manifest import FORMAT, differences, misshapen
+from study.results.manifest import FORMAT, differences, misshapen, parsed
 from study.results.mirror import Mirror
 
 MANIFEST = "manifest.json"
@@ -57,12 +57,14 @@ class TakenOver(ResultsError):
 class Folder:
     """A results folder and the manifest in it.
 
-    mirror  carries it elsewhere, if this is the copy of a folder on another filesystem
+    mirror   carries it elsewhere, if this is the copy of a folder on another filesystem
+    checked  parts that were held against their digests -> what their files were like
     """
 
     path: Path
     manifest: dict[str, Any] = field(repr=False)
     mirror: Mirror | None = field(default=None, repr=False, compare=False)
+    checked: dict[str, tuple[Any, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def place(self) -> str:
@@ -228,7 +230,7 @@ def open_folder(path: str | os.PathLike[str]) -> Folder:
         return open_copy(os.fspath(path))
     folder = Path(path)
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = parsed((folder / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
         reason = "there is no manifest.json in it" if folder.is_dir() else "it does not exist"
         raise ResultsError(f"{folder} is not a results folder: {reason}") from None
