@@ -109,11 +109,14 @@ def run(
 
 
 def read(path: str | os.PathLike[str]) -> Illustrated:
-    """Open a results folder. Raises ResultsError if it is none."""
+    """Open a results folder. Raises ResultsError if it is none, or its scenario is damaged."""
     from study.report.illustrated import Illustrated
     from study.results import open_folder
+    from study.statistics.findings import check_scenario
 
-    return Illustrated(open_folder(path))
+    found = Illustrated(open_folder(path))
+    check_scenario(found)
+    return found
 
 
 _HOMES = {

@@ -27,6 +27,9 @@ KEYS = ("cell", "replicate")
 OUTCOMES = (*BEFORE_AXES, *AFTER_AXES)
 SAMPLED = (*KEYS, "time_ns", "phase")
 
+FREE, FREE_AT_END = "free_pages", "free_pages_end"
+"""A column of the samples, and the metric that is the last of them."""
+
 _STATES = frozenset({"ok", "failed"})
 _OTHER_COLUMNS = "it has other columns than this study's tables"
 _EMPTY_FIELDS = "fields are empty that never are"
@@ -211,7 +214,7 @@ class Samples:
         """
         import pyarrow as pa
 
-        names = [name for name in (*SAMPLED, "free_pages") if name in part.schema_arrow.names]
+        names = [name for name in (*SAMPLED, FREE) if name in part.schema_arrow.names]
         left: pa.Table | None = None
         for group in range(part.num_row_groups):
             rows = part.read_row_group(group, columns=names)
@@ -246,9 +249,9 @@ class Samples:
             at = first[chosen][:, np.newaxis] + np.arange(len(wanted))
             if not ((times[at] == wanted).all() and (phases[at] == phase).all()):
                 raise NotOfTheStudy("samples are of other times than this study takes them")
-        if "free_pages" not in rows.schema.names:
+        if FREE not in rows.schema.names:
             return keys, None
-        return keys, rows.column("free_pages").take(last).to_pylist()
+        return keys, rows.column(FREE).take(last).to_pylist()
 
 
 def _trials_at(rows: pa.Table) -> np.ndarray[Any, Any]:

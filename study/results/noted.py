@@ -129,11 +129,10 @@ def parts_of(folder: Folder, table: Path) -> list[Path]:
 
 
 def set_aside(folder: Folder, part: Path) -> None:
-    """Move a part to DIR/damaged, for whoever wants to look, and forget its digest."""
+    """Move a part to DIR/damaged, for whoever wants to look."""
     aside = folder.path / DAMAGED
     aside.mkdir(exist_ok=True)
     part.replace(aside / f"{part.parent.name}-{part.name}")
-    forget(folder, part)
 
 
 def forget(folder: Folder, part: Path) -> None:
@@ -149,6 +148,11 @@ def digest_now(folder: Folder, part: Path) -> str:
     """
     noted = _digests(folder, part)
     return noted.pop() if len(noted) == 1 else digest_of_file(part)
+
+
+def is_noted(folder: Folder, part: Path) -> bool:
+    """Whether the manifest has a digest for a part."""
+    return bool(_digests(folder, part))
 
 
 def _digests(folder: Folder, part: Path) -> set[str]:

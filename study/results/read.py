@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.results.columns import series_table, trials_table
-from study.results.expected import OUTCOMES, Expected
+from study.results.expected import FREE, FREE_AT_END, KEYS, OUTCOMES, Expected, NotOfTheStudy
 from study.results.folder import SERIES, Folder, open_folder
-from study.results.noted import name_of, parts_of, problem_of
+from study.results.noted import is_noted, name_of, parts_of, problem_of
 from study.results.part import in_short, open_part, read_part, reading
 from study.results.sorting import in_order, is_in_order, joined
 
@@ -196,7 +196,7 @@ def read_series(folder: Folder | Path | str) -> pd.DataFrame:
         opened.mirror.bring(SERIES)
     expected = Expected.of(opened.manifest)
     tables = []
-    for part in parts_of(opened, opened.series):
+    for part in _series_parts(opened):
         with reading(f"{opened.place}/{name_of(part)}"):
             table = read_part(part)
             expected.check_series(table.schema)
@@ -206,6 +206,28 @@ def read_series(folder: Folder | Path | str) -> pd.DataFrame:
         found = joined(tables) if tables else series_table([])
         frame: pd.DataFrame = in_order(found, opened.manifest["cells"]).to_pandas()
     return frame
+
+
+def _series_parts(folder: Folder) -> list[Path]:
+    """The parts of the series.
+
+    Of a part without a digest the samples have to fit the rows: it has no seed that could be held
+    against the study's.
+    """
+    parts = parts_of(folder, folder.series)
+    unknown = [part for part in parts if not is_noted(folder, part)]
+    names = [*KEYS, FREE]
+    trials = TrialColumns(folder) if unknown else None
+    for part in unknown:
+        with reading(f"{folder.place}/{name_of(part)}"):
+            file = open_part(part)
+            if trials is None or FREE not in file.schema_arrow.names or FREE_AT_END not in trials:
+                continue
+            last = file.read(columns=names).to_pandas().drop_duplicates(list(KEYS), keep="last")
+            both = last.merge(trials.finished(FREE_AT_END), on=list(KEYS))
+            if (both[FREE] != both[FREE_AT_END]).any():
+                raise NotOfTheStudy("its samples are of another run than the rows")
+    return parts
 
 
 def series_batches(folder: Folder) -> Iterator[pd.DataFrame]:
@@ -218,7 +240,7 @@ def series_batches(folder: Folder) -> Iterator[pd.DataFrame]:
     if folder.mirror is not None:
         folder.mirror.bring(SERIES)
     expected = Expected.of(folder.manifest)
-    for part in parts_of(folder, folder.series):
+    for part in _series_parts(folder):
         place = f"{folder.place}/{name_of(part)}"
         with reading(place):
             file = open_part(part)

@@ -7,13 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.results.columns import AFTER_AXES, BEFORE_AXES
-from study.results.expected import KEYS, SAMPLED, Expected, Key, NotOfTheStudy, Samples, metrics_of
+from study.results.expected import (
+    FREE_AT_END,
+    KEYS,
+    SAMPLED,
+    Expected,
+    Key,
+    NotOfTheStudy,
+    Samples,
+    metrics_of,
+)
 from study.results.folder import DAMAGED, Folder, ResultsError, open_folder
 from study.results.manifest import continued, differences, extended, study_of
 from study.results.noted import (
     PART,
     digest_now,
     forget,
+    is_noted,
     name_of,
     problem_of,
     set_aside,
@@ -28,8 +38,6 @@ if TYPE_CHECKING:
     from study.scenario import Study
 
 _DIFFERENCES_SHOWN = 8
-_FREE_AT_END = "free_pages_end"
-"""The metric that is the last sample's free_pages."""
 
 
 @dataclass(frozen=True)
@@ -193,8 +201,8 @@ class _Adoption:
         expected.check_trials(file.schema_arrow, axes_as_well=False)
         metrics = metrics_of(file.schema_arrow.names)
         ours = [*BEFORE_AXES, *expected.axes, *AFTER_AXES]
-        table = file.read(columns=[*ours, *({_FREE_AT_END} & {*metrics})])
-        if name_of(part) not in self._noted():
+        table = file.read(columns=[*ours, *({FREE_AT_END} & {*metrics})])
+        if not is_noted(self._folder, part):
             # Of this nobody knows what its bytes were: at least all of them can be read.
             file.read()
         expected.check_rows(table)
@@ -216,8 +224,8 @@ class _Adoption:
             held.wanted.append(asked and key not in self._failed)
             if held.wanted[-1]:
                 self._failed[key] = fails
-        if _FREE_AT_END in metrics and not self._folder.manifest.get("noted_first"):
-            ends = table.column(_FREE_AT_END).to_pylist()
+        if FREE_AT_END in metrics and not self._folder.manifest.get("noted_first"):
+            ends = table.column(FREE_AT_END).to_pylist()
             self._free_at_end |= {
                 key: end
                 for key, end, keep in zip(held.keys, ends, held.wanted, strict=True)
@@ -249,14 +257,14 @@ class _Adoption:
         if not set(SAMPLED) <= set(names) or names != (self._columns or names):
             raise NotOfTheStudy("it has other columns than the series of this study")
         self._expected.check_keys(file.read(columns=list(KEYS)))
-        is_noted = name_of(part) in self._noted()
-        if not is_noted:
+        unknown = not is_noted(self._folder, part)
+        if unknown:
             file.read()
         keys: list[Key] = []
         for some, free in self._samples.trials_in(file):
             keys += some
             # Without a digest, samples show whose they are by the row of their trial.
-            if not is_noted and any(
+            if unknown and any(
                 self._free_at_end.get(key, end) != end
                 for key, end in zip(some, free or (), strict=False)
             ):
@@ -265,10 +273,6 @@ class _Adoption:
             raise NotOfTheStudy("samples of a trial are there twice")
         self._columns = names
         return keys
-
-    def _noted(self) -> dict[str, str]:
-        noted: dict[str, str] = self._folder.manifest.get("parts", {})
-        return noted
 
     def _set_aside(self, part: Path, why: str) -> None:
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.results.folder import Folder, ResultsError, replace_table, write_bytes_whole
-from study.results.noted import forget, name_of, parts_of, problem_of, set_aside, sorted_aside
+from study.results.noted import forget, is_noted, parts_of, problem_of, set_aside, sorted_aside
 from study.results.part import (
     WRITTEN_WITH,
     digest_of_bytes,
@@ -77,7 +77,7 @@ def joined(tables: Iterable[pa.Table]) -> pa.Table:
 def _set_strangers_aside(folder: Folder, table: Path) -> None:
     """Take away what somebody has put beside the parts while they were written."""
     for part in sorted(table.glob("part-*.parquet")):
-        if name_of(part) not in folder.manifest.get("parts", {}) and problem_of(folder, part):
+        if not is_noted(folder, part) and problem_of(folder, part) is not None:
             try:
                 set_aside(folder, part)
             except OSError as error:
