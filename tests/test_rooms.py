@@ -46,7 +46,7 @@ FACES_BY_ROOM = {
 }
 KEPT_IN = {
     "yaml": {"scenario"},
-    "pydantic": {"scenario"},
+    "pydantic": {"scenario", "results"},
     "numba": {"zone"},
     "ray": {"fanout"},
     "pandas": {"report", "results", "statistics"},

@@ -120,16 +120,16 @@ WAYS: dict[str, Callable[[Path], object]] = {
 }
 
 
-def try_all(path: Path, manifest: Any, ways: dict[str, Callable[[Path], object]]) -> int:
-    """Go every way with this manifest; how often it ended in words. Nothing else may come out."""
-    words = 0
+def try_all(path: Path, manifest: Any, ways: dict[str, Callable[[Path], object]]) -> list[str]:
+    """Go every way with this manifest; in what words it ended. Nothing else may come out."""
+    words = []
     for way in ways.values():
         (path / "manifest.json").write_text(json.dumps(manifest))
         try:
             way(path)
         except ResultsError as error:
-            assert str(path) in str(error)
-            words += 1
+            words.append(str(error))
+    assert all(str(path) in text for text in words)
     return words
 
 
@@ -139,17 +139,14 @@ KEYS = sorted(Manifest.model_fields)
 @pytest.mark.parametrize("key", [*KEYS, "the whole"])
 def test_whatever_stands_anywhere_ends_in_words(folder: Path, key: str):
     """One value of any depth is something else: status, tables, reading and going on cope."""
-    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest = json.loads((folder / "manifest.json").read_text()) | {"extended_from": ["0" * 32]}
     here = [at for at in places(manifest) if at[:1] == (() if key == "the whole" else (key,))]
-    chosen = [(at, odd) for at in here[:1] for odd in ODD] + random.Random(1).sample(
-        [(at, odd) for at in here[1:] for odd in ODD], min(15, len(here[1:]) * len(ODD))
-    )
+    deeper = [(at, odd) for at in here[1:] for odd in ODD]
+    chosen = [(here[0], odd) for odd in ODD]
+    chosen += random.Random(1).sample(deeper, min(15, len(deeper)))
     ways = {name: WAYS[name] for name in ("status", "summary")}
 
-    assert chosen or key in ("extended_from",)
-    assert sum(try_all(folder, replaced(manifest, at, ODD[odd]), ways) for at, odd in chosen) or (
-        not chosen
-    )
+    assert any(try_all(folder, replaced(manifest, at, ODD[odd]), ways) for at, odd in chosen)
 
 
 @pytest.mark.slow
