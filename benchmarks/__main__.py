@@ -17,7 +17,7 @@ from rich.table import Table
 from benchmarks.measure import Row
 
 LATEST = Path(__file__).resolve().parent / "latest.json"
-GROUPS = ("buddy", "dice", "zone", "switches", "startup", "merging")
+GROUPS = ("buddy", "dice", "zone", "switches", "startup", "why", "merging")
 QUICK = ("buddy",)
 """What has yardsticks of its own, so that its ratios mean something on any machine."""
 SLOWER = 1.10

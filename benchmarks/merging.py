@@ -35,7 +35,7 @@ def make(place: Path) -> None:
     from study.results.manifest import new_manifest
     from study.results.part import WRITTEN_WITH, digest_of_file
     from study.scenario import load
-    from study.zone.compile import digest
+    from study.zone.engine.compile import digest
 
     scenario = place.with_name("scenario.yaml")
     rates = ", ".join(f"{1_000 + cell}/s" for cell in range(CELLS))

@@ -6,6 +6,9 @@ command, the scenario or the results folder is not usable as given; 130 stopped 
 
 from __future__ import annotations
 
+import io
+import sys
+
 import click
 
 from study.commands.compare import compare
@@ -25,9 +28,11 @@ from study.commands.submit import follow, job, submit
 from study.commands.summary import summary
 from study.commands.tradeoff import tradeoff
 from study.commands.verdicts import verdicts
+from study.commands.why import why
 from study.replay.command import replay
 
 _SECTIONS = {
+    "Ask about a machine": (why,),
     "Write a scenario": (presets, show, plan, schema),
     "Run it": (run, status, resume, submit, follow),
     "Read the results": (
@@ -82,6 +87,9 @@ def main() -> None:
 
     A study is described by a SCENARIO, one YAML file, and leaves its results in a folder DIR.
     """
+    # Names of files need not be text: what no terminal can show is written with a backslash.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 for _command in (*(each for section in _SECTIONS.values() for each in section), job):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from typing import Any
 
 import click
@@ -31,6 +30,8 @@ def status(folder: str, *, as_json: bool) -> None:
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
+    from study.results.errors import shell_word
+
     counts = found["counts"]
     lines = [
         f"{found['name']}: {found['state']}",
@@ -48,5 +49,5 @@ def _lines(found: dict[str, Any]) -> list[str]:
     ]
     lines += [f"not counted: {part}" for part in found["left_out"]]
     if found["state"] in ("stopped", "interrupted"):
-        lines.append(f"Resume with: study resume {shlex.quote(found['path'])}")
+        lines.append(f"Resume with: study resume {shell_word(found['path'])}")
     return lines

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from study.fanout.metrics import Metrics
-from study.results.folder import ResultsError
+from study.results.errors import ResultsError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -191,20 +191,21 @@ class Samples:
         """From the clocks of a study's cells."""
         import numpy as np
 
-        from study.zone.simulate import sample_times
+        from study.zone.trial.schedule import AGEING, phases, sample_times
 
         clocks = {cell.id: cell.settings.clock for cell in study.cells}
         index = {clock: number for number, clock in enumerate(dict.fromkeys(clocks.values()))}
-        times, phases = [], []
+        times, of_phase = [], []
         for clock in index:
-            end = clock.ageing_ns + clock.measure_ns
-            ageing = sample_times(0, clock.ageing_ns, clock.sample_ns)
-            measured = sample_times(clock.ageing_ns, end, clock.sample_ns)
             # The first is of the zone as it came up.
-            times.append(np.concatenate([[0], ageing, measured]))
-            phases.append(np.repeat([0, 1], [1 + len(ageing), len(measured)]))
+            taken, during = [[0]], [[AGEING]]
+            for phase, start, end in phases(clock):
+                taken.append(sample_times(start, end, clock.sample_ns))
+                during.append([phase] * len(taken[-1]))
+            times.append(np.concatenate(taken))
+            of_phase.append(np.concatenate(during))
         return cls(
-            {cell: index[clock] for cell, clock in clocks.items()}, tuple(times), tuple(phases)
+            {cell: index[clock] for cell, clock in clocks.items()}, tuple(times), tuple(of_phase)
         )
 
     def trials_in(self, part: pq.ParquetFile) -> Iterator[tuple[list[Key], list[int] | None]]:

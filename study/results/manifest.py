@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from study.results.errors import ResultsError
+
 if TYPE_CHECKING:
     from study.scenario import Study
 
@@ -80,18 +82,21 @@ def new_manifest(study: Study, *, simulation: str, command: Iterable[str]) -> di
     }
 
 
-def study_of(manifest: Mapping[str, Any], path: str) -> Study:
+def study_of(
+    manifest: Mapping[str, Any], path: str, *, extensions: str | Iterable[str] = ()
+) -> Study:
     """The study that made a results folder, from the resolved scenario in its manifest.
 
-    path  of the folder, to name in the ResultsError that a scenario which cannot be run raises
+    path        of the folder, to name in the ResultsError for a scenario that cannot be run
+    extensions  what may be imported for it; of this a manifest says nothing
     """
-    from study.results.folder import ResultsError
     from study.scenario import ScenarioError, load_text
     from study.scenario.write import yaml_text
 
     try:
         # Read by the same reader as any other. JSON would be YAML, but for letters beyond U+FFFF.
-        return load_text(yaml_text(manifest.get("scenario")), f"{path}/manifest.json")
+        text = yaml_text(manifest.get("scenario"))
+        return load_text(text, f"{path}/manifest.json", extensions=extensions)
     except ScenarioError as fault:
         raise ResultsError(
             f"the scenario in {path}/manifest.json cannot be run:\n{fault}"
@@ -128,23 +133,30 @@ def parsed(text: str) -> Any:
 
 def _unbounded(document: Any) -> str | None:
     """What in plain values is larger than anything that was ever written, in a few words."""
+    if isinstance(document, dict):
+        # A command line names files, of which not every name is text.
+        document = {**document, "command": None}
     waiting: list[tuple[Any, int]] = [(document, 0)]
     while waiting:
         value, depth = waiting.pop()
         if depth > _DEPTH:
             return "it is nested too deeply"
-        if isinstance(value, dict):
-            waiting += [(inner, depth + 1) for inner in (*value, *value.values())]
-        elif isinstance(value, list):
-            waiting += [(inner, depth + 1) for inner in value]
-        elif isinstance(value, str):
-            if not _can_be_written(value):
-                return f"a word in it is half a letter: {_short(value)}"
-        elif isinstance(value, int):
-            if abs(value) > _LARGEST:
-                return f"a number in it has {value.bit_length()} bits"
-        elif isinstance(value, float) and not isfinite(value):
-            return f"a number in it is {value}"
+        if isinstance(value, dict | list):
+            inner = [*value, *value.values()] if isinstance(value, dict) else value
+            waiting += [(each, depth + 1) for each in inner]
+        elif (wrong := _of_no_run(value)) is not None:
+            return wrong
+    return None
+
+
+def _of_no_run(value: Any) -> str | None:
+    """What is wrong with a single value, if no run writes such."""
+    if isinstance(value, str) and not _can_be_written(value):
+        return f"a word in it is no text (surrogates not allowed): {_short(value)}"
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return f"a number in it has {value.bit_length()} bits"
+    if isinstance(value, float) and not isfinite(value):
+        return f"a number in it is {value}"
     return None
 
 

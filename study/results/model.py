@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 
 _REPLICATES_MOST = 100_000_000
 _TRIALS_MOST = 2**53
@@ -75,8 +75,8 @@ class Manifest(_Shape):
     """When, ISO 8601."""
     finished: Text | None
     """When the last run ended."""
-    command: list[Text]
-    """What started the first run."""
+    command: list[InstanceOf[str]]
+    """What started the first run; it names files, of which not every name is text."""
     versions: dict[Text, Text]
     """Of Python and of the libraries."""
     machine: Text

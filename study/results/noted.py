@@ -10,14 +10,22 @@ table that was being sorted; they are read, and a run that goes on holds each ro
 
 from __future__ import annotations
 
+import os
 import re
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study.results.folder import DAMAGED, Folder, ResultsError, open_folder, write_bytes_whole
-from study.results.part import digest_of_bytes, digest_of_file, in_short, part_bytes
+from study.results.errors import ResultsError, shell_word
+from study.results.files import make_folder, open_regular, write_bytes_whole
+from study.results.folder import DAMAGED, Folder, open_folder
+from study.results.part import (
+    digest_of_bytes,
+    digest_of_file,
+    of_the_part,
+    part_bytes,
+    reading,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,13 +85,17 @@ def problem_of(folder: Folder, part: Path, *, bytes_too: bool = True) -> str | N
     -------
     str | None
         The reason in a few words, None if there is none.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened for a reason that says nothing of the part.
     """
     if PART.fullmatch(part.name) is None:
         return "no part has such a name"
     try:
-        found = part.stat()
-        if not stat.S_ISREG(found.st_mode):
-            return "no file"
+        with open_regular(part) as file:
+            found = os.fstat(file.fileno())
         wanted = _digests(folder, part)
         if not wanted:
             return None if _may_be_unnoted(folder, part) else "the manifest does not name it"
@@ -93,7 +105,7 @@ def problem_of(folder: Folder, part: Path, *, bytes_too: bool = True) -> str | N
                 return "other bytes than were written"
             folder.checked[name_of(part)] = stamp
     except OSError as error:
-        return error.strerror or in_short(error)
+        return of_the_part(error)
     return None
 
 
@@ -114,8 +126,9 @@ def parts_of(folder: Folder, table: Path) -> list[Path]:
     """
     wrong: list[tuple[Path, str]] = []
     for _ in range(_TRIES):
-        parts = sorted(table.glob("part-*.parquet"))
-        wrong = [(part, why) for part in parts if (why := problem_of(folder, part)) is not None]
+        with reading(f"{folder.place}/{table.name}"):
+            parts = sorted(table.glob("part-*.parquet"))
+            wrong = [(part, why) for part in parts if (why := problem_of(folder, part)) is not None]
         if not wrong:
             return parts
         if not _look_again(folder):
@@ -123,15 +136,18 @@ def parts_of(folder: Folder, table: Path) -> list[Path]:
     part, why = wrong[0]
     others = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
     raise ResultsError(
-        f"{name_of(part)}{others} in {folder.place} is not used: {why}; "
-        f"a run that goes on sets it aside and runs its trials again: study resume {folder.place}"
+        f"{folder.place}/{name_of(part)}{others} is not used: {why}; a run that goes on sets it "
+        f"aside and runs its trials again: study resume {shell_word(folder.place)}"
     )
 
 
 def set_aside(folder: Folder, part: Path) -> None:
-    """Move a part to DIR/damaged, for whoever wants to look."""
+    """Move a part to DIR/damaged, for whoever wants to look.
+
+    Raises ResultsError or OSError if that cannot be.
+    """
     aside = folder.path / DAMAGED
-    aside.mkdir(exist_ok=True)
+    make_folder(aside)
     part.replace(aside / f"{part.parent.name}-{part.name}")
 
 

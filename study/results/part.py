@@ -5,15 +5,16 @@ Every page of it carries a checksum, which whoever reads it verifies.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from study.results.folder import ResultsError, write_bytes_whole
+from study.results.errors import ResultsError, disk_errors, reason
+from study.results.files import open_regular, write_bytes_whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +24,11 @@ WRITTEN_WITH: Final[dict[str, Any]] = {"compression": "zstd", "write_page_checks
 """How pyarrow writes a part."""
 
 _REASON_LETTERS = 80
+
+_OF_NO_PART = (
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM),
+    *(errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN, errno.ENOSPC, errno.EROFS),
+)
 
 
 def part_bytes(table: pa.Table) -> memoryview:
@@ -59,13 +65,15 @@ def write_part(table: pa.Table, path: Path) -> str:
 
 def finish_part(aside: Path, path: Path) -> None:
     """Give a part that was written aside its name, once it is safe on disk."""
-    try:
-        with aside.open("rb") as file:
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError as fault:
-        aside.unlink(missing_ok=True)
-        raise ResultsError(f"cannot write {path}: {fault.strerror or fault}") from fault
+    with disk_errors(f"cannot write {path}"):
+        try:
+            with aside.open("rb") as file:
+                os.fsync(file.fileno())
+            aside.replace(path)
+        except OSError:
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
+            raise
 
 
 def digest_of_bytes(content: bytes | memoryview) -> str:
@@ -77,7 +85,7 @@ def digest_of_bytes(content: bytes | memoryview) -> str:
 
 def digest_of_file(path: Path) -> str:
     """The digest of a file's bytes, 32 hex digits, in little memory."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, _state).hexdigest()
 
 
@@ -97,12 +105,18 @@ def open_part(path: Path, **options: Any) -> pq.ParquetFile:
 
     Raises
     ------
-    OSError, pyarrow.ArrowException
-        The file is gone, or no Parquet.
+    OSError
+        It cannot be opened, or is a pipe or the like.
+    pyarrow.ArrowException
+        It is no Parquet file.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(path, page_checksum_verification=True, **options)
+    with open_regular(path) as file:
+        # By its descriptor: Arrow takes no name that is not UTF-8, and would wait for a pipe.
+        source = pa.OSFile(f"/proc/self/fd/{file.fileno()}")
+    return pq.ParquetFile(source, page_checksum_verification=True, **options)
 
 
 def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -127,26 +141,34 @@ def reading(place: object, *, what: str = "read") -> Iterator[None]:
         raise
     except Exception as error:
         # OSError and ArrowException, but UnicodeDecodeError, OverflowError or MemoryError as well.
-        raise ResultsError(f"cannot {what} {place}: {in_short(error)}") from error
+        cannot = f"cannot {what} {place}"
+        raise ResultsError(f"{cannot}: {reason(error, named_in=cannot)}") from error
 
 
-def in_short(error: BaseException) -> str:
-    """The first line of an exception, or its type if it says nothing."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:_REASON_LETTERS] if lines else type(error).__name__
+def of_the_part(error: Exception) -> str:
+    """What an error says of the part that was read, in a few words.
+
+    Raises
+    ------
+    OSError, MemoryError
+        The error itself, if it is what a disk or a limit refuses: the part may be sound.
+    """
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) in _OF_NO_PART:
+        raise error
+    return reason(error)[:_REASON_LETTERS]
 
 
 def check_part(path: Path, digest: str | None) -> str | None:
     """Why a part cannot be read whole, in a few words; None if it can.
 
     digest  of its bytes, None for a part that was written when nobody could note it any more
+
+    Raises OSError when it cannot even be opened, for a reason that is not the part's.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return "no file"
         if digest is not None:
             return None if digest_of_file(path) == digest else "other bytes than were written"
         read_part(path)
     except Exception as error:  # noqa: BLE001 - a damaged file makes pyarrow raise what it likes
-        return in_short(error)
+        return of_the_part(error)
     return None

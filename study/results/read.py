@@ -12,7 +12,7 @@ from study.results.columns import series_table, trials_table
 from study.results.expected import FREE, FREE_AT_END, KEYS, OUTCOMES, Expected, NotOfTheStudy
 from study.results.folder import SERIES, Folder, open_folder
 from study.results.noted import is_noted, name_of, parts_of, problem_of
-from study.results.part import in_short, open_part, read_part, reading
+from study.results.part import of_the_part, open_part, read_part, reading
 from study.results.sorting import in_order, is_in_order, joined
 
 if TYPE_CHECKING:
@@ -102,19 +102,20 @@ def read_outcomes(folder: Folder) -> tuple[pd.DataFrame, list[str]]:
     """
     expected = Expected.of(folder.manifest)
     tables, left_out = [], []
-    for part in sorted(folder.trials.glob("part-*.parquet")):
-        why = problem_of(folder, part, bytes_too=False)
-        try:
-            if why is None:
-                file = open_part(part)
-                expected.check_trials(file.schema_arrow, axes_as_well=False)
-                rows = file.read(columns=list(OUTCOMES)).replace_schema_metadata()
-                expected.check_rows(rows)
-                tables.append(rows)
-        except Exception as error:  # noqa: BLE001 - a damaged file makes pyarrow raise anything
-            why = in_short(error)
-        if why is not None:
-            left_out.append(f"{name_of(part)} ({why})")
+    with reading(f"{folder.place}/{folder.trials.name}"):
+        for part in sorted(folder.trials.glob("part-*.parquet")):
+            why = problem_of(folder, part, bytes_too=False)
+            try:
+                if why is None:
+                    file = open_part(part)
+                    expected.check_trials(file.schema_arrow, axes_as_well=False)
+                    rows = file.read(columns=list(OUTCOMES)).replace_schema_metadata()
+                    expected.check_rows(rows)
+                    tables.append(rows)
+            except Exception as error:  # noqa: BLE001 - pyarrow raises what it likes
+                why = of_the_part(error)
+            if why is not None:
+                left_out.append(f"{name_of(part)} ({why})")
     found = joined(tables) if tables else trials_table([], {}, [])
     frame: pd.DataFrame = found.to_pandas()
     return frame.drop_duplicates(["cell", "replicate"]), left_out
@@ -131,7 +132,7 @@ def _whole(folder: Folder) -> pa.Table:
             table = file.read().replace_schema_metadata()
             expected.check_rows(table)
             tables.append(table)
-    with reading(folder.trials):
+    with reading(f"{folder.place}/{folder.trials.name}"):
         found = joined(tables) if tables else trials_table([], expected.axes, [])
         expected.check_once(found)
         return in_order(found, folder.manifest["cells"])
@@ -202,7 +203,7 @@ def read_series(folder: Folder | Path | str) -> pd.DataFrame:
             expected.check_series(table.schema)
             expected.check_keys(table)
             tables.append(table)
-    with reading(opened.series):
+    with reading(f"{opened.place}/{opened.series.name}"):
         found = joined(tables) if tables else series_table([])
         frame: pd.DataFrame = in_order(found, opened.manifest["cells"]).to_pandas()
     return frame

@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 
-from study.results.folder import ResultsError, write_bytes_whole
+from study.results.errors import ResultsError, disk_errors
+from study.results.files import make_folder, remove, write_bytes_whole
 from study.results.mirror import MANIFEST, NEW
 
 _MARK = "study-results"
@@ -88,6 +89,10 @@ class Receiver:
         if mark != _MARK:
             return line
         words = rest.split(" ")
+        with disk_errors(f"cannot write {self._folder}"):
+            return self._take(words, rest)
+
+    def _take(self, words: list[str], rest: str) -> None:
         match words:
             case ["put", name, _, digest]:
                 self._name, self._digest, self._content = _checked(name), digest, []
@@ -96,24 +101,28 @@ class Receiver:
             case ["end", name] if name == self._name:
                 self._store(name)
             case ["move", name, target]:
-                (self._folder / _checked(name)).replace(self._folder / _checked(target))
+                self._place_for(_checked(name)).replace(self._place_for(_checked(target)))
                 _prune(self._folder / NEW)
             case ["remove", name]:
-                (self._folder / _checked(name)).unlink(missing_ok=True)
+                self._place_for(_checked(name)).unlink(missing_ok=True)
             case ["exit", status] if status.isdigit():
                 self.status = int(status)
             case _:
                 raise ResultsError(f"the job's log has a line that means nothing: {rest[:60]}")
-        return None
 
     def _store(self, name: str) -> None:
         content = b"".join(self._content)
         self._name, self._content = None, []
         if _digest(content) != self._digest:
             raise ResultsError(f"{name} came damaged through the job's log")
-        target = self._folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes_whole(target, content)
+        write_bytes_whole(self._place_for(name), content)
+
+    def _place_for(self, name: str) -> Path:
+        """Where a file of this name lies, in a folder that is there and no link to another."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for folder in reversed(Path(name).parents[:-1]):
+            make_folder(self._folder / folder)
+        return self._folder / name
 
 
 def settle_received(folder: Path) -> None:
@@ -122,28 +131,36 @@ def settle_received(folder: Path) -> None:
     A part that waits in .new/ takes its place if the manifest names it; one that the manifest does
     not name, has either been replaced or is of rows that are to be run again.
     """
-    from study.results.folder import open_folder
+    from study.results.folder import open_folder, prepare_tables
     from study.results.part import check_part
 
     if not (folder / MANIFEST).is_file():
         return
     opened = open_folder(folder)
-    for part in sorted((folder / NEW).glob("*/part-*.parquet")):
-        target = folder / part.relative_to(folder / NEW)
-        if check_part(part, opened.digest_of(target) or "none") is None:
-            part.replace(target)
-    shutil.rmtree(folder / NEW, ignore_errors=True)
-    for table in (opened.trials, opened.series):
-        for part in table.glob("part-*.parquet"):
-            if opened.digest_of(part) is None:
-                part.unlink()
+    with disk_errors(f"cannot write {folder}"):
+        prepare_tables(folder)
+        if not (folder / NEW).is_symlink():
+            for part in sorted((folder / NEW).glob("*/part-*.parquet")):
+                target = folder / part.relative_to(folder / NEW)
+                if check_part(part, opened.digest_of(target) or "none") is None:
+                    part.replace(target)
+        remove(folder / NEW)
+        for table in (opened.trials, opened.series):
+            for part in table.glob("part-*.parquet"):
+                if opened.digest_of(part) is None:
+                    remove(part)
 
 
 def sendable(folder: Path) -> Iterator[str]:
-    """Names of the files in a folder from which a run can be continued."""
+    """Names of the files in a folder from which a run can be continued; a link is none."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and _NAME.fullmatch(name) and not name.startswith(NEW):
+        if (
+            path.is_file()
+            and not path.is_symlink()
+            and _NAME.fullmatch(name)
+            and not name.startswith(NEW)
+        ):
             yield name
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.results.columns import AFTER_AXES, BEFORE_AXES
+from study.results.errors import ResultsError, disk_errors
 from study.results.expected import (
     FREE_AT_END,
     KEYS,
@@ -17,7 +18,8 @@ from study.results.expected import (
     Samples,
     metrics_of,
 )
-from study.results.folder import DAMAGED, Folder, ResultsError, open_folder
+from study.results.files import remove
+from study.results.folder import DAMAGED, Folder, open_folder, prepare_tables
 from study.results.manifest import continued, differences, extended, study_of
 from study.results.noted import (
     PART,
@@ -29,7 +31,7 @@ from study.results.noted import (
     set_aside,
     write_parts,
 )
-from study.results.part import in_short, open_part, read_part, reading
+from study.results.part import of_the_part, open_part, read_part, reading
 from study.zone.names import METRICS
 
 if TYPE_CHECKING:
@@ -68,10 +70,12 @@ def reopen(path: Path, manifest: dict[str, Any], *, extend: bool = False) -> Fol
     folder = open_folder(path)
     found = folder.manifest
     if found["fingerprint"] == manifest["fingerprint"]:
+        prepare_tables(path)
         return Folder(path, continued(found, manifest))
     if extend:
         merged, obstacles = extended(found, manifest)
         if merged is not None:
+            prepare_tables(path)
             wider = Folder(path, merged)
             wider.save_manifest()
             return wider
@@ -110,12 +114,15 @@ def adopt(folder: Folder, study: Study | None = None, *, most: int | None = None
     ResultsError
         The scenario in the manifest cannot be read, or something cannot be written.
     """
-    for leftover in (*folder.trials.glob(".part-*.new"), *folder.series.glob(".part-*.new")):
-        leftover.unlink(missing_ok=True)
     study = study or study_of(folder.manifest, str(folder.path))
     if most is None:
         most = study.replicates if study.stopping is None else study.stopping.most
-    return _Adoption(folder, study, most).run()
+    import pyarrow as pa
+
+    with disk_errors(f"cannot continue {folder.path}", pa.ArrowException, MemoryError):
+        for leftover in (*folder.trials.glob(".part-*.new"), *folder.series.glob(".part-*.new")):
+            remove(leftover)
+        return _Adoption(folder, study, most).run()
 
 
 @dataclass
@@ -191,7 +198,7 @@ class _Adoption:
             try:
                 return self._read_trials(part)
             except Exception as error:  # noqa: BLE001 - pyarrow raises what it likes
-                why = in_short(error)
+                why = of_the_part(error)
         self._set_aside(part, why)
         return None
 
@@ -240,7 +247,7 @@ class _Adoption:
             try:
                 keys = self._read_series(part)
             except Exception as error:  # noqa: BLE001 - pyarrow raises what it likes
-                why = in_short(error)
+                why = of_the_part(error)
         if why is not None:
             self._set_aside(part, why)
             return None
@@ -275,10 +282,7 @@ class _Adoption:
         return keys
 
     def _set_aside(self, part: Path, why: str) -> None:
-        try:
-            set_aside(self._folder, part)
-        except OSError as error:
-            raise ResultsError(f"{part} is in the way: {error.strerror or error}") from error
+        set_aside(self._folder, part)
         self._damaged.append(f"{name_of(part)} ({why})")
 
     def _settle(self, held: _Held) -> None:
@@ -309,10 +313,7 @@ class _Adoption:
     def _note_what_is_there(self) -> None:
         folder = self._folder
         there = (*self._parts(folder.trials), *self._parts(folder.series))
-        try:
-            folder.manifest["parts"] = {name_of(part): digest_now(folder, part) for part in there}
-        except OSError as error:
-            raise ResultsError(f"cannot read {folder.path}: {error.strerror or error}") from error
+        folder.manifest["parts"] = {name_of(part): digest_now(folder, part) for part in there}
         folder.manifest["noted_first"] = True
         folder.checked.clear()
         folder.save_manifest()

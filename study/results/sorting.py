@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.results.folder import Folder, ResultsError, replace_table, write_bytes_whole
+from study.results.files import create_file, make_empty_folder, write_bytes_whole
+from study.results.folder import Folder, replace_table
 from study.results.noted import forget, is_noted, parts_of, problem_of, set_aside, sorted_aside
 from study.results.part import (
     WRITTEN_WITH,
@@ -41,25 +43,29 @@ def sort_table(folder: Folder, table: Path, *, bytes_at_once: int = BYTES_AT_ONC
 
     table  folder.trials or folder.series
     """
-    _set_strangers_aside(folder, table)
-    parts = parts_of(folder, table)
-    if not parts:
-        return
     aside = sorted_aside(table)
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
     cells = folder.manifest["cells"]
-    with reading(table, what="sort"):
-        pieces = min(_MOST_PIECES, -(-_bytes_of(parts) // bytes_at_once))
-        if pieces <= 1:
-            content = part_bytes(in_order(joined(map(read_part, parts)), cells))
-            write_bytes_whole(aside / NAME, content)
-            digest = digest_of_bytes(content)
-        else:
-            digest = _sort_in_pieces(parts, aside, cells, pieces, bytes_at_once)
-    # A crash may leave the old parts or the new one: until it is over both are noted.
-    folder.note_part(aside / NAME, digest)
-    folder.save_manifest()
+    _set_strangers_aside(folder, table)
+    try:
+        with reading(table, what="sort"):
+            parts = parts_of(folder, table)
+            if not parts:
+                return
+            make_empty_folder(aside)
+            pieces = min(_MOST_PIECES, -(-_bytes_of(parts) // bytes_at_once))
+            if pieces <= 1:
+                content = part_bytes(in_order(joined(map(read_part, parts)), cells))
+                write_bytes_whole(aside / NAME, content)
+                digest = digest_of_bytes(content)
+            else:
+                digest = _sort_in_pieces(parts, aside, cells, pieces, bytes_at_once)
+        # A crash may leave the old parts or the new one: until it is over both are noted.
+        folder.note_part(aside / NAME, digest)
+        folder.save_manifest()
+    except BaseException:
+        # What there is of it would keep room from a disk that is full.
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
     replace_table(table, aside)
     for part in (*parts, aside / NAME):
         forget(folder, part)
@@ -76,12 +82,10 @@ def joined(tables: Iterable[pa.Table]) -> pa.Table:
 
 def _set_strangers_aside(folder: Folder, table: Path) -> None:
     """Take away what somebody has put beside the parts while they were written."""
-    for part in sorted(table.glob("part-*.parquet")):
-        if not is_noted(folder, part) and problem_of(folder, part) is not None:
-            try:
+    with reading(table, what="sort"):
+        for part in sorted(table.glob("part-*.parquet")):
+            if not is_noted(folder, part) and problem_of(folder, part) is not None:
                 set_aside(folder, part)
-            except OSError as error:
-                raise ResultsError(f"{part} is in the way: {error.strerror or error}") from error
 
 
 def in_order(table: pa.Table, cells: Mapping[str, Any]) -> pa.Table:
@@ -115,27 +119,32 @@ def _sort_in_pieces(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    keys = pa.concat_tables(read_part(part, ["cell", "replicate"]) for part in parts)
+    keys = joined(read_part(part, ["cell", "replicate"]) for part in parts)
     order = _order(keys, cells)
     piece_of = np.empty(len(order), np.int16)
     piece_of[order] = np.arange(len(order)) * pieces // len(order)
     dealt = [aside / f".piece-{piece}" for piece in range(pieces)]
-    schemas = [open_part(part).schema_arrow.remove_metadata() for part in parts]
-    schema = pa.unify_schemas(schemas)
+    schema = pa.unify_schemas([open_part(part).schema_arrow.remove_metadata() for part in parts])
     options = pa.ipc.IpcWriteOptions(compression="zstd")
-    writers = [pa.ipc.new_stream(str(file), schema, options=options) for file in dealt]
     most = max(1, bytes_at_once // (_NUMBER_BYTES * len(schema)))
-    for rows, pieces_of_rows in _with(_batches(parts, schema, most), piece_of):
-        for piece in np.unique(pieces_of_rows):
-            writers[piece].write_table(rows.filter(pieces_of_rows == piece))
-    for writer in writers:
-        writer.close()
+    with ExitStack() as opened:
+        # Files rather than their names, of which Arrow takes none that is not UTF-8.
+        files = [opened.enter_context(create_file(path)) for path in dealt]
+        writers = [
+            opened.enter_context(pa.ipc.new_stream(file, schema, options=options)) for file in files
+        ]
+        for rows, pieces_of_rows in _with(_batches(parts, schema, most), piece_of):
+            for piece in np.unique(pieces_of_rows):
+                writers[piece].write_table(rows.filter(pieces_of_rows == piece))
     unfinished = aside / f".{NAME}.new"
-    with pq.ParquetWriter(unfinished, schema, **WRITTEN_WITH) as whole:
-        for file in dealt:
-            with pa.ipc.open_stream(str(file)) as stream:
+    with (
+        create_file(unfinished) as file,
+        pq.ParquetWriter(file, schema, **WRITTEN_WITH) as whole,
+    ):
+        for path in dealt:
+            with path.open("rb") as piece_file, pa.ipc.open_stream(piece_file) as stream:
                 whole.write_table(in_order(stream.read_all(), cells))
-            file.unlink()
+            path.unlink()
     finish_part(unfinished, aside / NAME)
     return digest_of_file(aside / NAME)
 
@@ -169,5 +178,5 @@ def _with(
 
 def _bytes_of(parts: Sequence[Path]) -> int:
     """Of all columns once they are in memory: on disk equal numbers take next to nothing."""
-    told = (open_part(part).metadata for part in parts)
-    return sum(_NUMBER_BYTES * part.num_rows * part.num_columns for part in told)
+    found = [open_part(part).metadata for part in parts]
+    return sum(_NUMBER_BYTES * part.num_rows * part.num_columns for part in found)

@@ -6,6 +6,7 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
+from study.results.errors import disk_errors
 from study.results.folder import MANIFEST, open_folder
 from study.results.read import read_outcomes
 
@@ -26,6 +27,8 @@ def status_of(path: str | os.PathLike[str]) -> dict[str, Any]:
     if state == "running" and not folder.is_being_written():
         state = "stopped"
     trials, left_out = read_outcomes(folder)
+    with disk_errors(f"cannot read {folder.path / MANIFEST}"):
+        written = _written(folder.path / MANIFEST)
     failed = trials[trials["status"] == "failed"]
     per_cell = trials["cell"].value_counts()
     done = len(trials)
@@ -48,7 +51,7 @@ def status_of(path: str | os.PathLike[str]) -> dict[str, Any]:
         "trial_s": seconds / done if done else 0.0,
         "failures": failed[["cell", "replicate", "error"]].head(5).to_dict("records"),
         "left_out": left_out,
-        "written": _written(folder.path / MANIFEST),
+        "written": written,
     }
 
 

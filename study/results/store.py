@@ -8,7 +8,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from study.results.columns import axis_columns, series_table, trials_table
-from study.results.folder import Folder, ResultsError, TakenOver
+from study.results.errors import ResultsError, TakenOver
+from study.results.folder import Folder
 from study.results.manifest import now
 from study.results.noted import write_parts
 from study.results.resume import Kept

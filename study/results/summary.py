@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from study.results.columns import AFTER_AXES, BEFORE_AXES
-from study.results.folder import Folder, write_whole
+from study.results.files import write_whole
+from study.results.folder import Folder
 
 if TYPE_CHECKING:
     import pandas as pd

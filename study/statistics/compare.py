@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from study.results.folder import ResultsError
+from study.results.errors import ResultsError
 from study.scenario.errors import did_you_mean
 from study.statistics.contrasts import LEVELS_MOST, NO_RATIO, holm, paired
 from study.statistics.intervals import CONFIDENCE

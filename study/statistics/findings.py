@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from study.fanout.trial import one_line
 from study.results import Folder, Results, ResultsError, open_folder
-from study.results.folder import CONTRASTS, VERDICTS, write_whole
+from study.results.files import write_whole
+from study.results.folder import CONTRASTS, VERDICTS
 from study.scenario.claims import Claim
 from study.scenario.stopping import Stopping
 from study.scenario.units import nanoseconds_from

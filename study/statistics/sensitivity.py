@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from study.results.folder import ResultsError
+from study.results.errors import ResultsError
 from study.scenario.errors import did_you_mean
 from study.scenario.sampling import Range, SamplingKeys, draw, is_range, range_of
 from study.statistics.intervals import CONFIDENCE

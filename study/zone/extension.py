@@ -17,7 +17,7 @@ Two kinds. A *victim selector* tells reclaim which page to look at next instead 
         return best
 
 Such a function is compiled by numba (a plain one or one under @njit) and may call other compiled
-functions. `z` is the zone record: read z.now (ns), z.pages, z.free, z.nr_free[order] and
+functions. `z` is the record: read z.now (ns), z.zone.pages, z.zone.free, z.zone.nr_free[order] and
 z.numbers[i] (the scenario's `extension.numbers`); write nothing. Rows of frames(z) have flags,
 kind, order and home. What else there is to call is in __all__ below. It must not raise: an error
 in compiled code that is called by address cannot reach the trial.
@@ -27,8 +27,9 @@ VICTIMS: draw as often as you like, all else stays as it was.
 
 A scenario names a function by the name it is registered under, if an installed package declares
 it as an entry point of the group `fragmentation_study.victims` or `fragmentation_study.sources`,
-or as `module:name`, if the module can be imported (PYTHONPATH). On a cluster it must be installed
-on every node. Each process compiles it anew, which takes a few seconds.
+or as `module:name`, if the module can be imported (PYTHONPATH) and the person who runs the study
+allows that (--allow-extension). On a cluster it must be installed on every node. Each process
+compiles it anew, which takes a few seconds.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -47,25 +49,14 @@ from typing import Any
 from numba import cfunc, njit, types
 from numba.core.errors import NumbaError
 
-from study.zone.agenda import book
-from study.zone.allocate import allocate_atomic
-from study.zone.call import zone_at
-from study.zone.compile import kernel, zone_type
-from study.zone.dice import below, exponential, uniform
-from study.zone.kmalloc import new_object
-from study.zone.layout import (
-    HEAD_INACTIVE,
-    NO_PFN,
-    SOURCE_BEGINS,
-    Caller,
-    Event,
-    Flag,
-    Home,
-    Kind,
-    Stream,
-    frames,
-)
-from study.zone.percpu import free_page, give_back
+from study.trust.extensions import ENVIRONMENT, may_import
+from study.zone.engine.agenda import book
+from study.zone.engine.call import zone_at
+from study.zone.engine.compile import kernel, zone_type
+from study.zone.engine.dice import below, exponential, uniform
+from study.zone.engine.enums import Caller, Event, Flag, Kind, Stream
+from study.zone.engine.layout import HEAD_INACTIVE, NO_PFN, SOURCE_BEGINS, frames
+from study.zone.mm.interface import allocate_atomic, free_object, new_object
 
 __all__ = [
     "BEGIN", "NO_PFN", "SOURCE", "VICTIMS", "Flag", "Kind",
@@ -77,6 +68,7 @@ VICTIM, TRAFFIC = "victims", "source"
 GROUPS = {VICTIM: "fragmentation_study.victims", TRAFFIC: "fragmentation_study.sources"}
 _SAID = {VICTIM: "victim selector", TRAFFIC: "traffic source"}
 _PARAMETERS = 2
+_MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 SOURCE = int(Stream.SOURCE)
 """The stream a traffic source draws from: uniform(z, SOURCE), below(z, SOURCE, bound) and so on."""
@@ -85,42 +77,33 @@ VICTIMS = int(Stream.VICTIMS)
 BEGIN = SOURCE_BEGINS
 """What a traffic source is called with first, before the load begins; it books its first event."""
 
-_EVENT = int(Event.SOURCE)
-_CALLER = int(Caller.SOURCE)
-_KIND = int(Kind.SOURCE)
-
 
 @kernel
 def later(z, after, value):
     """Have the traffic source called again after a time (ns), with a number from 0 to 2**31 - 1."""
-    book(z, z.now + max(after, 1), _EVENT, value)
+    book(z, z.now + max(after, 1), Event.SOURCE, value)
 
 
 @kernel
 def take(z, order):
     """Ask for 2**order contiguous pages as a driver does that cannot wait; a pfn, or NO_PFN."""
-    pfn = allocate_atomic(z, order, _CALLER)
+    pfn = allocate_atomic(z, order, Caller.SOURCE)
     if pfn != NO_PFN:
-        new_object(z, pfn, order, _KIND)
+        new_object(z, pfn, order, Kind.SOURCE)
     return pfn
 
 
 @kernel
 def give(z, pfn, order):
     """Give back what take() gave."""
-    z.nr_kernel -= 1 << order
-    frames(z)[pfn].home = Home.NONE
-    if order == 0:
-        free_page(z, pfn, False)
-    else:
-        give_back(z, pfn, order)
+    free_object(z, pfn, order)
 
 
 @kernel
 def newer(z, pfn):
     """The inactive page that came onto the list after this one; NO_PFN behind the newest."""
     after = frames(z)[pfn].prev
-    return NO_PFN if after == z.head + HEAD_INACTIVE else after
+    return NO_PFN if after == z.zone.head + HEAD_INACTIVE else after
 
 
 class ExtensionError(ValueError):
@@ -180,10 +163,18 @@ def _digest_of(function: Callable[..., Any]) -> str:
 def find(kind: str, name: str) -> Extension:
     """The extension a scenario names, imported if need be and compiled in this process.
 
-    Raises ExtensionError.
+    Raises ExtensionError, also if it is a `module:name` that nobody has allowed.
     """
     module, colon, inner = name.rpartition(":")
     if colon:
+        if not _MODULE.fullmatch(module):
+            raise ExtensionError(f"{name} is no module and a name in it, as module:name")
+        if not may_import(name):
+            raise ExtensionError(
+                f"{name} names code, which is imported only if you allow it: "
+                f"--allow-extension {module} (in Python extensions=[{module!r}], in the "
+                f"environment {ENVIRONMENT}={module})"
+            )
         _import(module, lambda: importlib.import_module(module))
     elif (kind, name) not in _registered:
         for point in _declared(kind):
@@ -214,9 +205,19 @@ def _declared(kind: str) -> tuple[EntryPoint, ...]:
 def _import(what: str, load: Callable[[], object]) -> None:
     try:
         load()
-    except Exception as fault:  # somebody else's code may raise anything
-        text = " ".join(str(fault).split())
-        raise ExtensionError(f"cannot import {what}: {type(fault).__name__}: {text}") from fault
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # somebody else's code may raise anything, SystemExit too
+        raise ExtensionError(f"cannot import {what}: {_in_words(error)}") from error
+
+
+def _in_words(error: BaseException) -> str:
+    """What somebody else's code has raised, on one line."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - nor need it be able to say what it is
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 @lru_cache

@@ -23,7 +23,7 @@ from study.results.manifest import new_manifest
 from study.results.part import WRITTEN_WITH, digest_of_file, read_part
 from study.results.status import status_of
 from study.scenario import Study, load
-from study.zone.compile import digest
+from study.zone.engine.compile import digest
 
 TABLES = ("trials/part-000000.parquet", "series/part-000000.parquet", "summary.csv")
 

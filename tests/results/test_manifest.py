@@ -203,7 +203,7 @@ def test_a_report_of_an_edited_manifest_is_made_or_refused(folder: Path, at, odd
         ('{"format": 1, "a": 1e999}', "a number in it is inf"),
         ('{"format": 1, "a": ' + "9" * 5_000 + "}", "is damaged: Exceeds the limit"),
         ('{"format": 1, "a": 99999999999999999999999}', "a number in it has 77 bits"),
-        ('{"format": 1, "a": "\\ud800"}', "a word in it is half a letter"),
+        ('{"format": 1, "a": "\\ud800"}', "a word in it is no text"),
         ('{"format": 1}', "it has no name"),
         ("\x00", "is damaged"),
     ],

@@ -10,7 +10,7 @@ import numpy as np
 from study.report import select
 from study.report.colours import FREE_ORDERS, INK, SERIES
 from study.report.figures.sheet import Sheet, wrapped
-from study.results.folder import ResultsError
+from study.results.errors import ResultsError
 from study.scenario.units import nanoseconds_from
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def _thinned(mean: pd.DataFrame) -> pd.DataFrame:
 
 def _indexed(samples: pd.DataFrame) -> pd.DataFrame:
     """Free blocks by order of some samples, and the two indices."""
-    from study.zone.indices import unusable_indices
+    from study.zone.trial.indices import unusable_indices
 
     counts = samples[FREE].to_numpy(np.int64)
     return samples[FREE].assign(

@@ -1,0 +1,207 @@
+"""Forms other than a whole allocation failure: what each is read as, and what it comes to."""
+
+from __future__ import annotations
+
+import pytest
+
+from study.why import gfp
+from study.why.find import find, parse_list
+from study.why.report import Report
+from study.why.verdict import Cause, judge
+
+
+def only(text: str) -> Report:
+    (report,) = find(text).reports
+    return report
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "order"),
+    [
+        (
+            "SLUB: Unable to allocate memory on node -1, gfp=0x480020(GFP_ATOMIC)\n min order: 1",
+            "page allocation failure of a slab",
+            1,
+        ),
+        (
+            "XFS: possible memory allocation deadlock size 65552 in kmem_alloc (mode:0x2400240)",
+            "page allocation failure of XFS",
+            5,
+        ),
+        (
+            "w: page allocation stalls for 10000ms, order:2, mode:0x14000c0(GFP_KERNEL)\n",
+            "page allocation failure",
+            2,
+        ),
+        (
+            "w: vmalloc: allocation failure: 4096 bytes, mode:0xcc2(GFP_KERNEL|__GFP_HIGHMEM)",
+            "page allocation failure",
+            None,
+        ),
+        ("w invoked oom-killer: gfp_mask=0x201da, order=0, oom_adj=0\n", "OOM killer", 0),
+        ("oom-killer: gfp_mask=0xd0\n", "OOM killer", None),
+    ],
+)
+def test_requests_of_every_form(text: str, kind: str, order: int | None) -> None:
+    """Who refuses says so in words of its own; the order is read where there is one."""
+    report = only(text)
+
+    assert report.kind == kind
+    assert report.request is not None
+    assert report.request.order == order
+    assert report.request.mask is not None
+
+
+def test_a_cgroups_limit_is_no_zones_refusal() -> None:
+    """An OOM kill within a cgroup says so instead of testing zones."""
+    verdict = judge(
+        only(
+            "java invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0\n"
+            "memory: usage 1048576kB, limit 1048576kB, failcnt 1223\n"
+            "Memory cgroup out of memory: Killed process 9 (java)\n"
+        )
+    )
+
+    assert verdict.cause is Cause.CGROUP
+    assert not verdict.missing
+
+
+def test_sysrq_m_is_a_state() -> None:
+    """Show Memory has zones and no request: none is made up, the order is asked for."""
+    verdict = judge(
+        only(
+            "SysRq : Show Memory\nMem-info:\n"
+            "Normal free:1032kB min:508kB low:632kB high:760kB active:2524kB present:16256kB\n"
+            "lowmem_reserve[]: 0 0\nNormal: 72*4kB 43*8kB 23*16kB 1*32kB 0*64kB = 1032kB\n"
+        )
+    )
+
+    assert verdict.report.request is None
+    assert "--order N" in [missing.option for missing in verdict.missing]
+
+
+def test_indices_are_told_apart() -> None:
+    """extfrag_index has -1.000 where a block is free, unusable_index begins at 0.000."""
+    zone = "Node 0, zone   Normal"
+    reports = find(f"{zone} -1.000 -1.000 0.972 0.999\n{zone} 0.000 0.104 0.710 1.000\n").reports
+
+    assert [report.kind.rsplit(" ", 1)[1] for report in reports] == [
+        "extfrag_index", "unusable_index",
+    ]  # fmt: skip
+    assert reports[0].zones[0, "Normal"].index == (-1.0, -1.0, 0.972, 0.999)
+
+
+def test_vmstat_alone_is_counters() -> None:
+    """Counters are read and shown, and are no state of any zone."""
+    report = only("nr_free_pages 963633\ncompact_stall 12\ncompact_fail 3\ncompact_success 9\n")
+
+    assert report.kind == "/proc/vmstat"
+    assert report.counters["compact_stall"] == 12
+    assert judge(report).missing
+
+
+def test_two_tables_of_other_moments_stay_apart() -> None:
+    """A pagetypeinfo whose sums are not those of the buddyinfo above it is a state of its own."""
+    buddy = "Node 1, zone   Normal   5956     15      5     28     11      8      2      0      0\n"
+    head = "Free pages count per migrate type at order       0      1      2      3      4\n"
+    row = "Node    1, zone   Normal, type    Movable {}   0   0   0   0   0   0   0   0\n"
+    counts = find(buddy).reports[0].zones[1, "Normal"].free_list
+
+    assert counts is not None
+    assert len(find(buddy + head + row.format(900)).reports) == 2
+    assert len(find(buddy + head + row.format(counts.pages)).reports) == 1
+
+
+def test_numbers_of_blocks_by_type() -> None:
+    """Pageblocks are counted by type, and not taken for another buddyinfo."""
+    report = only(
+        "Page block order: 13\n"
+        "Free pages count per migrate type at order 0 1 2 3 4\n"
+        "Node 0, zone   Normal, type    Movable   7   5   3   2   1\n\n"
+        "Number of blocks type     Unmovable  Reclaimable      Movable      Reserve      Isolate\n"
+        "Node 0, zone   Normal          868          433        31465            2            0\n"
+    )
+
+    assert report.pageblock_order == 13
+    assert report.zones[0, "Normal"].pageblocks == {
+        "U": 868, "E": 433, "M": 31465, "R": 2, "I": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "counts", "page_kb"),
+    [
+        ("256*4kB 47*8kB 2*16kB = 1432kB", (256, 47, 2), 4),
+        ("256*4kB (UM) 47*8kB (E) 0*16kB = 1400kB", (256, 47, 0), 4),
+        ("109*64kB 53*128kB 8*256kB = 15808kB", (109, 53, 8), 64),
+        ("30*16kB 2*32kB = 544kB", (30, 2), 16),
+        ("2564kB 478kB 216kB = 1432kB", (256, 47, 2), 4),
+        ("2564kB 478kB 216kB = 1436kB", None, None),
+        ("256*4kB 47*16kB = 1776kB", None, None),
+        ("256*5kB 47*10kB", None, None),
+        ("empty", None, None),
+    ],
+)
+def test_lists(line: str, counts: tuple[int, ...] | None, page_kb: int | None) -> None:
+    """A list's sizes double from the page size on, or it is no list."""
+    found = parse_list(line)
+
+    assert (None if found is None else found.counts) == counts
+    assert (None if found is None else found.page_kb) == page_kb
+
+
+@pytest.mark.parametrize(
+    ("mask", "version", "words"),
+    [
+        (0x20, (2, 6, 17), "GFP_ATOMIC"),
+        (0xD0, (2, 6, 8), "GFP_KERNEL"),
+        (0x4020, (2, 6, 38), "GFP_ATOMIC|__GFP_COMP"),
+        (0x201DA, (2, 6, 32), "GFP_HIGHUSER_MOVABLE|__GFP_COLD"),
+        (0x200020, (3, 10), "GFP_ATOMIC|__GFP_NOTRACK"),
+        (0x2080020, (4, 4), "GFP_ATOMIC"),
+        (0x24000C0, (4, 6), "GFP_KERNEL"),
+        (0x1080020, (4, 14), "GFP_ATOMIC"),
+        (0x480020, (4, 19), "GFP_ATOMIC"),
+        (0x6000C0, (4, 19), "GFP_KERNEL"),
+        (0xCC0, (5, 15), "GFP_KERNEL"),
+        (0xA20, (5, 15), "GFP_ATOMIC"),
+        (0x820, (6, 6), "GFP_ATOMIC"),
+        (0x40DC0, (6, 7), "GFP_KERNEL|__GFP_COMP|__GFP_ZERO"),
+        (0x100CCA, (6, 1), "GFP_HIGHUSER_MOVABLE"),
+    ],
+)
+def test_masks_in_the_words_of_their_kernel(
+    mask: int, version: tuple[int, ...], words: str
+) -> None:
+    """One mask means other flags in another kernel; names and masks agree in each."""
+    flags = gfp.from_mask(mask, version)
+
+    assert gfp.words(flags, version) == words
+    named = gfp.from_names(words, version)
+    assert named is not None
+    assert gfp.access(flags, 3, version) == gfp.access(named, 3, version)
+
+
+@pytest.mark.parametrize(
+    ("names", "version", "floor"),
+    [
+        ("GFP_ATOMIC", (2, 6, 17), "3/8 of min"),
+        ("GFP_ATOMIC", (4, 9), "3/8 of min"),
+        ("GFP_ATOMIC", (7, 3), "3/8 of min"),
+        ("GFP_ATOMIC|__GFP_NOMEMALLOC", (3, 10), "half of min"),
+        ("GFP_ATOMIC|__GFP_NOMEMALLOC", (6, 6), "half of min"),
+        ("GFP_NOWAIT", (3, 10), "3/4 of min"),
+        ("GFP_NOWAIT", (5, 10), "min"),
+        ("GFP_NOWAIT", (6, 12), "min"),
+        ("GFP_KERNEL", (6, 12), "min"),
+        ("GFP_KERNEL|__GFP_HIGH", (6, 12), "half of min"),
+    ],
+)
+def test_how_far_below_min_a_request_may_go(
+    names: str, version: tuple[int, ...], floor: str
+) -> None:
+    """Who may dip how far changed in 2.6.39, 4.4 and 6.3."""
+    flags = gfp.from_names(names, version)
+
+    assert flags is not None
+    assert gfp.reserve_in_words(gfp.access(flags, 0, version)) == floor

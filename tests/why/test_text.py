@@ -1,0 +1,181 @@
+"""What mail, logs, trackers and web pages do to a report changes nothing of what is read."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from study.why.find import find
+from study.why.render import as_data
+from study.why.text import decode
+from study.why.verdict import judge
+
+DATA = Path(__file__).resolve().parent.parent / "data" / "kernel-reports"
+OLD = (DATA / "2.6.32-order-2.txt").read_text()
+NEW = (DATA / "6.6-order-4.txt").read_text()
+FORMS = {"2.6.32": OLD, "6.6": NEW}
+
+
+def each_line(prefix: str) -> Callable[[str], str]:
+    return lambda text: "".join(f"{prefix}{line}\n" for line in text.splitlines())
+
+
+def wrapped(width: int, prefix: str = "") -> Callable[[str], str]:
+    """Long lines broken at spaces, as mail programs do; what follows has no prefix."""
+
+    def wrap(text: str) -> str:
+        return "\n".join(
+            "\n".join(
+                textwrap.wrap(prefix + line, width, break_long_words=False, break_on_hyphens=False)
+            )
+            for line in text.splitlines()
+        )
+
+    return wrap
+
+
+def quoted_printable(text: str) -> str:
+    """= as =3D, and lines broken after 76 characters wherever that is."""
+    lines = []
+    for line in text.replace("=", "=3D").splitlines():
+        rest = line
+        while len(rest) > 76:
+            # Not within =3D.
+            cut = 75 - (rest[73:76].find("=") + 1 and 3)
+            lines.append(rest[:cut] + "=")
+            rest = rest[cut:]
+        lines.append(rest)
+    return "\n".join(lines)
+
+
+def cut(width: int, prefix: str = "") -> Callable[[str], str]:
+    """Lines cut at a width, in the middle of words, as a copied terminal has them."""
+
+    def cut_all(text: str) -> str:
+        lines = [prefix + line for line in text.splitlines()]
+        return "\n".join(
+            line[at : at + width] for line in lines for at in range(0, len(line) or 1, width)
+        )
+
+    return cut_all
+
+
+def two_dates(text: str) -> str:
+    """Every line stamped by the kernel, by syslog and by a collector's level."""
+    return "".join(
+        f"<4>Jun  3 19:59:{second % 60:02} box kernel: [ 4{second}.{second:06}] {line}\n"
+        for second, line in enumerate(text.splitlines())
+    )
+
+
+def as_html(text: str) -> str:
+    """A web page's source: entities, and breaks where lines end."""
+    return "<pre>" + html.escape(text).replace("\n", "<br />\n") + "</pre>"
+
+
+def emphasised(text: str) -> str:
+    """What a markdown renderer makes of pairs of stars."""
+    halves = iter(range(10**6))
+    return re.sub(r"\*", lambda _: "</em>" if next(halves) % 2 else "<em>", text)
+
+
+DAMAGE: dict[str, Callable[[str], str]] = {
+    "dmesg": each_line("[106595.212781] "),
+    "dmesg -T": each_line("[Mon Jun  3 19:59:56 2024] "),
+    "dmesg with levels": each_line("<4>[  859.563156] "),
+    "printk caller": each_line("[  859.563156][  T911] "),
+    "syslog": each_line("Dec 20 14:02:50 box kernel: "),
+    "syslog and dmesg": two_dates,
+    "journal": each_line("Jun 03 19:59:56 box.example.org kernel: "),
+    "journal, ISO dates": each_line("2024-06-03T19:59:56.123456+02:00 box kernel: "),
+    "console over the network": each_line("4,1342,859563156,-;"),
+    "mail quote": each_line("> "),
+    "quoted three times": each_line("> >> "),
+    "quote and date": each_line("| Dec 20 14:02:50 box kernel: [   12.345678] "),
+    "indented": each_line("        "),
+    "wrapped at 72": wrapped(72),
+    "wrapped at 80 with stamps": wrapped(80, "[106595.212781] "),
+    "cut at 80": cut(80),
+    "cut at 132 with stamps": cut(132, "[  859.563156] "),
+    "wrapped and quoted": lambda text: each_line("> ")(wrapped(70)(text)),
+    "quoted-printable": quoted_printable,
+    "quoted-printable in a quote": lambda text: each_line("> ")(quoted_printable(text)),
+    "CRLF": lambda text: text.replace("\n", "\r\n"),
+    "rsyslog in one line": lambda text: "Dec 20 14:02:50 box kernel: " + text.replace("\n", "#012"),
+    "escaped newlines": lambda text: text.replace("\n", "\\x0a"),
+    "a JSON string": lambda text: json.dumps({"MESSAGE": text}),
+    "markdown, _ for *": lambda text: text.replace("*", "_"),
+    "markdown, escaped stars": lambda text: text.replace("*", "\\*"),
+    "markdown, stars lost": lambda text: text.replace("*", ""),
+    "markdown, rendered": emphasised,
+    "a code fence": lambda text: f"It happened again:\n\n```\n{text}```\n\nAny idea?\n",
+    "a web page": as_html,
+    "typographic": lambda text: text.replace("*", "\xd7").replace(" ", "\xa0"),
+    "tabs": lambda text: text.replace(" Node", "\tNode").replace(": ", ":\t"),
+    "colours": lambda text: "".join(f"\x1b[33m{line}\x1b[0m\n" for line in text.splitlines()),
+    "NUL bytes": lambda text: "\x00".join(text.splitlines(keepends=True)),
+}
+
+
+def figures(text: str) -> list[dict[str, object]]:
+    """What is said of a text, but for where in it that stood."""
+    return [
+        {
+            name: value
+            for name, value in as_data(judge(report), names=False).items()
+            if name != "line"
+        }
+        for report in find(text).reports
+    ]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_changes_no_figure(form: str, damage: str) -> None:
+    """A damaged report gives the same request, zones, test, cause and changes as the plain one."""
+    plain = figures(FORMS[form])
+
+    assert len(plain) == 1
+    assert plain[0]["cause"] is not None
+    assert figures(DAMAGE[damage](FORMS[form])) == plain
+
+
+def test_several_reports_are_told_apart() -> None:
+    """Each report of a text has its own request, zones and kernel, and the line it begins at."""
+    text = f"Hello,\n\n{OLD}\nand on the other machine\n\n{NEW}"
+
+    reports = find(text).reports
+
+    assert [report.line for report in reports] == [3, 3 + OLD.count("\n") + 3]
+    assert figures(text) == figures(OLD) + figures(NEW)
+
+
+def test_two_refusals_of_one_machine() -> None:
+    """The same machine's second refusal is a second report, not a muddle of both."""
+    later = OLD.replace("free:5272kB", "free:9272kB").replace("order:2", "order:1")
+
+    assert figures(OLD + later) == figures(OLD) + figures(later)
+
+
+def test_utf_16_is_read() -> None:
+    """What Windows saves as text is read like any other."""
+    assert figures(decode(OLD.encode("utf-16"))) == figures(OLD)
+
+
+def test_a_list_without_stars_needs_its_sum() -> None:
+    """Counts without their star are taken only if they add up to the printed sum."""
+    bare = OLD.replace("*", "")
+
+    assert figures(bare.replace("= 5272kB", "= 5276kB")) != figures(OLD)
+
+
+@pytest.mark.parametrize("column", [70, 72, 78, 80])
+def test_columns_do_not_matter(column: int) -> None:
+    """Wrapped at any width a report reads the same."""
+    assert figures(wrapped(column)(NEW)) == figures(NEW)
