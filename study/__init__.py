@@ -123,16 +123,19 @@ def run(
 
 
 def read(path: str | os.PathLike[str], *, extensions: str | Iterable[str] = ()) -> Illustrated:
-    """Open a results folder. Raises ResultsError if it is none.
+    """Open a results folder. Raises ResultsError if it is none, or its scenario is damaged.
 
     extensions  code that may be imported when pictures of its zones are taken, as for load();
                 reading itself imports none
     """
     from study.report.illustrated import Illustrated
     from study.results import open_folder
+    from study.statistics.findings import check_scenario
     from study.trust.extensions import allowed_extensions
 
-    return Illustrated(open_folder(path), allowed_extensions(extensions))
+    found = Illustrated(open_folder(path), allowed_extensions(extensions))
+    check_scenario(found)
+    return found
 
 
 _HOMES = {

@@ -83,6 +83,7 @@ def conduct(
     """
     from study.fanout import FanoutError
     from study.results import ResultsError, Store, adopt
+    from study.results.expected import REPLICATES_MOST
     from study.statistics import write_findings
 
     _check_arguments(workers=workers, address=address, ray=ray, force=force, extend=extend)
@@ -93,7 +94,8 @@ def conduct(
         )
         folder.mirror = folder.mirror or mirror
         at_end.callback(watcher.close)
-        kept = adopt(folder)
+        # Who asks for more may have asked for any number before.
+        kept = adopt(folder, study, most=None if more is None else REPLICATES_MOST)
         for part in kept.damaged:
             watcher.note(f"set aside {folder.place}/{part}; its trials are run again")
         if kept.done:

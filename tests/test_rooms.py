@@ -40,6 +40,7 @@ FACES_OF_THE_ZONE = {
     "engine.cache",
     "engine.compile",
     "engine.table",
+    "trial.schedule",
 }
 # The scenario only needs to know what a trial can be told, what its metrics are called, and which
 # extensions there are.
@@ -77,7 +78,7 @@ KNOWN_CIRCLES = (
 )
 KEPT_IN = {
     "yaml": {"scenario"},
-    "pydantic": {"scenario"},
+    "pydantic": {"scenario", "results"},
     "numba": {"zone"},
     "ray": {"fanout"},
     "pandas": {"report", "results", "statistics"},
