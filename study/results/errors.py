@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,7 +86,8 @@ def reason(error: Exception, *, named_in: str = "") -> str:
     if error.errno in _IN_THE_WAY and file:
         return f"{file} is in the way; move it elsewhere and try again"
     text = error.strerror or text
-    if file and file not in named_in:
+    # A file is written aside, under a name that says nothing to people.
+    if file and re.sub(r"\.([^/]+)\.new$", r"\1", file) not in named_in:
         text = f"{file}: {text}"
     way_on = _WAYS_ON.get(error.errno or 0)
     return f"{text}; {way_on}" if way_on else text

