@@ -83,6 +83,7 @@ def conduct(
     """
     from study.fanout import FanoutError
     from study.results import ResultsError, Store, adopt
+    from study.results.expected import REPLICATES_MOST
     from study.statistics import write_findings
 
     _check_arguments(workers=workers, address=address, ray=ray, force=force, extend=extend)
@@ -93,7 +94,8 @@ def conduct(
         )
         folder.mirror = folder.mirror or mirror
         at_end.callback(watcher.close)
-        kept = adopt(folder)
+        # Who asks for more may have asked for any number before.
+        kept = adopt(folder, study, most=None if more is None else REPLICATES_MOST)
         for part in kept.damaged:
             watcher.note(f"set aside {folder.place}/{part}; its trials are run again")
         if kept.done:
@@ -139,16 +141,19 @@ def resume(
     address: str | None = None,
     ray: bool = True,
     limits: Limits | None = None,
+    extensions: Sequence[str] = (),
     watcher: Watcher = SILENT,
     command: Sequence[str] = (),
 ) -> Findings:
     """Continue the run of a results folder, from what its manifest says alone.
 
+    extensions  that it may import: each `module:name`, or a module; its manifest allows none
+
     Raises ResultsError when the folder was made by another version of the simulation, or is none.
     """
     from study.results import open_folder, study_of
 
-    study = study_of(open_folder(path).manifest, str(path))
+    study = study_of(open_folder(path).manifest, str(path), extensions=extensions)
     return conduct(
         study,
         out=path,
@@ -265,6 +270,10 @@ class _Run:
         if address is None:
             self._watcher.phase("preparing the simulation (compiled once per machine and version)")
             prepare_simulation()
+            from study.zone.engine.cache import refused_places
+
+            for line in refused_places():
+                self._watcher.note(line)
         # From here on a signal must not break off what is under way: processes are being started.
         self._signals.gently = True
 
@@ -272,18 +281,31 @@ class _Run:
             return self._signals.stopped
 
         if not ray:
-            self._each_round(lambda trials, _: in_process(trials, stop=stop, limits=limits))
+            self._each_round(
+                lambda trials, _: in_process(
+                    trials, stop=stop, limits=limits, extensions=self._study.allowed
+                )
+            )
             return
         here = "the Ray of this machine" if address == "auto" else f"Ray at {address}"
         self._watcher.phase("starting Ray" if address is None else f"joining {here}")
         with open_session(address=address, workers=workers) as session:
             self._watcher.cluster(session)
-            self._each_round(
-                lambda trials, total: on_ray(
-                    trials, session=session, total=total, batch=batch, stop=stop, limits=limits
+            try:
+                self._each_round(
+                    lambda trials, total: on_ray(
+                        trials,
+                        session=session,
+                        total=total,
+                        batch=batch,
+                        stop=stop,
+                        limits=limits,
+                        extensions=self._study.allowed,
+                        note=self._watcher.note,
+                    )
                 )
-            )
-            self._watcher.close()
+            finally:
+                self._watcher.close()  # it asks Ray for its nodes, which later is gone
 
     def _each_round(self, run: Callable[[Iterator[Trial], int], Iterator[list[Row]]]) -> None:
         from study.results import ResultsError

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 HEAVY = ["ray", "numba", "pandas", "pyarrow", "scipy", "llvmlite"]
 
@@ -71,6 +72,33 @@ def test_dependencies_have_bounds(pyproject):
     ]
 
     assert not loose
+
+
+def test_no_bound_admits_a_version_with_a_known_advisory(root, pyproject):
+    """Each lower bound is at least the version that SECURITY.md names, wherever it is declared."""
+    table = (root / "SECURITY.md").read_text().partition("## Versions with known advisories")[2]
+    sound = {
+        match[1]: Version(match[2])
+        for match in re.finditer(
+            r"^\| ([a-z0-9-]+)(?: \(tests\))? \| ([0-9.]+) \|", table, re.MULTILINE
+        )
+    }
+    project = pyproject["project"]
+    groups = [
+        project["dependencies"],
+        *project["optional-dependencies"].values(),
+        *pyproject["dependency-groups"].values(),
+    ]
+    bounds = [
+        (canonicalize_name(asked.name), Version(part.version))
+        for asked in (Requirement(line) for group in groups for line in group)
+        for part in asked.specifier
+        if part.operator == ">="
+    ]
+
+    assert len(sound) > 5
+    assert set(sound) <= {name for name, _ in bounds}
+    assert [(name, low) for name, low in bounds if low < sound.get(name, low)] == []
 
 
 def test_the_bundled_pip_is_the_one_that_is_named(root):

@@ -12,6 +12,7 @@ SOURCES = sorted((ROOT / "study").rglob("*.py"))
 # From the ground up: a room imports itself and rooms before it, never a later one.
 ORDER = [
     "why",
+    "trust",
     "zone",
     "replay",
     "scenario",
@@ -32,7 +33,15 @@ GATE = "__init__"
 ZONE_ORDER = ["settings", "names", "engine", "mm", "load", "extension", "trial", "simulate"]
 # What the other rooms know of the zone: what a trial is told, how it runs, what it hands back,
 # and which simulation that is.
-FACES_OF_THE_ZONE = {"settings", "simulate", "names", "engine.compile", "engine.table"}
+FACES_OF_THE_ZONE = {
+    "settings",
+    "simulate",
+    "names",
+    "engine.cache",
+    "engine.compile",
+    "engine.table",
+    "trial.schedule",
+}
 # The scenario only needs to know what a trial can be told, what its metrics are called, and which
 # extensions there are.
 FACES_FOR_THE_SCENARIO = {"settings", "names", "extension"}
@@ -69,7 +78,7 @@ KNOWN_CIRCLES = (
 )
 KEPT_IN = {
     "yaml": {"scenario"},
-    "pydantic": {"scenario"},
+    "pydantic": {"scenario", "results"},
     "numba": {"zone"},
     "ray": {"fanout"},
     "pandas": {"report", "results", "statistics"},

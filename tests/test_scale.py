@@ -1,11 +1,9 @@
-"""Long runs, and runs that are broken off again and again."""
+"""Long runs."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
-import signal
 import subprocess
 import sys
 import time
@@ -46,8 +44,11 @@ def finished(folder: Path) -> int:
     return found
 
 
+MILLION = pytest.param(1_000_000, marks=pytest.mark.nightly(part="million"))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("trials", [30_000, pytest.param(1_000_000, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("trials", [30_000, MILLION])
 def test_the_driver_does_not_grow_with_the_trials(root: Path, tmp_path: Path, trials: int):
     """In the second half of a run its driver takes what it took in the first; files stay few."""
     out = tmp_path / "out"
@@ -69,39 +70,3 @@ def test_the_driver_does_not_grow_with_the_trials(root: Path, tmp_path: Path, tr
     assert most_files < 20 + trials / 2_000
     assert len(list(out.rglob("part-*"))) == 2
     assert pq.read_metadata(out / TABLES[0]).num_rows == trials
-
-
-@pytest.mark.slow
-@pytest.mark.nightly
-@pytest.mark.parametrize("seed", range(3))
-def test_killed_at_any_moment_again_and_again(root: Path, tmp_path: Path, seed: int):
-    """However often a run is killed or asked to end, on Ray or without, it ends with all rows."""
-    dice = random.Random(seed)
-    broken, sound = tmp_path / "broken", tmp_path / "sound"
-    arguments = (root / "tests/fanout/tiny.yaml", "replicates=100", "clock.measure=5s", "-q")
-    before = 0
-    for _ in range(12):
-        way = dice.choice([("--no-ray",), ("--workers", 2)])
-        with subprocess.Popen(**command(root, "run", *arguments, *way, "--out", broken)) as run:
-            try:
-                run.wait(dice.uniform(0.5, 20))
-            except subprocess.TimeoutExpired:
-                run.send_signal(dice.choice([signal.SIGKILL, signal.SIGTERM]))
-            _, said = run.communicate(timeout=120)
-        # A signal may come before the command has begun to heed it.
-        assert run.returncode in {0, 130, -signal.SIGKILL, -signal.SIGTERM}, said
-        if (broken / "manifest.json").exists():
-            told = subprocess.run(
-                [sys.executable, "-m", "study", "status", str(broken), "--json"],
-                cwd=root, capture_output=True, text=True, check=True,
-            )  # fmt: skip
-            now = json.loads(told.stdout)["counts"]
-            assert now["finished"] >= before
-            assert now["failed"] == 0
-            before = now["finished"]
-    for folder in (broken, sound):
-        subprocess.run(**command(root, "run", *arguments, "--no-ray", "--out", folder), check=True)
-
-    for table in TABLES:
-        assert (broken / table).read_bytes() == (sound / table).read_bytes(), table
-    assert not (broken / "damaged").exists()

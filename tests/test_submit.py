@@ -121,7 +121,7 @@ def end(head: Head) -> None:
 
 
 def study_cache() -> Path:
-    from study.zone.engine.compile import cache_root
+    from study.zone.engine.cache import cache_root
 
     return cache_root()
 
@@ -355,16 +355,26 @@ def test_what_came_home_before_the_head_was_lost_is_kept(root: Path, scenario, t
                 assert run.poll() is None
                 time.sleep(0.05)
             end(head)
-            run.send_signal(signal.SIGINT)
+            ended = time.monotonic()
             try:
-                run.communicate(timeout=60)
+                line = next(line for line in run.stderr if "does not answer" in line)
+                took = time.monotonic() - ended
+                run.send_signal(signal.SIGINT)
+                said, _ = run.communicate(timeout=60)
             finally:
                 run.kill()
+    assert re.fullmatch(r"the job server does not answer; trying until \d\d:\d\d\n", line)
+    assert took < 10
     kept = json.loads(
         subprocess.run(**command(root, "status", str(out), "--json"), check=True).stdout
     )
     assert 0 < kept["counts"]["finished"] < 200
     assert kept["state"] == "stopped"
+    told = said.splitlines()
+    assert told[0] == "The job server does not answer, and may have lost the job."
+    assert told[1].startswith("Once it answers follow it with: study follow tiny-")
+    assert told[2].startswith(f"{kept['counts']['finished']} of 200 trials are kept")
+    assert told[3:] == [f"Resume here with: study resume {out}"]
 
     with running_head() as head:
         submit = command(root, "submit", *longer, "--address", head.address, "--out", str(out))
@@ -374,3 +384,46 @@ def test_what_came_home_before_the_head_was_lost_is_kept(root: Path, scenario, t
     sound = tmp_path / "sound"
     conduct(load(longer[0], longer[1:]), out=sound, workers=2)
     assert tables(out) == tables(sound)
+
+
+def server_process(head: Head) -> int:
+    """The process of a head's job server."""
+    mark = f"--port={head.address.rpartition(':')[2]}".encode()
+    for name in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = name.read_bytes().split(b"\0")
+        except OSError:  # it has just ended
+            continue
+        if mark in words and any(word.endswith(b"dashboard.py") for word in words):
+            return int(name.parent.name)
+    pytest.fail("the head has no job server")
+
+
+def test_a_head_that_says_nothing_is_noticed(root: Path, scenario, tmp_path: Path):
+    """A head that is stopped, as one whose machine is gone, breaks no connection: it is said
+    within ten seconds, and when it is back the results come home all the same.
+    """
+    out = tmp_path / "out"
+    longer = (scenario[0], "replicates=50", "clock.measure=20s")
+    with running_head() as head:
+        submit = command(root, "submit", *longer, "--address", head.address, "--out", str(out))
+        with subprocess.Popen(**submit) as run:
+            said = iter(run.stderr)
+            next(line for line in said if line.startswith("200 trials"))
+            server = server_process(head)
+            os.kill(server, signal.SIGSTOP)
+            try:
+                stopped = time.monotonic()
+                line = next(line for line in said if "does not answer" in line)
+                took = time.monotonic() - stopped
+            finally:
+                os.kill(server, signal.SIGCONT)
+            again = next(line for line in said if "answers again" in line)
+            rest, _ = run.communicate(timeout=300)
+
+    assert re.fullmatch(r"the job server does not answer; trying until \d\d:\d\d\n", line)
+    assert took < 10
+    assert again == "the job server answers again\n"
+    assert run.returncode == 0, rest
+    assert rest.splitlines()[-2:] == [f"Results: {out}", f"Report: {out}/report.html"]
+    assert set(tables(out)) == set(TABLES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -17,10 +18,15 @@ if TYPE_CHECKING:
 STOPPED = 130
 
 
-def end(results: Findings, *, as_json: bool, quiet: bool) -> NoReturn:
-    """Show the results, make the report, and end with the status of the run."""
+def end(
+    results: Findings, *, as_json: bool, quiet: bool, extensions: Sequence[str] = ()
+) -> NoReturn:
+    """Show the results, make the report, and end with the status of the run.
+
+    extensions  that may be imported for its pictures
+    """
     tables(results, as_json=as_json, quiet=quiet)
-    said = report_at_end(results)
+    said = report_at_end(results, extensions)
     if not quiet:
         click.echo(said, err=as_json)
     sys.exit(status_of(results))

@@ -47,6 +47,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines += [
         f"failed: {f['cell']} replicate {f['replicate']}: {f['error']}" for f in found["failures"]
     ]
+    lines += [f"not counted: {part}" for part in found["left_out"]]
     if found["state"] in ("stopped", "interrupted"):
         lines.append(f"Resume with: study resume {shell_word(found['path'])}")
     return lines

@@ -8,13 +8,14 @@ import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from study.commands.allowing import allow_option
 from study.commands.ending import STOPPED, end, status_of
 from study.commands.limits import limit_options, limits_from
 from study.commands.refusal import FAILED, refuse
@@ -53,6 +54,7 @@ def _server_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--workers", type=click.IntRange(min=1), help="Use at most so many cores.")
 @click.option("--extend", is_flag=True, help="Add replicates or cells to the study in --out.")
 @limit_options
+@allow_option
 @click.option(
     "--python",
     default="python",
@@ -73,6 +75,7 @@ def submit(
     extend: bool,
     time_limit: str | None,
     memory_limit: str | None,
+    extensions: tuple[str, ...],
     python: str,
     no_wait: bool,
     as_json: bool,
@@ -95,9 +98,10 @@ def submit(
     from study.results.folder import remove_folder
     from study.results.storage import is_url
     from study.scenario import ScenarioError, load
+    from study.trust.folders import temporary_root
 
     try:
-        study = load(scenario, overrides)
+        study = load(scenario, overrides, extensions=extensions)
         server = JobServer(address)
         name = _job_name(study)
         elsewhere = out is not None and is_url(out)
@@ -119,17 +123,18 @@ def submit(
         "workers": workers,
         "extend": extend,
         "limits": [limits.time_s, limits.memory_bytes],
+        "extensions": study.allowed,
     }
     noted = {"out": place}
     if folder is not None:
         noted["fingerprint"] = folder.manifest["fingerprint"]
     with held:
         try:
-            with tempfile.TemporaryDirectory(prefix="study-job-") as files:
+            with tempfile.TemporaryDirectory(prefix="study-job-", dir=temporary_root()) as files:
                 _pack(Path(files), task, None if folder is None or is_new else folder.path)
                 entrypoint = f"{python} -m study job {_TASK}"
                 server.submit(name, entrypoint, Path(files), package=sources(), metadata=noted)
-        except FanoutError as fault:
+        except (FanoutError, OSError) as fault:
             if folder is not None and is_new:
                 remove_folder(folder)
             refuse(fault, status=FAILED)
@@ -139,7 +144,8 @@ def submit(
                 click.echo(f"Follow with: {_follow_with(server, name, place)}")
                 return
             status = _bring_home(server, name, place, None if elsewhere else place, quiet=quiet)
-    _end(status, None if elsewhere else place, name, as_json=as_json, quiet=quiet)
+    home = None if elsewhere else place
+    _end(status, home, name, as_json=as_json, quiet=quiet, extensions=study.allowed)
 
 
 @click.command()
@@ -213,7 +219,7 @@ def _run_task(told: dict[str, Any], sender: Any) -> NoReturn:
         mirror = Mirror(home, sender, place=told["place"], carried=begun)
     try:
         results = conduct(
-            study_of({"scenario": told["scenario"]}, told["name"]),
+            study_of({"scenario": told["scenario"]}, told["name"], extensions=told["extensions"]),
             out=told["out"] or home,
             workers=told["workers"],
             address="auto",
@@ -228,7 +234,7 @@ def _run_task(told: dict[str, Any], sender: Any) -> NoReturn:
     except FanoutError as fault:
         refuse(fault, status=FAILED)
     if mirror is None:
-        end(results, as_json=False, quiet=False)
+        end(results, as_json=False, quiet=False, extensions=told["extensions"])
     sys.exit(status_of(results))
 
 
@@ -238,8 +244,14 @@ def _going_on(server: JobServer, name: str, place: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo(f"The job goes on. Follow it with: {_follow_with(server, name, place)}")
-        click.echo(f"Stop it with: ray job stop --address {server.address} {name}")
+        if server.answers():
+            click.echo(f"The job goes on. Follow it with: {_follow_with(server, name, place)}")
+            click.echo(f"Stop it with: ray job stop --address {server.address} {name}")
+        else:
+            click.echo("The job server does not answer, and may have lost the job.")
+            click.echo(f"Once it answers follow it with: {_follow_with(server, name, place)}")
+            for line in _way_on(place):
+                click.echo(line)
         sys.exit(STOPPED)
 
 
@@ -257,7 +269,7 @@ def _bring_home(
     # Without a home no file is expected, and one that came would be refused with its folder.
     receiver = Receiver(Path(home) if home is not None else Path("/nonexistent"))
     try:
-        for line in server.log(name):
+        for line in server.log(name, note=lambda said: click.echo(said, err=True)):
             shown = receiver.take(line)
             if shown is not None and not quiet and not _OF_RAY.match(shown):
                 click.echo(shown, err=True)
@@ -267,13 +279,39 @@ def _bring_home(
             ended = server.ended(name)
             click.echo(f"study: job {name} {ended.state}: {ended.message}", err=True)
     except (FanoutError, ResultsError) as fault:
-        told = f"{fault}\ntry again: {_follow_with(server, name, place)}"
+        again = f"try again: {_follow_with(server, name, place)}"
+        told = "\n".join([str(fault), again, *_way_on(home)])
         refuse(type(fault)(told), status=FAILED)
     return receiver.status
 
 
+def _way_on(home: str | None) -> list[str]:
+    """What has come home, and how to go on with it here; nothing if there is nothing."""
+    from study.results import ResultsError
+    from study.results.errors import shell_word
+    from study.results.status import status_of as state_of
+    from study.results.storage import is_url
+
+    if home is None or is_url(home):
+        return []
+    try:
+        counts = state_of(home)["counts"]
+    except ResultsError:
+        return []
+    return [
+        f"{counts['finished']} of {counts['trials']} trials are kept, complete and readable.",
+        f"Resume here with: study resume {shell_word(home)}",
+    ]
+
+
 def _end(
-    status: int | None, home: str | None, name: str, *, as_json: bool, quiet: bool
+    status: int | None,
+    home: str | None,
+    name: str,
+    *,
+    as_json: bool,
+    quiet: bool,
+    extensions: Sequence[str] = (),
 ) -> NoReturn:
     """Show what came home, or that it is not all, and end with the status of the study."""
     if home is None:
@@ -294,7 +332,7 @@ def _end(
         click.echo(f"Resume here with: study resume {shell_word(home)}")
         click.echo(f"Or there with the same study submit and --out {shell_word(home)}")
         sys.exit(status or FAILED)
-    end(findings, as_json=as_json, quiet=quiet)
+    end(findings, as_json=as_json, quiet=quiet, extensions=extensions)
 
 
 def _receive_into(home: Path, fingerprint: str) -> None:

@@ -10,22 +10,27 @@ import asyncio
 import logging
 import os
 import shutil
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from study.fanout.session import FanoutError, first_line, knock
+from study.trust.folders import new_folder
 
 PACKAGE_BYTES = 100 * 1024 * 1024
 """Of what travels to the head with a job; Ray's own bound is 500 MiB."""
 
 _PATIENCE_S = 300.0
 """How long the job server may be unreachable while a job is followed."""
+
+_ASK_EVERY_S, _ANSWER_S, _RETRY_S = 3.0, 3.0, 2.0
+"""Where a job's log is silent: between two questions to the server, and for its answer. That it is
+lost is said within ten seconds."""
 
 _END_S = 60.0
 """The log ends a moment before the job's state says so."""
@@ -100,71 +105,138 @@ class JobServer:
                 metadata={"job_name": name, **metadata},
             )
 
-    def log(self, name: str) -> Iterator[str]:
+    def log(self, name: str, note: Callable[[str], None] = lambda _: None) -> Iterator[str]:
         """Lines of a job's log, from the first one, until the job has ended.
 
         The log only grows, so a connection that breaks is taken up where it broke.
+
+        Parameters
+        ----------
+        name
+            Of the job.
+        note
+            Takes a line for people: the job server does not answer, and until when it is asked.
+
+        Raises
+        ------
+        FanoutError
+            If the server knows no such job, or has not answered for five minutes.
         """
-        seen, rest, broken_at = 0, "", None
+        seen, rest = 0, ""
+        lost = _Silence(note)
         while True:
             try:
+                self._known(name)
                 for piece in self._tail(name, skip=seen):
+                    lost.over()
                     seen += len(piece)
-                    broken_at = None
                     *lines, rest = (rest + piece).split("\n")
                     yield from lines
+                self._wait_for_end(name)
                 if rest:
                     yield rest
             except (OSError, RuntimeError) as fault:
-                self._known(name)
-                broken_at = broken_at or time.monotonic()
-                if time.monotonic() - broken_at > _PATIENCE_S:
-                    raise FanoutError(f"lost the job server at {self.address}: {fault}") from fault
-                time.sleep(2)
+                if lost.since_s() > _PATIENCE_S:
+                    raise FanoutError(
+                        f"the job server at {self.address} has not answered for "
+                        f"{_PATIENCE_S / 60:.0f} minutes: {first_line(fault)}"
+                    ) from fault
+                time.sleep(_RETRY_S)
                 continue
             return
 
     def ended(self, name: str) -> Ended:
-        """Wait for the end of a job whose log has ended; tell it."""
-        deadline = time.monotonic() + _END_S
-        while True:
-            with _told(self.address):
-                found = self._client.get_job_info(name)
-            if found.status.is_terminal() or time.monotonic() > deadline:
-                return Ended(str(found.status.value).lower(), found.message or "")
-            time.sleep(0.2)
+        """How a job ended whose log has ended."""
+        with _told(self.address):
+            found = self._client.get_job_info(name)
+        return Ended(str(found.status.value).lower(), found.message or "")
 
     def metadata(self, name: str) -> dict[str, str]:
         """What was noted with a job. Raises FanoutError if there is no such job."""
         with _told(self.address):
             return self._client.get_job_info(name).metadata or {}
 
+    def answers(self) -> bool:
+        """Whether the server answers within seconds, be it that it refuses."""
+        import requests
+
+        try:
+            requests.get(f"{self.address}/api/version", timeout=_ANSWER_S)
+        except requests.RequestException:
+            return False
+        return True
+
+    def _wait_for_end(self, name: str) -> None:
+        """Wait until a job whose log has ended is at its end, or has not come to it for a minute.
+
+        Raises OSError if the server is silent: one that is ended in order ends the log as well.
+        """
+        deadline = time.monotonic() + _END_S
+        while time.monotonic() < deadline:
+            if not self.answers():
+                raise OSError("no answer")
+            if self._client.get_job_info(name).status.is_terminal():
+                return
+            time.sleep(0.2)
+
     def _known(self, name: str) -> None:
+        """Raise FanoutError if there is no such job, and OSError if the server is silent."""
+        if not self.answers():
+            raise OSError("no answer")
         try:
             self._client.get_job_info(name)
         except RuntimeError as fault:
             if "does not exist" in str(fault):
                 raise FanoutError(f"{self.address} knows no job {name}") from fault
-        except OSError:
-            return
+            raise
 
     def _tail(self, name: str, *, skip: int) -> Iterator[str]:
-        """The log in pieces, without its first `skip` letters."""
+        """The log in pieces, without its first `skip` letters; an empty one while it does not grow.
+
+        Raises OSError when the connection breaks, or the server is silent: a machine that is gone
+        closes no connection.
+        """
         import aiohttp
 
         pieces = self._client.tail_job_logs(name)
         with asyncio.Runner() as runner:
             while True:
+                coming = runner.get_loop().create_task(_next(pieces))
+                while not runner.run(_done(coming, _ASK_EVERY_S)):
+                    if not self.answers():
+                        raise OSError("no answer")
+                    yield ""
                 try:
-                    piece = runner.run(_next(pieces))
+                    piece = coming.result()
                 except aiohttp.ClientError as fault:
                     raise OSError(first_line(fault)) from fault
                 if piece is None:
                     return
                 if skip:
                     piece, skip = piece[skip:], max(0, skip - len(piece))
-                if piece:
-                    yield piece
+                yield piece
+
+
+class _Silence:
+    """Says when a job server does not answer, and when it does again."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
+        self._began: float | None = None
+
+    def since_s(self) -> float:
+        """How long it has lasted; it begins when this is asked for the first time."""
+        if self._began is None:
+            self._began = time.monotonic()
+            until = datetime.now().astimezone() + timedelta(seconds=_PATIENCE_S)
+            self._note(f"the job server does not answer; trying until {until:%H:%M}")
+        return time.monotonic() - self._began
+
+    def over(self) -> None:
+        """It has answered."""
+        if self._began is not None:
+            self._began = None
+            self._note("the job server answers again")
 
 
 def _port(parts: SplitResult) -> int | None:
@@ -177,6 +249,12 @@ def _port(parts: SplitResult) -> int | None:
 
 async def _next(pieces: AsyncIterator[str]) -> str | None:
     return await anext(pieces, None)
+
+
+async def _done(task: asyncio.Task[str | None], wait_s: float) -> bool:
+    """Whether a task is done, waiting a moment for it and leaving it to go on."""
+    await asyncio.wait({task}, timeout=wait_s)
+    return task.done()
 
 
 @contextmanager
@@ -196,9 +274,9 @@ def _told(address: str) -> Iterator[None]:
 @contextmanager
 def _packed(package: Path) -> Iterator[Path]:
     """A copy of a package without what Python and people left beside its sources."""
-    top = tempfile.mkdtemp(prefix="study-job-")
+    top = new_folder("study-job-")
     try:
-        target = Path(top) / package.name
+        target = top / package.name
         ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
         shutil.copytree(package, target, ignore=ignore)
         yield target

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import secrets
 import signal
 import socket
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any
 
+from study.fanout.agents import children_ended
 from study.fanout.scratch import Scratch
 
 OBJECT_STORE_BYTES = 192 * 1024 * 1024
 """A task's rows are a few MB at most, and few tasks are under way."""
 
 _KNOCK_S = 5.0
+
+_LEAVE_S = 10.0
+"""For the farewell to a cluster that is lost."""
+
+_ANSWER_S = 2.0
+"""For an answer of Ray's head while trials run; the rows of tasks wait meanwhile."""
 
 
 class FanoutError(Exception):
@@ -39,15 +48,22 @@ class Session:
     owned: bool
 
     def answers(self) -> bool:
-        """Is anybody at the address of Ray's head? What else asks it would wait for minutes."""
-        import ray
+        """Does Ray's head answer within seconds? What else asks it would wait for minutes.
 
+        A head that is stopped, or whose machine has no time for it, takes connections all the same.
+        """
+        import ray
+        from ray._private.worker import global_worker
+
+        if not ray.is_initialized():
+            return False  # and a question would start a Ray
         if ray.util.client.ray.is_connected():  # type: ignore[no-untyped-call]
             return True  # it stands between, and sees to that itself
         host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
         try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
-        except OSError:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S).close()
+            global_worker.gcs_client.check_alive([], timeout=_ANSWER_S)
+        except (OSError, ray.exceptions.RpcError):
             return False
         return True
 
@@ -93,6 +109,7 @@ def open_session(*, address: str | None = None, workers: int | None = None) -> I
 @contextmanager
 def _private_ray(workers: int | None) -> Iterator[None]:
     import ray
+    from ray._private.worker import global_worker
 
     cores = workers if workers is not None else usable_cores()
     try:
@@ -115,20 +132,33 @@ def _private_ray(workers: int | None) -> Iterator[None]:
                     include_dashboard=False,
                     object_store_memory=OBJECT_STORE_BYTES,
                     _node_ip_address="127.0.0.1",
-                    _temp_dir=str(scratch.path),
+                    _temp_dir=str(scratch.ray),
                 )
             except (OSError, RuntimeError, ValueError, TimeoutError) as fault:
                 raise FanoutError(
                     f"a local Ray did not start ({first_line(fault)}); "
                     "--no-ray runs the study without it"
                 ) from fault
-            try:
-                yield
-            finally:
-                ray.shutdown()
+            with children_ended(_raylet()):
+                try:
+                    yield
+                except FanoutError:
+                    # What is left of it would be asked to end, and waited for if it is stopped.
+                    global_worker.node.kill_all_processes(check_alive=False, allow_graceful=False)
+                    raise
+                finally:
+                    ray.shutdown()
     finally:
         _forget_tokens()
         scratch.remove()
+
+
+def _raylet() -> int:
+    """The process of the raylet that this process has started."""
+    from ray._private.worker import global_worker
+
+    [raylet] = global_worker.node.all_processes["raylet"]
+    return int(raylet.process.pid)
 
 
 @contextmanager
@@ -148,8 +178,26 @@ def _joined_ray(address: str) -> Iterator[None]:
         raise FanoutError(f"no Ray to join at {address}: {first_line(fault)}") from fault
     try:
         yield
-    finally:
+    except FanoutError:
+        # A head that is lost may be waited for without end, here and when the process ends.
+        leaving = threading.Thread(target=ray.shutdown, daemon=True)
+        leaving.start()
+        leaving.join(timeout=_LEAVE_S)
+        if leaving.is_alive():
+            atexit.register(_exit_at_once)
+        raise
+    except BaseException:
         ray.shutdown()
+        raise
+    ray.shutdown()
+
+
+def _exit_at_once() -> None:
+    """End a process in which Ray still waits: Ray's own farewell would wait too, or crash."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(1)
 
 
 def knock(address: str) -> None:
@@ -194,8 +242,25 @@ def _init(**options: Any) -> None:
     """ray.init, without its chatter and without its signal handler."""
     import ray
 
+    if not str(options["address"]).startswith("ray://"):
+        # Ray's client sends its own on, and adds no folder.
+        options["job_config"] = ray.job_config.JobConfig()
+        options["job_config"]._py_driver_sys_path = _PathOfWorkers()
     with _signals_kept():
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+
+
+class _PathOfWorkers(list[str]):
+    """Where workers look for modules before all else; Ray adds to it.
+
+    It adds the current folder, also where this process does not look there. But that may be
+    anything, a results folder from somebody else for instance.
+    """
+
+    def extend(self, folders: Iterable[str]) -> None:
+        """Add those in which this process looks for modules, too."""
+        own = {os.path.realpath(folder) for folder in sys.path}
+        super().extend(folder for folder in folders if os.path.realpath(folder) in own)
 
 
 @contextmanager
@@ -236,6 +301,10 @@ def _quiet() -> dict[str, str | None]:
         "RAY_USAGE_STATS_ENABLED": "0",
         # Named so that it is put back: Ray turns breakpoint() to a debugger of its own.
         "PYTHONBREAKPOINT": os.environ.get("PYTHONBREAKPOINT"),
+        # When the raylet is lost Ray ends without a word (raylet_ipc_client.cc) any process whose
+        # raylet is dead, and if it has not been told which that is, any whose parent is init: under
+        # nohup, in a service or a container. With itself for a raylet it hears of the loss instead.
+        "RAY_RAYLET_PID": str(os.getpid()),
         # A lost worker is repeated or recorded; Ray's page about it would tear the progress bar.
         "RAY_DEDUP_LOGS_SKIP_REGEX": r"^A worker died or was killed|^Task \S+ failed\.",
     }

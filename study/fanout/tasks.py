@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
 from itertools import islice
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
@@ -38,9 +39,11 @@ _GRACE, _GRACE_S = 2.0, 5.0
 """A trial that outstays its time limit so far has its process ended."""
 
 _WAIT_S = 0.25
-_CORES_EVERY_S = 5.0
 
-_PATIENCE_S = 20.0
+_CORES_EVERY_S = 3.0
+"""Between two questions to Ray's head: that it is lost is said within ten seconds."""
+
+_PATIENCE_S = 30.0
 """How long Ray's head may be silent. After 60 s Ray ends a process that has lost it, unasked."""
 
 
@@ -52,6 +55,8 @@ def on_ray(
     batch: int | None = None,
     stop: Stop = lambda: False,
     limits: Limits = NO_LIMITS,
+    extensions: Iterable[str] = (),
+    note: Callable[[str], None] = lambda _: None,
 ) -> Iterator[list[Row]]:
     """Run trials on Ray; yield the rows of each task as it finishes, in no particular order.
 
@@ -63,12 +68,22 @@ def on_ray(
     stop   asked several times a second; once true nothing more is started, what has finished
            by then is yielded, and the rest is given up
     limits what a single trial may take
+    extensions  that trials may import, on whichever node
+    note   takes a line for people: Ray's head does not answer, and until when it is asked
 
     A task that is lost with its process or its node is dealt out anew. A trial that kills its
     process is found out, recorded as failed, and its companions in the task are run again. Raises
     FanoutError when a node runs another version of the simulation, or Ray itself is lost.
     """
-    dealer = _Dealer(trials, session=session, total=total, batch=batch, limits=limits)
+    dealer = _Dealer(
+        trials,
+        session=session,
+        total=total,
+        batch=batch,
+        limits=limits,
+        extensions=tuple(extensions),
+        note=note,
+    )
     try:
         while not stop():
             dealer.deal()
@@ -92,17 +107,21 @@ class _Dealer:
         total: int | None,
         batch: int | None,
         limits: Limits,
+        extensions: tuple[str, ...],
+        note: Callable[[str], None],
     ) -> None:
         import ray
 
         from study.zone.engine.compile import digest
 
         self._session = session
+        self._note = note
         # Ray repeats nothing: it asks neither whose fault it was nor for how long this may go on.
         self._task = ray.remote(num_cpus=1, max_retries=0)(_run_batch)
         self._processes = _PROCESSES if limits.time_s is None else _PROCESSES_LIMITED
         self._losses: Counter[tuple[str, str, int]] = Counter()
         self._limits = limits
+        self._extensions = extensions
         self._simulation = digest()
         self._pace = Pace(fixed=batch)
         self._fixed = batch is not None
@@ -111,7 +130,7 @@ class _Dealer:
         self._returned: deque[Trial] = deque()
         self._suspects: deque[Trial] = deque()
         self._pending: dict[Any, list[Trial]] = {}
-        self._cores, self._heard_at = 1, monotonic()
+        self._cores, self._heard_at, self._silent = 1, monotonic(), False
         self._count_cores()
 
     def deal(self) -> None:
@@ -123,7 +142,9 @@ class _Dealer:
             if not chosen:
                 return
             limit_s = None if self._fixed else _OVERRUN * self._pace.aim(self._cores)
-            sent = self._task.remote(chosen, self._simulation, limit_s, self._limits)
+            sent = self._task.remote(
+                chosen, self._simulation, limit_s, self._limits, self._extensions
+            )
             self._pending[sent] = chosen
 
     def is_done(self) -> bool:
@@ -199,10 +220,22 @@ class _Dealer:
 
     def _count_cores(self) -> None:
         """See how many cores there are, if Ray's head can be asked: to ask in vain blocks."""
-        if self._session.answers():
-            self._cores, self._heard_at = max(self._session.cores(), 1), monotonic()
-        elif monotonic() - self._heard_at > _PATIENCE_S:
-            raise FanoutError(f"Ray is lost: its head has been silent for {_PATIENCE_S:.0f} s")
+        answers = self._session.answers()
+        cores = self._session.cores() if answers else 0
+        # A cluster may have none for now, and get some; a Ray of our own has given up its node.
+        if answers and (cores or not self._session.owned):
+            self._cores, self._heard_at = max(cores, 1), monotonic()
+            if self._silent:
+                self._note("Ray's head answers again")
+            self._silent = False
+        elif (left_s := self._heard_at + _PATIENCE_S - monotonic()) < 0:
+            what = "has had no node" if answers else "has been silent"
+            raise FanoutError(f"Ray is lost: its head {what} for {_PATIENCE_S:.0f} s")
+        elif not self._silent:
+            what = "has no node left" if answers else "does not answer"
+            until = datetime.now().astimezone() + timedelta(seconds=left_s)
+            self._note(f"Ray's head {what}; trying until {until:%H:%M:%S}")
+            self._silent = True
         self._counted_at = monotonic()
 
     def _most_pending(self) -> int:
@@ -232,7 +265,11 @@ def _cause(fault: Any) -> str:
 
 
 def _run_batch(
-    trials: list[Trial], expected: str, limit_s: float | None, limits: Limits
+    trials: list[Trial],
+    expected: str,
+    limit_s: float | None,
+    limits: Limits,
+    extensions: tuple[str, ...],
 ) -> list[Row]:
     """In a worker: run trials in order, and stop early after limit_s seconds of work."""
     import faulthandler
@@ -253,7 +290,7 @@ def _run_batch(
         if limits.time_s is not None:
             # Where a trial does not come to the point at which it looks at the clock.
             faulthandler.dump_traceback_later(_GRACE * limits.time_s + _GRACE_S, exit=True)
-        rows.append(run_trial(trial, limits))
+        rows.append(run_trial(trial, limits, extensions))
         faulthandler.cancel_dump_traceback_later()
         if limit_s is not None and perf_counter() - started > limit_s:
             break

@@ -25,6 +25,7 @@ from study.report.colours import OWNERS
 from study.results.files import read_regular, write_bytes_whole
 from study.results.folder import ZONE_MAPS
 from study.results.read import series_batches
+from study.trust.extensions import allowing
 
 if TYPE_CHECKING:
     from study.results import Folder
@@ -75,7 +76,8 @@ def record_zone_maps(findings: Findings, study: Study) -> int:
         last = _last_free_blocks(findings, cell)
         if cell not in settings or last is None:
             continue
-        taken = pictures(settings[cell], seed=findings.manifest["seed"], replicate=0)
+        with allowing(study.allowed):
+            taken = pictures(settings[cell], seed=findings.manifest["seed"], replicate=0)
         if not np.array_equal(free_blocks(taken[-1]), last):
             # Another version of the simulation made the rows: this is not their zone.
             continue

@@ -27,7 +27,7 @@ from typing import IO, Any
 
 from study.results.errors import ResultsError, disk_errors, reason, shell_word, storage_errors
 from study.results.files import kind_of, make_folder, read_regular, remove, write_whole
-from study.results.manifest import FORMAT, differences, misshapen
+from study.results.manifest import FORMAT, differences, misshapen, parsed
 from study.results.mirror import Mirror
 
 MANIFEST = "manifest.json"
@@ -62,12 +62,14 @@ _MANIFEST_BYTES = 64 * 1024 * 1024
 class Folder:
     """A results folder and the manifest in it.
 
-    mirror  carries it elsewhere, if this is the copy of a folder on another filesystem
+    mirror   carries it elsewhere, if this is the copy of a folder on another filesystem
+    checked  parts that were held against their digests -> what their files were like
     """
 
     path: Path
     manifest: dict[str, Any] = field(repr=False)
     mirror: Mirror | None = field(default=None, repr=False, compare=False)
+    checked: dict[str, tuple[Any, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def place(self) -> str:
@@ -361,14 +363,9 @@ def _read_manifest(folder: Path) -> Any:
         except FileNotFoundError:
             raise ResultsError(f"{folder} is not a results folder: {_why_none(folder)}") from None
     try:
-        manifest = json.loads(content.decode())
-        if isinstance(manifest, dict):
-            # Every text has to be one. Only a command line need not: it names files.
-            texts = {name: value for name, value in manifest.items() if name != "command"}
-            json.dumps(texts, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
+        return parsed(content.decode())
+    except ValueError as error:
         raise ResultsError(f"{path} is damaged: {reason(error)}") from error
-    return manifest
 
 
 def _why_none(folder: Path) -> str:

@@ -8,15 +8,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.results.errors import disk_errors
-from study.results.files import create_file, make_empty_folder
+from study.results.files import create_file, make_empty_folder, write_bytes_whole
 from study.results.folder import Folder, replace_table
+from study.results.noted import forget, is_noted, parts_of, problem_of, set_aside, sorted_aside
 from study.results.part import (
+    WRITTEN_WITH,
+    digest_of_bytes,
     digest_of_file,
     finish_part,
     open_part,
-    read_parts,
-    write_part,
+    part_bytes,
+    read_part,
+    reading,
 )
 
 if TYPE_CHECKING:
@@ -40,32 +43,49 @@ def sort_table(folder: Folder, table: Path, *, bytes_at_once: int = BYTES_AT_ONC
 
     table  folder.trials or folder.series
     """
-    import pyarrow as pa
-
-    aside = table.with_name(f".{table.name}.new")
+    aside = sorted_aside(table)
     cells = folder.manifest["cells"]
+    _set_strangers_aside(folder, table)
     try:
-        with disk_errors(f"cannot sort {table}", pa.ArrowException):
-            parts = sorted(table.glob("part-*.parquet"))
+        with reading(table, what="sort"):
+            parts = parts_of(folder, table)
             if not parts:
                 return
             make_empty_folder(aside)
             pieces = min(_MOST_PIECES, -(-_bytes_of(parts) // bytes_at_once))
             if pieces <= 1:
-                digest = write_part(in_order(read_parts(parts), cells), aside / NAME)
+                content = part_bytes(in_order(joined(map(read_part, parts)), cells))
+                write_bytes_whole(aside / NAME, content)
+                digest = digest_of_bytes(content)
             else:
                 digest = _sort_in_pieces(parts, aside, cells, pieces, bytes_at_once)
+        # A crash may leave the old parts or the new one: until it is over both are noted.
+        folder.note_part(aside / NAME, digest)
+        folder.save_manifest()
     except BaseException:
         # What there is of it would keep room from a disk that is full.
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    noted = folder.manifest.setdefault("parts", {})
-    for part in parts:
-        noted.pop(f"{table.name}/{part.name}", None)
-    # A crash between the exchange and the note must not leave the digest of another file.
-    folder.save_manifest()
     replace_table(table, aside)
+    for part in (*parts, aside / NAME):
+        forget(folder, part)
     folder.note_part(table / NAME, digest)
+    folder.save_manifest()
+
+
+def joined(tables: Iterable[pa.Table]) -> pa.Table:
+    """Parts as one table. Trials that failed before any succeeded have no metrics: nulls."""
+    import pyarrow as pa
+
+    return pa.concat_tables(list(tables), promote_options="default")
+
+
+def _set_strangers_aside(folder: Folder, table: Path) -> None:
+    """Take away what somebody has put beside the parts while they were written."""
+    with reading(table, what="sort"):
+        for part in sorted(table.glob("part-*.parquet")):
+            if not is_noted(folder, part) and problem_of(folder, part) is not None:
+                set_aside(folder, part)
 
 
 def in_order(table: pa.Table, cells: Mapping[str, Any]) -> pa.Table:
@@ -99,12 +119,12 @@ def _sort_in_pieces(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    keys = read_parts(parts, ["cell", "replicate"])
+    keys = joined(read_part(part, ["cell", "replicate"]) for part in parts)
     order = _order(keys, cells)
     piece_of = np.empty(len(order), np.int16)
     piece_of[order] = np.arange(len(order)) * pieces // len(order)
     dealt = [aside / f".piece-{piece}" for piece in range(pieces)]
-    schema = open_part(parts[0]).schema_arrow.remove_metadata()
+    schema = pa.unify_schemas([open_part(part).schema_arrow.remove_metadata() for part in parts])
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     most = max(1, bytes_at_once // (_NUMBER_BYTES * len(schema)))
     with ExitStack() as opened:
@@ -113,13 +133,13 @@ def _sort_in_pieces(
         writers = [
             opened.enter_context(pa.ipc.new_stream(file, schema, options=options)) for file in files
         ]
-        for rows, pieces_of_rows in _with(_batches(parts, most), piece_of):
+        for rows, pieces_of_rows in _with(_batches(parts, schema, most), piece_of):
             for piece in np.unique(pieces_of_rows):
-                writers[piece].write_table(rows.filter(pieces_of_rows == piece).cast(schema))
+                writers[piece].write_table(rows.filter(pieces_of_rows == piece))
     unfinished = aside / f".{NAME}.new"
     with (
         create_file(unfinished) as file,
-        pq.ParquetWriter(file, schema, compression="zstd") as whole,
+        pq.ParquetWriter(file, schema, **WRITTEN_WITH) as whole,
     ):
         for path in dealt:
             with path.open("rb") as piece_file, pa.ipc.open_stream(piece_file) as stream:
@@ -129,20 +149,21 @@ def _sort_in_pieces(
     return digest_of_file(aside / NAME)
 
 
-def _batches(parts: Sequence[Path], most: int) -> Iterator[pa.Table]:
+def _batches(parts: Sequence[Path], schema: pa.Schema, most: int) -> Iterator[pa.Table]:
     """All rows as they lie on disk, about so many at a time: each piece gets few, large shares."""
     import pyarrow as pa
 
-    waiting: list[pa.RecordBatch] = []
+    waiting: list[pa.Table] = []
     for part in parts:
         # A part may itself be the whole of an earlier run.
         for batch in open_part(part).iter_batches(batch_size=most):
-            waiting.append(batch)
+            rows = pa.Table.from_batches([batch]).replace_schema_metadata()
+            waiting.append(joined([schema.empty_table(), rows]).cast(schema))
             if sum(map(len, waiting)) >= most:
-                yield pa.Table.from_batches(waiting).combine_chunks()
+                yield pa.concat_tables(waiting).combine_chunks()
                 waiting = []
     if waiting:
-        yield pa.Table.from_batches(waiting).combine_chunks()
+        yield pa.concat_tables(waiting).combine_chunks()
 
 
 def _with(

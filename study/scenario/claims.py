@@ -304,10 +304,12 @@ def read_claims(
 ) -> tuple[list[Claim], list[Finding]]:
     """The claims of a scenario, and what is wrong with them.
 
-    raw  what stands under `claims:`
-    say  puts pydantic's findings into words
-    cut  whether levels may have been taken away since the claim of that index was written, so that
-         it may lack its cells; such a claim is left out, for nothing can be said about it
+    raw    what stands under `claims:`
+    cells  id -> levels; none if something else keeps the study from being unfolded, and then only
+           the form of claims is looked at
+    say    puts pydantic's findings into words
+    cut    whether levels may have been taken away since the claim of that index was written, so
+           that it may lack its cells; such a claim is left out, for nothing can be said about it
     """
     if raw is None:
         return [], []
@@ -328,11 +330,12 @@ def read_claims(
             continue
         if claim.id in [earlier.id for earlier in claims]:
             wrong.append(((index, "id"), f"there are two claims with the id {claim.id}"))
-        found = [] if cut(index) else list(_unknown_levels(claim, cells))
+        silent = cut(index) or not cells
+        found = [] if silent else list(_unknown_levels(claim, cells))
         try:
             claim.comparisons(cells)
         except ValueError as error:
-            if not cut(index) and not found:
+            if not silent and not found:
                 found = [(("side",), str(error))]
         else:
             claims.append(claim)

@@ -8,7 +8,8 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,7 @@ from study.scenario.stopping import Stopping
 from study.scenario.trial import LONG_ID_DIGITS, Cell, Level, Study, cell_id
 from study.scenario.units import count_from
 from study.scenario.versions import spell_versions
+from study.trust.extensions import allowed_extensions, allowing, only_naming
 from study.zone.names import METRICS
 from study.zone.settings import Settings
 
@@ -53,27 +55,58 @@ class _Head(BaseModel):
 _SECTIONS = ("base", "axes", "include", "exclude", "sampling", "claims")
 
 
-def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Study:
+def load(
+    path: str | os.PathLike[str],
+    overrides: Sequence[str] = (),
+    *,
+    extensions: str | Iterable[str] = (),
+) -> Study:
     """Read a scenario file and lay overrides (`key=value`) over it.
+
+    extensions  what the scenario may have imported: each `module:name`, or a module
 
     Raises ScenarioError, with one fault for each thing that is wrong, before any work starts.
     """
-    file = Path(path)
-    return load_text(_text_of(file), str(path), overrides)
+    return unfold(path, overrides, extensions=extensions).study
 
 
-def load_text(text: str, name: str, overrides: Sequence[str] = ()) -> Study:
+def load_text(
+    text: str, name: str, overrides: Sequence[str] = (), *, extensions: str | Iterable[str] = ()
+) -> Study:
     """As load, for a text that is at hand; `name` stands for the file in messages."""
-    return unfold_text(text, name, overrides).study
+    return unfold_text(text, name, overrides, extensions=extensions).study
 
 
-def unfold(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Unfolded:
+def load_claims(path: str | os.PathLike[str]) -> tuple[Claim, ...]:
+    """The claims of a scenario file, which is read and checked; what it names is not imported.
+
+    Raises ScenarioError, as load.
+    """
+    with only_naming():
+        return load(path).claims
+
+
+def unfold(
+    path: str | os.PathLike[str],
+    overrides: Sequence[str] = (),
+    *,
+    extensions: str | Iterable[str] = (),
+) -> Unfolded:
     """As load, with what is needed to say where each setting of a cell comes from."""
-    return unfold_text(_text_of(Path(path)), str(path), overrides)
+    return unfold_text(_text_of(Path(path)), str(path), overrides, extensions=extensions)
 
 
-def unfold_text(text: str, name: str, overrides: Sequence[str] = ()) -> Unfolded:
+def unfold_text(
+    text: str, name: str, overrides: Sequence[str] = (), *, extensions: str | Iterable[str] = ()
+) -> Unfolded:
     """As unfold, for a text that is at hand."""
+    allowed = allowed_extensions(extensions)
+    with allowing(allowed):
+        unfolded = _unfold_text(text, name, overrides)
+    return replace(unfolded, study=replace(unfolded.study, allowed=allowed))
+
+
+def _unfold_text(text: str, name: str, overrides: Sequence[str]) -> Unfolded:
     document, faults = compose(read_text(text, name), _text_of)
     document.value = spell_versions(document.value)
     # A study is called after its file, unless it says otherwise.

@@ -45,6 +45,11 @@ def sampled_axes(manifest: Mapping[str, Any]) -> dict[str, Range]:
     return {key: range_of(key, axes[key]) for key in sorted(axes) if is_range(axes[key])}
 
 
+def sampling_of(manifest: Mapping[str, Any]) -> SamplingKeys:
+    """How the points of ranges were drawn. Raises pydantic's ValidationError."""
+    return SamplingKeys.model_validate(manifest["scenario"].get("sampling") or {})
+
+
 def first_that_varies(findings: Findings) -> list[str]:
     """The first headline metric that is not the same everywhere, if there is one."""
     trials = findings.columns
@@ -87,7 +92,7 @@ def sensitivity(findings: Findings, metric: str) -> pd.DataFrame:
     if metric not in measured.metrics:
         hint = did_you_mean(metric, measured.metrics)
         raise ResultsError(f"{metric} is no metric of {findings.place}{hint}")
-    sampling = SamplingKeys.model_validate(findings.manifest["scenario"]["sampling"])
+    sampling = sampling_of(findings.manifest)
     points = draw(ranges, sampling, seed=findings.manifest["seed"])
     rows: list[dict[str, Any]] = []
     for others, columns in _designs(measured, ranges, points):

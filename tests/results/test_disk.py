@@ -79,10 +79,10 @@ for at in range(int(sys.argv[4]), 400, int(sys.argv[5])):
 
 
 @pytest.fixture
-def begun(make_store: Callable[..., Store], rows) -> Path:
+def begun(make_store: Callable[..., Store], simulated) -> Path:
     """A run whose rows lie in three parts, and that never ended."""
     store = make_store("begun")
-    for some in (rows[:5], rows[5:7], rows[7:]):
+    for some in (simulated[:5], simulated[5:7], simulated[7:]):
         store.add(some)
         store.flush()
     return store.folder.path
@@ -126,7 +126,7 @@ def fill(filler: Path) -> None:
             pass
 
 
-def test_a_full_disk_keeps_what_it_has(begun: Path, rows, small_disk: Path):
+def test_a_full_disk_keeps_what_it_has(begun: Path, simulated, small_disk: Path):
     """With no byte left a run can neither go on nor end; with room again nothing is missing."""
     out, filler = small_disk / "out", small_disk / "filler"
     shutil.copytree(begun, out)
@@ -139,7 +139,7 @@ def test_a_full_disk_keeps_what_it_has(begun: Path, rows, small_disk: Path):
     assert {p: p.read_bytes() for p in out.glob("*/part-*")} == parts
     filler.unlink()
     folder = go_on(out)
-    assert len(read_trials(folder.path)) == len(rows)
+    assert len(read_trials(folder.path)) == len(simulated)
 
 
 def go_on(path: Path):
@@ -151,15 +151,15 @@ def go_on(path: Path):
     return folder
 
 
-def test_a_disk_that_fills_up_under_a_run(make_store, rows, small_disk: Path):
+def test_a_disk_that_fills_up_under_a_run(make_store, simulated, small_disk: Path):
     """Rows that come when the disk is full are refused with a word; those before them stay."""
     made = make_store("elsewhere").folder
     store = Store(create_folder(small_disk / "out", made.manifest))
-    store.add(rows[:7])
+    store.add(simulated[:7])
     store.flush()
     with pytest.raises(ResultsError, match="full: No space left"):
         fill(small_disk / "filler")
-    store.add(rows[7:])
+    store.add(simulated[7:])
 
     for _ in range(2):
         with pytest.raises(ResultsError, match="No space left on device"):
@@ -167,7 +167,7 @@ def test_a_disk_that_fills_up_under_a_run(make_store, rows, small_disk: Path):
     assert len(read_trials(small_disk / "out")) == 7
     (small_disk / "filler").unlink()
     store.close("complete")
-    assert len(read_trials(small_disk / "out")) == len(rows)
+    assert len(read_trials(small_disk / "out")) == len(simulated)
 
 
 def test_a_disk_that_turns_read_only(root: Path, begun: Path, small_disk: Path):

@@ -40,10 +40,10 @@ OF_COMMANDS = {
 
 
 @pytest.fixture
-def folder(make_store: Callable[..., Store], rows) -> Path:
+def folder(make_store: Callable[..., Store], simulated) -> Path:
     """The results of a run that has ended, and a part that is damaged."""
     store = make_store()
-    store.add(rows)
+    store.add(simulated)
     store.close("failed")
     write_findings(store.folder)
     (store.folder.trials / "part-000009.parquet").write_bytes(b"damaged")

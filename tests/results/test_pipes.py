@@ -93,10 +93,10 @@ NAMES = [
 
 
 @pytest.fixture
-def sound(make_store: Callable[..., Store], rows) -> Path:
+def sound(make_store: Callable[..., Store], simulated) -> Path:
     """The results of a run that has ended."""
     store = make_store()
-    store.add(rows)
+    store.add(simulated)
     store.close("failed")
     write_findings(store.folder)
     return store.folder.path
