@@ -91,7 +91,12 @@ class Tally(IntEnum):
     """A caller got what a caller holds: its free was not seen."""
     FALLBACK_DIFFERS = 11
     """The kernel stole where ours would not, or another block, or did not where ours would."""
+    PASSED = 12
+    """Blocks that were passed while looking for the end of a list; no irregularity."""
 
+
+PASSED_MOST = 500_000_000
+"""Some seconds: a recorded trace passes a few thousand, one made for it would pass any number."""
 
 _REQUEST = int(Op.REQUEST)
 _FALLBACK = int(Op.FALLBACK)
@@ -115,6 +120,7 @@ _N_UNTRACED = int(Tally.FREED_UNTRACED)
 _N_IN_PARTS = int(Tally.FREED_IN_PARTS)
 _N_TWICE = int(Tally.ALLOCATED_TWICE)
 _N_FALLBACK = int(Tally.FALLBACK_DIFFERS)
+_N_PASSED = int(Tally.PASSED)
 
 # What is known of a page's user: nothing yet, that it has none that was seen, or 2 + the order of
 # the block it is the first page of.
@@ -337,7 +343,7 @@ def _steal_first(z, order, migratetype, victim, victim_order):
 
 
 @kernel
-def _turn(z, pfn, order, migratetype):
+def _turn(z, pfn, order, migratetype, tally: np.ndarray):
     """Turn a free list so that a block on it comes first; nothing if it is on another list.
 
     Compaction searches the lists for free pages and leaves them turned so, without any event
@@ -345,8 +351,9 @@ def _turn(z, pfn, order, migratetype):
     """
     head = free_list(z, order, migratetype)
     page = frames(z)[pfn].next
-    while page < z.pages:
+    while page < z.pages and tally[_N_PASSED] < PASSED_MOST:
         page = frames(z)[page].next
+        tally[_N_PASSED] += 1
     if page == head:
         list_del(z, head)
         list_add_tail(z, pfn, head)
@@ -397,7 +404,7 @@ def _serve(z, pfn, order, migratetype, victim, victim_order, tally: np.ndarray):
     else:
         exact = False
         if choice != NO_PFN and frames(z)[pfn].home == Home.BUDDY and frames(z)[pfn].order == found:
-            _turn(z, pfn, found, migratetype)
+            _turn(z, pfn, found, migratetype, tally)
         was_free = extract(z, pfn, order, migratetype)
     _judge(exact, tally)
     return was_free
