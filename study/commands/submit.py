@@ -167,9 +167,10 @@ def follow(job: str, *, address: str, out: str | None, as_json: bool, quiet: boo
         noted = server.metadata(job)
     except FanoutError as fault:
         refuse(fault, status=FAILED)
-    if "out" not in noted:
+    elsewhere = is_url(noted.get("out", ""))
+    if not noted.get("out") or not (elsewhere or noted.get("fingerprint")):
         refuse(FanoutError(f"{job} is no job of `study submit`"), status=FAILED)
-    if is_url(noted["out"]):
+    if elsewhere:
         with _going_on(server, job, noted["out"]):
             status = _bring_home(server, job, noted["out"], None, quiet=quiet)
         _end(status, None, job, as_json=as_json, quiet=quiet)
@@ -178,7 +179,7 @@ def follow(job: str, *, address: str, out: str | None, as_json: bool, quiet: boo
         _receive_into(home, noted["fingerprint"])
         with only_writer(home), _going_on(server, job, str(home)):
             status = _bring_home(server, job, str(home), str(home), quiet=quiet)
-    except (ResultsError, OSError) as fault:
+    except (ResultsError, OSError, ValueError) as fault:
         refuse(fault)
     _end(status, str(home), job, as_json=as_json, quiet=quiet)
 
@@ -255,8 +256,7 @@ def _bring_home(
     from study.results import ResultsError
     from study.results.relay import Receiver, settle_received
 
-    # Without a home no file is expected, and one that came would be refused with its folder.
-    receiver = Receiver(Path(home) if home is not None else Path("/nonexistent"))
+    receiver = Receiver(Path(home) if home is not None else None)
     try:
         for line in server.log(name):
             shown = receiver.take(line)
@@ -267,9 +267,9 @@ def _bring_home(
         if receiver.status is None:
             ended = server.ended(name)
             click.echo(f"study: job {name} {ended.state}: {ended.message}", err=True)
-    except (FanoutError, ResultsError) as fault:
+    except (FanoutError, ResultsError, OSError) as fault:
         told = f"{fault}\ntry again: {_follow_with(server, name, place)}"
-        refuse(type(fault)(told), status=FAILED)
+        refuse(RuntimeError(told), status=FAILED)
     return receiver.status
 
 

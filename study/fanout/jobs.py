@@ -27,6 +27,9 @@ PACKAGE_BYTES = 100 * 1024 * 1024
 _PATIENCE_S = 300.0
 """How long the job server may be unreachable while a job is followed."""
 
+LINE_LETTERS_MAX = 1 << 20
+"""Of a line of a log: what is longer is handed on in pieces. A file's lines have 65,600."""
+
 _END_S = 60.0
 """The log ends a moment before the job's state says so."""
 
@@ -103,7 +106,8 @@ class JobServer:
     def log(self, name: str) -> Iterator[str]:
         """Lines of a job's log, from the first one, until the job has ended.
 
-        The log only grows, so a connection that breaks is taken up where it broke.
+        A line of over LINE_LETTERS_MAX letters comes in pieces. The log only grows, so a
+        connection that breaks is taken up where it broke.
         """
         seen, rest, broken_at = 0, "", None
         while True:
@@ -113,6 +117,9 @@ class JobServer:
                     broken_at = None
                     *lines, rest = (rest + piece).split("\n")
                     yield from lines
+                    if len(rest) > LINE_LETTERS_MAX:
+                        yield rest
+                        rest = ""
                 if rest:
                     yield rest
             except (OSError, RuntimeError) as fault:

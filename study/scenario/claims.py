@@ -29,6 +29,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from study.scenario.errors import did_you_mean, shown
 from study.scenario.trial import Level
+from study.scenario.units import is_short
 from study.zone.names import METRICS
 
 Levels = Mapping[str, Level | list[Level]]
@@ -36,7 +37,7 @@ Levels = Mapping[str, Level | list[Level]]
 Weights = dict[str, float]
 """Cell id -> its weight in a sum."""
 
-_PERCENT = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*$")
+_PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%")
 
 
 def _is_number(value: Any) -> bool:
@@ -68,7 +69,7 @@ def _metric(value: Any) -> Any:
 
 def _matters(value: Any) -> tuple[float, bool]:
     """(size, whether it is a share of what the other side has)."""
-    percent = _PERCENT.match(value) if isinstance(value, str) else None
+    percent = _PERCENT.fullmatch(value.strip()) if is_short(value) else None
     if percent:
         return float(percent[1]) / 100, True
     if not _is_number(value) or value < 0:

@@ -356,9 +356,7 @@ def test_nothing_beside_a_trace_is_too_much(root: Path, tmp_path: Path):
 def test_no_gzip_is_too_much(root: Path, tmp_path: Path):
     """One line of 4 GB in some megabytes, and 4 GB of lines, are not unpacked to their end."""
     bombs = [many_members(b"x", 4_096), many_members(b"# a line\n", 456)]
-    traces = in_folders(
-        tmp_path, dict(enumerate(bombs)), lambda folder, content: _written(folder, content)
-    )
+    traces = in_folders(tmp_path, dict(enumerate(bombs)), _written)
 
     answer = replayed(root, *traces)
 
@@ -385,7 +383,7 @@ def test_only_regular_files_are_opened(tmp_path: Path):
     """A pipe is not waited for, a device is not read, a folder gets advice."""
     os.mkfifo(tmp_path / "pipe.txt")
     for path in (tmp_path / "pipe.txt", Path("/dev/zero"), tmp_path):
-        with at_most(LONGEST_S), pytest.raises(ReplayError, match="no regular file|a folder"):
+        with at_most(LONGEST_S), pytest.raises(ReplayError, match=r"no regular file|a folder"):
             replay(path)
 
 
