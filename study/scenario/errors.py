@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from study.terminal.text import printable
+
 
 @dataclass(frozen=True, order=True)
 class Fault:
@@ -46,11 +48,6 @@ class ScenarioError(ValueError):
 
 
 _AS_WRITTEN = {None: "null", True: "true", False: "false"}
-
-
-def printable(text: str) -> str:
-    """The same text on one line, without control characters."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def shown(value: object, limit: int = 60) -> str:
