@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _BEGUN = "begun"
 _TASK = "job.json"
 _NAME_LETTERS = 40
-_OF_RAY = re.compile(r"Running entrypoint for job |\S+ \S+\tINFO job_manager\.py:\d+ -- ")
+_OF_RAY = re.compile(r"Running entrypoint for job |\S{1,40} \S{1,40}\tINFO job_manager\.py:\d+ -- ")
 """What Ray writes into a job's log before the job does."""
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from study.replay.files import DAMAGED, ROWS_MAX, in_short, open_regular
 from study.replay.trace import ReplayError, Trace
 
-_COLUMNS = {"ev": "code", "pfn": "pfn", "order": "order", "mt": "migratetype", "aux": "aux"}
+_COLUMNS = ("ev", "pfn", "order", "mt", "aux")
 _HEADER_LETTERS_MAX = 1_000
 """numpy pads the header of a vector to 128 bytes."""
 _READ_MOST = 1 << 20
@@ -34,7 +34,8 @@ def read_columnar(path: Path) -> Trace:
     ReplayError
         If it is cut off, damaged, larger than any trace or something else.
     """
-    return Trace(path=path, **{_COLUMNS[n]: c for n, c in read_vectors(path, _COLUMNS).items()})
+    at = read_vectors(path, _COLUMNS)
+    return Trace(path, at["ev"], at["pfn"], at["order"], at["mt"], at["aux"])
 
 
 def read_vectors(

@@ -37,7 +37,7 @@ Levels = Mapping[str, Level | list[Level]]
 Weights = dict[str, float]
 """Cell id -> its weight in a sum."""
 
-_PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%")
+_PERCENT = re.compile(r"([0-9]{1,99}(?:\.[0-9]{1,99})?)\s{0,99}%")
 
 
 CLAIMS_MOST = 1_000
@@ -399,7 +399,8 @@ def _unknown_levels(claim: Claim, there: Mapping[str, Mapping[Level, None]]) -> 
                 hint = did_you_mean(key, there)
                 yield (*path, key), f"{shown(key)} is no axis of this study{hint}"
                 continue
-            for level in wanted if isinstance(wanted, list) else [wanted]:
+            asked: list[Any] = wanted if isinstance(wanted, list) else [wanted]
+            for level in asked:
                 if isinstance(level, list) or level not in there[key]:
                     yield (
                         (*path, key),

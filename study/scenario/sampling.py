@@ -100,9 +100,9 @@ def range_of(key: str, raw: Mapping[str, Any]) -> Range:
         raise ValueError(f"{key} has {kind} {shown(ends)}; it takes two ends: [low, high]")
     found = []
     for end in ends:
-        text = str(end).strip() if isinstance(end, str | int | float) else ""
+        text = str(end) if isinstance(end, str | int | float) else ""
         usable = is_short(text) and not isinstance(end, bool)
-        match = _QUANTITY.fullmatch(text) if usable else None
+        match = _QUANTITY.fullmatch(text.strip()) if usable else None
         if match is None or not math.isfinite(float(match[1])):
             raise ValueError(f"{key} has the end {shown(end)}; it must be a number with its unit")
         found.append((float(match[1]), match[2]))

@@ -34,7 +34,7 @@ class CleanConsole(Console):
             else:
                 yield Segment(printable_lines(segment.text), segment.style)
 
-    def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override]
+    def render_str(self, text: str, **options: Any) -> Text:
         """A plain string as text."""
         return super().render_str(printable_lines(text), **options)
 
