@@ -292,7 +292,8 @@ def set_up(made: "dict[str, Any]", wanted: "dict[str, Any]") -> None:
             fail(f"could not make {VENV}: {problem}")
     if made.get("locks") != wanted["locks"]:
         files = [f"requirements/{lock}.lock" for lock in wanted["locks"]]
-        say(f"Installing {' and '.join(files)}: about 300 MB to download, 1.1 GB on disk")
+        size = "what is missing" if same else "about 300 MB to download, 1.1 GB on disk"
+        say(f"Installing {' and '.join(files)}: {size}")
         flags = ["--require-hashes", "--only-binary", ":all:", "-p", PYTHON]
         flags += [] if settings["UV_DEFAULT_INDEX"] else ["--no-index"]
         problem = uv(settings, program, "pip", "sync", *flags, *files)
@@ -301,7 +302,7 @@ def set_up(made: "dict[str, Any]", wanted: "dict[str, Any]") -> None:
         if problem:
             fail(f"could not install the packages: {problem}")
     flags = ["--no-index", "--no-deps", "--no-build-isolation", "--reinstall", "-p", PYTHON]
-    problem = uv(settings, program, "pip", "install", *flags, "-e", ROOT)
+    problem = uv(settings, program, "pip", "install", "-q", *flags, "-e", ROOT)
     if problem:
         fail(f"could not install the study: {problem}")
     shutil.rmtree(VENV / "cache", ignore_errors=True)
