@@ -1,5 +1,5 @@
 /*
- * The yardstick: the buddy allocator of study/zone/buddy.py in plain C, with the same frames, the
+ * The yardstick: the buddy allocator of study/zone/mm/linux_2_6/buddy.py in plain C, with the same frames, the
  * same lists and the same order of work, and a replay of a trace of operations.
  *
  *   gcc -O3 -march=native -shared -fPIC -o buddy.so buddy.c

@@ -123,8 +123,8 @@ class InC:
 @cache
 def _replay_kernel():
     """The replay around the allocator that the simulation uses."""
-    from study.zone.buddy import free_block, take_block
-    from study.zone.compile import BOUNDSCHECK
+    from study.zone.engine.table import BOUNDSCHECK
+    from study.zone.mm.linux_2_6.buddy import free_block, take_block
 
     @njit(error_model="numpy", boundscheck=BOUNDSCHECK)
     def replay(z, order, where, slot):
@@ -143,9 +143,9 @@ def _replay_kernel():
 
 
 def ours(name: str) -> tuple[float, int]:
-    """As InC.replay, with study.zone.buddy."""
+    """As InC.replay, with study.zone.mm.linux_2_6.buddy."""
     from study.zone.settings import Memory, Settings
-    from study.zone.zone import Zone
+    from study.zone.trial.zone import Zone
 
     order, where, first = trace(name)
     replay = _replay_kernel()

@@ -15,9 +15,9 @@ DRAWS = 5_000_000
 
 def _loops():
     """Kernels (z, n) that draw n times, by what they draw."""
-    from study.zone.compile import BOUNDSCHECK
-    from study.zone.dice import below, draw, exponential
-    from study.zone.user import zipf_rank
+    from study.zone.engine.dice import below, draw, exponential
+    from study.zone.engine.table import BOUNDSCHECK
+    from study.zone.load.user import zipf_rank
 
     options = {"error_model": "numpy", "boundscheck": BOUNDSCHECK}
 
@@ -60,7 +60,7 @@ def _loops():
 def measure(rounds: int = ROUNDS) -> list[Row]:
     """Rows of the table: nanoseconds a draw, the loop included."""
     from study.zone.settings import Settings
-    from study.zone.zone import Zone
+    from study.zone.trial.zone import Zone
 
     zone = Zone(Settings(), empty=True)
     generator = np.random.Generator(np.random.SFC64(1))

@@ -329,7 +329,7 @@ def dispatched(batch: int, trials: int) -> dict[str, float]:
     from study.results import Store, create_folder
     from study.results.manifest import new_manifest
     from study.scenario import load
-    from study.zone.compile import digest
+    from study.zone.engine.compile import digest
 
     prepare_simulation()
     study = load(HERE / "trivial.yaml", [f"replicates={-(-trials // 4)}"])

@@ -52,9 +52,9 @@ def settings_of(megabytes: int, share: float):
 
 def once(megabytes: int, share: float) -> dict[str, float]:
     """One zone in this process: ns an event, seconds to set up, MB of the process."""
-    from study.zone.advance import advance
-    from study.zone.verify import verify
-    from study.zone.zone import Zone
+    from study.zone.trial.advance import advance
+    from study.zone.trial.verify import verify
+    from study.zone.trial.zone import Zone
 
     settings = settings_of(megabytes, share)
     Zone(settings_of(64, 1.0), seed=1)
@@ -63,11 +63,11 @@ def once(megabytes: int, share: float) -> dict[str, float]:
     zone = Zone(settings, seed=1)
     set_up = time.perf_counter() - started
     advance(zone.state, SECONDS * 10**9)
-    zone.state["count"] = 0
+    zone.reset_counters()
     started = time.perf_counter()
     advance(zone.state, 2 * SECONDS * 10**9)
     elapsed = time.perf_counter() - started
-    count = zone.state["count"]
+    count = zone.count
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     verify(zone)
     return {
@@ -111,17 +111,17 @@ def _meet(barrier) -> None:
 
 
 def _beside_others(seed: int) -> float:
-    from study.zone.advance import advance
-    from study.zone.zone import Zone
+    from study.zone.trial.advance import advance
+    from study.zone.trial.zone import Zone
 
     zone = Zone(settings_of(880, 1.2), seed=seed + 1)
     advance(zone.state, 60 * 10**9)
-    zone.state["count"] = 0
+    zone.reset_counters()
     globals()["together"].wait()
     started = time.perf_counter()
     advance(zone.state, 660 * 10**9)
     elapsed = time.perf_counter() - started
-    count = zone.state["count"]
+    count = zone.count
     return 1e9 * elapsed / float(count["events"] + count["touches"])
 
 

@@ -34,7 +34,7 @@ def make(place: Path) -> None:
     from study.results.columns import axis_columns, trials_schema
     from study.results.manifest import new_manifest
     from study.scenario import load
-    from study.zone.compile import digest
+    from study.zone.engine.compile import digest
 
     scenario = place.with_name("scenario.yaml")
     rates = ", ".join(f"{1_000 + cell}/s" for cell in range(CELLS))

@@ -30,7 +30,7 @@ SWITCHES = tuple(
     """.split()  # noqa: SIM905
 )
 """Fields of the zone's record that a cure is switched by; 0 is 2.6.8 for all of them."""
-_READ = re.compile(rf"\bz\.({'|'.join(SWITCHES)})\b(?!\s*([-+|]?=)(?!=))")
+_READ = re.compile(rf"\bz\.(?:zone\.)?({'|'.join(SWITCHES)})\b(?!\s*([-+|]?=)(?!=))")
 _WORKER = """
 import hashlib, sys
 from benchmarks.zone import run_minute
@@ -83,7 +83,7 @@ def measure(rounds: int = ROUNDS) -> list[Row]:
     with tempfile.TemporaryDirectory() as made:
         bare = Path(made) / "study"
         shutil.copytree(package, bare, ignore=shutil.ignore_patterns("__pycache__"))
-        for module in (bare / "zone").glob("*.py"):
+        for module in (bare / "zone").rglob("*.py"):
             module.write_text(stripped(module.read_text()))
         workers = {"as it is": _Worker(package.parent), "without": _Worker(bare.parent)}
         took = interleaved({name: worker.run for name, worker in workers.items()}, rounds)

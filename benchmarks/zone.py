@@ -30,24 +30,24 @@ def without(settings, *parts: str):
 
 def run_minute(settings):
     """Seconds and events of a simulated minute, after one that does not count; and the zone."""
-    from study.zone.advance import advance
-    from study.zone.zone import Zone
+    from study.zone.trial.advance import advance
+    from study.zone.trial.zone import Zone
 
     zone = Zone(settings, seed=1)
     advance(zone.state, SECONDS * 10**9)
-    zone.state["count"] = 0
+    zone.reset_counters()
     started = time.process_time()
     advance(zone.state, 2 * SECONDS * 10**9)
     elapsed = time.process_time() - started
-    events = int(zone.state["count"]["events"] + zone.state["count"]["touches"])
+    events = int(zone.count["events"] + zone.count["touches"])
     return elapsed, events, zone
 
 
 def measure(rounds: int = ROUNDS) -> list[Row]:
     """Rows of the table: the rate, then the time of each source of load when it runs by itself."""
     from study.zone.settings import Settings
-    from study.zone.verify import verify
-    from study.zone.zone import Zone
+    from study.zone.trial.verify import verify
+    from study.zone.trial.zone import Zone
 
     default = Settings()
     fits = replace(default, user=replace(default.user, working_set_pages=150_000))

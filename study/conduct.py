@@ -178,7 +178,7 @@ def writing(
     from study.results import MANIFEST, create_folder, default_path, only_writer, reopen
     from study.results.manifest import new_manifest
     from study.results.storage import is_url, mirror_of, naming
-    from study.zone.compile import digest
+    from study.zone.engine.compile import digest
 
     # Rows depend on the code of extensions as they do on the simulation's.
     version = "+".join([digest(), *study.extensions()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -148,3 +149,19 @@ def test_what_cannot_be_used_is_told(
     assert "mine.yaml:" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_what_an_extension_may_read_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each field of the record that the module's own words name can be read by a function."""
+    from study.zone import extension
+
+    named = sorted(set(re.findall(r"z\.[a-z_.]+(?:\[\w+\])?(?=[ ,;])", extension.__doc__ or "")))
+    assert "z.zone.nr_free[order]" in named
+    fields = " + ".join(re.sub(r"\[\w+\]", "[0]", name) for name in named)
+    module = IMPORT + f"def a(z, pfn): return int({fields})\n"
+    (tmp_path / "reads_all.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert extension.find(extension.VICTIM, "reads_all:a").name == "a"

@@ -27,23 +27,45 @@ ORDER = [
 ]
 # study/__init__.py gathers the public names and opens everything but the command line.
 GATE = "__init__"
+# The zone's own rooms, likewise from the ground up; what lies beside them is a face.
+ZONE_ORDER = ["settings", "names", "engine", "mm", "load", "extension", "trial", "simulate"]
 # What the other rooms know of the zone: what a trial is told, how it runs, what it hands back,
 # and which simulation that is.
-FACES_OF_THE_ZONE = {"settings", "simulate", "metrics", "compile", "names"}
+FACES_OF_THE_ZONE = {"settings", "simulate", "names", "engine.compile", "engine.table"}
 # The scenario only needs to know what a trial can be told, what its metrics are called, and which
 # extensions there are.
 FACES_FOR_THE_SCENARIO = {"settings", "names", "extension"}
 # The replay drives the allocator itself.
-FACES_FOR_THE_REPLAY = {"settings", "feed", "indices"}
+FACES_FOR_THE_REPLAY = {"settings", "trial.feed", "trial.indices"}
 # The report takes pictures of it; the explanation watches it at work.
-FACES_FOR_THE_REPORT = FACES_OF_THE_ZONE | {"observe", "indices"}
-FACES_FOR_THE_EXPLANATION = {"agenda", "settings", "zone", "advance", "defrag", "layout", "observe"}
+FACES_FOR_THE_REPORT = FACES_OF_THE_ZONE | {"trial.observe", "trial.indices"}
+FACES_FOR_THE_EXPLANATION = {
+    "settings",
+    "engine.agenda",
+    "engine.enums",
+    "mm.interface",
+    "trial.advance",
+    "trial.observe",
+    "trial.zone",
+}
 FACES_BY_ROOM = {
     "scenario": FACES_FOR_THE_SCENARIO,
     "replay": FACES_FOR_THE_REPLAY,
     "report": FACES_FOR_THE_REPORT,
     "explain": FACES_FOR_THE_EXPLANATION,
 }
+# Stands for memory management before the load and the trial, and chooses its generation.
+INTERFACE = ["zone", "mm", "interface"]
+# What a folder of study/ may hold at most, __init__.py included.
+MODULES_MAX = 24
+# Modules that import each other, each from some of the others; they are to be taken apart.
+KNOWN_CIRCLES = (
+    {"results.folder", "results.manifest", "results.part", "results.storage"},
+    {"results.read", "results.summary"},
+    {"scenario.claims", "scenario.trial"},
+    {"statistics.findings", "statistics.sensitivity", "statistics.tradeoff"},
+    {"statistics.tables", "statistics.words"},
+)
 KEPT_IN = {
     "yaml": {"scenario"},
     "pydantic": {"scenario"},
@@ -112,11 +134,100 @@ def test_imports_go_one_way(path):
             allowed = ORDER.index(target) <= ORDER.index(room)
         if target == "zone" and room != "zone":
             faces = FACES_BY_ROOM.get(room, FACES_OF_THE_ZONE)
-            allowed = allowed and module[:1] != [] and module[0] in faces
+            allowed = allowed and ".".join(module) in faces
         if not allowed:
             wrong.append(f"line {line}: {dotted}")
 
     assert not wrong, f"{name_of(path)} ({room}) may not import {wrong}"
+
+
+def zone_room_of(module: list[str]) -> str:
+    """The zone's room that a module is in, by its names below study/zone."""
+    return module[0] if module else ""
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if room_of(p) == "zone"], ids=name_of)
+def test_the_zones_rooms_import_one_way(path):
+    """No room of the zone imports from a later one: the trial from the load, never the reverse."""
+    room = zone_room_of(module_of(path)[1:])
+    wrong = []
+    for line, dotted in imports_of(path):
+        _, *module = parts_within(dotted) or [GATE]
+        if not dotted.startswith("study.zone"):
+            continue
+        if ZONE_ORDER.index(zone_room_of(module)) > ZONE_ORDER.index(room):
+            wrong.append(f"line {line}: {dotted}")
+
+    assert not wrong, f"{name_of(path)} ({room}) may not import {wrong}"
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if room_of(p) == "zone"], ids=name_of)
+def test_one_module_knows_the_generations_of_mm(path):
+    """Load and trial see mm/interface.py alone, and no generation sees it or another one."""
+    own = module_of(path)
+    if own == INTERFACE:
+        return
+    within = [parts_within(dotted) for _, dotted in imports_of(path) if dotted.startswith("study.")]
+    mm = [module for module in within if module[:2] == INTERFACE[:2]]
+    allowed = [own[:3]] if own[:2] == INTERFACE[:2] else [INTERFACE]
+
+    assert not [module for module in mm if module[:3] not in allowed]
+
+
+def module_of(path: Path) -> list[str]:
+    """A file's names below study/: zone/load/nic.py -> [zone, load, nic]."""
+    return list(path.relative_to(ROOT / "study").with_suffix("").parts)
+
+
+def reached_from(module: str, arrows: dict[str, set[str]]) -> set[str]:
+    """All modules that one leads to, directly or through others."""
+    reached: set[str] = set()
+    new = arrows[module]
+    while new:
+        reached |= new
+        new = set().union(*(arrows[m] for m in new)) - reached
+    return reached
+
+
+def circles(sources: list[Path]) -> set[frozenset[str]]:
+    """Sets of modules that lead to each other, by every import statement wherever it stands."""
+    arrows = {".".join(module_of(path)): set() for path in sources}
+    for path in sources:
+        name = ".".join(module_of(path))
+        for dotted in (dotted for _, dotted in imports_of(path) if dotted.split(".")[0] == "study"):
+            target = ".".join(parts_within(dotted))
+            arrows[name] |= {target, f"{target}.__init__".lstrip(".")} & set(arrows)
+    reached = {module: reached_from(module, arrows) for module in arrows}
+    closed = {m for m in arrows if m in reached[m]}
+    return {frozenset(o for o in reached[m] if m in reached[o]) for m in closed}
+
+
+def test_no_modules_import_each_other():
+    """No circle of imports, imports within functions and for type checkers included."""
+    new = [c for c in circles(SOURCES) if not any(c <= known for known in KNOWN_CIRCLES)]
+
+    assert not new
+
+
+def test_a_circle_is_noticed(tmp_path, monkeypatch):
+    """An import in a function and one for the type checker make a circle like any other."""
+    package = tmp_path / "study"
+    package.mkdir()
+    (package / "a.py").write_text("def f():\n    from study import b\n")
+    (package / "b.py").write_text("if TYPE_CHECKING:\n    from study.c import C\n")
+    (package / "c.py").write_text("from study.a import f\n")
+    (package / "d.py").write_text("from study.a import f\n")
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+
+    assert circles(sorted(package.glob("*.py"))) == {frozenset("abc")}
+
+
+def test_no_folder_is_crowded():
+    """A folder holds few enough modules to be looked through."""
+    folders = {path.parent for path in SOURCES}
+    crowded = [name_of(f) for f in folders if len(list(f.glob("*.py"))) > MODULES_MAX]
+
+    assert not crowded
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
@@ -133,8 +244,10 @@ def test_libraries_stay_in_their_rooms(path):
 
 
 def test_every_room_has_its_place():
-    """A new room or module at the top of study/ is entered in the order above."""
+    """A new room or module at the top of study/ or study/zone is entered in the orders above."""
     assert {room_of(path) for path in SOURCES} == {*ORDER, GATE}
+    within = [module_of(path)[1:] for path in SOURCES if room_of(path) == "zone"]
+    assert {zone_room_of(module) for module in within} == {*ZONE_ORDER, GATE}
 
 
 def public_functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -10,8 +10,8 @@ from study.explain.words import MOMENTS, moments, sentences, title
 from study.report.colours import FREE_ORDERS, USED
 from study.report.template import template
 from study.report.zone_map import z_curve
-from study.zone.observe import Owner
 from study.zone.settings import NR_ORDERS
+from study.zone.trial.observe import Owner
 
 _SHOWN = 12
 """Blocks of a list, or choices, that there is room for."""

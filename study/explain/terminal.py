@@ -8,8 +8,8 @@ import numpy as np
 
 from study.explain.watch import Step
 from study.explain.words import sentences, title
-from study.zone.observe import Owner
 from study.zone.settings import NR_ORDERS
+from study.zone.trial.observe import Owner
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

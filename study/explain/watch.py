@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from study.zone.advance import advance
-from study.zone.agenda import first_event, next_due
-from study.zone.defrag import cost_of_emptying
-from study.zone.layout import Event
-from study.zone.observe import owners
+from study.zone.engine.agenda import first_event, next_due
+from study.zone.engine.enums import Event
+from study.zone.mm.interface import cost_of_emptying
 from study.zone.settings import NR_ORDERS, KswapdPolicy, Settings
-from study.zone.zone import Zone
+from study.zone.trial.advance import advance
+from study.zone.trial.observe import owners
+from study.zone.trial.zone import Zone
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -126,7 +126,7 @@ def _costs(zone: Zone) -> dict[int, int]:
     """First pfn -> pages to move, of every block that the defragmenter could empty now."""
     state, order = zone.state, int(zone.state["defrag_order"])
     found = {}
-    for start in range(0, int(state["pages"]) >> order << order, 1 << order):
+    for start in range(0, zone.pages >> order << order, 1 << order):
         cost = int(cost_of_emptying(state, start, order))
         if cost > 0:
             found[start] = cost
@@ -140,14 +140,14 @@ class _Look:
         state = zone.state
         self.time_ns = time_ns
         self.order = int(state["defrag_order"])
-        self.marks = (int(state["min"]), int(state["low"]), int(state["high"]))
+        self.marks = zone.marks
         self.policy = KswapdPolicy(int(state["kswapd_policy"]))
         self.wanted = int(state["kswapd_order"])
-        self.free = int(state["free"])
+        self.free = zone.free
         self.awake = bool(state["kswapd_awake"])
-        self.owners = owners(zone.frame, int(state["pages"]))
+        self.owners = owners(zone.frame, zone.pages)
         self.lists = tuple(_free_list(zone, order) for order in range(NR_ORDERS))
-        self.counts = _counts(state["count"])
+        self.counts = _counts(zone.count)
 
     def same_as(self, other: _Look) -> bool:
         return (
@@ -206,7 +206,7 @@ def _cheapest_first(costs: dict[int, int]) -> list[tuple[int, int]]:
 
 def _free_list(zone: Zone, order: int) -> tuple[int, ...]:
     """First pfns of the free blocks of an order, in the order of the list."""
-    head = int(zone.state["head"]) + order
+    head = int(zone.own["head"]) + order
     found = []
     pfn = int(zone.frame[head]["next"])
     while pfn != head:
@@ -215,7 +215,7 @@ def _free_list(zone: Zone, order: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _counts(count: np.void) -> Counts:
+def _counts(count: dict[str, Any]) -> Counts:
     def many(name: str) -> tuple[int, ...]:
         return tuple(int(n) for n in count[name])
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from study.explain.watch import Step
-from study.zone.layout import Caller, Event
+from study.zone.engine.enums import Caller, Event
 from study.zone.settings import NR_ORDERS, KswapdPolicy
 
 TITLES: dict[Event | None, str] = {

@@ -19,7 +19,8 @@ def prepare_simulation() -> None:
 
     Takes up to a minute the first time and next to nothing afterwards.
     """
-    from study.zone.compile import BOUNDSCHECK, cache_root, digest
+    from study.zone.engine.compile import cache_root, digest
+    from study.zone.engine.table import BOUNDSCHECK
     from study.zone.simulate import warm
 
     if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":

@@ -95,7 +95,7 @@ class _Dealer:
     ) -> None:
         import ray
 
-        from study.zone.compile import digest
+        from study.zone.engine.compile import digest
 
         self._session = session
         # Ray repeats nothing: it asks neither whose fault it was nor for how long this may go on.
@@ -237,7 +237,7 @@ def _run_batch(
     """In a worker: run trials in order, and stop early after limit_s seconds of work."""
     import faulthandler
 
-    from study.zone.compile import digest
+    from study.zone.engine.compile import digest
     from study.zone.simulate import load
 
     if digest() != expected:

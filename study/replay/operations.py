@@ -86,7 +86,7 @@ def _claims_only(trace: Trace, siblings: Siblings) -> bool:
 
 def _translate(trace: Trace, oddities: dict[str, int], *, claims_only: bool) -> Ops:
     """One entry for each thing a row does, in the order of the rows."""
-    from study.zone.feed import Op
+    from study.zone.trial.feed import Op
 
     code, order = trace.code, trace.order
     failed = (code == Code.ALLOC) & (trace.pfn == FAILED_PFN)
@@ -144,7 +144,7 @@ def _before_request(trace: Trace, owned: np.ndarray) -> np.ndarray:
 
 def _in_range(ops: Ops, oddities: dict[str, int]) -> Ops:
     """Leave out rows that no kernel writes."""
-    from study.zone.feed import Op
+    from study.zone.trial.feed import Op
 
     typed = np.isin(ops.op, [Op.REQUEST, Op.FALLBACK, Op.STOLEN, Op.RETYPE])
     good = (ops.order >= 0) & (ops.order < NR_ORDERS) & (ops.pfn >= 0) & (ops.pfn < _PAGES_MAX)
@@ -176,7 +176,7 @@ def _within(ops: Ops, spans: list[Span], oddities: dict[str, int]) -> Ops:
     for span in spans:
         inside |= (ops.pfn >= span.start_pfn) & (ops.pfn + (1 << ops.order) <= span.end_pfn)
     # A pageblock's first frame may lie before a zone that begins inside it.
-    from study.zone.feed import Op
+    from study.zone.trial.feed import Op
 
     inside |= ops.op == Op.RETYPE
     oddities["rows_out_of_range"] += len(np.unique(ops.row[~inside]))

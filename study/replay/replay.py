@@ -27,7 +27,7 @@ TALLIED = {
     "allocations_of_pages_in_use": "ALLOCATED_TWICE",
     "fallbacks_different": "FALLBACK_DIFFERS",
 }
-"""Irregularities counted while feeding: name in the report -> name in study.zone.feed.Tally."""
+"""Irregularities counted while feeding: name in the report -> name in zone.trial.feed.Tally."""
 READ = (
     "lost_events",
     "failed_allocations",
@@ -158,7 +158,7 @@ def _plural(count: int, noun: str) -> str:
 def _compare(
     result: Replay, recording: Recording, siblings: Siblings, oddities: dict[str, int]
 ) -> None:
-    from study.zone.feed import Tally
+    from study.zone.trial.feed import Tally
 
     shots = _comparable_snapshots(result, siblings)
     comparable = siblings.start is not None
@@ -217,7 +217,7 @@ def _compare_counts(
 
 def _compare_indices(result: Replay, zone: str, shots: list[Snapshot], fed: ZoneFeed) -> None:
     """The printed indices against ours, where the zone stood still while they were read."""
-    from study.zone.indices import extfrag_index, unusable_index
+    from study.zone.trial.indices import extfrag_index, unusable_index
 
     for i, shot in enumerate(shots):
         if fed.moved_during[i]:

@@ -13,14 +13,14 @@ from study.zone.settings import NR_ORDERS
 class ZoneFeed:
     """A zone between its recorded start and the end of its rows.
 
-    tally         counts by study.zone.feed.Tally
+    tally         counts by study.zone.trial.feed.Tally
     nr_free       free blocks at each snapshot, (snapshots, 11)
     moved_during  at each snapshot, whether blocks moved until its indices had been read
     lists_at_end  (order, migratetype) -> pfns in list order, of lists that hold any
     """
 
     def __init__(self, span: Span, recording: Recording, siblings: Siblings) -> None:
-        from study.zone import feed
+        from study.zone.trial import feed
 
         self._feed = feed
         self._siblings = siblings

@@ -54,7 +54,7 @@ def record_zone_maps(findings: Findings, study: Study) -> int:
     made if even one trial takes more than a minute.
     """
     from study.report.select import telling_cells
-    from study.zone.observe import free_blocks, pictures
+    from study.zone.trial.observe import free_blocks, pictures
 
     settings = {cell.id: cell.settings for cell in study.cells}
     counts = findings.manifest["counts"]
@@ -105,7 +105,7 @@ def _last_free_blocks(findings: Findings, cell: str) -> Array | None:
 
 def classes(owners: Array) -> Array:
     """Index into OWNERS of every page, u1."""
-    from study.zone.observe import Owner
+    from study.zone.trial.observe import Owner
 
     table = np.zeros(256, np.uint8)
     table[Owner.FILE], table[Owner.ANONYMOUS] = 0, 1

@@ -17,7 +17,7 @@ Two kinds. A *victim selector* tells reclaim which page to look at next instead 
         return best
 
 Such a function is compiled by numba (a plain one or one under @njit) and may call other compiled
-functions. `z` is the zone record: read z.now (ns), z.pages, z.free, z.nr_free[order] and
+functions. `z` is the record: read z.now (ns), z.zone.pages, z.zone.free, z.zone.nr_free[order] and
 z.numbers[i] (the scenario's `extension.numbers`); write nothing. Rows of frames(z) have flags,
 kind, order and home. What else there is to call is in __all__ below. It must not raise: an error
 in compiled code that is called by address cannot reach the trial.
@@ -47,25 +47,13 @@ from typing import Any
 from numba import cfunc, njit, types
 from numba.core.errors import NumbaError
 
-from study.zone.agenda import book
-from study.zone.allocate import allocate_atomic
-from study.zone.call import zone_at
-from study.zone.compile import kernel, zone_type
-from study.zone.dice import below, exponential, uniform
-from study.zone.kmalloc import new_object
-from study.zone.layout import (
-    HEAD_INACTIVE,
-    NO_PFN,
-    SOURCE_BEGINS,
-    Caller,
-    Event,
-    Flag,
-    Home,
-    Kind,
-    Stream,
-    frames,
-)
-from study.zone.percpu import free_page, give_back
+from study.zone.engine.agenda import book
+from study.zone.engine.call import zone_at
+from study.zone.engine.compile import kernel, zone_type
+from study.zone.engine.dice import below, exponential, uniform
+from study.zone.engine.enums import Caller, Event, Flag, Kind, Stream
+from study.zone.engine.layout import HEAD_INACTIVE, NO_PFN, SOURCE_BEGINS, frames
+from study.zone.mm.interface import allocate_atomic, free_object, new_object
 
 __all__ = [
     "BEGIN", "NO_PFN", "SOURCE", "VICTIMS", "Flag", "Kind",
@@ -85,42 +73,33 @@ VICTIMS = int(Stream.VICTIMS)
 BEGIN = SOURCE_BEGINS
 """What a traffic source is called with first, before the load begins; it books its first event."""
 
-_EVENT = int(Event.SOURCE)
-_CALLER = int(Caller.SOURCE)
-_KIND = int(Kind.SOURCE)
-
 
 @kernel
 def later(z, after, value):
     """Have the traffic source called again after a time (ns), with a number from 0 to 2**31 - 1."""
-    book(z, z.now + max(after, 1), _EVENT, value)
+    book(z, z.now + max(after, 1), Event.SOURCE, value)
 
 
 @kernel
 def take(z, order):
     """Ask for 2**order contiguous pages as a driver does that cannot wait; a pfn, or NO_PFN."""
-    pfn = allocate_atomic(z, order, _CALLER)
+    pfn = allocate_atomic(z, order, Caller.SOURCE)
     if pfn != NO_PFN:
-        new_object(z, pfn, order, _KIND)
+        new_object(z, pfn, order, Kind.SOURCE)
     return pfn
 
 
 @kernel
 def give(z, pfn, order):
     """Give back what take() gave."""
-    z.nr_kernel -= 1 << order
-    frames(z)[pfn].home = Home.NONE
-    if order == 0:
-        free_page(z, pfn, False)
-    else:
-        give_back(z, pfn, order)
+    free_object(z, pfn, order)
 
 
 @kernel
 def newer(z, pfn):
     """The inactive page that came onto the list after this one; NO_PFN behind the newest."""
     after = frames(z)[pfn].prev
-    return NO_PFN if after == z.head + HEAD_INACTIVE else after
+    return NO_PFN if after == z.zone.head + HEAD_INACTIVE else after
 
 
 class ExtensionError(ValueError):

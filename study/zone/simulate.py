@@ -53,13 +53,14 @@ def simulate(
     contradicts itself afterwards, ValueError if it cannot be set up as told, and TimeoutError at
     the first sample after time_limit_s seconds of wall time.
     """
-    from study.zone.advance import advance
-    from study.zone.churn import churn
-    from study.zone.highalloc import stress_highalloc
-    from study.zone.metrics import AGEING, MEASURED, SAMPLE, measure, sample
-    from study.zone.probe import probe
-    from study.zone.verify import verify
-    from study.zone.zone import Zone
+    from study.zone.trial.advance import advance
+    from study.zone.trial.churn import churn
+    from study.zone.trial.highalloc import stress_highalloc
+    from study.zone.trial.metrics import SAMPLE, measure, sample
+    from study.zone.trial.probe import probe
+    from study.zone.trial.schedule import AGEING, MEASURED, phases, sample_times
+    from study.zone.trial.verify import verify
+    from study.zone.trial.zone import Zone
 
     started = perf_counter()
     zone = Zone(settings, seed=seed, replicate=replicate)
@@ -70,7 +71,7 @@ def simulate(
     row = 1
     for phase, start, end in phases(clock):
         # What happened before the measured phase is not a result.
-        zone.state["count"] = 0
+        zone.reset_counters()
         for time in sample_times(start, end, clock.sample_ns):
             advance(zone.state, time)
             sample(zone, phase, series[row])
@@ -87,33 +88,27 @@ def simulate(
 
 def load() -> None:
     """Load all machine code (seconds in a new process), so that no trial is charged for it."""
-    from study.zone import advance, churn, highalloc, metrics, probe, verify, zone  # noqa: F401
+    from study.zone.trial import (  # noqa: F401
+        advance,
+        churn,
+        highalloc,
+        metrics,
+        probe,
+        verify,
+        zone,
+    )
 
 
 def bytes_needed(settings: Settings) -> int:
     """Memory that one trial's zone takes, in bytes."""
-    from study.zone.zone import zone_bytes
+    from study.zone.trial.zone import zone_bytes
 
     return zone_bytes(settings)
 
 
-def phases(clock: Clock) -> tuple[tuple[int, int, int], ...]:
-    """(phase, start, end) of the ageing and of the measured phase, times in ns."""
-    from study.zone.metrics import AGEING, MEASURED
-
-    end = clock.ageing_ns + clock.measure_ns
-    return (AGEING, 0, clock.ageing_ns), (MEASURED, clock.ageing_ns, end)
-
-
-def sample_times(start: int, end: int, step: int) -> np.ndarray:
-    """Ends of the sampling periods of a phase, the last one exactly at its end (ns, i8)."""
-    times = np.arange(start + step, end + step, step, dtype=np.int64)
-    return np.minimum(times, end) if end > start else times[:0]
-
-
 def warm() -> None:
     """Compile everything into the on-disk cache, so that no worker has to (seconds, once)."""
-    from study.zone.compile import prune_cache
+    from study.zone.engine.compile import prune_cache
     from study.zone.settings import Memory
 
     second = 1_000_000_000

@@ -10,9 +10,9 @@ import pytest
 from study.explain import lesson
 from study.explain.watch import watch
 from study.explain.words import MOMENTS, moments, sentences
-from study.zone.observe import free_blocks
 from study.zone.settings import Clock, DefragMode, KswapdPolicy
 from study.zone.simulate import simulate
+from study.zone.trial.observe import free_blocks
 
 MODES = [
     (KswapdPolicy.COUNT_ONLY, DefragMode.RMAP_EVICT),

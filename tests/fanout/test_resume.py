@@ -22,7 +22,7 @@ from study.fanout import Limits, in_process, run_trial
 from study.results import ResultsError, Store, adopt, only_writer, open_folder, reopen
 from study.results.manifest import new_manifest
 from study.scenario import Study, load, load_text
-from study.zone.compile import digest
+from study.zone.engine.compile import digest
 
 TABLES = ("trials/part-000000.parquet", "series/part-000000.parquet", "summary.csv")
 
@@ -429,7 +429,7 @@ def goes_on(folder: Path) -> list[str]:
 
 
 def study_cache() -> Path:
-    from study.zone.compile import cache_root
+    from study.zone.engine.compile import cache_root
 
     return cache_root()
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import study
 from study.report.zone_map import classes, raster, read_zone_maps, record_zone_maps, z_curve
-from study.zone.observe import Owner, free_blocks
+from study.zone.trial.observe import Owner, free_blocks
 
 
 def test_a_picture_shows_the_zone_of_the_trial(results):

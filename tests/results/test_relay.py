@@ -14,7 +14,7 @@ from study.results.manifest import new_manifest
 from study.results.mirror import Mirror
 from study.results.relay import Receiver, Sender, settle_received
 from study.scenario import Study, load
-from study.zone.compile import digest
+from study.zone.engine.compile import digest
 
 TABLES = ("trials/part-000000.parquet", "series/part-000000.parquet", "summary.csv")
 

@@ -117,7 +117,7 @@ def broken_run(study: Study, place: str, *, after: int) -> bool:
     from study.results import Store, create_folder
     from study.results.manifest import new_manifest
     from study.statistics import write_findings
-    from study.zone.compile import digest
+    from study.zone.engine.compile import digest
 
     class Mortal:
         """A carrier that stops working, as if the process had been killed."""

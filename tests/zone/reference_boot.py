@@ -1,24 +1,25 @@
 """Bringing a zone up the plain way: page by page, through the per-cpu lists, as the kernel does it.
 
-study/zone/boot.py reckons what whole blocks come to instead, to the same zone.
+study/zone/mm/linux_2_6/bootmem.py reckons what whole blocks come to instead, to the same zone.
 """
 
 from __future__ import annotations
 
-from study.zone import boot
-from study.zone.layout import NO_PFN, Home, Migratetype
-from study.zone.percpu import free_page, take_typed_page
-from study.zone.reserve import set_boot_reserve
+from study.zone.engine.enums import Home, Migratetype
+from study.zone.engine.layout import NO_PFN
+from study.zone.mm.linux_2_6.memory import install
+from study.zone.mm.linux_2_6.percpu import free_page, take_typed_page
+from study.zone.mm.linux_2_6.reserve import set_boot_reserve
 from study.zone.settings import Reserve, Settings
-from study.zone.user import install
-from study.zone.zone import Zone
+from study.zone.trial import boot
+from study.zone.trial.zone import Zone
 
 
 def free_all(zone: Zone, reserved: int) -> None:
     """free_all_bootmem, 2.6.8: every page above the reserved ones, in ascending order."""
     z = zone.state
     zone.frame["home"][:reserved] = Home.RESERVED
-    for pfn in range(reserved, int(z["pages"])):
+    for pfn in range(reserved, int(z["zone"]["pages"])):
         free_page(z, pfn, 0)
     if z["reserve"] == Reserve.MIGRATE_RESERVE:
         set_boot_reserve(z)
@@ -28,7 +29,7 @@ def fill_memory(zone: Zone) -> None:
     """The most popular extents that fit above the high mark, the least popular of them first."""
     z = zone.state
     pages = int(z["extent_pages"])
-    room = int(z["free"] - z["high"]) // pages
+    room = int(z["zone"]["free"] - z["zone"]["high"]) // pages
     for extent in zone.extent["extent"][: max(room, 0)][::-1]:
         for page in range(extent * pages, (extent + 1) * pages):
             pfn = take_typed_page(z, 1, Migratetype.MOVABLE)

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from study.zone.advance import advance
-from study.zone.layout import Home
+from study.zone.engine.enums import Home
 from study.zone.settings import Grouping, Memory, Placement, Reserve, Settings, User
-from study.zone.verify import verify
-from study.zone.zone import Zone
+from study.zone.trial.advance import advance
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 from tests.zone.conftest import SECOND, small
 from tests.zone.reference_boot import booted
 
@@ -20,7 +20,7 @@ def lists(zone: Zone) -> list[list[int]]:
     """The frames on every list, from first to last."""
     after = zone.frame["next"]
     found = []
-    for head in range(int(zone.state["head"] - zone.state["typed_heads"]), len(zone.frame)):
+    for head in range(int(zone.own["head"] - zone.own["typed_heads"]), len(zone.frame)):
         found.append([])
         pfn = int(after[head])
         while pfn != head:
@@ -104,5 +104,5 @@ def test_it_lives_on_the_same(case: str) -> None:
     whole, plain = Zone(CASES[case], seed=3), booted(CASES[case], seed=3)
     for zone in (whole, plain):
         advance(zone.state, 3 * SECOND)
-    assert whole.state["count"]["reclaimed"].sum() > 0
+    assert whole.count["reclaimed"].sum() > 0
     check_same(whole, plain)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from study.zone.buddy import free_block, take_block
-from study.zone.percpu import batch_pages, free_page, take_page
+from study.zone.mm.linux_2_6.buddy import free_block, take_block
+from study.zone.mm.linux_2_6.percpu import batch_pages, free_page, take_page
 from study.zone.settings import Memory, Settings
-from study.zone.verify import verify
-from study.zone.zone import Zone
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 from tests.zone.reference import ORDERS, Buddy, PerCpu
 
 
@@ -24,7 +24,7 @@ def empty_zone(pages: int, percpu: bool = False) -> Zone:
 
 def free_lists(zone: Zone) -> list[list[int]]:
     """The free lists as the zone has them, first block first."""
-    head = int(zone.state["head"])
+    head = int(zone.own["head"])
     lists = []
     for order in range(ORDERS):
         blocks, pfn = [], int(zone.frame[head + order]["next"])
@@ -68,8 +68,8 @@ def test_the_same_operations_leave_the_same_lists(
             free_block(zone.state, pfn, held_order)
             model.give(pfn, held_order)
         assert free_lists(zone) == model.free
-        assert zone.state["free"] == model.free_pages
-        assert list(zone.state["nr_free"]) == [len(blocks) for blocks in model.free]
+        assert zone.free == model.free_pages
+        assert list(zone.nr_free) == [len(blocks) for blocks in model.free]
 
 
 @settings(max_examples=40)
@@ -96,7 +96,7 @@ def test_the_percpu_lists_refill_and_drain_as_the_model_does(
             pfn = held.pop(pick % len(held))
             free_page(zone.state, pfn, cold)
             model.give(pfn, cold)
-        assert (zone.state["nr_hot"], zone.state["nr_cold"]) == (
+        assert (zone.own["nr_hot"], zone.own["nr_cold"]) == (
             len(model.lists[False]),
             len(model.lists[True]),
         )
@@ -129,7 +129,7 @@ def test_pages_freed_in_any_order_make_maximal_blocks(seed: int) -> None:
     for pfn in np.random.default_rng(seed).permutation(4096):
         free_block(zone.state, int(pfn), 0)
 
-    assert list(zone.state["nr_free"]) == [0] * 10 + [4]
+    assert list(zone.nr_free) == [0] * 10 + [4]
     verify(zone)
 
 

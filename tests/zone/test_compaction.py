@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.zone.advance import advance
-from study.zone.compaction import (
+from study.zone.engine.enums import Caller, Flag, Gfp, Home, Kind, Migratetype
+from study.zone.engine.layout import HEAD_INACTIVE
+from study.zone.mm.linux_2_6.compaction import (
     COMPLETE,
     SKIPPED,
     SUCCESS,
@@ -22,13 +23,17 @@ from study.zone.compaction import (
     fragmentation_score,
     settle,
 )
-from study.zone.grouping import set_pageblock_type
-from study.zone.indices import extfrag_index
-from study.zone.kcompactd import DEFER_POLLS, POLL_NS, look_around, run_kcompactd, wake_kcompactd
-from study.zone.kmalloc import new_object
-from study.zone.kswapd import wake_kswapd
-from study.zone.layout import HEAD_INACTIVE, Caller, Flag, Gfp, Home, Kind, Migratetype
-from study.zone.lru import lru_add_inactive, lru_del
+from study.zone.mm.linux_2_6.grouping import set_pageblock_type
+from study.zone.mm.linux_2_6.kcompactd import (
+    DEFER_POLLS,
+    POLL_NS,
+    look_around,
+    run_kcompactd,
+    wake_kcompactd,
+)
+from study.zone.mm.linux_2_6.kmalloc import new_object
+from study.zone.mm.linux_2_6.kswapd import wake_kswapd
+from study.zone.mm.linux_2_6.lru import lru_add_inactive, lru_del
 from study.zone.settings import (
     AllocationPath,
     Compaction,
@@ -39,7 +44,9 @@ from study.zone.settings import (
     KswapdPolicy,
     Watermarks,
 )
-from study.zone.verify import verify
+from study.zone.trial.advance import advance
+from study.zone.trial.indices import extfrag_index
+from study.zone.trial.verify import verify
 from tests.zone.worn import MARKS, contents, drop, homes, listed, zone_of
 
 PAGES, BLOCK = 256, 5
@@ -70,8 +77,8 @@ def test_whatever_it_does_no_page_is_lost_and_pages_only_move_up(
     for pfn in writing - free - pinned:
         zone.frame[pfn]["flags"] = Flag.WRITEBACK
         zone.state["nr_writeback"] += 1
-    before, total = contents(zone), int(zone.state["free"])
-    had = any(zone.state["nr_free"][order:])
+    before, total = contents(zone), zone.free
+    had = any(zone.nr_free[order:])
     result = compact_zone(zone.state, order, 0, 0)
     after = contents(zone)
 
@@ -82,10 +89,10 @@ def test_whatever_it_does_no_page_is_lost_and_pages_only_move_up(
         if pfn in writing:
             assert after[page] == pfn
     moved = sum(after[page] != before[page] for page in before)
-    assert zone.state["count"]["compact_migrated"] == moved
-    assert zone.state["free"] == total
+    assert zone.count["compact_migrated"] == moved
+    assert zone.free == total
     if result == SUCCESS:
-        assert zone.state["nr_free"][order:].any()
+        assert zone.nr_free[order:].any()
     if had and rules == LATER:
         assert (result, moved) == (SUCCESS, 0)
     assert not (homes(zone) == Home.ISOLATED).any()
@@ -101,7 +108,7 @@ def test_the_lowest_block_is_emptied_into_the_highest_frames(quiet):
     assert zone.frame[0]["order"] == BLOCK
     assert not (first[1:] == Home.INACTIVE).any()
     # Four pageblocks give 32 places; what was found last is used first, so the top keeps eight.
-    assert zone.state["count"]["compact_migrated"] == 24
+    assert zone.count["compact_migrated"] == 24
     assert (homes(zone)[-128:-32] == Home.INACTIVE).all()
     assert (homes(zone)[-32:] == Home.BUDDY).sum() == 8
     verify(zone)
@@ -113,7 +120,7 @@ def test_a_pinned_page_costs_the_work_but_not_the_run(quiet):
     assert compact_zone(zone.state, BLOCK, 0, 0) == SUCCESS
     assert zone.frame[1 << BLOCK]["home"] == Home.BUDDY
     assert zone.frame[1 << BLOCK]["order"] == BLOCK
-    assert zone.state["count"]["compact_migrated"] == 23 + 24
+    assert zone.count["compact_migrated"] == 23 + 24
 
 
 def test_the_scanners_meet_when_no_block_can_be_made(quiet):
@@ -122,8 +129,8 @@ def test_the_scanners_meet_when_no_block_can_be_made(quiet):
     assert compact_directly(zone.state, 3, 0, False) == COMPLETE
     settle(zone.state, 3, False)
     assert compact_directly(zone.state, 3, 0, False) == SKIPPED
-    assert zone.state["count"]["compact_deferred"] == 1
-    assert zone.state["nr_free"][3:].sum() == 0
+    assert zone.count["compact_deferred"] == 1
+    assert zone.nr_free[3:].sum() == 0
     verify(zone)
 
 
@@ -131,8 +138,8 @@ def test_the_scanners_meet_when_no_block_can_be_made(quiet):
 def test_only_the_later_rules_resume(quiet, rules, resumes):
     """A run that begins where the last one stopped leaves alone what lies below."""
     zone = zone_with(quiet, rules, pages=1024, free=range(1, 1024, 2))
-    zone.state["min"] = zone.state["low"] = 0
-    zone.state["migrate_cursor"], zone.state["free_cursor"] = 512, 1024
+    zone.own["min"] = zone.own["low"] = 0
+    zone.own["migrate_cursor"], zone.own["free_cursor"] = 512, 1024
     assert compact_zone(zone.state, 7, 0, 0) == SUCCESS
     below = homes(zone)[:512]
     assert ((below == Home.INACTIVE).sum() == 256) == resumes
@@ -146,7 +153,7 @@ def test_pages_freed_on_percpu_lists_are_drained_as_a_block_is_left(quiet):
         # A zone so small has batches of one page; the hot list keeps six of those freed.
         zone = zone_with(quiet, rules, free=range(3, PAGES, 4), memory=memory)
         compact_zone(zone.state, BLOCK, 0, 0)
-        moved.append(int(zone.state["count"]["compact_migrated"]))
+        moved.append(int(zone.count["compact_migrated"]))
         verify(zone)
     assert moved[0] == 24 < moved[1]
 
@@ -176,7 +183,7 @@ def test_lack_of_memory_is_left_to_reclaim(quiet):
     marks = Watermarks(explicit_pages=(0, 1, 2))
     zone = zone_with(quiet, free=free, watermarks=marks)
     assert fragmentation_index(zone.state, 5) == 500
-    zone.state["free"] = 100  # room enough, as if elsewhere
+    zone.own["free"] = 100  # room enough, as if elsewhere
     assert not compaction_suitable(zone.state, 5)
     zone.state["compact_threshold"] = 499
     assert compaction_suitable(zone.state, 5)
@@ -186,14 +193,14 @@ def test_lack_of_memory_is_left_to_reclaim(quiet):
 def test_the_index_is_that_of_a_snapshot(quiet_settings, counts, order):
     """The compiled fragmentation index equals the one that reports use, on any free lists."""
     zone = zone_with(quiet_settings, pages=64)
-    zone.state["nr_free"] = counts
+    zone.own["nr_free"] = counts
     assert fragmentation_index(zone.state, order) == extfrag_index(counts, order)
 
 
 def test_runs_in_vain_put_off_ever_more_and_at_most_63():
     """After n failures in a row 2**n - 1 runs are skipped, at most 63; success forgets them."""
     from study.zone.settings import Memory, Settings
-    from study.zone.zone import Zone
+    from study.zone.trial.zone import Zone
 
     zone = Zone(Settings(memory=Memory(64, 64, 0)), empty=True)
     z = zone.state
@@ -218,9 +225,9 @@ def test_runs_in_vain_put_off_ever_more_and_at_most_63():
 def test_a_block_made_speaks_for_its_order_and_below(quiet, made, first_failing):
     """Orders up to 6 are tried; a smaller block does not make 4 to 6 doubtful."""
     z = zone_with(quiet).state
-    z["compact_order_failed"] = 7
+    z["zone"]["compact_order_failed"] = 7
     expect_success(z, made)
-    assert z["compact_order_failed"] == first_failing
+    assert z["zone"]["compact_order_failed"] == first_failing
 
 
 def test_the_daemons_success_starts_no_count_anew(quiet):
@@ -229,14 +236,14 @@ def test_the_daemons_success_starts_no_count_anew(quiet):
     z = zone.state
     for _ in range(2):
         settle(z, 4, False)
-    z["compact_considered"] = 3
+    z["zone"]["compact_considered"] = 3
     z["kcompactd_order"] = 4
     run_kcompactd(z)
-    assert z["nr_free"][4:].sum() >= 1
+    assert z["zone"]["nr_free"][4:].sum() >= 1
     assert z["count"]["compact_successes"] == 1
-    assert (z["compact_shift"], z["compact_order_failed"]) == (2, 5)
+    assert (z["zone"]["compact_shift"], z["zone"]["compact_order_failed"]) == (2, 5)
     settle(z, 4, True)
-    assert z["compact_shift"] == 0
+    assert z["zone"]["compact_shift"] == 0
 
 
 @pytest.mark.parametrize(("rules", "failures"), [(CompactionRules.V2_6_35, 0), (LATER, 1)])
@@ -245,13 +252,13 @@ def test_the_daemons_failures_put_off_requests_by_the_later_rules_only(quiet, ru
     zone = zone_with(quiet, rules, free=range(3, PAGES, 4), pinned=range(0, PAGES, 8))
     zone.state["kcompactd_order"] = 3
     run_kcompactd(zone.state)
-    assert zone.state["count"]["kcompactd_ns"] > 0
-    assert zone.state["count"]["compact_failures"] == zone.state["compact_shift"] == failures
+    assert zone.count["kcompactd_ns"] > 0
+    assert zone.count["compact_failures"] == zone.own["compact_shift"] == failures
 
 
 def test_a_block_that_is_there_but_not_to_be_had_starts_no_count_anew(quiet):
     """The marks forbid it: the order may be tried again, earlier failures stay counted (4.19)."""
-    from study.zone import allocate as alloc
+    from study.zone.mm.linux_2_6 import allocate as alloc
 
     free = [*range(8), *range(17, 137, 2)]  # a block of order 3, and 60 single pages
     marks = Watermarks(explicit_pages=(32, 32, 32))
@@ -259,10 +266,10 @@ def test_a_block_that_is_there_but_not_to_be_had_starts_no_count_anew(quiet):
     z = zone.state
     for _ in range(2):
         settle(z, 3, False)
-    z["compact_considered"] = 3
+    z["zone"]["compact_considered"] = 3
     alloc.allocate_or_wait(z, 3, int(Gfp.KERNEL), int(Caller.STACK), 0, -1)
     assert z["count"]["compact_stalls"] == 1
-    assert (z["compact_shift"], z["compact_order_failed"]) == (2, 4)
+    assert (z["zone"]["compact_shift"], z["zone"]["compact_order_failed"]) == (2, 4)
 
 
 @pytest.mark.parametrize(("path", "room"), [(V2_6_24, True), (V4_4, False)])
@@ -270,7 +277,7 @@ def test_what_is_reserved_is_no_room_to_move(quiet, path, room):
     """Since 4.4 the order-0 test takes reserved pages off, for compaction as for anybody."""
     zone = zone_with(quiet, LATER, free=range(1, 2 * 30, 2), allocation=path)
     assert compaction_suitable(zone.state, 3)
-    zone.state["nr_reserved"] = 11  # 30 free, min 4, and 16 for two blocks
+    zone.own["nr_reserved"] = 11  # 30 free, min 4, and 16 for two blocks
     assert compaction_suitable(zone.state, 3) == room
 
 
@@ -282,7 +289,7 @@ def test_boosted_marks_do_not_keep_targets_back(quiet):
         for mark in ("min", "low", "high", "boost"):
             zone.state[mark] += boost
         compact_zone(zone.state, 3, 0, 0)
-        moved.append(int(zone.state["count"]["compact_migrated"]))
+        moved.append(int(zone.count["compact_migrated"]))
     assert moved[0] == moved[1] > 0
 
 
@@ -292,7 +299,7 @@ def test_only_the_first_try_of_a_request_is_asynchronous(quiet, rules):
 
     While it naps within reclaim it does not compact; it does so once a round (2.6.38).
     """
-    from study.zone import allocate as alloc
+    from study.zone.mm.linux_2_6 import allocate as alloc
 
     zone = zone_with(quiet, rules, free=range(3, PAGES, 4), pinned=range(0, PAGES, 8))
     z = zone.state
@@ -302,7 +309,7 @@ def test_only_the_first_try_of_a_request_is_asynchronous(quiet, rules):
     assert zone.request[row]["rounds"] == 1
     alloc.go_on(z, row)
     assert (z["count"]["compact_stalls"], z["count"]["compact_failures"]) == (2, 1)
-    z["compact_shift"] = z["compact_order_failed"] = 0
+    z["zone"]["compact_shift"] = z["zone"]["compact_order_failed"] = 0
     zone.request[row]["priority"] = 6
     tried = int(z["count"]["compact_stalls"] + z["count"]["compact_deferred"])
     alloc.go_on(z, row)
@@ -346,7 +353,7 @@ def test_the_first_try_leaves_other_pageblocks_alone(quiet, rules, request_type,
     """An asynchronous run takes pages out of MOVABLE pageblocks, later of the request's own."""
     memory = {"pageblock_order": BLOCK, "grouping": Grouping.ON}
     zone = zone_with(quiet, rules, memory=memory, free=range(3, PAGES, 4))
-    zone.state["low"] = zone.state["min"] = 0
+    zone.own["low"] = zone.own["min"] = 0
     set_pageblock_type(zone.state, 0, 0, Migratetype.UNMOVABLE)
     before = homes(zone)
     compact_directly(zone.state, BLOCK - 1, request_type, True)
@@ -358,11 +365,11 @@ def test_the_first_try_leaves_other_pageblocks_alone(quiet, rules, request_type,
 def test_the_mark_is_not_undercut_by_taking_targets(quiet):
     """While pages are isolated at least the mark stays on the free lists."""
     zone = zone_with(quiet, free=range(3, 4 * 12, 4))
-    assert zone.state["free"] == 12
+    assert zone.free == 12
     compact_zone(zone.state, 3, 0, 0)
     # 12 free, low 8: a page is taken only while more than 8 + 1 are free, so three.
-    assert zone.state["count"]["compact_migrated"] == 3
-    assert zone.state["free"] == 12
+    assert zone.count["compact_migrated"] == 3
+    assert zone.free == 12
     verify(zone)
 
 
@@ -374,15 +381,15 @@ def test_kswapd_wakes_the_daemon_before_it_sleeps(quiet):
     for pfn in sorted(listed(zone, HEAD_INACTIVE), key=lambda pfn: -(pfn * 37 % PAGES)):
         lru_del(zone.state, pfn)
         lru_add_inactive(zone.state, pfn)
-    assert zone.state["nr_free"][1:].sum() == 0
+    assert zone.nr_free[1:].sum() == 0
     wake_kswapd(zone.state, 5)
     advance(zone.state, 10**9)
-    count = zone.state["count"]
+    count = zone.count
     assert zone.state["kswapd_awake"] == 0
     # Twice the block's pages and no more, then order 0 is enough.
     assert 64 <= count["reclaimed"].sum() <= 64 + 32
     assert count["kcompactd_wakeups"] >= 1
-    assert zone.state["nr_free"][5:].sum() >= 1
+    assert zone.nr_free[5:].sum() >= 1
     verify(zone)
 
 
@@ -391,7 +398,7 @@ def test_the_daemon_does_not_run_for_what_is_there(quiet):
     zone = zone_with(quiet, LATER, free=range(64))
     wake_kcompactd(zone.state, 4)
     wake_kcompactd(zone.state, 0)
-    assert zone.state["count"]["kcompactd_wakeups"] == 0
+    assert zone.count["kcompactd_wakeups"] == 0
     assert zone.state["nr_events"] == 2  # pdflush and the reaper
 
 
@@ -400,9 +407,9 @@ def test_the_daemon_takes_its_time(quiet):
     zone = zone_with(quiet, LATER, free=range(3, PAGES, 4), pinned=range(0, PAGES, 8))
     wake_kcompactd(zone.state, 3)
     run_kcompactd(zone.state)
-    busy = int(zone.state["count"]["kcompactd_ns"])
-    assert busy == zone.state["count"]["compact_ns"] > 0
-    assert zone.state["kcompactd_free_at"] == zone.state["now"] + busy
+    busy = int(zone.count["kcompactd_ns"])
+    assert busy == zone.count["compact_ns"] > 0
+    assert zone.state["kcompactd_free_at"] == zone.now + busy
 
 
 @pytest.mark.parametrize(
@@ -421,7 +428,7 @@ def test_it_works_unasked_when_free_memory_is_scattered(quiet, proactiveness, ru
     )
     assert fragmentation_score(zone.state) == 99
     advance(zone.state, 2 * POLL_NS + 1)
-    assert (zone.state["count"]["compact_migrated"] > 0) == runs
+    assert (zone.count["compact_migrated"] > 0) == runs
     if runs:
         wanted = max(100 - proactiveness, 5)
         assert fragmentation_score(zone.state) <= max(wanted, 60)
@@ -440,11 +447,11 @@ def test_unasked_work_in_vain_is_put_off_for_half_a_minute(quiet):
     )
     look_around(zone.state)
     assert zone.state["proactive_defer"] == DEFER_POLLS
-    moved = int(zone.state["count"]["compact_migrated"])
+    moved = int(zone.count["compact_migrated"])
     for _ in range(DEFER_POLLS):
         look_around(zone.state)
     assert zone.state["proactive_defer"] == 0
-    assert zone.state["count"]["compact_migrated"] == moved
+    assert zone.count["compact_migrated"] == moved
 
 
 @pytest.mark.parametrize(("free", "awake"), [(range(64), 0), (range(3, PAGES, 4), 1)])
@@ -469,7 +476,7 @@ def test_kswapd_at_work_is_not_disturbed(quiet):
     )
     zone.state["kswapd_awake"] = 1
     look_around(zone.state)
-    assert zone.state["count"]["compact_migrated"] == 0
+    assert zone.count["compact_migrated"] == 0
 
 
 def test_a_whole_zone_run_gathers_all_free_memory(quiet):
@@ -477,7 +484,7 @@ def test_a_whole_zone_run_gathers_all_free_memory(quiet):
     zone = zone_with(quiet, LATER, free=range(3, PAGES, 4))
     compact_zone(zone.state, WHOLE_ZONE, MOVABLE, 5)
     assert fragmentation_score(zone.state) <= 50
-    assert zone.state["nr_free"][BLOCK:].sum() >= 1
+    assert zone.nr_free[BLOCK:].sum() >= 1
     assert np.flatnonzero(homes(zone) == Home.INACTIVE).mean() > PAGES / 2
     verify(zone)
 
@@ -485,20 +492,20 @@ def test_a_whole_zone_run_gathers_all_free_memory(quiet):
 def test_marks_of_the_tests_are_what_they_say(quiet):
     """The zones of this module have low 8 and min 4."""
     zone = zone_with(quiet)
-    assert (zone.state["min"], zone.state["low"]) == MARKS.explicit_pages[:2]
+    assert (zone.own["min"], zone.own["low"]) == MARKS.explicit_pages[:2]
 
 
 @pytest.mark.parametrize(("direct", "counted"), [(1, False), (2, True)])
 def test_an_asynchronous_run_in_vain_puts_off_nobody(quiet, direct, counted):
     """From order 1 on (2.6.38) the first try of a request is asynchronous, before it is not."""
-    from study.zone import allocate as alloc
+    from study.zone.mm.linux_2_6 import allocate as alloc
 
     zone = zone_with(quiet, free=range(3, PAGES, 4), pinned=range(0, PAGES, 8))
     zone.state["compact_direct"] = direct
     alloc.allocate_or_wait(zone.state, 3, int(Gfp.KERNEL), int(Caller.HUGE), 0, -1)
-    assert zone.state["count"]["compact_stalls"] > 0
-    assert (zone.state["count"]["compact_failures"] > 0) == counted
-    assert (zone.state["compact_shift"] > 0) == counted
+    assert zone.count["compact_stalls"] > 0
+    assert (zone.count["compact_failures"] > 0) == counted
+    assert (zone.own["compact_shift"] > 0) == counted
 
 
 def test_reclaim_makes_room_for_compaction(quiet):
@@ -506,7 +513,7 @@ def test_reclaim_makes_room_for_compaction(quiet):
 
     By the rules of 2.6.35 it compacts first only, frees a batch, and is refused.
     """
-    from study.zone import allocate as alloc
+    from study.zone.mm.linux_2_6 import allocate as alloc
 
     found = {}
     for direct in (1, 4):
@@ -518,7 +525,7 @@ def test_reclaim_makes_room_for_compaction(quiet):
             lru_del(zone.state, pfn)
             lru_add_inactive(zone.state, pfn)
         pfn = alloc.allocate_or_wait(zone.state, 5, int(Gfp.KERNEL), int(Caller.HUGE), 0, -1)
-        found[direct] = (pfn >= 0, int(zone.state["count"]["reclaimed"].sum()))
+        found[direct] = (pfn >= 0, int(zone.count["reclaimed"].sum()))
         verify_after(zone, pfn)
     assert found[1][0]
     assert found[1][1] >= 2 << 5

@@ -10,16 +10,17 @@ from pathlib import Path
 
 SCRIPT = """
 import numpy as np
-from study.zone.layout import FRAME, NR_HEADS, ZONE
-from study.zone.buddy import free_block
-from study.zone.percpu import take_page
+from study.zone.engine.layout import FRAME, NR_HEADS
+from study.zone.engine.record import MACHINE
+from study.zone.mm.linux_2_6.buddy import free_block
+from study.zone.mm.linux_2_6.percpu import take_page
 
-zone = np.zeros(1, ZONE)
+zone = np.zeros(1, MACHINE)
 z = zone[0]
 frame = np.zeros(1024 + NR_HEADS, FRAME)
 frame["next"] = frame["prev"] = np.arange(len(frame))
 z["frame_at"], z["frame_rows"] = frame.ctypes.data, len(frame)
-z["pages"] = z["head"] = 1024
+z["zone"]["pages"] = z["zone"]["head"] = 1024
 free_block(z, 0, 10)
 print(take_page(z, False))
 """
@@ -48,7 +49,7 @@ def test_an_edit_in_a_called_module_takes_effect(root: Path, tmp_path: Path) -> 
     assert run(package, cache) == "0"
     assert sum(1 for _ in cache.rglob("*.nbc")) == compiled > 0
 
-    buddy = package / "study" / "zone" / "buddy.py"
+    buddy = package / "study" / "zone" / "mm" / "linux_2_6" / "buddy.py"
     source = buddy.read_text()
     split = "add_free_block(z, pfn + (1 << found), found)"
     assert split in source
@@ -78,7 +79,9 @@ def test_only_the_kernels_that_python_calls_are_loaded(root: Path) -> None:
     script = """
 from study.zone.simulate import warm
 warm()
-from study.zone import advance, buddy, kswapd, nic
+from study.zone.load import nic
+from study.zone.mm.linux_2_6 import buddy, kswapd
+from study.zone.trial import advance
 for kernel in (advance.advance, buddy.take_block, kswapd.wake_kswapd, nic.rx_frame):
     print(len(kernel.signatures), end=" ")
 """

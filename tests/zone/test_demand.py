@@ -7,14 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from study.zone.advance import advance
-from study.zone.buddy import take_block
-from study.zone.churn import churn
-from study.zone.defrag import defragment
-from study.zone.highalloc import end_load
-from study.zone.huge import HELD, ask_for_huge, release_held
-from study.zone.layout import NO_PFN, Caller, Gfp, Kind
-from study.zone.lifetime import gfp_by_lifetime
+from study.zone.engine.enums import Caller, Gfp, Kind
+from study.zone.engine.layout import NO_PFN
+from study.zone.load.huge import HELD, ask_for_huge, release_held
+from study.zone.mm.linux_2_6.buddy import take_block
+from study.zone.mm.linux_2_6.defrag import defragment
+from study.zone.mm.linux_2_6.lifetime import gfp_by_lifetime
 from study.zone.settings import (
     Churn,
     Compaction,
@@ -31,8 +29,11 @@ from study.zone.settings import (
     StackSource,
 )
 from study.zone.simulate import simulate
-from study.zone.verify import verify
-from study.zone.zone import Zone
+from study.zone.trial.advance import advance
+from study.zone.trial.churn import churn
+from study.zone.trial.highalloc import end_load
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 from tests.zone.conftest import SECOND, small
 from tests.zone.worn import contents, zone_of
 
@@ -99,7 +100,7 @@ def test_the_pool_holds_no_more_buffers_than_the_ring(quiet):
     for step in range(1, 50):
         advance(zone.state, step * SECOND // 50)
         assert zone.state["nr_recycled"] <= 8
-    assert zone.state["count"]["recycled"] > 100
+    assert zone.count["recycled"] > 100
     verify(zone)
 
 
@@ -142,7 +143,7 @@ def test_held_huge_pages_are_counted_and_released(quiet):
     assert zone.state["nr_held_blocks"] == 5
     verify(zone)
     assert release_held(zone.state) == 5
-    assert zone.state["free"] >= 80, "who asked in vain has reclaimed"
+    assert zone.free >= 80, "who asked in vain has reclaimed"
     verify(zone)
 
 
@@ -209,10 +210,10 @@ def test_churn_wins_no_huge_page_back(quiet, placement):
     # 92 % of 32 huge pages were filled in sequence, so two were left whole.
     assert found["churn_whole_start"] == 2
     assert abs(found["churn_whole_end"] - 2) <= 1
-    assert found["churn_whole_possible"] == int(zone.state["free"]) >> 9 == 16
+    assert found["churn_whole_possible"] == zone.free >> 9 == 16
     gained = found["churn_whole_end"] - found["churn_whole_start"]
     assert found["churn_score"] == gained / (16 - 2)
-    assert zone.state["nr_anon"] == int(0.48 * 32 * 512)
+    assert zone.own["nr_anon"] == int(0.48 * 32 * 512)
 
 
 def test_compaction_heals_what_churn_has_broken(quiet):
@@ -225,7 +226,7 @@ def test_a_round_frees_and_asks_for_its_share(quiet):
     """Whoever is put out comes back, and nobody else is touched."""
     for part in (0.0, 0.25):
         _, zone = churned(quiet, part=part)
-        brought_in = int(zone.state["count"]["first_faults"])
+        brought_in = int(zone.count["first_faults"])
         filled, held = int(0.92 * 32 * 512), int(0.48 * 32 * 512)
         assert brought_in == filled + 20 * int(part * held)
 
@@ -239,7 +240,7 @@ def test_churn_has_memory_to_itself():
     assert z["live"] > 0
     churn(zone)
     assert (z["live"], z["count"]["touches"]) == (0, touches)
-    assert (zone.vpage["pfn"][: z["process_vpages"]] != NO_PFN).sum() == int(0.3 * z["pages"])
+    assert (zone.vpage["pfn"][: z["process_vpages"]] != NO_PFN).sum() == int(0.3 * zone.pages)
     verify(zone)
 
 
@@ -306,9 +307,9 @@ def test_tosattis_search_extends_a_free_half(quiet):
     before = contents(zone)
     defragment(zone.state, 0, 8)
     assert zone.frame[16]["order"] == 3
-    assert zone.state["nr_free"][3:].sum() == 1
+    assert zone.nr_free[3:].sum() == 1
     assert contents(zone).keys() == before.keys()
-    assert zone.state["count"]["defrag_migrated"] == 4
+    assert zone.count["defrag_migrated"] == 4
     verify(zone)
 
 
@@ -318,11 +319,11 @@ def test_tosattis_search_goes_two_orders_down_and_no_further(quiet):
     spare = range(65, 128, 2)
     zone = zone_of(quiet, 128, free=[40, *spare], defrag=choice)
     defragment(zone.state, 0, 8)
-    assert zone.state["count"]["defrag_migrated"] == 0
+    assert zone.count["defrag_migrated"] == 0
     zone = zone_of(quiet, 128, free=[40, 41, *spare], defrag=choice)
     defragment(zone.state, 0, 8)
     assert zone.frame[40]["order"] == 3
-    assert zone.state["count"]["defrag_migrated"] == 6
+    assert zone.count["defrag_migrated"] == 6
 
 
 def test_callers_of_single_pages_are_told_from_those_of_blocks():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from study.zone.dice import (
+from study.zone.engine.dice import (
     below,
     draw,
     exponential,
@@ -21,8 +21,10 @@ from study.zone.dice import (
     seed_streams,
     uniform,
 )
-from study.zone.layout import NR_STREAMS, ZONE, Stream
-from study.zone.user import alias_table, zipf_rank
+from study.zone.engine.enums import Stream
+from study.zone.engine.layout import NR_STREAMS
+from study.zone.engine.record import MACHINE
+from study.zone.load.user import alias_table, zipf_rank
 
 ALARM = 1e-4
 DRAWS = 20_000
@@ -31,7 +33,7 @@ DRAWS = 20_000
 @pytest.fixture
 def z() -> np.void:
     """A bare record with its streams seeded."""
-    record = np.zeros(1, ZONE)[0]
+    record = np.zeros(1, MACHINE)[0]
     seed_streams(record["dice"], 42, 0)
     return record
 

@@ -9,19 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.zone.feed import fill_list, read_list
-from study.zone.grouping import (
+from study.zone.engine.enums import Home
+from study.zone.engine.layout import NO_PFN
+from study.zone.mm.linux_2_6.grouping import (
     find_fallback,
     pageblock_type,
     return_block,
     rmqueue,
     set_pageblock_type,
 )
-from study.zone.layout import NO_PFN, Home
-from study.zone.percpu import free_page, take_typed_page
+from study.zone.mm.linux_2_6.percpu import free_page, take_typed_page
 from study.zone.settings import Clock, Grouping, Memory, Settings
 from study.zone.simulate import simulate
-from study.zone.zone import Zone
+from study.zone.trial.feed import fill_list, read_list
+from study.zone.trial.zone import Zone
 from tests.zone.reference_grouping import (
     BLOCK_ORDER,
     HIGHATOMIC,
@@ -98,9 +99,7 @@ def test_every_list_is_as_the_model_has_it(steps, reserved):
             model.give(pfn, held, kind)
         assert lists_of(zone) == model.lists
         assert zone.pageblock["migratetype"].tolist() == model.types
-        assert zone.state["free"] == sum(
-            len(pfns) << order for (order, _), pfns in model.lists.items()
-        )
+        assert zone.free == sum(len(pfns) << order for (order, _), pfns in model.lists.items())
 
 
 @pytest.mark.parametrize(
@@ -188,14 +187,14 @@ def test_percpu_lists_hold_one_type_each(grouped):
     assert (movable, unmovable) == (0, 1024)
     assert take_typed_page(zone.state, False, UNMOVABLE) == unmovable
     assert take_typed_page(zone.state, False, MOVABLE) == movable
-    assert zone.state["nr_hot"] == 2 * zone.state["pcp_batch"] - 2
+    assert zone.own["nr_hot"] == 2 * zone.own["pcp_batch"] - 2
 
 
 def test_full_percpu_lists_give_back_the_oldest(grouped):
     """At six batches a batch goes back, in turn from each type that has pages."""
     zone = grouped()
     set_pageblock_type(zone.state, 1024, 0, RECLAIMABLE)
-    batch = int(zone.state["pcp_batch"])
+    batch = int(zone.own["pcp_batch"])
     for i in range(3 * batch):
         free_page(zone.state, 2 * i, False)
         free_page(zone.state, 1024 + 2 * i, False)

@@ -6,9 +6,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from study.zone.kswapd import run_kswapd, wake_kswapd
+from study.zone.mm.linux_2_6.kswapd import run_kswapd, wake_kswapd
 from study.zone.settings import KswapdPolicy
-from study.zone.zone import Zone
+from study.zone.trial.zone import Zone
 from tests.zone.reference import order_test
 from tests.zone.test_lru_machine import IDLE
 
@@ -23,7 +23,7 @@ class Kswapd(RuleBasedStateMachine):
         """Asleep, with no wish pending."""
         self.zone = Zone(IDLE, empty=True)
         self.z = self.zone.state
-        self.z["min"], self.z["low"], self.z["high"] = MARKS
+        self.z["zone"]["min"], self.z["zone"]["low"], self.z["zone"]["high"] = MARKS
         self.aware = aware
         self.z["kswapd_policy"] = KswapdPolicy.ORDER_AWARE if aware else KswapdPolicy.COUNT_ONLY
         self.blocks = [0] * 11
@@ -38,8 +38,8 @@ class Kswapd(RuleBasedStateMachine):
     def memory_changes(self, blocks: list[int]) -> None:
         """Other parts of the zone allocate and free."""
         self.blocks = blocks + [0] * 6
-        self.z["nr_free"] = self.blocks
-        self.z["free"] = sum(n << o for o, n in enumerate(self.blocks))
+        self.z["zone"]["nr_free"] = self.blocks
+        self.z["zone"]["free"] = sum(n << o for o, n in enumerate(self.blocks))
 
     @rule(order=st.integers(0, 4))
     def wake(self, order: int) -> None:

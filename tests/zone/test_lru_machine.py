@@ -6,11 +6,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from study.zone.advance import advance
-from study.zone.defrag import cost_of_emptying, empty_block
-from study.zone.layout import HEAD_ACTIVE, HEAD_INACTIVE, SWAPPED, Flag, Kind
-from study.zone.percpu import batch_pages, take_page
-from study.zone.reclaim import begin_shrink, refill_inactive, shrink_cache, shrink_done, shrink_step
+from study.zone.engine.enums import Flag, Kind
+from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, SWAPPED
+from study.zone.mm.linux_2_6.defrag import cost_of_emptying, empty_block
+from study.zone.mm.linux_2_6.memory import free_user_page, install
+from study.zone.mm.linux_2_6.percpu import batch_pages, take_page
+from study.zone.mm.linux_2_6.reclaim import (
+    begin_shrink,
+    refill_inactive,
+    shrink_cache,
+    shrink_done,
+    shrink_step,
+)
 from study.zone.settings import (
     Defrag,
     DefragMode,
@@ -21,9 +28,9 @@ from study.zone.settings import (
     Slab,
     User,
 )
-from study.zone.user import free_user_page, install
-from study.zone.verify import verify
-from study.zone.zone import Zone
+from study.zone.trial.advance import advance
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 from tests.zone import reference_memory
 from tests.zone.reference import Buddy, PerCpu
 from tests.zone.test_buddy import free_lists
@@ -61,7 +68,7 @@ writes = st.booleans()
 
 def listed(zone: Zone, which: int) -> list[int]:
     """The pages of an LRU list, head first."""
-    head = int(zone.state["head"]) + which
+    head = int(zone.own["head"]) + which
     found, pfn = [], int(zone.frame[head]["next"])
     while pfn != head:
         found.append(int(zone.frame[pfn]["owner"]))
@@ -105,10 +112,10 @@ class UserMemory(RuleBasedStateMachine):
 
     def _touch(self, number: int, write: bool) -> None:
         """One touch by the zone's own path, of a page given by hand."""
-        from study.zone.user import touch_until
+        from study.zone.load.user import touch_until
 
         self.z["visit_page"], self.z["visit_left"], self.z["visit_write"] = number, 1, write
-        self.z["next_touch"], self.z["touch_period"] = self.z["now"], 1 << 61
+        self.z["next_touch"], self.z["touch_period_ns"] = self.z["now"], 1 << 61
         touch_until(self.z, self.z["now"] + 1)
         self.z["next_touch"] = 1 << 62
 
@@ -121,7 +128,7 @@ class UserMemory(RuleBasedStateMachine):
     @rule(priority=st.integers(0, 12), count=st.integers(1, 64))
     def age(self, priority: int, count: int) -> None:
         """The oldest active pages are looked at."""
-        self.z["prev_priority"] = self.model.previous_priority = priority
+        self.z["zone"]["prev_priority"] = self.model.previous_priority = priority
         self.model.refill(count)
         refill_inactive(self.z, count)
 
@@ -133,13 +140,13 @@ class UserMemory(RuleBasedStateMachine):
     @rule(priority=st.integers(0, 12), distress=st.integers(0, 12))
     def shrink_zone(self, priority: int, distress: int) -> None:
         """Both lists are scanned in proportion."""
-        self.z["prev_priority"] = self.model.previous_priority = distress
+        self.z["zone"]["prev_priority"] = self.model.previous_priority = distress
         # Distress follows the lowest priority so far, not the one of this pass.
-        self.z["temp_priority"] = priority
+        self.z["zone"]["temp_priority"] = priority
         begin_shrink(self.z, KSWAPD, priority)
         while not shrink_done(self.z, KSWAPD):
             shrink_step(self.z, KSWAPD)
-        assert 32 - self.z["scan_target"][KSWAPD] == self.model.scan(priority)
+        assert 32 - self.z["zone"]["scan_target"][KSWAPD] == self.model.scan(priority)
 
     @precondition(lambda self: self.model.disk)
     @rule()
@@ -156,7 +163,7 @@ class UserMemory(RuleBasedStateMachine):
         cost = self.model.cost(start, order)
         assert cost_of_emptying(self.z, start, order) == cost
         outside = self.model.frames.buddy.free_pages - ((1 << order) - cost)
-        if cost <= 0 or (migrate and outside < cost + self.z["pcp_batch"]):
+        if cost <= 0 or (migrate and outside < cost + self.z["zone"]["pcp_batch"]):
             return
         assert empty_block(self.z, start, order) >= 0
         if migrate:
@@ -178,7 +185,9 @@ class UserMemory(RuleBasedStateMachine):
             assert self.zone.frame[page.pfn]["flags"] == flags
         slots = {int(n) for n in (self.zone.vpage["state"] & SWAPPED).nonzero()[0]}
         assert slots == model.has_swap_slot
-        assert (z["nr_scan_active"], z["nr_scan_inactive"]) == tuple(model.left_over)
+        assert (z["zone"]["nr_scan_active"], z["zone"]["nr_scan_inactive"]) == tuple(
+            model.left_over
+        )
 
 
 TestUserMemory = UserMemory.TestCase

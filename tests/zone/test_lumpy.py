@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.zone.layout import HEAD_ACTIVE, HEAD_INACTIVE, Flag, Home
-from study.zone.lru import lru_add_active, lru_del
-from study.zone.lumpy import gather_block
-from study.zone.reclaim import shrink_cache, shrink_step
+from study.zone.engine.enums import Flag, Home
+from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE
+from study.zone.mm.linux_2_6.lru import lru_add_active, lru_del
+from study.zone.mm.linux_2_6.lumpy import gather_block
+from study.zone.mm.linux_2_6.reclaim import shrink_cache, shrink_step
 from study.zone.settings import Reclaim
-from study.zone.verify import verify
+from study.zone.trial.verify import verify
 from tests.zone.worn import listed, zone_of
 
 KSWAPD = 0
@@ -68,9 +69,9 @@ def test_a_block_of_clean_pages_becomes_free_whole(quiet):
     zone.state["reclaim_order"][KSWAPD] = 3
     oldest = listed(zone, HEAD_INACTIVE)[-1]
     assert shrink_cache(zone.state, KSWAPD, 1) == 8
-    assert zone.state["nr_free"][3] == 1
+    assert zone.nr_free[3] == 1
     assert zone.frame[oldest >> 3 << 3]["home"] == Home.BUDDY
-    assert zone.state["count"]["scanned"][KSWAPD] == 8
+    assert zone.count["scanned"][KSWAPD] == 8
     verify(zone)
 
 
@@ -80,7 +81,7 @@ def test_pages_are_lost_even_if_a_neighbour_is_pinned(quiet):
     zone.state["reclaim_order"][KSWAPD] = 3
     assert listed(zone, HEAD_INACTIVE)[-1] == 0
     assert shrink_cache(zone.state, KSWAPD, 1) == 7
-    assert zone.state["nr_free"][3:].sum() == 0
+    assert zone.nr_free[3:].sum() == 0
 
 
 @pytest.mark.parametrize(("order", "freed"), [(3, 7), (4, 16)])
@@ -111,7 +112,7 @@ def test_ageing_goes_by_blocks_too(quiet):
     for i in range(64):
         lru_add_active(zone.state, (i * 8) % 64 + i // 8)
     zone.state["reclaim_order"][KSWAPD] = 3
-    zone.state["scan_active"][KSWAPD] = 4
+    zone.own["scan_active"][KSWAPD] = 4
     assert shrink_step(zone.state, KSWAPD) == 8
     assert listed(zone, HEAD_INACTIVE)[::-1] == list(range(8))
     verify(zone)

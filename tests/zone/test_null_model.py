@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from study.zone.buddy import free_block, take_block
+from study.zone.mm.linux_2_6.buddy import free_block, take_block
 from study.zone.settings import (
     NR_ORDERS,
     Clock,
@@ -28,7 +28,7 @@ from study.zone.settings import (
     User,
 )
 from study.zone.simulate import simulate
-from study.zone.zone import Zone
+from study.zone.trial.zone import Zone
 
 TRIALS = 200
 ALARM = 1e-4
@@ -97,7 +97,7 @@ def test_huge_blocks_do_not_come_back_under_churn() -> None:
     held = np.flatnonzero(~np.isin(np.arange(pages), free_pages(zone)))
 
     def huge() -> int:
-        nr_free = zone.state["nr_free"]
+        nr_free = zone.nr_free
         return int(nr_free[9] + 2 * nr_free[10])
 
     before = huge()
@@ -113,5 +113,5 @@ def test_huge_blocks_do_not_come_back_under_churn() -> None:
 
 def free_pages(zone: Zone) -> np.ndarray:
     """Every pfn inside a free block."""
-    heads = np.flatnonzero(zone.frame["home"][: zone.state["pages"]] == 1)
+    heads = np.flatnonzero(zone.frame["home"][: zone.pages] == 1)
     return np.concatenate([np.arange(p, p + (1 << int(zone.frame[p]["order"]))) for p in heads])

@@ -7,24 +7,26 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from study.zone import allocate as alloc
-from study.zone.advance import advance
-from study.zone.agenda import drop_first, first_event, next_due
-from study.zone.buddy import take_block
-from study.zone.defrag import (
+from study.zone.engine.agenda import drop_first, first_event, next_due
+from study.zone.engine.enums import Caller, Event, Flag, Gfp, Home, Kind
+from study.zone.engine.layout import NEVER, NO_PFN, WAITING
+from study.zone.load.nic import WATCHDOG_NS, refill_ring, rx_frame, rx_watchdog
+from study.zone.load.user import fault
+from study.zone.mm.linux_2_6 import allocate as alloc
+from study.zone.mm.linux_2_6.buddy import take_block
+from study.zone.mm.linux_2_6.defrag import (
     ask_daemon,
     cost_of_emptying,
     defragment_inline,
     empty_block,
     run_daemon,
 )
-from study.zone.kmalloc import adopt, kfree, kmalloc_atomic
-from study.zone.kswapd import wake_kswapd
-from study.zone.layout import NEVER, NO_PFN, WAITING, Caller, Event, Flag, Gfp, Home, Kind
-from study.zone.lru import mark_page_accessed
-from study.zone.nic import WATCHDOG_NS, refill_ring, rx_frame, rx_watchdog
-from study.zone.percpu import give_back
-from study.zone.reclaim import reclaim_mapped, refill_inactive, shrink_cache
+from study.zone.mm.linux_2_6.kmalloc import kfree, kmalloc_atomic, new_object
+from study.zone.mm.linux_2_6.kswapd import wake_kswapd
+from study.zone.mm.linux_2_6.lru import mark_page_accessed
+from study.zone.mm.linux_2_6.memory import install
+from study.zone.mm.linux_2_6.percpu import give_back
+from study.zone.mm.linux_2_6.reclaim import reclaim_mapped, refill_inactive, shrink_cache
 from study.zone.settings import (
     Defrag,
     DefragMode,
@@ -38,9 +40,9 @@ from study.zone.settings import (
     User,
     Watermarks,
 )
-from study.zone.user import fault, install
-from study.zone.verify import verify
-from study.zone.zone import Zone
+from study.zone.trial.advance import advance
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 
 Quiet = Callable[..., Settings]
 KSWAPD, DIRECT = 0, 1
@@ -63,8 +65,8 @@ def full_of_files(quiet: Quiet, pages: int = 4096, **groups: object) -> Zone:
 
 def evict(zone: Zone, pfns: list[int]) -> None:
     """Free single file pages."""
-    from study.zone.lru import lru_del
-    from study.zone.rmap import forget_page
+    from study.zone.mm.linux_2_6.lru import lru_del
+    from study.zone.mm.linux_2_6.rmap import forget_page
 
     for pfn in pfns:
         lru_del(zone.state, pfn)
@@ -78,10 +80,10 @@ def test_stock_kswapd_sleeps_beside_a_failing_atomic_request(quiet: Quiet) -> No
     evict(zone, list(range(0, 600, 2)))
 
     assert alloc.allocate_atomic(zone.state, 3, int(Caller.RX)) == NO_PFN
-    assert zone.state["free"] == 300 > zone.state["high"]
+    assert zone.free == 300 > zone.own["high"]
     assert zone.state["kswapd_awake"] == 0
-    assert zone.state["count"]["wakeups"] == 0
-    assert zone.state["count"]["failures"][Caller.RX] == 1
+    assert zone.count["wakeups"] == 0
+    assert zone.count["failures"][Caller.RX] == 1
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_what_kswapd_does_about_a_request_without_a_block_is_counted(
 
     alloc.allocate_atomic(zone.state, order, int(Caller.RX))
 
-    count = zone.state["count"]
+    count = zone.count
     names = ("blockless", "blockless_rests", "blockless_asked", "blockless_woken")
     assert tuple(count[name] for name in names) == expected
 
@@ -125,7 +127,7 @@ def test_order_aware_kswapd_works_until_blocks_form(quiet: Quiet) -> None:
 
     assert zone.state["kswapd_awake"] == 0
     assert alloc.allocate_atomic(zone.state, 3, int(Caller.RX)) != NO_PFN
-    assert zone.state["free"] > 300
+    assert zone.free > 300
 
 
 def test_kswapd_frees_up_to_high_and_rests(quiet: Quiet) -> None:
@@ -135,7 +137,7 @@ def test_kswapd_frees_up_to_high_and_rests(quiet: Quiet) -> None:
     advance(zone.state, 10**9)
 
     assert zone.state["kswapd_awake"] == 0
-    assert zone.state["high"] < zone.state["free"] <= zone.state["high"] + 64
+    assert zone.own["high"] < zone.free <= zone.own["high"] + 64
     verify(zone)
 
 
@@ -148,9 +150,9 @@ def test_kswapd_of_2_6_8_gives_up_after_thirteen_priorities(quiet: Quiet) -> Non
     advance(zone.state, 10**9)
 
     assert zone.state["kswapd_awake"] == 0
-    assert zone.state["free"] == 0
-    assert zone.state["temp_priority"] == 0
-    assert zone.state["count"]["reclaimed"][KSWAPD] == 0
+    assert zone.free == 0
+    assert zone.own["temp_priority"] == 0
+    assert zone.count["reclaimed"][KSWAPD] == 0
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ def test_when_kswapd_gives_a_zone_up_by_its_version(
 ) -> None:
     """With nothing to free: after 13 priorities; or after four times both lists, if ever."""
     zone = full_of_files(quiet, pages=1024, kswapd=Kswapd(loop=loop))
-    assert zone.state["nr_inactive"] == 1024
+    assert zone.own["nr_inactive"] == 1024
     zone.frame["flags"][:1024] |= np.uint8(Flag.WRITEBACK)
     zone.state["nr_writeback"] = 1024
     wake_kswapd(zone.state, 0)
@@ -178,7 +180,7 @@ def test_when_kswapd_gives_a_zone_up_by_its_version(
 
     assert (zone.state["kswapd_awake"] == 0) == rests
     least, most = scanned
-    assert least * 1024 <= zone.state["count"]["scanned"][KSWAPD] <= most * 1024
+    assert least * 1024 <= zone.count["scanned"][KSWAPD] <= most * 1024
 
 
 def test_kswapd_of_2_6_9_begins_anew_once_it_has_freed_a_cluster(quiet: Quiet) -> None:
@@ -189,9 +191,9 @@ def test_kswapd_of_2_6_9_begins_anew_once_it_has_freed_a_cluster(quiet: Quiet) -
         wake_kswapd(zone.state, 0)
         seen = []
         while zone.state["kswapd_awake"]:
-            advance(zone.state, int(zone.state["now"]) + 50_000)
-            seen.append(int(zone.state["prev_priority"]))
-        assert zone.state["free"] > zone.state["high"]
+            advance(zone.state, zone.now + 50_000)
+            seen.append(int(zone.own["prev_priority"]))
+        assert zone.free > zone.own["high"]
         lowest[loop] = min(seen)
 
     assert lowest[KswapdLoop.V2_6_8] < lowest[KswapdLoop.V2_6_9]
@@ -203,7 +205,7 @@ def test_distress_makes_mapped_pages_fair_game_within_one_run(quiet: Quiet) -> N
     mapped = list(range(700))
     for pfn in range(700, 1024):
         evict(zone, [pfn])
-        adopt(zone.state, take_block(zone.state, 0), int(Kind.SLAB))
+        new_object(zone.state, take_block(zone.state, 0), 0, int(Kind.SLAB))
     for pfn in mapped:
         mark_page_accessed(zone.state, pfn)
         mark_page_accessed(zone.state, pfn)
@@ -213,9 +215,9 @@ def test_distress_makes_mapped_pages_fair_game_within_one_run(quiet: Quiet) -> N
     wake_kswapd(zone.state, 0)
     advance(zone.state, 10**9)
 
-    assert zone.state["count"]["wakeups"] == 1
-    assert zone.state["count"]["reclaimed"][KSWAPD] > 0
-    assert zone.state["prev_priority"] <= 4
+    assert zone.count["wakeups"] == 1
+    assert zone.count["reclaimed"][KSWAPD] > 0
+    assert zone.own["prev_priority"] <= 4
 
 
 def test_a_wake_up_above_low_is_refused(quiet: Quiet) -> None:
@@ -224,7 +226,7 @@ def test_a_wake_up_above_low_is_refused(quiet: Quiet) -> None:
     evict(zone, list(range(0, 2 * 129, 2)))
     wake_kswapd(zone.state, 10)
 
-    assert zone.state["count"]["wakeups_refused"] == 1
+    assert zone.count["wakeups_refused"] == 1
     assert zone.state["kswapd_awake"] == 0
 
 
@@ -238,16 +240,15 @@ def test_sleeping_requests_are_retried_without_bound_up_to_order_3(
     for pfn in range(1, 4096, 2):
         evict(zone, [pfn])
         assert take_block(zone.state, 0) == pfn
-        adopt(zone.state, pfn, int(Kind.SLAB))
-        zone.state["nr_kernel"] += 1
+        new_object(zone.state, pfn, 0, int(Kind.SLAB))
         zone.state["nr_slab"] += 1
     answer = alloc.allocate_or_wait(zone.state, order, int(Gfp.KERNEL), int(Caller.STACK), 0, 0)
 
     assert answer == (alloc.GAVE_UP if gives_up else NO_PFN)
     assert zone.state["nr_waiting"] == (0 if gives_up else 1)
-    assert zone.state["count"]["failures"][Caller.STACK] == (1 if gives_up else 0)
-    assert zone.state["count"]["reclaimed"][DIRECT] >= 32
-    assert zone.state["free"] != 0
+    assert zone.count["failures"][Caller.STACK] == (1 if gives_up else 0)
+    assert zone.count["reclaimed"][DIRECT] >= 32
+    assert zone.free != 0
 
 
 @pytest.mark.parametrize("write", [False, True])
@@ -266,8 +267,8 @@ def test_a_fault_that_slept_brings_its_page_in_as_asked(quiet: Quiet, write: boo
     assert not zone.vpage[page]["state"] & WAITING
     assert bool(zone.frame[pfn]["flags"] & Flag.DIRTY) == write
     assert zone.state["nr_waiting"] == 0
-    assert zone.state["count"]["stalls"][Caller.USER] == 1
-    assert zone.state["count"]["stall_ns"][Caller.USER] >= 20_000_000
+    assert zone.count["stalls"][Caller.USER] == 1
+    assert zone.count["stall_ns"][Caller.USER] >= 20_000_000
     verify(zone)
 
 
@@ -311,7 +312,7 @@ def test_a_clean_unmapped_page_is_freed_though_referenced(quiet: Quiet) -> None:
 
 def test_a_dirty_page_is_written_then_freed_at_the_next_scan(quiet: Quiet) -> None:
     """First trip: written and kept; when the write ends it goes to the tail and is freed next."""
-    from study.zone.writeback import set_dirty
+    from study.zone.mm.linux_2_6.writeback import set_dirty
 
     zone = full_of_files(quiet)
     pfn = int(zone.vpage[0]["pfn"])
@@ -319,9 +320,9 @@ def test_a_dirty_page_is_written_then_freed_at_the_next_scan(quiet: Quiet) -> No
 
     assert shrink_cache(zone.state, KSWAPD, 1) == 0
     assert zone.frame[pfn]["flags"] & Flag.WRITEBACK
-    assert zone.state["count"]["written"] == 1
+    assert zone.count["written"] == 1
     advance(zone.state, 10**8)
-    assert zone.frame[zone.state["head"] + 14]["prev"] == pfn
+    assert zone.frame[zone.own["head"] + 14]["prev"] == pfn
     assert shrink_cache(zone.state, KSWAPD, 1) == 1
     assert zone.vpage[0]["pfn"] == NO_PFN
 
@@ -335,7 +336,7 @@ def test_mapped_pages_are_fair_game_by_distress_and_ratio(
 ) -> None:
     """mapped_ratio / 2 + distress + swappiness >= 100, with distress = 100 >> priority."""
     zone = Zone(quiet(1000), empty=True)
-    zone.state["prev_priority"] = priority
+    zone.own["prev_priority"] = priority
     zone.state["nr_mapped"] = mapped_percent * 10
 
     assert reclaim_mapped(zone.state) == fair
@@ -372,7 +373,7 @@ def test_the_defragmenter_empties_an_aligned_block(quiet: Quiet, mode: DefragMod
     """Evicting frees its pages; migrating moves them and changes no count of free pages."""
     zone = full_of_files(quiet, defrag=Defrag(mode=mode))
     evict(zone, [*range(1, 800, 2), 2048 + 2])
-    free = int(zone.state["free"])
+    free = zone.free
     resident = int((zone.vpage["pfn"] >= 0).sum())
 
     assert cost_of_emptying(zone.state, 2048, 3) == 7
@@ -381,9 +382,9 @@ def test_the_defragmenter_empties_an_aligned_block(quiet: Quiet, mode: DefragMod
     assert zone.frame[2048]["home"] == Home.BUDDY
     assert zone.frame[2048]["order"] == 3
     evicted = 7 if mode == DefragMode.RMAP_EVICT else 0
-    assert zone.state["free"] == free + evicted
+    assert zone.free == free + evicted
     assert (zone.vpage["pfn"] >= 0).sum() == resident - evicted
-    assert zone.state["count"]["defrag_migrated"] == 7 - evicted
+    assert zone.count["defrag_migrated"] == 7 - evicted
 
 
 @pytest.mark.parametrize("spoilt", ["kernel", "writeback", "percpu", "free"])
@@ -392,7 +393,7 @@ def test_a_block_that_cannot_be_emptied_is_left_alone(quiet: Quiet, spoilt: str)
     zone = full_of_files(quiet, defrag=Defrag(mode=DefragMode.RMAP_MIGRATE))
     if spoilt == "kernel":
         evict(zone, [67])
-        adopt(zone.state, take_block(zone.state, 0), int(Kind.SLAB))
+        new_object(zone.state, take_block(zone.state, 0), 0, int(Kind.SLAB))
     elif spoilt == "writeback":
         zone.frame[67]["flags"] |= Flag.WRITEBACK
     elif spoilt == "percpu":
@@ -413,8 +414,8 @@ def test_the_daemon_takes_the_cheapest_blocks_and_stops(quiet: Quiet) -> None:
     evict(zone, [*holes, 8 * 60 + 1])
     run_daemon(zone.state)
 
-    assert zone.state["count"]["defrag_blocks"] == 5
-    assert zone.state["count"]["defrag_evicted"] == 20
+    assert zone.count["defrag_blocks"] == 5
+    assert zone.count["defrag_evicted"] == 20
     assert all(zone.frame[8 * block]["home"] == Home.BUDDY for block in (10, 20, 30, 40, 50))
     assert zone.frame[8 * 60]["home"] == Home.INACTIVE
 
@@ -429,12 +430,12 @@ def test_a_block_that_lacks_one_page_goes_first_and_a_full_one_last(quiet: Quiet
     evict(zone, [*range(160, 166)])
     run_daemon(zone.state)
 
-    assert zone.state["count"]["defrag_evicted"] == 1
+    assert zone.count["defrag_evicted"] == 1
     assert zone.frame[80]["home"] == Home.BUDDY
     assert zone.frame[80]["order"] == 3
     zone.state["defrag_wanted"] = 3
     run_daemon(zone.state)
-    assert zone.state["count"]["defrag_evicted"] == 1 + 2 + 8
+    assert zone.count["defrag_evicted"] == 1 + 2 + 8
 
 
 def test_the_daemon_rests_for_its_interval(quiet: Quiet) -> None:
@@ -453,15 +454,15 @@ def test_the_daemon_rests_for_its_interval(quiet: Quiet) -> None:
     evict(zone, list(range(0, 600, 2)))
     ask_daemon(zone.state, 3)
     advance(zone.state, 1_000)
-    assert zone.state["count"]["defrag_runs"] == 1
+    assert zone.count["defrag_runs"] == 1
 
-    zone.state["nr_free"][3:] = 0  # as if what it made were taken at once
+    zone.nr_free[3:] = 0  # as if what it made were taken at once
     ask_daemon(zone.state, 0)
     ask_daemon(zone.state, 3)
     advance(zone.state, interval - 1)
-    assert zone.state["count"]["defrag_runs"] == 1
+    assert zone.count["defrag_runs"] == 1
     advance(zone.state, interval + 1)
-    assert zone.state["count"]["defrag_runs"] == 2
+    assert zone.count["defrag_runs"] == 2
 
 
 def test_the_inline_window_wanders_over_the_zone_and_begins_anew(quiet: Quiet) -> None:
@@ -477,13 +478,13 @@ def test_the_inline_window_wanders_over_the_zone_and_begins_anew(quiet: Quiet) -
     )
     for windows in range(1, 5):
         defragment_inline(zone.state)
-        assert zone.state["free"] == 1_024 * windows
+        assert zone.free == 1_024 * windows
         assert (zone.frame["home"][1_024 * windows : 4_096] == Home.INACTIVE).all()
     install(zone.state, take_block(zone.state, 0), 0, False)
-    before = int(zone.state["count"]["defrag_scanned"])
+    before = int(zone.count["defrag_scanned"])
     defragment_inline(zone.state)
     assert zone.state["defrag_cursor"] == 1_024 >> 3
-    assert zone.state["count"]["defrag_scanned"] == before + 1_024
+    assert zone.count["defrag_scanned"] == before + 1_024
 
 
 def test_the_defragmenters_budget_is_kept(quiet: Quiet) -> None:
@@ -491,7 +492,7 @@ def test_the_defragmenters_budget_is_kept(quiet: Quiet) -> None:
     zone = full_of_files(quiet, defrag=Defrag(mode=DefragMode.RMAP_EVICT, budget_pages=20))
     run_daemon(zone.state)
 
-    assert 0 < zone.state["count"]["defrag_evicted"] <= 20
+    assert 0 < zone.count["defrag_evicted"] <= 20
 
 
 def test_the_receive_ring_fills_and_drops_when_empty(quiet: Quiet) -> None:
@@ -507,8 +508,8 @@ def test_the_receive_ring_fills_and_drops_when_empty(quiet: Quiet) -> None:
     for _ in range(12):
         rx_frame(zone.state, 1)
 
-    received = int(zone.state["count"]["frames_received"])
-    assert zone.state["count"]["frames_dropped"] == 12 - received > 0
+    received = int(zone.count["frames_received"])
+    assert zone.count["frames_dropped"] == 12 - received > 0
     assert zone.state["nr_posted"] == 0
 
 
@@ -518,7 +519,7 @@ def test_a_card_that_replaces_first_loses_the_frame_and_keeps_its_buffer(quiet: 
     zone = Zone(quiet(4096, memory=plain_memory(4096), nic=nic))
     refill_ring(zone.state)
     rx_frame(zone.state, 1)
-    assert (zone.state["nr_posted"], zone.state["count"]["frames_received"]) == (8, 1)
+    assert (zone.state["nr_posted"], zone.count["frames_received"]) == (8, 1)
 
     while take_block(zone.state, 2) != NO_PFN:
         pass
@@ -527,10 +528,10 @@ def test_a_card_that_replaces_first_loses_the_frame_and_keeps_its_buffer(quiet: 
     for _ in range(12):
         rx_frame(zone.state, 1)
 
-    assert zone.state["count"]["frames_dropped"] == 12
+    assert zone.count["frames_dropped"] == 12
     assert zone.state["nr_posted"] == 8
     assert sorted(zone.posted["row"][:8].tolist()) == posted
-    assert zone.state["count"]["failures"][Caller.RX] == 12
+    assert zone.count["failures"][Caller.RX] == 12
 
 
 def test_a_card_that_replaces_posts_the_new_buffer_and_hands_up_the_old(quiet: Quiet) -> None:
@@ -568,7 +569,7 @@ def test_idle_objects_stay_in_their_cache(quiet: Quiet) -> None:
     for _ in range(100):
         kfree(zone.state, kmalloc_atomic(zone.state, 1, int(Caller.STACK), int(Kind.STACK)), 1)
 
-    assert zone.state["count"]["attempts"][Caller.STACK] == 1
+    assert zone.count["attempts"][Caller.STACK] == 1
     held = [kmalloc_atomic(zone.state, 1, int(Caller.STACK), int(Kind.STACK)) for _ in range(50)]
     for pfn in held:
         kfree(zone.state, pfn, 1)
@@ -576,7 +577,7 @@ def test_idle_objects_stay_in_their_cache(quiet: Quiet) -> None:
     # (1 + CPUs) * batch + objects per slab.
     assert idle_slabs == 2 * 4 + 1
     assert in_array <= 8
-    assert zone.state["nr_kernel"] == 2 * (in_array + idle_slabs)
+    assert zone.own["nr_kernel"] == 2 * (in_array + idle_slabs)
 
 
 def test_no_page_is_lost_to_user_memory_without_swap(quiet: Quiet) -> None:
@@ -597,8 +598,8 @@ def test_no_page_is_lost_to_user_memory_without_swap(quiet: Quiet) -> None:
     )
     for page in range(1000):
         install(zone.state, take_block(zone.state, 0), page, True)
-    zone.state["prev_priority"] = 0
+    zone.own["prev_priority"] = 0
     refill_inactive(zone.state, 1000)
 
-    assert zone.state["nr_active"] == 1000
+    assert zone.own["nr_active"] == 1000
     assert shrink_cache(zone.state, KSWAPD, 32) == 0

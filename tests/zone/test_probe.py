@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from study.zone.defrag import free_blocks
-from study.zone.probe import probe
+from study.zone.mm.linux_2_6.defrag import free_blocks
 from study.zone.settings import DefragMode, Probe, ProbeVictims, Settings
 from study.zone.simulate import simulate
-from study.zone.verify import verify
-from study.zone.zone import Zone
+from study.zone.trial.probe import probe
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 from tests.zone.conftest import small
 
 VICTIMS = [v for v in ProbeVictims if v != ProbeVictims.OFF]
@@ -20,7 +20,7 @@ VICTIMS = [v for v in ProbeVictims if v != ProbeVictims.OFF]
 
 def aged(victims: ProbeVictims, order: int = 2, blocks: int = 8) -> Zone:
     """A small zone after two seconds of its load."""
-    from study.zone.advance import advance
+    from study.zone.trial.advance import advance
 
     zone = Zone(small(probe=Probe(victims, order, blocks)), seed=3)
     advance(zone.state, 2_000_000_000)
@@ -31,18 +31,18 @@ def aged(victims: ProbeVictims, order: int = 2, blocks: int = 8) -> Zone:
 def test_the_probe_gains_the_blocks_it_was_asked_for(victims: ProbeVictims) -> None:
     """Eight more order-2 blocks are free after it, the zone is sound, and the cost is counted."""
     zone = aged(victims)
-    blocks_before, free_before = free_blocks(zone.state, 2), int(zone.state["free"])
+    blocks_before, free_before = free_blocks(zone.state, 2), zone.free
     found = probe(zone)
     verify(zone)
 
     assert free_blocks(zone.state, 2) >= blocks_before + 8
     assert found["probe_freed_pages"] == found["probe_order2_freed_pages"] > 0
     if victims != ProbeVictims.RMAP_MIGRATE:
-        assert zone.state["free"] - free_before == found["probe_freed_pages"]
+        assert zone.free - free_before == found["probe_freed_pages"]
         assert 0 < found["probe_touches_lost_share"] < 1
     else:
         # What is moved stays in memory.
-        assert zone.state["free"] == free_before
+        assert zone.free == free_before
         assert found["probe_touches_lost_share"] == 0
 
 
@@ -86,7 +86,7 @@ def test_the_probe_works_on_its_own_order_and_leaves_the_daemon_out(
     probe(zone)
 
     assert zone.state["defrag_order"] == 1
-    assert zone.state["count"]["defrag_blocks"] > 0
+    assert zone.count["defrag_blocks"] > 0
 
 
 @pytest.fixture

@@ -14,22 +14,17 @@ from hypothesis.stateful import (
     rule,
 )
 
-from study.zone.advance import advance
-from study.zone.buddy import free_block, take_block
-from study.zone.defrag import cost_of_emptying, empty_block
-from study.zone.kmalloc import new_object
-from study.zone.kswapd import wake_kswapd
-from study.zone.layout import (
-    HEAD_ACTIVE,
-    HEAD_INACTIVE,
-    NO_PFN,
-    SWAPPED,
-    Flag,
-    Home,
-    Kind,
-)
-from study.zone.percpu import give_back
-from study.zone.reclaim import refill_inactive, shrink_cache
+from study.zone.engine.enums import Flag, Home, Kind
+from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, NO_PFN, SWAPPED
+from study.zone.load.user import touch_until
+from study.zone.mm.linux_2_6.buddy import free_block, take_block
+from study.zone.mm.linux_2_6.defrag import cost_of_emptying, empty_block
+from study.zone.mm.linux_2_6.kmalloc import new_object
+from study.zone.mm.linux_2_6.kswapd import wake_kswapd
+from study.zone.mm.linux_2_6.memory import free_user_page
+from study.zone.mm.linux_2_6.percpu import give_back
+from study.zone.mm.linux_2_6.reclaim import refill_inactive, shrink_cache
+from study.zone.mm.linux_2_6.writeback import finish_writes
 from study.zone.settings import (
     Costs,
     DefragMode,
@@ -41,10 +36,9 @@ from study.zone.settings import (
     User,
     Watermarks,
 )
-from study.zone.user import free_user_page, touch_until
-from study.zone.verify import verify
-from study.zone.writeback import finish_writes
-from study.zone.zone import Zone
+from study.zone.trial.advance import advance
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 from tests.zone.reference_lru import Page, TwoLists
 
 PAGES, WORKING_SET = 128, 96
@@ -102,7 +96,7 @@ def model_of(zone: Zone) -> TwoLists:
 
 def listed(zone: Zone, which: int) -> list[int]:
     """Virtual pages on an LRU list, head first."""
-    head = int(zone.state["head"]) + which
+    head = int(zone.own["head"]) + which
     found, pfn = [], int(zone.frame[head]["next"])
     while pfn != head:
         found.append(int(zone.frame[pfn]["owner"]))
@@ -127,7 +121,7 @@ class Reclaim(RuleBasedStateMachine):
         if not model.pages[number].resident and model.free <= LOW + 1:
             return
         z["visit_page"], z["visit_left"], z["visit_write"] = number, 1, write
-        z["next_touch"], z["touch_period"] = z["now"], NEVER_NS
+        z["next_touch"], z["touch_period_ns"] = z["now"], NEVER_NS
         touch_until(z, z["now"] + 1)
         if model.pages[number].resident:
             model.touch(number, write)
@@ -143,7 +137,7 @@ class Reclaim(RuleBasedStateMachine):
     @rule(priority=st.integers(0, 12), wanted=st.integers(1, 40))
     def age(self, priority: int, wanted: int) -> None:
         """The active tail is looked at, in more or less distress."""
-        self.zone.state["prev_priority"] = self.model.prev_priority = priority
+        self.zone.own["prev_priority"] = self.model.prev_priority = priority
         assert refill_inactive(self.zone.state, wanted) == self.model.deactivate(wanted)
 
     @rule(wanted=st.integers(1, 40))
@@ -196,7 +190,7 @@ class Reclaim(RuleBasedStateMachine):
         """The kernel gives its pages back."""
         for pfn in np.flatnonzero(self.zone.frame["home"][:PAGES] == Home.KERNEL):
             self.zone.frame[pfn]["home"] = Home.NONE
-            self.zone.state["nr_kernel"] -= 1
+            self.zone.own["nr_kernel"] -= 1
             give_back(self.zone.state, int(pfn), 0)
             self.model.freed(1)
 
@@ -225,7 +219,7 @@ class Reclaim(RuleBasedStateMachine):
         assert cost == len(owners)
         if mode == DefragMode.RMAP_MIGRATE and self.model.free < 16 + cost:
             return
-        elsewhere = int(self.zone.state["free"])
+        elsewhere = self.zone.free
         assert empty_block(z, start, 3) >= 0
         for number in owners:
             if mode == DefragMode.RMAP_EVICT:
@@ -236,7 +230,9 @@ class Reclaim(RuleBasedStateMachine):
                 self.model.moved(number)
                 assert not start <= self.zone.vpage[number]["pfn"] < start + 8
         self.model.freed(len(owners) if mode == DefragMode.RMAP_EVICT else 0)
-        assert z["free"] == elsewhere + (len(owners) if mode == DefragMode.RMAP_EVICT else 0)
+        assert z["zone"]["free"] == elsewhere + (
+            len(owners) if mode == DefragMode.RMAP_EVICT else 0
+        )
 
     @invariant()
     def both_agree(self, *, thorough: bool = True) -> None:
@@ -246,7 +242,7 @@ class Reclaim(RuleBasedStateMachine):
         zone, model = self.zone, self.model
         assert listed(zone, HEAD_ACTIVE) == model.active
         assert listed(zone, HEAD_INACTIVE) == model.inactive
-        assert zone.state["free"] == model.free
+        assert zone.free == model.free
         for number, page in enumerate(model.pages):
             pfn = int(zone.vpage[number]["pfn"])
             assert (pfn != NO_PFN) == page.resident
@@ -311,7 +307,7 @@ def test_a_long_random_walk_stays_with_the_model(seed: int) -> None:
         step(machine, random)
         machine.both_agree(thorough=number % 50 == 0)
 
-    count = machine.zone.state["count"]
+    count = machine.zone.count
     walked = {name: int(count[name]) for name in ("activated", "deactivated", "written")}
     walked["emptied"] = int(count["defrag_evicted"] + count["defrag_migrated"])
     assert min(walked.values()) > 0, walked

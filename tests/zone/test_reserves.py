@@ -7,20 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.zone import allocate as alloc
-from study.zone.advance import advance
-from study.zone.boost import boost_marks, lower_marks
-from study.zone.grouping import (
+from study.zone.engine.enums import Caller, Flag, Gfp, Home, Kind, Migratetype
+from study.zone.engine.layout import NO_PFN
+from study.zone.mm.linux_2_6 import allocate as alloc
+from study.zone.mm.linux_2_6.boost import boost_marks, lower_marks
+from study.zone.mm.linux_2_6.grouping import (
     has_block,
     pageblock_type,
     rmqueue,
     set_pageblock_type,
     would_mix,
 )
-from study.zone.kmalloc import adopt
-from study.zone.layout import NO_PFN, Caller, Flag, Gfp, Home, Kind, Migratetype
-from study.zone.percpu import take_typed_page
-from study.zone.reserve import take_for_atomic, unreserve_pageblock
+from study.zone.mm.linux_2_6.kmalloc import new_object
+from study.zone.mm.linux_2_6.percpu import take_typed_page
+from study.zone.mm.linux_2_6.reserve import take_for_atomic, unreserve_pageblock
+from study.zone.mm.linux_2_6.watermark import watermark_ok
 from study.zone.settings import (
     AllocationPath,
     Compaction,
@@ -32,9 +33,9 @@ from study.zone.settings import (
     Reserve,
     Watermarks,
 )
-from study.zone.verify import verify
-from study.zone.watermark import watermark_ok
-from study.zone.zone import Zone
+from study.zone.trial.advance import advance
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 from tests.zone.worn import drop, homes, zone_of
 
 BLOCK = 5
@@ -62,17 +63,15 @@ def test_a_refill_mixes_only_for_who_has_nothing(quiet, nofragment, left):
     memory = GROUPED | {"nofragment": nofragment, "percpu_lists": True}
     zone = zone_of(quiet, 256, memory=memory)
     z = zone.state
-    z["pcp_batch"] = 8
+    z["zone"]["pcp_batch"] = 8
     set_pageblock_type(z, 0, 0, UNMOVABLE)
     drop(zone, [0, 2, 4][:left], UNMOVABLE)
     drop(zone, range(64, 96, 2), MOVABLE)
     stolen = []
     for _ in range(left + 1):
         pfn = take_typed_page(z, False, UNMOVABLE)
-        zone.frame[pfn]["order"] = 0
-        adopt(z, pfn, Kind.STACK)
-        z["nr_kernel"] += 1
-        stolen.append(int(z["count"]["stolen"]) > 0)
+        new_object(z, pfn, 0, Kind.STACK)
+        stolen.append(int(zone.count["stolen"]) > 0)
     assert stolen == ([False] * left + [True] if nofragment else [True] * (left + 1))
     verify(zone)
 
@@ -103,9 +102,9 @@ def test_a_steal_raises_all_three_marks_by_a_pageblock_up_to_a_limit(quiet):
         (110, 130, 150, 90),
     ]
     lower_marks(zone.state, 64)
-    assert (zone.state["min"], zone.state["boost"]) == (46, 26)
+    assert (zone.own["min"], zone.own["boost"]) == (46, 26)
     lower_marks(zone.state, 64)
-    assert (zone.state["min"], zone.state["high"], zone.state["boost"]) == (20, 60, 0)
+    assert (zone.own["min"], zone.own["high"], zone.own["boost"]) == (20, 60, 0)
 
 
 @pytest.mark.parametrize(("pages", "factor"), [(96, 15_000), (256, 0)])
@@ -114,18 +113,18 @@ def test_small_zones_and_a_factor_of_0_have_no_boost(quiet, pages, factor):
     marks = Watermarks(explicit_pages=(2, 4, 6), boost_factor=factor)
     zone = boosted(quiet, pages, watermarks=marks)
     boost_marks(zone.state)
-    assert zone.state["boost"] == zone.state["boost_asked"] == 0
+    assert zone.own["boost"] == zone.own["boost_asked"] == 0
 
 
 def test_only_a_steal_below_the_pageblocks_order_boosts(quiet):
     """Taking a whole pageblock mixes nothing; taking part of one does, and is counted."""
     zone = boosted(quiet, free=[*range(64, 96), *range(128, 144)])
     assert rmqueue(zone.state, 0, UNMOVABLE) == 64
-    assert (zone.state["boost"], zone.state["count"]["stolen"]) == (0, 0)
+    assert (zone.own["boost"], zone.count["stolen"]) == (0, 0)
     assert pageblock_type(zone.state, 64) == UNMOVABLE
     zone = boosted(quiet, free=range(128, 144))
     assert rmqueue(zone.state, 0, UNMOVABLE) == 128
-    assert (zone.state["boost"], zone.state["count"]["stolen"]) == (32, 1)
+    assert (zone.own["boost"], zone.count["stolen"]) == (32, 1)
 
 
 def test_kswapd_works_for_the_boost_and_then_takes_it_back(quiet):
@@ -133,17 +132,17 @@ def test_kswapd_works_for_the_boost_and_then_takes_it_back(quiet):
     compaction = Compaction(daemon=True)
     # Large enough for a scan at the lowest priority to look at a batch.
     zone = boosted(quiet, 1 << 16, free=range(128, 400), compaction=compaction)
-    free = int(zone.state["free"])
+    free = zone.free
     boost_marks(zone.state)
-    zone.state["boost_asked"] = 1
+    zone.own["boost_asked"] = 1
     pfn = alloc.allocate(zone.state, 0, int(Gfp.KERNEL | Gfp.MOVABLE), int(Caller.USER))
     zone.frame[pfn]["home"] = Home.NONE
     assert zone.state["kswapd_awake"] == 1
     advance(zone.state, 10**9)
     assert zone.state["kswapd_awake"] == 0
-    assert zone.state["boost"] == 0
-    assert zone.state["high"] == 60
-    freed = int(zone.state["free"]) - (free - 1)
+    assert zone.own["boost"] == 0
+    assert zone.own["high"] == 60
+    freed = zone.free - (free - 1)
     assert 32 <= freed <= 64
     assert zone.state["no_io"] == 0
 
@@ -156,14 +155,14 @@ def test_what_is_freed_for_the_boost_costs_no_writing(quiet):
     zone.frame["flags"][used] = Flag.DIRTY
     zone.state["nr_dirty"] += len(used)
     boost_marks(zone.state)
-    from study.zone.kswapd import wake_kswapd
+    from study.zone.mm.linux_2_6.kswapd import wake_kswapd
 
     wake_kswapd(zone.state, 0)
     advance(zone.state, 10**9)
-    assert zone.state["count"]["scanned"].sum() > 0
-    assert zone.state["count"]["written"] == 0
-    assert zone.state["count"]["reclaimed"].sum() == 0
-    assert zone.state["boost"] == 0, "a boost that finds nothing is given up"
+    assert zone.count["scanned"].sum() > 0
+    assert zone.count["written"] == 0
+    assert zone.count["reclaimed"].sum() == 0
+    assert zone.own["boost"] == 0, "a boost that finds nothing is given up"
 
 
 def test_out_of_balance_the_boost_waits(quiet):
@@ -174,11 +173,11 @@ def test_out_of_balance_the_boost_waits(quiet):
             zone.frame[pfn]["flags"] = Flag.DIRTY
             zone.state["nr_dirty"] += 1
     boost_marks(zone.state)
-    from study.zone.kswapd import wake_kswapd
+    from study.zone.mm.linux_2_6.kswapd import wake_kswapd
 
     wake_kswapd(zone.state, 0)
     advance(zone.state, 10**8)
-    assert zone.state["count"]["written"] > 0
+    assert zone.count["written"] > 0
 
 
 # The reserves.
@@ -237,10 +236,10 @@ def test_an_atomic_block_reserves_its_pageblock_for_the_next(quiet):
     first = take_for_atomic(zone.state, 3, UNMOVABLE)
     assert first == 64
     assert pageblock_type(zone.state, 64) == HIGHATOMIC
-    assert zone.state["nr_reserved"] == 32
+    assert zone.own["nr_reserved"] == 32
     assert rmqueue(zone.state, 0, MOVABLE) == NO_PFN
     assert take_for_atomic(zone.state, 3, UNMOVABLE) == 72
-    assert zone.state["nr_reserved"] == 32
+    assert zone.own["nr_reserved"] == 32
 
 
 def test_no_more_than_a_hundredth_of_the_zone_is_reserved(quiet):
@@ -248,7 +247,7 @@ def test_no_more_than_a_hundredth_of_the_zone_is_reserved(quiet):
     zone = grouped(quiet, free=range(64, 256))
     for _ in range(24):
         assert take_for_atomic(zone.state, 3, UNMOVABLE) != NO_PFN
-    assert zone.state["nr_reserved"] == 64
+    assert zone.own["nr_reserved"] == 64
     assert (zone.pageblock["migratetype"] == HIGHATOMIC).sum() == 2
 
 
@@ -257,16 +256,16 @@ def test_the_last_reserved_pageblock_is_kept(quiet):
     zone = grouped(quiet, free=range(64, 256))
     for _ in range(6):
         take_for_atomic(zone.state, 3, UNMOVABLE)
-    assert zone.state["nr_reserved"] == 64
+    assert zone.own["nr_reserved"] == 64
     unreserve_pageblock(zone.state, MOVABLE)
-    assert zone.state["nr_reserved"] == 32
+    assert zone.own["nr_reserved"] == 32
     assert (zone.pageblock["migratetype"] == HIGHATOMIC).sum() == 1
 
     zone = grouped(quiet, free=range(64, 256))
     take_for_atomic(zone.state, 3, UNMOVABLE)
     unreserve_pageblock(zone.state, MOVABLE)
-    assert zone.state["nr_reserved"] == 32
-    assert zone.state["nr_free"][3] == 1
+    assert zone.own["nr_reserved"] == 32
+    assert zone.nr_free[3] == 1
     assert rmqueue(zone.state, 5, MOVABLE) != NO_PFN
     assert (zone.pageblock["migratetype"] == HIGHATOMIC).sum() == 1
 
@@ -275,10 +274,10 @@ def test_reserved_pages_count_only_for_who_may_use_them(quiet):
     """By the test of 4.4: not as free pages and not as blocks, unless the request is harder."""
     zone = grouped(quiet, free=range(64, 96))
     set_pageblock_type(zone.state, 64, 0, HIGHATOMIC)
-    from study.zone.grouping import move_free_pages
+    from study.zone.mm.linux_2_6.grouping import move_free_pages
 
     move_free_pages(zone.state, 64, HIGHATOMIC)
-    zone.state["nr_reserved"] = 32
+    zone.own["nr_reserved"] = 32
     for order in (0, 3):
         assert not watermark_ok(zone.state, order, 0, False, False)
         assert watermark_ok(zone.state, order, 0, True, True)
@@ -304,7 +303,7 @@ def test_the_test_of_4_4_wants_pages_and_one_block(quiet_settings, free, order, 
 
 def test_reclaim_in_vain_drains_the_percpu_lists(quiet):
     """2.6.24: two halves of a block that lie on the hot list are found by who waits for it."""
-    from study.zone.percpu import free_page
+    from study.zone.mm.linux_2_6.percpu import free_page
 
     found = []
     for path in (AllocationPath.V2_6_11, AllocationPath.V2_6_24):
@@ -320,9 +319,9 @@ def test_reclaim_in_vain_drains_the_percpu_lists(quiet):
         # Pages 41 and 40 are freed by the kernel, through the hot list.
         for pfn in (40, 41):
             zone.frame[pfn]["home"] = Home.NONE
-            zone.state["nr_kernel"] -= 1
+            zone.own["nr_kernel"] -= 1
             free_page(zone.state, pfn, False)
-        assert zone.state["nr_free"][1:].sum() == 0
+        assert zone.nr_free[1:].sum() == 0
         found.append(
             int(alloc.allocate_or_wait(zone.state, 1, int(Gfp.KERNEL), int(Caller.STACK), 0, 0))
         )

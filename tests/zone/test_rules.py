@@ -11,29 +11,33 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from study.zone import allocate as alloc
-from study.zone.advance import advance
-from study.zone.agenda import book, drop_first, first_event, next_due
-from study.zone.buddy import take_block
-from study.zone.kmalloc import cache_limits, kfree, kmalloc_atomic, reap
-from study.zone.kswapd import wake_kswapd
-from study.zone.layout import (
+from study.zone.engine.agenda import book, drop_first, first_event, next_due
+from study.zone.engine.enums import Caller, Event, Flag, Gfp, Home, Kind
+from study.zone.engine.layout import (
     HEAD_INACTIVE,
     NEVER,
     NO_PFN,
     NO_ROW,
     NR_BUCKETS,
     PROCESS_PAGES_MAX,
-    Caller,
-    Event,
-    Flag,
-    Gfp,
-    Home,
-    Kind,
 )
-from study.zone.lru import mark_page_accessed
-from study.zone.percpu import give_back, take_page
-from study.zone.reclaim import begin_shrink, shrink_cache, shrink_done, shrink_slab, shrink_step
+from study.zone.load.user import fault
+from study.zone.mm.linux_2_6 import allocate as alloc
+from study.zone.mm.linux_2_6.buddy import take_block
+from study.zone.mm.linux_2_6.kmalloc import cache_limits, kfree, kmalloc_atomic, reap
+from study.zone.mm.linux_2_6.kswapd import wake_kswapd
+from study.zone.mm.linux_2_6.lru import mark_page_accessed
+from study.zone.mm.linux_2_6.memory import free_user_page, install
+from study.zone.mm.linux_2_6.percpu import give_back, take_page
+from study.zone.mm.linux_2_6.reclaim import (
+    begin_shrink,
+    shrink_cache,
+    shrink_done,
+    shrink_slab,
+    shrink_step,
+)
+from study.zone.mm.linux_2_6.slab import free_slab, new_slab
+from study.zone.mm.linux_2_6.writeback import BACKGROUND_PERCENT, pdflush, set_dirty
 from study.zone.settings import (
     Memory,
     NicReceive,
@@ -43,11 +47,9 @@ from study.zone.settings import (
     Watermarks,
 )
 from study.zone.simulate import simulate
-from study.zone.slab import free_slab, new_slab
-from study.zone.user import fault, free_user_page, install
-from study.zone.verify import verify
-from study.zone.writeback import BACKGROUND_PERCENT, pdflush, set_dirty
-from study.zone.zone import Zone
+from study.zone.trial.advance import advance
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 from tests.zone.conftest import SECOND, small
 
 Quiet = Callable[..., Settings]
@@ -100,9 +102,9 @@ def test_small_shares_of_a_scan_add_up_to_a_batch(
     for _ in range(calls):
         begin_shrink(zone.state, KSWAPD, priority)
 
-    assert zone.state["scan_inactive"][KSWAPD] == scans
-    assert zone.state["nr_scan_inactive"] == (0 if scans else 2 * calls)
-    assert zone.state["scan_target"][KSWAPD] == 32
+    assert zone.own["scan_inactive"][KSWAPD] == scans
+    assert zone.own["nr_scan_inactive"] == (0 if scans else 2 * calls)
+    assert zone.own["scan_target"][KSWAPD] == 32
 
 
 def test_a_scan_ends_when_32_pages_are_free(quiet: Quiet) -> None:
@@ -112,8 +114,8 @@ def test_a_scan_ends_when_32_pages_are_free(quiet: Quiet) -> None:
     while not shrink_done(zone.state, KSWAPD):
         shrink_step(zone.state, KSWAPD)
 
-    assert zone.state["free"] == 32
-    assert zone.state["scan_inactive"][KSWAPD] > 0
+    assert zone.free == 32
+    assert zone.own["scan_inactive"][KSWAPD] > 0
 
 
 def test_direct_reclaim_is_content_with_a_cluster(quiet: Quiet) -> None:
@@ -122,11 +124,11 @@ def test_direct_reclaim_is_content_with_a_cluster(quiet: Quiet) -> None:
     alloc.allocate_or_wait(zone.state, 0, int(Gfp.KERNEL), int(Caller.SLAB), 0, -1)
     rounds = 0
     while zone.state["nr_waiting"] and rounds < 100:
-        advance(zone.state, zone.state["now"] + 20_000_000)
+        advance(zone.state, zone.now + 20_000_000)
         rounds += 1
 
     assert zone.state["nr_waiting"] == 0
-    reclaimed = zone.state["count"]["stall_reclaimed"][Caller.SLAB]
+    reclaimed = zone.count["stall_reclaimed"][Caller.SLAB]
     assert reclaimed % 32 == 0
     assert 32 <= reclaimed <= 128
 
@@ -156,7 +158,7 @@ def test_who_finds_only_pages_being_written_waits_for_the_disk(
 
     assert due(zone, Event.RETRY) == slept_ms * 10**6
     # Shares of 2, 3, 5, 9 and 17 pages first make a batch at priority 8.
-    assert zone.state["temp_priority"] == 8
+    assert zone.own["temp_priority"] == 8
 
 
 @pytest.mark.parametrize(("disk_ms", "slept_ms"), [(None, 20), (7, 7), (300, 20)])
@@ -193,7 +195,7 @@ def test_idle_objects_go_back_a_fifth_at_a_time(quiet: Quiet) -> None:
     used, idle = int(zone.state["cache_used"][1]), int(zone.state["cache_free"][1])
     assert zone.state["cache_array"][1][:used].tolist() == array[2:]
     assert zone.state["cache_slab"][1][:idle].tolist() == slabs[:-2]
-    assert zone.state["nr_kernel"] == 2 * (4 + 7)
+    assert zone.own["nr_kernel"] == 2 * (4 + 7)
     assert due(zone, Event.REAP) == 2 * SECOND
 
 
@@ -213,7 +215,7 @@ def test_slabs_shrink_in_step_with_the_scan(quiet: Quiet) -> None:
     assert zone.state["slab_scan"] == due % 128
     gone = 400 * 16 - int(objects[objects > 0].sum())
     assert gone == due // 128 * 128
-    assert zone.state["nr_reclaimable"] == 400 - zone.state["count"]["slab_reclaimed"]
+    assert zone.state["nr_reclaimable"] == 400 - zone.count["slab_reclaimed"]
 
 
 def test_rows_of_dead_slab_pages_serve_again(quiet: Quiet) -> None:
@@ -228,8 +230,8 @@ def test_rows_of_dead_slab_pages_serve_again(quiet: Quiet) -> None:
 
 
 def _forget(zone: Zone, pfn: int) -> None:
-    from study.zone.lru import lru_del
-    from study.zone.rmap import forget_page
+    from study.zone.mm.linux_2_6.lru import lru_del
+    from study.zone.mm.linux_2_6.rmap import forget_page
 
     lru_del(zone.state, pfn)
     forget_page(zone.state, pfn)
@@ -238,11 +240,11 @@ def _forget(zone: Zone, pfn: int) -> None:
 def test_kswapd_is_woken_at_low_and_not_above(quiet: Quiet) -> None:
     """With one page more than low free it is not; with exactly low it is."""
     zone = full(quiet)
-    zone.state["free"] = zone.state["low"] + 1
+    zone.own["free"] = zone.own["low"] + 1
     wake_kswapd(zone.state, 0)
     assert not zone.state["kswapd_awake"]
 
-    zone.state["free"] = zone.state["low"]
+    zone.own["free"] = zone.own["low"]
     wake_kswapd(zone.state, 0)
     assert zone.state["kswapd_awake"]
 
@@ -250,13 +252,13 @@ def test_kswapd_is_woken_at_low_and_not_above(quiet: Quiet) -> None:
 def test_the_hot_list_is_refilled_when_two_batches_are_left(quiet: Quiet) -> None:
     """With 2 * batch pages on it, a request first brings in another batch."""
     zone = Zone(quiet(65_536))
-    batch = int(zone.state["pcp_batch"])
-    while zone.state["nr_hot"] != 2 * batch + 1:
+    batch = int(zone.own["pcp_batch"])
+    while zone.own["nr_hot"] != 2 * batch + 1:
         take_page(zone.state, False)
     take_page(zone.state, False)
-    assert zone.state["nr_hot"] == 2 * batch
+    assert zone.own["nr_hot"] == 2 * batch
     take_page(zone.state, False)
-    assert zone.state["nr_hot"] == 3 * batch - 1
+    assert zone.own["nr_hot"] == 3 * batch - 1
 
 
 @pytest.mark.parametrize(
@@ -269,16 +271,16 @@ def test_reads_ask_the_cold_list_all_others_the_hot(
 ) -> None:
     """What the disk will fill need not be in the processor's cache; what a program fills should."""
     zone = Zone(quiet(65_536))
-    batch = int(zone.state["pcp_batch"])
+    batch = int(zone.own["pcp_batch"])
     zone.vpage[7]["kind"] = kind
     # The first to ask the cold list finds it empty and brings in a batch.
-    hot, empty = int(zone.state["nr_hot"]), int(zone.state["nr_cold"])
+    hot, empty = int(zone.own["nr_hot"]), int(zone.own["nr_cold"])
     assert (hot > 2 * batch, empty, batch) == (True, 0, 16)
 
     fault(zone.state, 7, write, int(Caller.USER), -1)
 
     after = (hot, batch - 1) if cold else (hot - 1, 0)
-    assert (zone.state["nr_hot"], zone.state["nr_cold"]) == after
+    assert (zone.own["nr_hot"], zone.own["nr_cold"]) == after
 
 
 def test_reclaimed_pages_go_to_the_cold_list_deleted_ones_to_the_hot(quiet: Quiet) -> None:
@@ -291,39 +293,39 @@ def test_reclaimed_pages_go_to_the_cold_list_deleted_ones_to_the_hot(quiet: Quie
         zone.frame[pfns[-1]]["flags"] = 0
     # Boot leaves the hot list full.
     take_page(zone.state, False)
-    hot, cold = int(zone.state["nr_hot"]), int(zone.state["nr_cold"])
+    hot, cold = int(zone.own["nr_hot"]), int(zone.own["nr_cold"])
 
     assert shrink_cache(zone.state, KSWAPD, 16) == 16
-    assert (zone.state["nr_hot"], zone.state["nr_cold"]) == (hot, cold + 16)
+    assert (zone.own["nr_hot"], zone.own["nr_cold"]) == (hot, cold + 16)
     assert [take_page(zone.state, True) for _ in range(16)] == pfns[:16]
 
     free_user_page(zone.state, 16)
-    assert zone.state["nr_hot"] == hot + 1
+    assert zone.own["nr_hot"] == hot + 1
 
 
 @pytest.mark.parametrize("used", [False, True])
 def test_a_dirty_page_in_use_is_not_written_yet(quiet: Quiet, used: bool) -> None:
     """Reclaim starts the write of an idle dirty page only; a used one makes another round."""
     zone = full(quiet)
-    pfn = int(zone.frame[zone.state["head"] + HEAD_INACTIVE]["prev"])
+    pfn = int(zone.frame[zone.own["head"] + HEAD_INACTIVE]["prev"])
     set_dirty(zone.state, pfn)
     if used:
         mark_page_accessed(zone.state, pfn)
     shrink_cache(zone.state, KSWAPD, 1)
 
     assert bool(zone.frame[pfn]["flags"] & Flag.WRITEBACK) != used
-    assert zone.state["count"]["written"] == (0 if used else 1)
+    assert zone.count["written"] == (0 if used else 1)
 
 
 def test_a_free_that_reaches_the_buddy_lists_rearms_kswapd(quiet: Quiet) -> None:
     """A zone that was given up is tried again as soon as anything of it is freed."""
     zone = full(quiet)
-    zone.state["all_unreclaimable"], zone.state["pages_scanned"] = 1, 12_345
+    zone.own["all_unreclaimable"], zone.own["pages_scanned"] = 1, 12_345
     _forget(zone, 7)
     give_back(zone.state, 7, 0)
 
-    assert zone.state["all_unreclaimable"] == 0
-    assert zone.state["pages_scanned"] == 0
+    assert zone.own["all_unreclaimable"] == 0
+    assert zone.own["pages_scanned"] == 0
 
 
 def test_pdflush_writes_what_is_old_or_too_much(quiet: Quiet) -> None:
@@ -454,11 +456,11 @@ def test_processes_leave_nothing_behind(stack_order: int) -> None:
     processes = replace(small().processes, stack_order=stack_order, forks_per_s=200.0)
     zone = Zone(small(processes=processes), seed=2)
     advance(zone.state, 3 * SECOND)
-    heads = zone.frame["home"][: zone.state["pages"]] == Home.KERNEL
-    kinds = zone.frame["kind"][: zone.state["pages"]][heads]
+    heads = zone.frame["home"][: zone.pages] == Home.KERNEL
+    kinds = zone.frame["kind"][: zone.pages][heads]
     alive = zone.process["alive"] == 1
 
-    assert zone.state["count"]["exits"] > 100
+    assert zone.count["exits"] > 100
     assert (kinds == Kind.STACK).sum() == zone.state["live"] > 0
     assert (kinds == Kind.PAGE_TABLE).sum() == zone.process["tables"][alive].sum()
 
@@ -481,6 +483,6 @@ def test_homes_are_what_the_tests_think(quiet: Quiet) -> None:
     """full() leaves nothing free: what the tests above count is what they did."""
     zone = full(quiet)
 
-    assert zone.state["free"] == 0
+    assert zone.free == 0
     assert (zone.frame["home"][:4_096] == Home.INACTIVE).all()
     assert np.array_equal(zone.vpage["pfn"][zone.frame["owner"][:4_096]], np.arange(4_096))

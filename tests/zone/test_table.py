@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from numba import njit
 
-from study.zone.compile import BOUNDSCHECK
-from study.zone.layout import NR_HEADS, events, frames, vpages
+from study.zone.engine.layout import NR_HEADS, events, frames, vpages
+from study.zone.engine.table import BOUNDSCHECK
 from study.zone.settings import Settings
-from study.zone.zone import Zone
+from study.zone.trial.zone import Zone
 
 
 @njit(error_model="numpy")

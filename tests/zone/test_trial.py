@@ -28,8 +28,8 @@ from study.zone.settings import (
     Watermarks,
 )
 from study.zone.simulate import HEADLINE, Outcome, simulate
-from study.zone.verify import verify
-from study.zone.zone import Zone
+from study.zone.trial.verify import verify
+from study.zone.trial.zone import Zone
 from tests.zone.conftest import small
 
 LOAD = (
@@ -185,9 +185,9 @@ def test_a_zone_starts_from_a_buddyinfo_line() -> None:
     line = (258, 9, 5, 0, 1, 2, 0, 1, 1, 0, 0)
     zone = Zone(Settings(memory=Memory(buddyinfo=line), nic=Nic(rx_frames_per_s=0.0)), seed=3)
 
-    assert tuple(zone.state["nr_free"]) == line
-    assert zone.state["free"] == 760
-    assert (zone.state["min"], zone.state["low"], zone.state["high"]) == (234, 468, 702)
+    assert tuple(zone.nr_free) == line
+    assert zone.free == 760
+    assert (zone.own["min"], zone.own["low"], zone.own["high"]) == (234, 468, 702)
     verify(zone)
 
 

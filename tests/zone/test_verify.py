@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from study.zone.advance import advance
-from study.zone.layout import Flag, Home
-from study.zone.verify import InvariantBroken, verify
-from study.zone.zone import Zone
+from study.zone.engine.enums import Flag, Home
+from study.zone.trial.advance import advance
+from study.zone.trial.verify import InvariantBroken, verify
+from study.zone.trial.zone import Zone
 from tests.zone.conftest import SECOND, small
 
 
@@ -25,14 +25,14 @@ def zone() -> Zone:
 
 def first(zone: Zone, home: Home) -> int:
     """The first pfn with a home."""
-    return int(np.flatnonzero(zone.frame["home"][: zone.state["pages"]] == home)[0])
+    return int(np.flatnonzero(zone.frame["home"][: zone.pages] == home)[0])
 
 
 def free_buddies(zone: Zone) -> None:
     """Split a free block without telling anyone: two buddies lie side by side."""
-    from study.zone.buddy import add_free_block, remove_free_block
+    from study.zone.mm.linux_2_6.buddy import add_free_block, remove_free_block
 
-    heads = np.flatnonzero(zone.frame["home"][: zone.state["pages"]] == Home.BUDDY)
+    heads = np.flatnonzero(zone.frame["home"][: zone.pages] == Home.BUDDY)
     pfn = int(next(p for p in heads if zone.frame[p]["order"] > 0))
     order = int(zone.frame[pfn]["order"])
     remove_free_block(zone.state, pfn, order)
@@ -48,7 +48,7 @@ def change(field: str, by: int = 1) -> Callable[[Zone], None]:
 
 
 def change_count(zone: Zone) -> None:
-    zone.state["nr_free"][0] += 1
+    zone.nr_free[0] += 1
 
 
 def break_link(zone: Zone) -> None:
@@ -69,7 +69,7 @@ def hold_twice(zone: Zone) -> None:
 
 
 def overlap(zone: Zone) -> None:
-    frame = zone.frame[: zone.state["pages"]]
+    frame = zone.frame[: zone.pages]
     heads = np.flatnonzero((frame["home"] == Home.KERNEL) & (frame["order"] == 0))
     frame["order"][next(pfn for pfn in heads if pfn % 2 == 0)] = 1
 
@@ -80,7 +80,7 @@ def leave_isolated(zone: Zone) -> None:
 
 def unmap_silently(zone: Zone) -> None:
     flags = zone.frame["flags"]
-    mapped = np.flatnonzero(flags[: zone.state["pages"]] & Flag.MAPPED)
+    mapped = np.flatnonzero(flags[: zone.pages] & Flag.MAPPED)
     flags[mapped[0]] &= ~np.uint8(Flag.MAPPED)
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from numba import njit
 
-from study.zone.layout import NO_PFN, Stream, frames
+from study.zone.engine.enums import Stream
+from study.zone.engine.layout import NO_PFN, frames
+from study.zone.engine.table import lowest_bit, prefetch
+from study.zone.load.user import alias_table, touch_until
 from study.zone.settings import User
-from study.zone.table import lowest_bit, prefetch
-from study.zone.user import alias_table, touch_until
-from study.zone.zone import Zone
+from study.zone.trial.zone import Zone
 from tests.zone.conftest import small
 
 VISITS = 500
@@ -45,7 +46,7 @@ def test_visits_are_those_drawn_in_turn() -> None:
     expected = drawn_in_turn(dice, zone.extents, settings.user)
     for _ in range(VISITS):
         chance.shuffle(zone.extent["extent"])
-        z["visit_left"], z["touch_period"], z["next_touch"] = 0, 1 << 61, z["now"]
+        z["visit_left"], z["touch_period_ns"], z["next_touch"] = 0, 1 << 61, z["now"]
         touch_until(z, int(z["now"]) + 1)
         rank, start, pages, writes = next(expected)
         first = int(zone.extent["extent"][rank]) * settings.user.extent_pages + start

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.zone.indices import extfrag_index, unusable_index, unusable_indices
-from study.zone.layout import ZONE, Gfp
-from study.zone.settings import AllocationPath, KswapdPolicy, Marks
-from study.zone.watermark import (
+from study.zone.engine.enums import Gfp
+from study.zone.engine.record import MACHINE
+from study.zone.mm.linux_2_6.watermark import (
     after_reclaim_ok,
     balanced,
     first_pass_ok,
@@ -19,17 +18,19 @@ from study.zone.watermark import (
     second_pass_ok,
     watermark_ok,
 )
+from study.zone.settings import AllocationPath, KswapdPolicy, Marks
+from study.zone.trial.indices import extfrag_index, unusable_index, unusable_indices
 from tests.zone import reference
 
 ARTICLE = [258, 9, 5, 0, 1, 2, 0, 1, 1, 0, 0]
 
 
 def record(nr_free: list[int], marks: tuple[int, int, int] = (234, 468, 702), **fields: int):
-    """A bare zone record with free blocks and marks."""
-    z = np.zeros(1, ZONE)[0]
-    z["nr_free"] = nr_free
-    z["free"] = sum(n << order for order, n in enumerate(nr_free))
-    z["min"], z["low"], z["high"] = marks
+    """A bare record with free blocks and marks."""
+    z = np.zeros(1, MACHINE)[0]
+    z["zone"]["nr_free"] = nr_free
+    z["zone"]["free"] = sum(n << order for order, n in enumerate(nr_free))
+    z["zone"]["min"], z["zone"]["low"], z["zone"]["high"] = marks
     for name, value in fields.items():
         z[name] = value
     return z

@@ -7,16 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from study.zone.buddy import take_block
-from study.zone.grouping import return_block, rmqueue
-from study.zone.kmalloc import new_object
-from study.zone.layout import HEAD_ACTIVE, HEAD_INACTIVE, NO_PFN, Home, Kind
-from study.zone.lru import lru_del
-from study.zone.rmap import forget_page
+from study.zone.engine.enums import Home, Kind
+from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, NO_PFN
+from study.zone.mm.linux_2_6.buddy import take_block
+from study.zone.mm.linux_2_6.grouping import return_block, rmqueue
+from study.zone.mm.linux_2_6.kmalloc import new_object
+from study.zone.mm.linux_2_6.lru import lru_del
+from study.zone.mm.linux_2_6.memory import install
+from study.zone.mm.linux_2_6.rmap import forget_page
 from study.zone.settings import Memory, Settings, Watermarks
-from study.zone.user import install
-from study.zone.verify import pages_in_use
-from study.zone.zone import Zone
+from study.zone.trial.verify import pages_in_use
+from study.zone.trial.zone import Zone
 
 MARKS = Watermarks(explicit_pages=(4, 8, 12))
 
@@ -78,10 +79,10 @@ def drop(zone: Zone, pfns: Iterable[int], migratetype: int | None = None) -> Non
 def listed(zone: Zone, which: int) -> list[int]:
     """Frames on one LRU list, head first."""
     assert which in (HEAD_ACTIVE, HEAD_INACTIVE)
-    head = int(zone.state["head"]) + which
+    head = int(zone.own["head"]) + which
     found, pfn = [], int(zone.frame[head]["next"])
     while pfn != head:
-        assert len(found) < zone.state["pages"], "the list does not end"
+        assert len(found) < zone.pages, "the list does not end"
         found.append(pfn)
         pfn = int(zone.frame[pfn]["next"])
     return found

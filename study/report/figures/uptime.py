@@ -194,7 +194,7 @@ def _thinned(mean: pd.DataFrame) -> pd.DataFrame:
 
 def _indexed(samples: pd.DataFrame) -> pd.DataFrame:
     """Free blocks by order of some samples, and the two indices."""
-    from study.zone.indices import unusable_indices
+    from study.zone.trial.indices import unusable_indices
 
     counts = samples[FREE].to_numpy(np.int64)
     return samples[FREE].assign(

@@ -1,0 +1,225 @@
+"""How kernels are compiled and where their machine code is kept.
+
+numba caches a function under a hash of the one file that holds it, so an edit in a module that
+it merely calls would go unnoticed and old code would run. Each module's machine code is therefore
+kept in a folder named after a digest of its source, of every zone source it imports, directly or
+not, and of the options that shape the code.
+
+A kernel's machine code holds that of all it calls, so a process needs only the few kernels that
+Python itself calls. Each is therefore loaded at its first call and not when its module is imported:
+loading all of them took a second and a half.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import cache, lru_cache
+from itertools import chain
+from pathlib import Path
+
+import llvmlite.binding as llvm
+import numba
+import numpy as np
+from numba import njit, types
+from numba.core.caching import UserProvidedCacheLocator
+
+from study.zone.engine.table import BOUNDSCHECK
+
+_ROOM = Path(__file__).parent.parent
+_PACKAGE = "study.zone."
+_KEPT_VERSIONS = 4
+_DIGEST_LENGTH = 16
+
+
+def _hash(parts: Iterable[bytes]) -> str:
+    state = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        state.update(part)
+    return state.hexdigest()
+
+
+@lru_cache(maxsize=1)
+def digest() -> str:
+    """Name of this simulation: 16 hex digits over all its sources and numba's version.
+
+    Whether bounds are checked is left out: it changes no result.
+    """
+    sources = sorted(_ROOM.rglob("*.py"))
+    versions = f"{numba.__version__} {np.__version__}".encode()
+    names = (f.relative_to(_ROOM).as_posix().encode() for f in sources)
+    return _hash([versions, *chain(*zip(names, (f.read_bytes() for f in sources), strict=True))])
+
+
+def _file(module: str) -> Path:
+    """Source of a zone module, by its name below the package: load.nic."""
+    return _ROOM.joinpath(*module.split(".")).with_suffix(".py")
+
+
+@cache
+def _imports(module: str) -> frozenset[str]:
+    """The zone modules that one zone module names in its imports."""
+    nodes = ast.walk(ast.parse(_file(module).read_bytes()))
+    froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    named = {node.module or "" for node in froms}
+    # A module may be imported from its package, by its own name.
+    named |= {f"{node.module}.{name.name}" for node in froms for name in node.names}
+    below = {name.removeprefix(_PACKAGE) for name in named if name.startswith(_PACKAGE)}
+    return frozenset(name for name in below if _file(name).is_file())
+
+
+def _rests_on(module: str) -> list[str]:
+    """A module and every zone module it imports, directly or not."""
+    found: set[str] = set()
+    new = {module}
+    while new:
+        found |= new
+        new = set().union(*map(_imports, new)) - found
+    return sorted(found)
+
+
+@cache
+def _processor() -> str:
+    """What the machine code is for: a home may be shared by machines of several kinds."""
+    name = numba.config.CPU_NAME or llvm.get_host_cpu_name()
+    return f"{name} {numba.config.CPU_FEATURES or llvm.get_host_cpu_features().flatten()}"
+
+
+@cache
+def cache_dir(module: str) -> Path:
+    """Folder with the machine code of one zone module (its name without the package)."""
+    sources = [_file(name).read_bytes() for name in _rests_on(module)]
+    options = f"{numba.__version__} {np.__version__} boundscheck={BOUNDSCHECK} {_processor()}"
+    folder = cache_root() / module / _hash([options.encode(), *sources])
+    folder.mkdir(parents=True, exist_ok=True)
+    _share(folder, _file(module))
+    return folder
+
+
+def _share(folder: Path, source: Path) -> None:
+    """Let all copies of these sources use the same machine code, wherever they lie.
+
+    Below the folder numba keeps code apart by the path of its source. A job on a Ray cluster has
+    its sources at another path each time, but a folder here is of the same sources to the letter.
+    """
+    shared = folder / "code"
+    shared.mkdir(exist_ok=True)
+    own = UserProvidedCacheLocator.get_suitable_cache_subpath(str(source))
+    with suppress(FileExistsError):
+        (folder / own).symlink_to(shared.name, target_is_directory=True)
+
+
+@lru_cache(maxsize=1)
+def cache_root() -> Path:
+    """The first of these that can be written: STUDY_CACHE_DIR, the user's cache, a private /tmp."""
+    named = os.environ.get("STUDY_CACHE_DIR")
+    if named:
+        return Path(named)
+    try:
+        user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        root = user_cache / "fragmentation-study"
+        root.mkdir(parents=True, exist_ok=True)
+        if os.access(root, os.W_OK):
+            return root
+    except (OSError, RuntimeError):
+        # No home, or none that can be written.
+        pass
+    return Path(tempfile.gettempdir()) / f"fragmentation-study-{os.getuid()}"
+
+
+def prune_cache() -> None:
+    """Forget the machine code of all but the few most recently used versions of each module."""
+    for module in filter(Path.is_dir, cache_root().iterdir()):
+        versions = [f for f in module.iterdir() if f.is_dir() and len(f.name) == _DIGEST_LENGTH]
+        versions.sort(key=lambda f: f.stat().st_mtime, reverse=True)
+        for version in versions[_KEPT_VERSIONS:]:
+            shutil.rmtree(version, ignore_errors=True)
+            # What says that a whole simulation lies ready may no longer be true.
+            for claim in cache_root().glob("compiled-*"):
+                claim.unlink(missing_ok=True)
+
+
+def kernel(function=None, *, inline=False):
+    """Compile a function of the zone: cached on disk, C semantics for division.
+
+    The first parameter, z, is the record; a parameter annotated `float` is a float64, one
+    annotated `np.ndarray` an int64 vector, every other an int64. One signature a function: left to
+    infer, numba would compile each anew for every mix of 8, 32 and 64-bit arguments, which made
+    building the zone take four times as long. An inline one becomes part of each kernel that calls
+    it, whatever its size: for what is called all the time, and from few places.
+    """
+    if function is None:
+        return lambda f: kernel(f, inline=inline)
+    options = {
+        "cache": True,
+        "error_model": "numpy",
+        "no_cfunc_wrapper": True,
+        "boundscheck": BOUNDSCHECK,
+    }
+    # The folder is read when the decorator runs; other libraries keep their own setting.
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(cache_dir(function.__module__.removeprefix(_PACKAGE)))
+    try:
+        compiled = njit(forceinline=inline, **options)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+    if not (inline or numba.config.DISABLE_JIT):
+        _load_when_called(compiled)
+    return compiled
+
+
+_declared: list[Callable[[], object]] = []
+
+
+def _load_when_called(kernel) -> None:
+    """Put off loading a kernel until Python calls it, or a kernel that calls it is compiled.
+
+    numba asks a dispatcher for machine code in two places; both load first, and are then as numba
+    made them.
+    """
+    place = len(_declared)
+
+    def load():
+        if not kernel.signatures:
+            if not any(Path(kernel.stats.cache_path).glob(f"*.{kernel.__name__}-*.nbi")):
+                # A kernel calls only what was declared before it. Compiled in that order, no
+                # compilation waits within another.
+                for earlier in _declared[:place]:
+                    earlier()
+            kernel.__dict__.pop("get_call_template", None)
+            kernel.__dict__.pop("_compile_for_args", None)
+            kernel.compile(_signature(kernel.py_func))
+            kernel.disable_compile()
+        return kernel.overloads[kernel.signatures[0]].entry_point
+
+    def get_call_template(args, kws):
+        load()
+        return kernel.get_call_template(args, kws)
+
+    def compile_for_args(*_args, **_kws):
+        return load()
+
+    kernel.load = load
+    kernel.get_call_template = get_call_template
+    kernel._compile_for_args = compile_for_args
+    _declared.append(load)
+
+
+@lru_cache(maxsize=1)
+def zone_type():
+    """numba's type of the record that kernels take."""
+    from study.zone.engine.record import MACHINE
+
+    return numba.from_dtype(MACHINE)
+
+
+def _signature(function):
+    kinds = {"float": types.float64, "np.ndarray": types.int64[::1]}
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    return (zone_type(), *(kinds.get(p.annotation, types.int64) for p in parameters))

@@ -1,0 +1,355 @@
+"""The record that every kernel takes as its first argument, z: one simulated machine.
+
+    z.zone.free     what a zone has, as struct zone: free areas, marks, per-cpu lists, LRU, counters
+    z.now           what the machine has: clock, agenda, daemons, disk, caches, load
+
+There is one zone. What is the machine's is so because the kernel has it once (page_state, pgdat,
+caches, scan_control) or because it is none of the kernel's affairs (the load, the clock).
+
+A name says its unit: _ns, _pages; what begins with nr_ is a number of things, a page if no other is
+named. Points in time are ns since the trial began. A gap is the mean time between two arrivals of a
+source, 0 if none ever comes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from study.zone.engine.layout import (
+    BUCKETS_A_WORD,
+    CACHE_SLOTS,
+    NR_BUCKETS,
+    NR_CACHES,
+    NR_CALLERS,
+    NR_STREAMS,
+    TABLES,
+)
+from study.zone.settings import NR_ORDERS, NUMBERS_MAX
+
+ZONE_COUNTERS = np.dtype(
+    [
+        ("formed", "i8", (NR_ORDERS,)),  # blocks of this order made by merging two halves
+        ("split", "i8", (NR_ORDERS,)),
+        ("scanned", "i8", (2,)),  # pages of both LRU lists, by Reclaimer
+        ("reclaimed", "i8", (2,)),  # pages freed, those of slabs included, by Reclaimer
+        ("deactivated", "i8"),
+        ("activated", "i8"),
+        ("stolen", "i8"),  # blocks taken from another migratetype, below the pageblock's order
+        ("boosts", "i8"),  # times the marks were raised
+    ]
+)
+
+COUNTERS = np.dtype(
+    [
+        ("attempts", "i8", (NR_CALLERS,)),
+        ("failures", "i8", (NR_CALLERS,)),
+        ("attempts_order", "i8", (NR_ORDERS,)),
+        ("failures_order", "i8", (NR_ORDERS,)),
+        ("starved", "i8", (NR_CALLERS,)),  # refused by the marks: too few pages, however they lie
+        ("stalls", "i8", (NR_CALLERS,)),  # requests that had to reclaim or wait
+        ("stall_ns", "i8", (NR_CALLERS,)),
+        ("stall_longest_ns", "i8", (NR_CALLERS,)),
+        ("stall_rounds", "i8", (NR_CALLERS,)),
+        ("stall_reclaimed", "i8", (NR_CALLERS,)),
+        ("oom", "i8"),  # requests refused because nothing was left to reclaim
+        ("written", "i8"),  # pages, for whatever reason but defragmentation
+        ("swapped_out", "i8"),
+        ("slab_reclaimed", "i8"),
+        ("wakeups", "i8"),  # of kswapd
+        ("wakeups_refused", "i8"),  # asked for, but the test found nothing to do
+        # Requests above order 0 that met no free block: all; those after which kswapd was at rest;
+        # those above the low mark that found it at rest; and of these, those that woke it.
+        ("blockless", "i8"),
+        ("blockless_rests", "i8"),
+        ("blockless_asked", "i8"),
+        ("blockless_woken", "i8"),
+        ("kswapd_ns", "i8"),
+        ("defrag_runs", "i8"),
+        ("defrag_scanned", "i8"),
+        ("defrag_blocks", "i8"),
+        ("defrag_evicted", "i8"),
+        ("defrag_migrated", "i8"),
+        ("defrag_written", "i8"),
+        ("defrag_ns", "i8"),
+        ("compact_stalls", "i8"),  # direct compaction ran
+        ("compact_deferred", "i8"),
+        ("compact_skipped", "i8"),
+        ("compact_successes", "i8"),  # of any compaction: a block was there afterwards
+        ("compact_failures", "i8"),
+        ("compact_migrated", "i8"),
+        ("compact_scanned", "i8"),
+        ("compact_ns", "i8"),
+        ("kcompactd_wakeups", "i8"),
+        ("kcompactd_ns", "i8"),
+        ("touches", "i8"),
+        ("first_faults", "i8"),
+        ("minor_faults", "i8"),
+        ("refaults", "i8"),
+        ("refaults_after_defrag", "i8"),
+        ("lost_ns", "i8"),  # what refaults would have cost
+        ("deleted", "i8"),  # extents
+        ("forks", "i8"),
+        ("forks_refused", "i8"),
+        ("exits", "i8"),
+        ("frames_received", "i8"),
+        ("frames_dropped", "i8"),
+        ("frames_sent", "i8"),
+        ("frames_unsent", "i8"),
+        ("recycled", "i8"),  # receive buffers posted again
+        ("events", "i8"),
+    ]
+)
+
+# Name and meaning of whole numbers; all int64, 0 or 1 where the meaning is a question.
+_ZONE = """
+    pages                 page frames
+    start_pfn             first frame that is the zone's; above 0 for recorded traces only
+    head                  row of the frame table where the list heads begin
+    typed_heads           rows of list heads before it, for the migratetypes above 0; grouping only
+    min                   marks, in pages
+    low
+    high
+    boost                 pages by which the three marks are raised now
+    boost_asked           is kswapd to be woken because they were?
+    free                  pages in the free areas
+    nr_hot                pages on the hot per-cpu list, or lists
+    nr_cold
+    pcp_batch             pages that a per-cpu list takes or gives at once
+    nr_reserved           pages in pageblocks that are reserved
+    nr_active
+    nr_inactive
+    nr_file               pages on the two lists, by what they hold
+    nr_anon
+    nr_kernel             pages in use that are on neither list
+    nr_scan_active        what begin_shrink carries over until it makes a batch
+    nr_scan_inactive
+    prev_priority         of the last scan that was in need; 12 is calm, 0 desperate
+    temp_priority         of the scan that runs
+    pages_scanned         since the last page was freed
+    all_unreclaimable     has scanning been given up?
+    fetched_active        where lru.fetch_tails has come to on the active list
+    active_ahead          pages between there and the tail
+    fetched_inactive
+    inactive_ahead
+    migrate_cursor        pfn where compaction's scanner of used pages stands
+    free_cursor           pfn above which its scanner of free pages is done
+    compact_considered    tries put off since the last failure
+    compact_shift         2 ** this many are to be put off
+    compact_order_failed  the smallest order that failed
+"""
+_ZONE_VECTORS = [
+    ("nr_free", "i8", (NR_ORDERS,)),  # blocks of each order
+    # Left to scan and to free in the current call of shrink_zone, by Reclaimer.
+    ("scan_active", "i8", (2,)),
+    ("scan_inactive", "i8", (2,)),
+    ("scan_target", "i8", (2,)),
+    ("count", ZONE_COUNTERS),
+]
+
+_MACHINE = """
+    now                   the clock
+
+    nr_events             in the heap
+    nr_soon               on the wheel
+    soon_first            row of the wheel's next event
+    soon_free             first of its free rows
+    next_seq              number of the next event to be booked
+    event_overflow        did an event find no room?
+
+    allocation            AllocationPath
+    percpu                are there per-cpu lists?
+    swap                  is there swap?
+    grouping              Grouping
+    pageblock_order
+    types_from_trace      are pageblocks given their types by a recorded trace, not by a steal?
+    claims_only           does a steal move free pages only if it claims the pageblock (6.10)?
+    nofragment            does a per-cpu refill leave other types' pageblocks alone (5.0)?
+    reserve               Reserve
+    placement             Placement
+    boost_factor          most that a steal raises the marks, in 1/10000 of high
+
+    nr_mapped             pages reached through a page table (page_state)
+    nr_dirty              file pages that differ from the disk
+    nr_writeback          pages being written
+    write_cost_ns         time the disk takes for a page
+    migrate_cost_ns       time it takes to move one
+    write_first           row of the oldest write in flight
+    nr_writes             writes in flight, those of pages deleted meanwhile included
+    disk_free_at          when the last of them is done
+    dirty_first           row of the page that has been dirty longest
+    nr_queued             pages in that queue
+
+    request_free          first free row of the request table
+    nr_waiting            requests asleep
+
+    victims               pages that reclaim holds, to be freed together
+    slab_scan             objects that shrink_slab still owes, below a batch
+    lumpy                 are a victim's neighbours taken as well?
+    ignore_references     does the scan that runs take pages in use (lumpy, above order 3)?
+    no_io                 does it leave alone what must be written (boost)?
+
+    kswapd_policy         KswapdPolicy
+    kswapd_loop           KswapdLoop
+    kswapd_awake          has it work?
+    kswapd_max_order      largest order asked for since its run began
+    kswapd_order          that it works for
+    kswapd_wish           that it was woken for
+    kswapd_priority       of the next pass; -1 after the last
+    kswapd_pass           is a pass begun and not ended?
+    kswapd_reclaimed      pages freed since the priority was 12
+    kswapd_freed          pages freed in the run (4.8)
+    kswapd_scanned        pages scanned in the pass
+    kswapd_boost          boost when the run began
+    kswapd_boost_left     pages still to be freed for it
+
+    defrag_mode           DefragMode
+    defrag_run            DefragRun
+    defrag_choice         DefragChoice
+    defrag_order          of the blocks it makes
+    defrag_interval_ns    daemon: least time between two runs
+    defrag_wanted         free blocks that end a run
+    defrag_budget         pages evicted or moved that end a run
+    defrag_window         pages that an inline run looks at
+    defrag_cursor         block where the next inline run begins
+    defrag_armed          daemon: is a run booked?
+    defrag_last           when the last run began
+
+    compact_direct        order from which a request compacts; 0 never, 1 with reclaim making room
+    compact_daemon        is there a kcompactd?
+    compact_threshold     vm.extfrag_threshold
+    compact_rules         CompactionRules
+    compact_async         is the run that runs a request's first try?
+    compact_spent_ns      what the last run took
+    compact_undrained     lowest pfn freed to per-cpu lists and not drained; NEVER if none
+    nr_targets            free pages that it holds as places to move to
+    kcompactd_order       largest order asked for since its last run
+    kcompactd_armed       is a run booked?
+    kcompactd_free_at     when its last run is over
+    proactiveness         vm.compaction_proactiveness
+    proactive_defer       looks that are still to be skipped
+
+    slab_objects          on a reclaimable slab page
+    slot_free             first free row of the slot table among those once used
+    slots_used            rows ever used
+    nr_reclaimable        slab pages that shrink_slab may empty
+    nr_slab               slab pages
+
+    process_vpages        pages of the working set; those of processes come after
+    extents               in the working set
+    extent_pages
+    zipf_rows             popularity ranks, one an extent
+    touch_period_ns       between two touches; there are none if next_touch is NEVER
+    next_touch            when the next one is due
+    visit_page            vpage it will be of
+    visit_left            touches left of the visit
+    visit_write           does the visit write?
+    visits_drawn          are the next two visits drawn? They are:
+    next_rank             popularity rank of the extent
+    next_start            page in it
+    next_pages
+    next_write
+    later_rank
+    later_start
+    later_pages
+    later_write
+    drift_gap_ns
+    delete_gap_ns
+    refault_cost_ns       time lost by a refault; counted only
+
+    fork_gap_ns
+    lifetime_median_ns    of processes
+    process_tables        page tables of each
+    process_free          first free row of the process table
+    live                  processes
+    stack_order
+    stack_source          StackSource
+
+    slab_gap_ns
+    slab_median_ns        lifetime of slab pages
+
+    rx_mode               NicReceive
+    tx_mode               NicTransmit
+    rx_replaces           is a frame handed up only once its buffer is replaced?
+    ring                  receive descriptors
+    rx_order              of a linear buffer
+    tx_order
+    fragments             pages of a frame that is kept in such
+    wire_ns               between two frames of a burst
+    rx_gap_ns             between the bursts
+    tx_gap_ns
+    rx_hold_ns            mean time until a received buffer comes back
+    tx_hold_ns            mean time until a frame is sent
+    posted_first          row of the posted buffer that is used next
+    nr_posted             buffers
+    nr_held               received and not back yet
+    recycle               are buffers that come back kept?
+    nr_recycled           of them, those that wait to be posted
+
+    huge_gap_ns
+    huge_order
+    huge_median_ns        lifetime
+    huge_most             no more are asked for while so many live
+    nr_huge               huge pages that live
+    held_first            pfn of the first that is held without end
+    nr_held_blocks        of these
+
+    victims_at            address of the extension that selects victims, 0 without
+    source_at             address of the one that is a source of load
+"""
+_MACHINE_FRACTIONS = """
+    kswapd_ns_per_page    time of a page's scan
+    write_share           of visits
+    reclaimable_share     of slab pages
+    run_log               log of the probability that a run of touches goes on after one more
+    process_log           that a process has one more page
+    rx_log                that a burst has one more frame
+    tx_log
+    lifetime_sigma        standard deviation of the logarithm of a lifetime, of processes
+    slab_sigma
+    huge_sigma
+"""
+_MACHINE_VECTORS = [
+    # The row of the first event in each bucket of the wheel.
+    ("wheel", "i4", (NR_BUCKETS,)),
+    # A bit for each bucket that is not empty.
+    ("wheel_used", "u8", (NR_BUCKETS // BUCKETS_A_WORD,)),
+    ("dice", "u8", (NR_STREAMS, 4)),
+    ("victim", "i4", (16,)),
+    # What the scenario gives extensions.
+    ("numbers", "f8", (NUMBERS_MAX,)),
+    # The order a reclaimer works for, by Reclaimer; of interest to lumpy reclaim only.
+    ("reclaim_order", "i8", (2,)),
+    # The kmalloc caches, by order of their slabs: objects in the array, idle slabs, limits.
+    ("cache_used", "i8", (NR_CACHES,)),
+    ("cache_free", "i8", (NR_CACHES,)),
+    ("cache_limit", "i8", (NR_CACHES,)),
+    ("cache_batch", "i8", (NR_CACHES,)),
+    ("cache_free_limit", "i8", (NR_CACHES,)),
+    ("cache_array", "i4", (NR_CACHES, CACHE_SLOTS)),
+    ("cache_slab", "i4", (NR_CACHES, CACHE_SLOTS)),
+    ("count", COUNTERS),
+]
+
+
+def _fields(text: str, kind: str) -> list[tuple[Any, ...]]:
+    """Of a text above: (name, kind) of each line."""
+    return [(line.split()[0], kind) for line in text.splitlines() if line]
+
+
+ZONE = np.dtype(_fields(_ZONE, "i8") + _ZONE_VECTORS)
+MACHINE = np.dtype(
+    [(f"{name}_{what}", kind) for name in TABLES for what, kind in (("at", "u8"), ("rows", "i8"))]
+    + [("zone", ZONE)]
+    + _fields(_MACHINE, "i8")
+    + _fields(_MACHINE_FRACTIONS, "f8")
+    + _MACHINE_VECTORS
+)
+
+
+def counters(z: Any) -> dict[str, Any]:
+    """All counters of a record, the zone's and the machine's, by name."""
+    of_zone, of_machine = z["zone"]["count"], z["count"]
+    counted = {name: of_zone[name] for name in ZONE_COUNTERS.names or ()}
+    return counted | {name: of_machine[name] for name in COUNTERS.names or ()}

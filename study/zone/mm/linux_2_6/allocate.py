@@ -1,0 +1,348 @@
+"""Asking for pages: __alloc_pages for one zone, after 2.6.8 to 2.6.11 and what came later.
+
+Who may not sleep gets an answer at once. Who may sleep reclaims for itself, naps, and for order
+<= 3 goes on without bound; such a request lives in a row of the request table between naps.
+"""
+
+from __future__ import annotations
+
+from study.zone.engine.agenda import book
+from study.zone.engine.compile import kernel
+from study.zone.engine.enums import Event, Gfp, Migratetype, Reclaimer
+from study.zone.engine.layout import NO_PFN, NO_ROW, requests
+from study.zone.mm.linux_2_6.compaction import (
+    SKIPPED,
+    SUCCESS,
+    compact_directly,
+    compaction_suitable,
+    expect_success,
+    settle,
+)
+from study.zone.mm.linux_2_6.defrag import ask_daemon
+from study.zone.mm.linux_2_6.grouping import rmqueue
+from study.zone.mm.linux_2_6.kswapd import wake_kswapd
+from study.zone.mm.linux_2_6.lifetime import gfp_by_lifetime
+from study.zone.mm.linux_2_6.percpu import drain_percpu, take_typed_page
+from study.zone.mm.linux_2_6.reclaim import (
+    DEF_PRIORITY,
+    SWAP_CLUSTER_MAX,
+    begin_shrink,
+    shrink_done,
+    shrink_slab,
+    shrink_step,
+)
+from study.zone.mm.linux_2_6.reserve import take_for_atomic, unreserve_pageblock
+from study.zone.mm.linux_2_6.watermark import after_reclaim_ok, first_pass_ok, second_pass_ok
+from study.zone.mm.linux_2_6.writeback import congestion_wait_ns
+from study.zone.settings import NR_ORDERS, AllocationPath, CompactionRules
+
+_UNMOVABLE = int(Migratetype.UNMOVABLE)
+_MOVABLE = int(Migratetype.MOVABLE)
+_RECLAIMABLE = int(Migratetype.RECLAIMABLE)
+COSTLY_ORDER = 3
+"""Up to this order a sleeping request is retried for ever (__alloc_pages, 2.6.8: order <= 3)."""
+ALL_ORDERS = 1
+"""compact_direct: from order 1 on, and reclaim is then to make room for compaction."""
+RETRY_NS = 20_000_000
+"""HZ/50: nap between rounds of direct reclaim."""
+NAP_NS = 100_000_000
+"""HZ/10: nap after a deep pass (try_to_free_pages)."""
+
+PROGRESS, NAP, HOPELESS = 1, 0, -1
+GAVE_UP = -2
+"""Answer of go_on(): the request has failed and its row is free."""
+
+
+@kernel(inline=True)
+def migratetype_of(gfp):
+    """The migratetype a request asks for (allocflags_to_migratetype)."""
+    if gfp & Gfp.MOVABLE:
+        return _MOVABLE
+    if gfp & Gfp.RECLAIMABLE:
+        return _RECLAIMABLE
+    return _UNMOVABLE
+
+
+@kernel
+def _wake_for_boost(z):
+    """Have kswapd work if serving a request has raised the marks (rmqueue, 5.0)."""
+    if z.zone.boost_asked:
+        z.zone.boost_asked = 0
+        wake_kswapd(z, 0)
+
+
+@kernel
+def _take(z, order, gfp):
+    migratetype = migratetype_of(gfp)
+    if order == 0:
+        pfn = take_typed_page(z, (gfp & Gfp.COLD) != 0, migratetype)
+    else:
+        pfn = rmqueue(z, order, migratetype)
+    _wake_for_boost(z)
+    return pfn
+
+
+@kernel
+def _take_harder(z, order, gfp):
+    """For the second pass: who cannot wait for a block has a reserve."""
+    if z.reserve and order > 0 and not gfp & Gfp.WAIT:
+        pfn = take_for_atomic(z, order, migratetype_of(gfp))
+        _wake_for_boost(z)
+        return pfn
+    return _take(z, order, gfp)
+
+
+@kernel
+def _wake_kswapd_for(z, order):
+    """Ask kswapd to work, and note what came of it if there is no block to be had."""
+    at_rest = z.kswapd_awake == 0
+    wake_kswapd(z, order)
+    if order == 0:
+        return
+    for larger in range(order, NR_ORDERS):
+        if z.zone.nr_free[larger] > 0:
+            return
+    z.count.blockless += 1
+    if z.kswapd_awake == 0:
+        z.count.blockless_rests += 1
+    if at_rest and z.zone.free > z.zone.low:
+        z.count.blockless_asked += 1
+        if z.kswapd_awake != 0:
+            z.count.blockless_woken += 1
+
+
+@kernel
+def allocate(z, order, gfp, caller):
+    """The two passes before anyone sleeps; a pfn, or NO_PFN.
+
+    A mark that passes while no block of the order is free just yields nothing, and kswapd is
+    asked to work: whether it finds anything to do is its own affair.
+    """
+    z.count.attempts[caller] += 1
+    z.count.attempts_order[order] += 1
+    wait = (gfp & Gfp.WAIT) != 0
+    if first_pass_ok(z, order, wait):
+        pfn = _take(z, order, gfp)
+        if pfn != NO_PFN:
+            return pfn
+    _wake_kswapd_for(z, order)
+    if second_pass_ok(z, order, wait, (gfp & Gfp.HIGH) != 0):
+        pfn = _take_harder(z, order, gfp)
+        if pfn != NO_PFN:
+            return pfn
+    if not second_pass_ok(z, 0, wait, (gfp & Gfp.HIGH) != 0):
+        z.count.starved[caller] += 1
+    ask_daemon(z, order)
+    return NO_PFN
+
+
+@kernel
+def count_failure(z, order, caller):
+    """Note that a request was refused."""
+    z.count.failures[caller] += 1
+    z.count.failures_order[order] += 1
+
+
+@kernel
+def allocate_atomic(z, order, caller):
+    """GFP_ATOMIC: now or never."""
+    # The only callers are network buffers: they live for milliseconds.
+    pfn = allocate(z, order, gfp_by_lifetime(z, Gfp.ATOMIC, 0), caller)
+    if pfn == NO_PFN:
+        count_failure(z, order, caller)
+    return pfn
+
+
+@kernel
+def _reclaim_for_compaction(z, order, priority, freed):
+    """Free on at one priority until compaction has room (should_continue_reclaim, 2.6.38).
+
+    freed  pages freed so far at this priority; returns pages freed and scanned beyond them
+    """
+    more = 0
+    scanned = 0
+    if order <= COSTLY_ORDER and priority >= DEF_PRIORITY - 2:
+        return more, scanned
+    room = 2 << order
+    while z.zone.nr_inactive > room and (freed + more < room or not compaction_suitable(z, order)):
+        begin_shrink(z, Reclaimer.DIRECT, priority)
+        looked = 0
+        while not shrink_done(z, Reclaimer.DIRECT):
+            looked += shrink_step(z, Reclaimer.DIRECT)
+        got = SWAP_CLUSTER_MAX - z.zone.scan_target[Reclaimer.DIRECT]
+        # By then shares below a batch were scanned at once; here they add up first.
+        if got == 0 and (looked > 0 or z.zone.nr_inactive >> priority == 0):
+            break
+        scanned += looked
+        more += got
+    return more, scanned
+
+
+@kernel
+def try_to_free_pages(z, row):
+    """Direct reclaim from where the request left off, down to priority 0 (mm/vmscan.c, 2.6.8).
+
+    PROGRESS once a pass has freed 32 pages, NAP where the kernel waits for the disk, HOPELESS
+    after the last priority, where the kernel would call the OOM killer.
+    """
+    request = requests(z)[row]
+    while request.priority >= 0:
+        priority = request.priority
+        request.priority -= 1
+        if z.zone.all_unreclaimable and priority != DEF_PRIORITY:
+            continue
+        z.zone.temp_priority = priority
+        z.zone.prev_priority = min(z.zone.prev_priority, priority)
+        z.reclaim_order[Reclaimer.DIRECT] = request.order
+        begin_shrink(z, Reclaimer.DIRECT, priority)
+        scanned = 0
+        while not shrink_done(z, Reclaimer.DIRECT):
+            scanned += shrink_step(z, Reclaimer.DIRECT)
+        freed = SWAP_CLUSTER_MAX - z.zone.scan_target[Reclaimer.DIRECT]
+        if z.compact_direct == ALL_ORDERS and request.order > 0:
+            more, looked = _reclaim_for_compaction(z, request.order, priority, freed)
+            freed += more
+            scanned += looked
+        freed += shrink_slab(z, Reclaimer.DIRECT, scanned)
+        request.reclaimed += freed
+        # The scan takes the caller's time.
+        request.scan_ns += int(scanned * z.kswapd_ns_per_page)
+        if freed >= SWAP_CLUSTER_MAX:
+            z.zone.prev_priority = z.zone.temp_priority
+            return PROGRESS
+        if scanned > 0 and priority < DEF_PRIORITY - 2:
+            return NAP
+    z.zone.prev_priority = z.zone.temp_priority
+    return HOPELESS
+
+
+@kernel
+def _finish(z, row, failed):
+    """Account for a request that slept, and free its row."""
+    request = requests(z)[row]
+    caller = request.caller
+    took = z.now - request.since + request.scan_ns
+    z.count.stall_ns[caller] += took
+    z.count.stall_longest_ns[caller] = max(z.count.stall_longest_ns[caller], took)
+    z.count.stall_rounds[caller] += request.rounds
+    z.count.stall_reclaimed[caller] += request.reclaimed
+    if failed:
+        count_failure(z, request.order, caller)
+    request.next_free = z.request_free
+    z.request_free = row
+    z.nr_waiting -= 1
+
+
+@kernel
+def _compact_for(z, row, asynchronous):
+    """Let a sleeping request compact; a pfn, or NO_PFN (__alloc_pages_direct_compact, 2.6.35).
+
+    An asynchronous run in vain is no reason to put off others (2.6.38), nor is one that has made a
+    block which is then not to be had (compaction_defer_reset without alloc_success, 4.19).
+    """
+    request = requests(z)[row]
+    order = request.order
+    ran = compact_directly(z, order, migratetype_of(request.gfp), asynchronous)
+    request.scan_ns += z.compact_spent_ns
+    if ran == SKIPPED:
+        return NO_PFN
+    pfn = NO_PFN
+    if after_reclaim_ok(z, order):
+        pfn = _take(z, order, request.gfp)
+    if pfn == NO_PFN and ran == SUCCESS and z.compact_rules == CompactionRules.V3_19:
+        expect_success(z, order)
+    elif pfn != NO_PFN or not asynchronous:
+        settle(z, order, pfn != NO_PFN)
+    return pfn
+
+
+@kernel
+def _shake_loose(z, row):
+    """After reclaim in vain: what lies on per-cpu lists or is reserved may be all that is missing.
+
+    Returns a pfn or NO_PFN (__alloc_pages_slowpath, 2.6.24; __alloc_pages_direct_reclaim, 4.4).
+    """
+    request = requests(z)[row]
+    drain_percpu(z)
+    unreserve_pageblock(z, migratetype_of(request.gfp))
+    if after_reclaim_ok(z, request.order):
+        return _take(z, request.order, request.gfp)
+    return NO_PFN
+
+
+@kernel
+def go_on(z, row):
+    """Let a sleeping request reclaim and try once more.
+
+    Returns a pfn (the row is then free), NO_PFN if it sleeps again, GAVE_UP if it has failed.
+    """
+    request = requests(z)[row]
+    # Once a round, before reclaim begins; only the first try is asynchronous (2.6.38).
+    begins = request.priority == DEF_PRIORITY
+    if begins and z.compact_direct > 0 and request.order >= z.compact_direct:
+        asynchronous = z.compact_direct == ALL_ORDERS and request.rounds == 0
+        pfn = _compact_for(z, row, asynchronous)
+        if pfn != NO_PFN:
+            _finish(z, row, False)
+            return pfn
+    outcome = try_to_free_pages(z, row)
+    if outcome == NAP:
+        book(z, z.now + congestion_wait_ns(z, NAP_NS), Event.RETRY, row)
+        return NO_PFN
+    request.rounds += 1
+    if after_reclaim_ok(z, request.order):
+        pfn = _take(z, request.order, request.gfp)
+        if pfn != NO_PFN:
+            _finish(z, row, False)
+            return pfn
+    if z.allocation >= AllocationPath.V2_6_24 and request.order > 0:
+        pfn = _shake_loose(z, row)
+        if pfn != NO_PFN:
+            _finish(z, row, False)
+            return pfn
+    if z.compact_direct == ALL_ORDERS and request.order > COSTLY_ORDER:
+        # Reclaim has made room; such a request does not loop, so this is the time (2.6.38).
+        pfn = _compact_for(z, row, False)
+        if pfn != NO_PFN:
+            _finish(z, row, False)
+            return pfn
+    if outcome == HOPELESS:
+        # No process is killed here: the request that found nothing to reclaim is refused.
+        z.count.oom += 1
+    if outcome == HOPELESS or request.order > COSTLY_ORDER:
+        _finish(z, row, True)
+        return GAVE_UP
+    request.priority = DEF_PRIORITY
+    book(z, z.now + congestion_wait_ns(z, RETRY_NS), Event.RETRY, row)
+    return NO_PFN
+
+
+@kernel
+def allocate_or_wait(z, order, gfp, caller, value, born):
+    """A request that may sleep.
+
+    Returns a pfn, NO_PFN if it now sleeps (the answer comes with a RETRY event, for `value`, the
+    asker, of generation `born`), or GAVE_UP.
+    """
+    pfn = allocate(z, order, gfp, caller)
+    if pfn != NO_PFN:
+        return pfn
+    z.count.stalls[caller] += 1
+    row = z.request_free
+    if row == NO_ROW:
+        count_failure(z, order, caller)
+        return GAVE_UP
+    request = requests(z)[row]
+    z.request_free = request.next_free
+    z.nr_waiting += 1
+    request.since = z.now
+    request.reclaimed = 0
+    request.scan_ns = 0
+    request.caller = caller
+    request.order = order
+    request.gfp = gfp
+    request.value = value
+    request.born = born
+    request.priority = DEF_PRIORITY
+    request.rounds = 0
+    return go_on(z, row)

@@ -1,0 +1,181 @@
+"""The pageout daemon: woken below low, works until balanced, rests (kswapd, balance_pgdat).
+
+It runs in steps of one batch, each taking as long as its scan takes, so it races with the load.
+"""
+
+from __future__ import annotations
+
+from study.zone.engine.agenda import book
+from study.zone.engine.compile import kernel
+from study.zone.engine.enums import Event, Reclaimer
+from study.zone.mm.linux_2_6.boost import lower_marks
+from study.zone.mm.linux_2_6.compaction import compaction_suitable
+from study.zone.mm.linux_2_6.defrag import defragment_inline, inline_wanted
+from study.zone.mm.linux_2_6.kcompactd import wake_kcompactd
+from study.zone.mm.linux_2_6.reclaim import (
+    DEF_PRIORITY,
+    SWAP_CLUSTER_MAX,
+    begin_shrink,
+    shrink_done,
+    shrink_slab,
+    shrink_step,
+)
+from study.zone.mm.linux_2_6.watermark import balanced, kswapd_needed
+from study.zone.mm.linux_2_6.writeback import congestion_wait_ns
+from study.zone.settings import KswapdLoop
+
+NAP_NS = 100_000_000
+"""HZ/10: how long a deep pass of 2.6.11 waits for the disk at most."""
+
+
+@kernel
+def _begin_run(z):
+    z.kswapd_priority = DEF_PRIORITY
+    z.kswapd_reclaimed = 0
+    z.kswapd_pass = 0
+
+
+@kernel
+def _begin_work(z, order):
+    """Start a run for an order; what the marks are boosted by now is reclaimed for (5.0)."""
+    z.kswapd_order = order
+    z.kswapd_wish = order
+    z.reclaim_order[Reclaimer.KSWAPD] = order
+    z.kswapd_boost = z.zone.boost
+    z.kswapd_boost_left = z.zone.boost
+    z.kswapd_freed = 0
+    _begin_run(z)
+
+
+@kernel
+def wake_kswapd(z, order):
+    """Ask kswapd to work for a request of this order; it may find nothing to do (wakeup_kswapd)."""
+    if not kswapd_needed(z, order):
+        z.count.wakeups_refused += 1
+        return
+    z.kswapd_max_order = max(z.kswapd_max_order, order)
+    if z.kswapd_awake:
+        return
+    z.kswapd_awake = 1
+    z.count.wakeups += 1
+    wish = z.kswapd_max_order
+    z.kswapd_max_order = 0
+    _begin_work(z, wish)
+    book(z, z.now, Event.KSWAPD, 0)
+
+
+@kernel
+def _order_to_balance(z):
+    """0 where compaction can see to the order (testorder in balance_pgdat, fe2c2a106663, 3.3)."""
+    if z.kswapd_loop == KswapdLoop.V3_3 and z.kswapd_order > 0:
+        if compaction_suitable(z, z.kswapd_order):
+            return 0
+    return z.kswapd_order
+
+
+@kernel
+def _begin_pass(z):
+    """Look at the zone and start one priority's scan; False if there is nothing left to do."""
+    priority = z.kswapd_priority
+    if balanced(z, _order_to_balance(z)):
+        if z.kswapd_boost_left <= 0:
+            return False
+    elif z.kswapd_boost_left > 0:
+        # Out of balance: the boost has to wait, and reclaim may write again.
+        z.kswapd_boost_left = 0
+        _begin_run(z)
+        priority = z.kswapd_priority
+    if z.zone.all_unreclaimable and priority != DEF_PRIORITY:
+        return False
+    z.zone.temp_priority = priority
+    z.zone.prev_priority = min(z.zone.prev_priority, priority)
+    begin_shrink(z, Reclaimer.KSWAPD, priority)
+    z.kswapd_scanned = 0
+    z.kswapd_pass = 1
+    return True
+
+
+@kernel
+def _end_boost_pass(z, freed):
+    """A pass for the boost frees what costs no writing; it ends when it finds nothing."""
+    z.kswapd_boost_left -= min(z.kswapd_boost_left, freed)
+    if freed == 0 and z.kswapd_priority <= DEF_PRIORITY - 2:
+        z.kswapd_boost_left = 0
+        z.kswapd_priority = -1
+    elif z.kswapd_priority > DEF_PRIORITY - 2:
+        z.kswapd_priority -= 1
+    return 0
+
+
+@kernel
+def _end_pass(z):
+    """Settle one priority's scan; returns how long to nap (ns)."""
+    z.kswapd_pass = 0
+    freed = SWAP_CLUSTER_MAX - z.zone.scan_target[Reclaimer.KSWAPD]
+    freed += shrink_slab(z, Reclaimer.KSWAPD, z.kswapd_scanned)
+    z.kswapd_reclaimed += freed
+    if z.kswapd_loop == KswapdLoop.V2_6_8:
+        z.zone.all_unreclaimable |= z.zone.pages_scanned > 2 * z.zone.pages
+    else:
+        on_lists = z.zone.nr_active + z.zone.nr_inactive
+        z.zone.all_unreclaimable |= z.zone.pages_scanned >= 4 * on_lists
+    nap = 0
+    # The nap of earlier kernels is dead code: its counter is never raised (aa0baf358a).
+    if z.kswapd_loop >= KswapdLoop.V2_6_11 and z.kswapd_scanned > 0:
+        if z.kswapd_priority < DEF_PRIORITY - 2:
+            nap = congestion_wait_ns(z, NAP_NS)
+    if z.kswapd_boost_left > 0:
+        return _end_boost_pass(z, freed)
+    if z.kswapd_loop == KswapdLoop.V4_8 and z.kswapd_order > 0:
+        z.kswapd_freed += freed
+        if z.kswapd_freed >= 2 << z.kswapd_order:
+            # Memory enough; to make a block of it is for compaction (kswapd_shrink_node).
+            z.kswapd_order = 0
+            z.reclaim_order[Reclaimer.KSWAPD] = 0
+    z.kswapd_priority -= 1
+    if z.kswapd_loop != KswapdLoop.V2_6_8:
+        # 2.6.9 on ("no priority windup"): enough was freed, or all priorities were tried: anew.
+        if z.kswapd_reclaimed >= SWAP_CLUSTER_MAX or z.kswapd_priority < 0:
+            _begin_run(z)
+            z.zone.prev_priority = z.zone.temp_priority
+    return nap
+
+
+@kernel
+def _rest(z, spent):
+    """End a run: sleep, unless a larger order was asked for meanwhile."""
+    z.count.kswapd_ns += spent
+    z.zone.prev_priority = z.zone.temp_priority
+    if z.kswapd_boost > 0:
+        lower_marks(z, z.kswapd_boost)
+        wake_kcompactd(z, z.pageblock_order)
+    wish = z.kswapd_max_order
+    z.kswapd_max_order = 0
+    if z.kswapd_order < wish:
+        _begin_work(z, wish)
+        book(z, z.now + max(spent, 1_000), Event.KSWAPD, 0)
+        return
+    z.kswapd_awake = 0
+    wake_kcompactd(z, z.kswapd_wish)
+
+
+@kernel
+def run_kswapd(z):
+    """One step: a batch of the scan, or the decision what comes next."""
+    spent = 0
+    if z.kswapd_pass == 0 and inline_wanted(z):
+        spent += defragment_inline(z)
+    if z.kswapd_pass == 0 and (z.kswapd_priority < 0 or not _begin_pass(z)):
+        _rest(z, spent)
+        return
+    # What is reclaimed for the boost alone must be clean; that holds for kswapd only.
+    z.no_io = z.kswapd_boost_left > 0
+    scanned = shrink_step(z, Reclaimer.KSWAPD)
+    z.no_io = 0
+    z.kswapd_scanned += scanned
+    spent += int(scanned * z.kswapd_ns_per_page)
+    z.count.kswapd_ns += spent
+    if shrink_done(z, Reclaimer.KSWAPD):
+        spent += _end_pass(z)
+    # A step that scanned nothing still takes the time of a look.
+    book(z, z.now + max(spent, 1_000), Event.KSWAPD, 0)

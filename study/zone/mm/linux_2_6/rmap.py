@@ -1,0 +1,72 @@
+"""Which frame holds a virtual page, and which virtual page a frame holds.
+
+Both directions are state: vpage.pfn is the page table or page cache entry, frame.owner the
+reverse map that reclaim and the defragmenter go by. Each page has one owner (no sharing).
+"""
+
+from __future__ import annotations
+
+from study.zone.engine.compile import kernel
+from study.zone.engine.enums import Flag, Kind
+from study.zone.engine.layout import NO_PFN, NO_ROW, SWAPPED, frames, vpages
+
+
+@kernel
+def map_page(z, pfn, page):
+    """Let a frame hold a virtual page; the caller puts it on an LRU list."""
+    frame = frames(z)
+    vpage = vpages(z)
+    vpage[page].pfn = pfn
+    frame[pfn].owner = page
+    frame[pfn].kind = vpage[page].kind
+    frame[pfn].flags = 0
+    if vpage[page].mapped:
+        frame[pfn].flags |= Flag.MAPPED
+        z.nr_mapped += 1
+    if vpage[page].state & SWAPPED:
+        frame[pfn].flags |= Flag.SWAPCACHE
+    if vpage[page].kind == Kind.ANON:
+        z.zone.nr_anon += 1
+    else:
+        z.zone.nr_file += 1
+
+
+@kernel
+def unmap_ptes(z, pfn):
+    """Take the page out of every page table (try_to_unmap); it stays in the page or swap cache."""
+    if frames(z)[pfn].flags & Flag.MAPPED:
+        frames(z)[pfn].flags &= ~Flag.MAPPED
+        z.nr_mapped -= 1
+
+
+@kernel
+def forget_page(z, pfn):
+    """Part a frame from its virtual page, both ways; returns the page."""
+    frame = frames(z)
+    page = frame[pfn].owner
+    unmap_ptes(z, pfn)
+    if frame[pfn].kind == Kind.ANON:
+        z.zone.nr_anon -= 1
+    else:
+        z.zone.nr_file -= 1
+        if frame[pfn].flags & Flag.DIRTY:
+            z.nr_dirty -= 1
+    frame[pfn].flags = 0
+    frame[pfn].kind = Kind.NONE
+    frame[pfn].owner = NO_ROW
+    vpages(z)[page].pfn = NO_PFN
+    return page
+
+
+@kernel
+def move_page(z, source, target):
+    """Let another frame hold what source holds: content, flags and both maps (migration)."""
+    frame = frames(z)
+    page = frame[source].owner
+    frame[target].owner = page
+    frame[target].kind = frame[source].kind
+    frame[target].flags = frame[source].flags
+    vpages(z)[page].pfn = target
+    frame[source].flags = 0
+    frame[source].kind = Kind.NONE
+    frame[source].owner = NO_ROW

@@ -1,0 +1,206 @@
+"""Bringing a zone up: as free_all_bootmem leaves it, or from a /proc/buddyinfo line."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from study.zone.engine.agenda import book
+from study.zone.engine.call import call_at
+from study.zone.engine.compile import kernel
+from study.zone.engine.dice import below, exponential, uniform
+from study.zone.engine.enums import Event, Home, Kind, Migratetype, Stream
+from study.zone.engine.layout import (
+    NO_PFN,
+    NO_ROW,
+    SOURCE_BEGINS,
+    extents,
+    frames,
+    processes,
+    vpages,
+)
+from study.zone.engine.wheel import empty_wheel
+from study.zone.load.nic import WATCHDOG_NS, refill_ring
+from study.zone.mm.interface import (
+    end_fill,
+    free_page,
+    install,
+    new_object,
+    new_slab,
+    prepare_memory,
+    put_free_block,
+    start_pdflush,
+    start_proactive,
+    start_reap,
+    take_to_fill,
+    take_typed_page,
+)
+from study.zone.settings import NR_ORDERS
+
+_UNMOVABLE = int(Migratetype.UNMOVABLE)
+_RECLAIMABLE = int(Migratetype.RECLAIMABLE)
+
+
+@kernel
+def _chain_processes(z):
+    for row in range(z.process_rows):
+        processes(z)[row].next_free = row + 1 if row + 1 < z.process_rows else NO_ROW
+    z.process_free = 0 if z.process_rows > 0 else NO_ROW
+
+
+@kernel
+def prepare(z, anonymous_share: float, mapped_share: float):
+    """Empty lists, free rows chained, virtual pages given their kind and popularity.
+
+    Those of processes get theirs when the first process comes that has them (processes.fork).
+    """
+    prepare_memory(z)
+    empty_wheel(z)
+    _chain_processes(z)
+    vpage = vpages(z)
+    for extent in range(z.extents):
+        u = uniform(z, Stream.START)
+        kind = Kind.ANON if u <= anonymous_share else Kind.FILE
+        mapped = kind == Kind.ANON or uniform(z, Stream.START) <= mapped_share
+        for page in range(extent * z.extent_pages, (extent + 1) * z.extent_pages):
+            vpage[page].pfn = NO_PFN
+            vpage[page].kind = kind
+            vpage[page].mapped = mapped
+        extents(z)[extent].extent = extent
+    # Popularity is no matter of address: Fisher and Yates's shuffle.
+    for i in range(z.extents - 1, 0, -1):
+        j = below(z, Stream.START, i + 1)
+        before = extents(z)[i].extent
+        extents(z)[i].extent = extents(z)[j].extent
+        extents(z)[j].extent = before
+
+
+@kernel
+def boot_slabs(z, nr_pages):
+    """Slab pages of start-up: they stay, unless shrink_slab empties them."""
+    for _ in range(nr_pages):
+        reclaimable = uniform(z, Stream.START) <= z.reclaimable_share
+        pfn = take_typed_page(z, False, _RECLAIMABLE if reclaimable else _UNMOVABLE)
+        if pfn == NO_PFN:
+            return
+        if new_slab(z, pfn, reclaimable) == NO_ROW:
+            free_page(z, pfn, False)
+            return
+
+
+@kernel
+def _fill_used(z, reserved, kernel_pages):
+    frame = frames(z)
+    page = 0
+    unused = z.zone.pages - reserved - z.zone.free
+    for pfn in range(reserved, z.zone.pages):
+        if frame[pfn].home == Home.BUDDY:
+            continue
+        if frame[pfn].home == Home.ISOLATED:
+            frame[pfn].home = Home.NONE
+            continue
+        unmovable = below(z, Stream.START, unused) < kernel_pages
+        if unmovable or page >= z.extents * z.extent_pages:
+            if new_slab(z, pfn, uniform(z, Stream.START) <= z.reclaimable_share) == NO_ROW:
+                new_object(z, pfn, 0, Kind.SLAB)
+        else:
+            frame[pfn].order = 0
+            # Neighbours in the zone are neighbours in popularity only by chance.
+            extent = extents(z)[page // z.extent_pages].extent
+            install(z, pfn, extent * z.extent_pages + page % z.extent_pages, False)
+            page += 1
+
+
+@kernel
+def _free_place(z, reserved, order):
+    """A random aligned place with nothing free in it or, below the top order, in its buddy."""
+    size = 1 << order
+    span = size if order == NR_ORDERS - 1 else 2 * size
+    for _ in range(100_000):
+        pfn = below(z, Stream.START, z.zone.pages >> order) << order
+        first = pfn & ~(span - 1)
+        fits = pfn >= reserved and pfn + size <= z.zone.pages
+        for other in range(first, min(first + span, z.zone.pages)):
+            if frames(z)[other].home != Home.NONE and frames(z)[other].home != Home.RESERVED:
+                fits = False
+        if fits:
+            return pfn
+    return NO_PFN
+
+
+@kernel
+def start_from_buddyinfo(z, reserved, blocks: np.ndarray, kernel_pages):
+    """Free exactly blocks[order] blocks of each order, at random places; fill all else.
+
+    A slot of 2 ** order pages is drawn again until it and its buddy hold nothing free, so that no
+    two blocks merge. What is not free is user memory with kernel pages strewn in. Returns False
+    if the blocks do not fit.
+    """
+    frame = frames(z)
+    for pfn in range(reserved):
+        frame[pfn].home = Home.RESERVED
+    for i in range(NR_ORDERS):
+        order = NR_ORDERS - 1 - i
+        for _ in range(blocks[order]):
+            pfn = _free_place(z, reserved, order)
+            if pfn == NO_PFN:
+                return False
+            put_free_block(z, pfn, order)
+            for tail in range(pfn + 1, pfn + (1 << order)):
+                # Told apart from used frames until the rest is filled.
+                frame[tail].home = Home.ISOLATED
+    _fill_used(z, reserved, kernel_pages)
+    return True
+
+
+@kernel(inline=True)
+def _bring_in(z, pfn, i, extents_in):
+    """Install the i-th of the pages that memory is filled with; returns i + 1."""
+    rank = extents_in - 1 - i // z.extent_pages
+    install(z, pfn, extents(z)[rank].extent * z.extent_pages + i % z.extent_pages, False)
+    return i + 1
+
+
+@kernel
+def fill_memory(z):
+    """Bring in the most popular extents, the least of them first, until free pages near high.
+
+    As page cache that is read, through the cold list.
+    """
+    extents_in = min((z.zone.free - z.zone.high) // z.extent_pages, z.extents)
+    nr_pages = extents_in * z.extent_pages
+    i = 0
+    while i < nr_pages:
+        first, taken = take_to_fill(z, nr_pages - i)
+        if first == NO_PFN:
+            return
+        for pfn in range(first, first + taken):
+            i = _bring_in(z, pfn, i, extents_in)
+    end_fill(z, nr_pages)
+
+
+@kernel
+def _book_first(z, gap, stream, what):
+    """Book a source's first arrival; a source without a rate never comes."""
+    if gap > 0:
+        book(z, exponential(z, stream, gap), what, 0)
+
+
+@kernel
+def start_workload(z):
+    """Post the receive ring and book the first event of every source."""
+    if z.rx_gap_ns > 0 and z.ring > 0:
+        refill_ring(z)
+        _book_first(z, z.rx_gap_ns, Stream.RX, Event.RX_FRAME)
+        book(z, WATCHDOG_NS, Event.RX_WATCHDOG, 0)
+    _book_first(z, z.tx_gap_ns, Stream.TX, Event.TX_FRAME)
+    _book_first(z, z.fork_gap_ns, Stream.FORK, Event.FORK)
+    _book_first(z, z.slab_gap_ns, Stream.SLAB, Event.SLAB_ARRIVAL)
+    _book_first(z, z.drift_gap_ns, Stream.DRIFT, Event.DRIFT)
+    _book_first(z, z.delete_gap_ns, Stream.DELETE, Event.DELETE)
+    _book_first(z, z.huge_gap_ns, Stream.HUGE, Event.HUGE_ARRIVAL)
+    if z.proactiveness > 0:
+        start_proactive(z)
+    if z.source_at:
+        call_at(z.source_at, z, SOURCE_BEGINS)
+    start_pdflush(z)
+    start_reap(z)

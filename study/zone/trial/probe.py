@@ -1,0 +1,155 @@
+"""The probe: how many pages must be freed before so many more blocks of an order are free?
+
+Linus Torvalds's experiment in the thread behind the article (5 September 2004) freed random pages
+of a full memory. Here the same question is put to any zone, with other ways to choose victims.
+The load stands still meanwhile, and what is freed goes straight to the buddy lists.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from study.zone.engine.compile import kernel
+from study.zone.engine.dice import below
+from study.zone.engine.enums import Home, Reclaimer, Stream
+from study.zone.engine.layout import NO_PFN, frames
+from study.zone.mm.interface import (
+    DEF_PRIORITY,
+    begin_shrink,
+    congestion_wait_ns,
+    defragment,
+    evict_user_page,
+    finish_writes,
+    free_blocks,
+    shrink_done,
+    shrink_step,
+)
+from study.zone.settings import NR_ORDERS, DefragMode, ProbeVictims
+from study.zone.trial.zone import Zone
+
+_WAIT_NS = 100_000_000
+_IDLE_ROUNDS = 3
+"""Rounds of all priorities without a page freed after which no more is to be had."""
+
+
+@kernel
+def _note(z, wanted: np.ndarray, freed: np.ndarray, pages):
+    """Write down which orders have just reached what is wanted of them."""
+    for order in range(NR_ORDERS):
+        if freed[order] < 0 and free_blocks(z, order) >= wanted[order]:
+            freed[order] = pages
+
+
+@kernel
+def _evict_anywhere(z):
+    """Throw out a page chosen evenly among all on the LRU lists."""
+    frame = frames(z)
+    pfn = below(z, Stream.KERNEL, z.zone.pages)
+    while frame[pfn].home != Home.ACTIVE and frame[pfn].home != Home.INACTIVE:
+        pfn = below(z, Stream.KERNEL, z.zone.pages)
+    evict_user_page(z, pfn)
+
+
+@kernel
+def _free_at_random(z, order, wanted: np.ndarray, freed: np.ndarray):
+    pages = 0
+    while freed[order] < 0 and z.zone.nr_active + z.zone.nr_inactive > 0:
+        _evict_anywhere(z)
+        pages += 1
+        _note(z, wanted, freed, pages)
+    return pages
+
+
+@kernel
+def _free_by_lru(z, order, wanted: np.ndarray, freed: np.ndarray):
+    """Scan as kswapd does, at ever higher priority and then anew, and wait for the disk."""
+    pages = 0
+    idle = 0
+    while idle < _IDLE_ROUNDS:
+        pages_before = pages
+        for i in range(DEF_PRIORITY + 1):
+            z.zone.prev_priority = DEF_PRIORITY - i
+            begin_shrink(z, Reclaimer.KSWAPD, DEF_PRIORITY - i)
+            while not shrink_done(z, Reclaimer.KSWAPD):
+                before = z.zone.free
+                shrink_step(z, Reclaimer.KSWAPD)
+                pages += z.zone.free - before
+                _note(z, wanted, freed, pages)
+                if freed[order] >= 0:
+                    return pages
+            if z.nr_writes > 0:
+                z.now += congestion_wait_ns(z, _WAIT_NS)
+                finish_writes(z)
+        idle = idle + 1 if pages == pages_before and z.nr_writes == 0 else 0
+    return pages
+
+
+@kernel
+def _empty_blocks(z, order, wanted: np.ndarray, freed: np.ndarray):
+    """Have the reverse-map defragmenter make the blocks, cheapest first, the whole zone in view."""
+    z.defrag_order = order
+    z.defrag_wanted = wanted[order]
+    z.defrag_budget = z.zone.pages
+    before = z.count.defrag_evicted + z.count.defrag_migrated
+    defragment(z, 0, z.zone.pages >> order)
+    pages = z.count.defrag_evicted + z.count.defrag_migrated - before
+    _note(z, wanted, freed, pages)
+    return pages
+
+
+@kernel
+def free_until(z, victims, order, wanted: np.ndarray, freed: np.ndarray):
+    """Free pages until enough blocks of the order are there; pages freed, and at each order's."""
+    z.percpu = 0
+    if victims == ProbeVictims.RANDOM:
+        return _free_at_random(z, order, wanted, freed)
+    if victims == ProbeVictims.LRU:
+        return _free_by_lru(z, order, wanted, freed)
+    z.defrag_mode = DefragMode.RMAP_EVICT
+    if victims == ProbeVictims.RMAP_MIGRATE:
+        z.defrag_mode = DefragMode.RMAP_MIGRATE
+    return _empty_blocks(z, order, wanted, freed)
+
+
+def probe(zone: Zone) -> dict[str, float]:
+    """Free pages until the probe's blocks are there; leaves the zone consistent, but used up.
+
+    Returns metrics, all NaN without a probe. probe_freed_pages: evicted or migrated until the goal,
+    NaN if it was not reached; probe_written_pages: of them, first written to disk;
+    probe_touches_lost_share: share of user touches that meet their page before, but not after, as
+    popularity stands; probe_orderK_freed_pages: pages freed when `blocks` more blocks of order K
+    were free (by LRU counted in steps of up to 32 pages).
+    """
+    asked, z = zone.settings.probe, zone.state
+    freed = np.full(NR_ORDERS, -1, np.int64)
+    pages = written = lost = float("nan")
+    if asked.victims != ProbeVictims.OFF:
+        wanted = np.array([free_blocks(z, order) + asked.blocks for order in range(NR_ORDERS)])
+        before = zone.count
+        hits_before = _hit_share(zone)
+        pages = float(free_until(z, asked.victims, asked.order, wanted, freed))
+        lost = hits_before - _hit_share(zone)
+        after = zone.count
+        written = float(sum(after[name] - before[name] for name in ("written", "defrag_written")))
+        if freed[asked.order] < 0:
+            pages = float("nan")
+    reached = {
+        f"probe_order{order}_freed_pages": float(at) if at >= 0 else float("nan")
+        for order, at in enumerate(freed)
+        if order > 0
+    }
+    return {
+        "probe_freed_pages": pages,
+        "probe_written_pages": written,
+        "probe_touches_lost_share": lost,
+        **reached,
+    }
+
+
+def _hit_share(zone: Zone) -> float:
+    """Share of visits to the working set that would begin on a resident page."""
+    user = zone.settings.user
+    pages = zone.vpage["pfn"][: zone.extents * user.extent_pages] != NO_PFN
+    resident = pages.reshape(zone.extents, user.extent_pages).mean(axis=1)
+    weight = np.arange(1, zone.extents + 1) ** -user.zipf_exponent
+    return float((weight * resident[zone.extent["extent"]]).sum() / weight.sum())

@@ -1,0 +1,145 @@
+"""Zone: owns the memory behind one simulated zone and sets it up from Settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from study.zone.engine.dice import seed_streams
+from study.zone.engine.layout import TABLES
+from study.zone.engine.record import MACHINE, counters
+from study.zone.load.setup import load_table_rows, nr_extents, set_load
+from study.zone.load.user import alias_table
+from study.zone.mm.interface import REQUEST_ROWS, free_all, set_constants, table_rows
+from study.zone.settings import Settings
+from study.zone.trial import boot
+
+SOON_ROWS = 4_096
+"""What finds no room on the wheel goes to the heap."""
+
+
+class Zone:
+    """One zone's state.
+
+    state   the record, a row of dtype MACHINE, which kernels take as their first argument
+    frame, vpage, ...   the tables, structured arrays by the names in layout.TABLES
+
+    A Zone made with `empty=True` has no page free and no workload: for tests of single parts.
+    """
+
+    frame: np.ndarray
+    vpage: np.ndarray
+    extent: np.ndarray
+    event: np.ndarray
+    pageblock: np.ndarray
+    process: np.ndarray
+    slot: np.ndarray
+
+    def __init__(
+        self, settings: Settings, *, seed: int = 0, replicate: int = 0, empty: bool = False
+    ) -> None:
+        self.settings = settings
+        self.record = np.zeros(1, MACHINE)
+        self.state = self.record[0]
+        extents = nr_extents(settings)
+        for name, rows in _table_rows(settings).items():
+            # An alias table is read only, and the same for every trial of a cell.
+            if name == "alias":
+                rows_array = alias_table(extents, settings.user.zipf_exponent)
+            else:
+                rows_array = np.zeros(rows, TABLES[name])
+            setattr(self, name, rows_array)
+            self.state[f"{name}_at"] = rows_array.ctypes.data
+            self.state[f"{name}_rows"] = len(rows_array)
+        self.extents = extents
+        set_constants(self.state, settings)
+        set_load(self.state, settings)
+        self._link_extension()
+        seed_streams(self.state["dice"], seed, replicate)
+        boot.prepare(self.state, settings.user.anonymous_share, settings.user.mapped_share)
+        if not empty:
+            self._start()
+
+    @property
+    def now(self) -> int:
+        """Time since the trial began, in ns."""
+        return int(self.state["now"])
+
+    @property
+    def own(self) -> np.void:
+        """What is the zone's in the record, by the names in record.ZONE; can be set."""
+        own: np.void = self.state["zone"]
+        return own
+
+    @property
+    def pages(self) -> int:
+        """Page frames."""
+        return self.settings.memory.pages
+
+    @property
+    def free(self) -> int:
+        """Pages in the free areas."""
+        return int(self.own["free"])
+
+    @property
+    def nr_free(self) -> np.ndarray:
+        """Free blocks of each order, 11 numbers: the record's own."""
+        blocks: np.ndarray = self.own["nr_free"]
+        return blocks
+
+    @property
+    def marks(self) -> tuple[int, int, int]:
+        """(min, low, high) in pages, as they stand."""
+        return int(self.own["min"]), int(self.own["low"]), int(self.own["high"])
+
+    @property
+    def count(self) -> dict[str, Any]:
+        """What was counted since reset_counters(), by name."""
+        return counters(self.state)
+
+    def reset_counters(self) -> None:
+        """Count from 0 on."""
+        self.state["count"] = 0
+        self.own["count"] = 0
+
+    def _link_extension(self) -> None:
+        z, asked = self.state, self.settings.extension
+        if not asked.victims and not asked.source:
+            return
+        from study.zone.extension import TRAFFIC, VICTIM, address
+
+        z["numbers"][: len(asked.numbers)] = asked.numbers
+        z["victims_at"] = address(VICTIM, asked.victims, asked.victims_digest)
+        z["source_at"] = address(TRAFFIC, asked.source, asked.source_digest)
+
+    def _start(self) -> None:
+        memory, slab = self.settings.memory, self.settings.slab
+        slab_pages = int(slab.initial_share * memory.pages)
+        if memory.buddyinfo is None:
+            free_all(self.state, memory.reserved_pages)
+            boot.boot_slabs(self.state, slab_pages)
+            if self.settings.user.filled:
+                boot.fill_memory(self.state)
+        else:
+            blocks = np.array(memory.buddyinfo, np.int64)
+            if not boot.start_from_buddyinfo(self.state, memory.reserved_pages, blocks, slab_pages):
+                raise ValueError("the free blocks of memory.buddyinfo do not fit into the zone")
+        boot.start_workload(self.state)
+
+
+def _table_rows(settings: Settings) -> dict[str, int]:
+    """Rows of each table, by its name in layout.TABLES."""
+    return {
+        **table_rows(settings, nr_extents(settings) * settings.user.extent_pages),
+        **load_table_rows(settings),
+        # Every slab page, frame in flight, process and sleeper books at most one event.
+        "event": 2 * settings.memory.pages + settings.processes.live_max + REQUEST_ROWS + 64,
+        "soon": SOON_ROWS,
+    }
+
+
+def zone_bytes(settings: Settings) -> int:
+    """Memory of a zone's tables, in bytes; what is never touched of it stays with the system."""
+    rows = _table_rows(settings)
+    return MACHINE.itemsize + sum(TABLES[name].itemsize * n for name, n in rows.items())
