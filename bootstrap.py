@@ -294,14 +294,14 @@ def set_up(made: "dict[str, Any]", wanted: "dict[str, Any]") -> None:
         files = [f"requirements/{lock}.lock" for lock in wanted["locks"]]
         size = "what is missing" if same else "about 300 MB to download, 1.1 GB on disk"
         say(f"Installing {' and '.join(files)}: {size}")
-        flags = ["--require-hashes", "--only-binary", ":all:", "-p", PYTHON]
+        flags = ["--require-hashes", "--only-binary", ":all:", "-p", str(PYTHON)]
         flags += [] if settings["UV_DEFAULT_INDEX"] else ["--no-index"]
         problem = uv(settings, program, "pip", "sync", *flags, *files)
         if problem == UNREACHABLE and same:
             STAMP.write_text(json.dumps(made))  # uv fetches first: nothing has changed
         if problem:
             fail(f"could not install the packages: {problem}")
-    flags = ["--no-index", "--no-deps", "--no-build-isolation", "--reinstall", "-p", PYTHON]
+    flags = ["--no-index", "--no-deps", "--no-build-isolation", "--reinstall", "-p", str(PYTHON)]
     problem = uv(settings, program, "pip", "install", "-q", *flags, "-e", ROOT)
     if problem:
         fail(f"could not install the study: {problem}")

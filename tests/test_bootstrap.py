@@ -289,7 +289,7 @@ def test_the_proxy_of_pip_holds(checkout):
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory) -> tuple[Path, Path]:
-    """The certificate of an authority that nobody knows, and one that it has signed, with its key."""
+    """The certificate of an unknown authority, and one that it has signed, with its key."""
     folder = tmp_path_factory.mktemp("authority")
     now = dt.datetime.now(dt.UTC)
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]

@@ -14,6 +14,8 @@ import pytest
 
 from study.fanout.calibrate import BESIDE_BYTES
 
+pytestmark = pytest.mark.quick
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
