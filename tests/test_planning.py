@@ -14,8 +14,6 @@ import pytest
 
 from study.fanout.calibrate import BESIDE_BYTES
 
-pytestmark = pytest.mark.quick
-
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -26,8 +26,6 @@ from study.zone.engine.layout import NR_STREAMS
 from study.zone.engine.record import MACHINE
 from study.zone.load.user import alias_table, zipf_rank
 
-pytestmark = pytest.mark.quick
-
 ALARM = 1e-4
 DRAWS = 20_000
 
