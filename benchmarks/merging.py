@@ -33,6 +33,7 @@ def make(place: Path) -> None:
     from study.results import create_folder
     from study.results.columns import axis_columns, trials_schema
     from study.results.manifest import new_manifest
+    from study.results.part import WRITTEN_WITH, digest_of_file
     from study.scenario import load
     from study.zone.engine.compile import digest
 
@@ -46,7 +47,8 @@ def make(place: Path) -> None:
     folder.trials.mkdir(exist_ok=True)
     generator = np.random.default_rng(1)
     ids = list(cells)
-    with pq.ParquetWriter(folder.trials / "part-000000.parquet", schema, compression="zstd") as out:
+    part = folder.trials / "part-000000.parquet"
+    with pq.ParquetWriter(part, schema, **WRITTEN_WITH) as out:
         for first in range(0, CELLS, BATCH):
             chosen = ids[first : first + BATCH]
             rows = len(chosen) * REPLICATES
@@ -57,13 +59,14 @@ def make(place: Path) -> None:
                 np.repeat(chosen, REPLICATES),
                 *levels,
                 np.tile(np.arange(REPLICATES), len(chosen)),
-                np.zeros(rows, np.uint64),
+                np.full(rows, folder.manifest["seed"], np.uint64),
                 np.full(rows, "ok"),
                 np.full(rows, ""),
                 *generator.normal(size=(METRICS, rows)),
             ]
             columns = [pa.array(a, f.type) for a, f in zip(arrays, schema, strict=True)]
             out.write_table(pa.Table.from_arrays(columns, schema=schema))
+    folder.note_part(part, digest_of_file(part))
     folder.manifest["counts"]["finished"] = CELLS * REPLICATES
     folder.save_manifest()
 

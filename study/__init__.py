@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
 
     from study.conduct import Watcher
     from study.fanout import FanoutError
@@ -40,14 +41,19 @@ __all__ = [
 ]
 
 
-def load(path: str | os.PathLike[str], *overrides: str) -> Study:
+def load(
+    path: str | os.PathLike[str], *overrides: str, extensions: str | Iterable[str] = ()
+) -> Study:
     """Load a scenario. overrides are 'key=value', as on the command line.
+
+    extensions  code that the scenario may have imported and that no installed package declares:
+                each 'module:name', or a module. The study's trials may import it too
 
     Raises ScenarioError, which lists every fault with its place in the file.
     """
     from study.scenario import load as load_scenario
 
-    return load_scenario(path, overrides)
+    return load_scenario(path, overrides, extensions=extensions)
 
 
 def run(
@@ -60,6 +66,7 @@ def run(
     progress: bool = False,
     force: bool = False,
     extend: bool = False,
+    extensions: str | Iterable[str] = (),
 ) -> Illustrated:
     """Run every trial of a scenario and return its results, which are also in a folder.
 
@@ -73,18 +80,25 @@ def run(
     progress   show it on the terminal
     force      start over in a folder that holds results of this very study
     extend     add replicates or cells to the study in `out`
+    extensions code that the scenario may have imported, as for load()
 
     Trials that fail are rows with status 'failed'. Raises ScenarioError, ResultsError (the
     folder) or FanoutError (Ray), ValueError for arguments that contradict each other, and
     KeyboardInterrupt after Ctrl-C, when all finished rows are on disk.
     """
+    from dataclasses import replace
+
     from study.conduct import SILENT, conduct
     from study.scenario import Study
+    from study.trust.extensions import allowed_extensions
 
     if not isinstance(scenario, Study):
-        scenario = load(scenario, *overrides)
+        scenario = load(scenario, *overrides, extensions=extensions)
     elif overrides:
         raise TypeError("overrides belong to load() when a loaded study is run")
+    else:
+        allowed = {*scenario.allowed, *allowed_extensions(extensions)}
+        scenario = replace(scenario, allowed=tuple(sorted(allowed)))
     watcher: Watcher = SILENT
     if progress:
         from study.progress import terminal_watcher
@@ -105,15 +119,23 @@ def run(
         raise KeyboardInterrupt(f"finished trials are kept in {results.path}")
     from study.report.illustrated import Illustrated
 
-    return Illustrated(results.folder)
+    return Illustrated(results.folder, scenario.allowed)
 
 
-def read(path: str | os.PathLike[str]) -> Illustrated:
-    """Open a results folder. Raises ResultsError if it is none."""
+def read(path: str | os.PathLike[str], *, extensions: str | Iterable[str] = ()) -> Illustrated:
+    """Open a results folder. Raises ResultsError if it is none, or its scenario is damaged.
+
+    extensions  code that may be imported when pictures of its zones are taken, as for load();
+                reading itself imports none
+    """
     from study.report.illustrated import Illustrated
     from study.results import open_folder
+    from study.statistics.findings import check_scenario
+    from study.trust.extensions import allowed_extensions
 
-    return Illustrated(open_folder(path))
+    found = Illustrated(open_folder(path), allowed_extensions(extensions))
+    check_scenario(found)
+    return found
 
 
 _HOMES = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -84,6 +83,7 @@ def conduct(
     """
     from study.fanout import FanoutError
     from study.results import ResultsError, Store, adopt
+    from study.results.expected import REPLICATES_MOST
     from study.statistics import write_findings
 
     _check_arguments(workers=workers, address=address, ray=ray, force=force, extend=extend)
@@ -94,7 +94,8 @@ def conduct(
         )
         folder.mirror = folder.mirror or mirror
         at_end.callback(watcher.close)
-        kept = adopt(folder)
+        # Who asks for more may have asked for any number before.
+        kept = adopt(folder, study, most=None if more is None else REPLICATES_MOST)
         for part in kept.damaged:
             watcher.note(f"set aside {folder.place}/{part}; its trials are run again")
         if kept.done:
@@ -140,16 +141,19 @@ def resume(
     address: str | None = None,
     ray: bool = True,
     limits: Limits | None = None,
+    extensions: Sequence[str] = (),
     watcher: Watcher = SILENT,
     command: Sequence[str] = (),
 ) -> Findings:
     """Continue the run of a results folder, from what its manifest says alone.
 
+    extensions  that it may import: each `module:name`, or a module; its manifest allows none
+
     Raises ResultsError when the folder was made by another version of the simulation, or is none.
     """
     from study.results import open_folder, study_of
 
-    study = study_of(open_folder(path).manifest, str(path))
+    study = study_of(open_folder(path).manifest, str(path), extensions=extensions)
     return conduct(
         study,
         out=path,
@@ -176,6 +180,8 @@ def writing(
     Raises ResultsError when it holds something else, is being written, or cannot be written.
     """
     from study.results import MANIFEST, create_folder, default_path, only_writer, reopen
+    from study.results.errors import disk_errors
+    from study.results.folder import check_room, remove_if_empty
     from study.results.manifest import new_manifest
     from study.results.storage import is_url, mirror_of, naming
     from study.zone.engine.compile import digest
@@ -189,6 +195,7 @@ def writing(
             return reopen(path, manifest, extend=extend), False
         return create_folder(path, manifest, force=force), True
 
+    cannot = f"cannot write the results folder {'below results/' if out is None else out}"
     with ExitStack() as held:
         if out is not None and is_url(out):
             mirror = mirror_of(os.fspath(out))
@@ -197,13 +204,17 @@ def writing(
             folder.mirror = mirror
             held.enter_context(folder.only_writer())
         else:
-            path = default_path(study.name) if out is None else Path(out)
-            # What is there may change until it is ours; what is not there yet cannot be locked.
-            if there := (path / MANIFEST).is_file():
-                held.enter_context(only_writer(path))
-            folder, is_new = here(path)
-            if not there:
-                held.enter_context(only_writer(path))
+            with disk_errors(cannot):
+                path = default_path(study.name) if out is None else Path(out)
+                check_room(path)
+                if not path.exists():
+                    path.mkdir(parents=True, exist_ok=True)
+                    # Unless it becomes a results folder; the lock in it is gone by then.
+                    held.callback(remove_if_empty, path)
+            # What is there may change until it is ours.
+            held.enter_context(only_writer(path))
+            with disk_errors(cannot):
+                folder, is_new = here(path)
         yield folder, is_new
 
 
@@ -259,6 +270,10 @@ class _Run:
         if address is None:
             self._watcher.phase("preparing the simulation (compiled once per machine and version)")
             prepare_simulation()
+            from study.zone.engine.cache import refused_places
+
+            for line in refused_places():
+                self._watcher.note(line)
         # From here on a signal must not break off what is under way: processes are being started.
         self._signals.gently = True
 
@@ -266,7 +281,11 @@ class _Run:
             return self._signals.stopped
 
         if not ray:
-            self._each_round(lambda trials, _: in_process(trials, stop=stop, limits=limits))
+            self._each_round(
+                lambda trials, _: in_process(
+                    trials, stop=stop, limits=limits, extensions=self._study.allowed
+                )
+            )
             return
         here = "the Ray of this machine" if address == "auto" else f"Ray at {address}"
         self._watcher.phase("starting Ray" if address is None else f"joining {here}")
@@ -281,6 +300,7 @@ class _Run:
                         batch=batch,
                         stop=stop,
                         limits=limits,
+                        extensions=self._study.allowed,
                         note=self._watcher.note,
                     )
                 )
@@ -387,7 +407,9 @@ def _with_way_on(
     fault: ResultsError | FanoutError, kept: str, folder: Folder
 ) -> ResultsError | FanoutError:
     """The same fault, with what is kept and how to go on."""
-    hint = f"Resume with: study resume {shlex.quote(folder.place)}"
+    from study.results.errors import shell_word
+
+    hint = f"Resume with: study resume {shell_word(folder.place)}"
     return type(fault)(f"{fault}\n{kept}\n{hint}")
 
 

@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +63,40 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def root() -> Path:
     """The checkout."""
     return Path(__file__).resolve().parent.parent
+
+
+NOBODY = 65534
+
+
+@pytest.fixture(scope="session")
+def attacker() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """What another user of this machine does: a line for /bin/sh, and its $1, $2 and so on.
+
+    Skipped where users cannot be switched. The interpreter may lie where he cannot come, so he has
+    coreutils only.
+    """
+
+    def attack(line: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["/bin/sh", "-c", line, "sh", *map(str, arguments)],
+            user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", env={"PATH": "/usr/bin:/bin"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    try:
+        assert attack("id -u").stdout == f"{NOBODY}\n"
+    except PermissionError:
+        pytest.skip("only root can switch users")
+    return attack
+
+
+@pytest.fixture
+def everybodys() -> Iterator[Path]:
+    """A folder as /tmp is: everybody makes files in it, and removes his own."""
+    folder = Path(tempfile.mkdtemp(prefix="t-", dir="/tmp"))
+    folder.chmod(0o1777)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

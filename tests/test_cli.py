@@ -85,7 +85,7 @@ def test_a_run_on_ray_and_one_without_are_equal(start, tiny, tmp_path):
 
 def study_cache() -> Path:
     """Where this process keeps machine code: without HOME the folder would be another."""
-    from study.zone.engine.compile import cache_root
+    from study.zone.engine.cache import cache_root
 
     return cache_root()
 

@@ -8,10 +8,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from study.trust.extensions import allowing
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -98,11 +101,18 @@ def test_on_ray_it_makes_no_difference(run: Run, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(trials(tmp_path / "here"), trials(tmp_path / "ray"))
 
 
-def test_a_module_can_be_named_without_installing(run: Run, root: Path) -> None:
-    """`module:name`, from PYTHONPATH."""
+def test_a_module_can_be_named_without_installing(run: Run, root: Path, tmp_path: Path) -> None:
+    """`module:name`, from PYTHONPATH, if that is allowed: here, in workers and for pictures."""
     scenario = TINY + "axes: { extension.victims: ['own_policies:low-addresses'] }"
-    done = run(scenario, "--no-ray", packages=root / "examples/own-policies")
+    packages = root / "examples/own-policies"
+    done = run(scenario, "--no-ray", "--allow-extension", "own_policies", packages=packages)
     assert done.returncode == 0, done.stderr
+    named = ("--allow-extension", "own_policies:low-addresses")
+    done = run(scenario, "--workers", "2", *named, out="ray", packages=packages)
+    assert done.returncode == 0, done.stderr
+    pd.testing.assert_frame_equal(trials(tmp_path / "out"), trials(tmp_path / "ray"))
+    for out in ("out", "ray"):
+        assert (tmp_path / out / "zonemaps.npz").is_file()
 
 
 def test_another_version_does_not_go_on(run: Run, installed: Path, tmp_path: Path) -> None:
@@ -127,6 +137,9 @@ IMPORT = "from study.zone.extension import *\n@victim_selector('a')\n"
     [
         ("", "low-adresses", "did you mean low-addresses?"),
         ("raise RuntimeError('not today')", "mine:a", "cannot import mine: RuntimeError: not"),
+        ("raise SystemExit(3)", "mine:a", "cannot import mine: SystemExit: 3"),
+        ("class Own(BaseException): ...\nraise Own", "mine:a", "cannot import mine: Own"),
+        ("", "mine.py:a.b:c", "is no module and a name in it, as module:name"),
         (
             IMPORT + "def a(z): return 1",
             "mine:a",
@@ -143,12 +156,190 @@ def test_what_cannot_be_used_is_told(
     packages = tmp_path / "packages"
     shutil.copytree(installed, packages)
     (packages / "mine.py").write_text(module)
-    done = run(TINY + f"axes: {{ extension.victims: ['{named}'] }}", "--no-ray", packages=packages)
+    scenario = TINY + f"axes: {{ extension.victims: ['{named}'] }}"
+    done = run(scenario, "--no-ray", "--allow-extension", "mine", packages=packages)
     assert done.returncode == 2, done.stderr
     assert told in done.stderr
     assert "mine.yaml:" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+MINE = (
+    IMPORT
+    + """
+def a(z, pfn):
+    return pfn
+
+
+from pathlib import Path
+
+Path(__file__).with_name("imported").touch()
+"""
+)
+NAMED = (
+    TINY
+    + """\
+axes:
+  extension.victims: [lru, 'mine:a']
+claims:
+  - { id: c, says: It helps., metric: refaults, side: { extension.victims: 'mine:a' },
+      against: { extension.victims: lru }, expect: less, matters: 1 }
+"""
+)
+
+
+@dataclass
+class Mine:
+    """A module that leaves a mark when it is imported, and a scenario that names it."""
+
+    root: Path
+    folder: Path
+
+    def study(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """What a command says where the module lies on the path."""
+        return self._ran("-m", "study", *arguments, environment=environment)
+
+    def python(self, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """What a script says there."""
+        return self._ran("-c", script, environment=environment)
+
+    def _ran(
+        self, *arguments: str, environment: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        path = f"{self.root}{os.pathsep}{self.folder}"
+        kept = {k: v for k, v in os.environ.items() if k != "STUDY_EXTENSIONS"}
+        return subprocess.run(
+            [sys.executable, *arguments], cwd=self.folder,
+            env=kept | {"PYTHONPATH": path} | environment,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    def was_imported(self) -> bool:
+        """Whether it has been since this was last asked."""
+        mark = self.folder / "imported"
+        found = mark.exists()
+        mark.unlink(missing_ok=True)
+        return found
+
+
+@pytest.fixture
+def mine(root: Path, tmp_path: Path) -> Mine:
+    """Neither is trusted yet."""
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "x.yaml").write_text(NAMED)
+    return Mine(root, tmp_path)
+
+
+REFUSED = (
+    "extension.victims mine:a names code, which is imported only if you allow it: "
+    "--allow-extension mine "
+)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("plan", "x.yaml"),
+        ("show", "x.yaml"),
+        ("run", "x.yaml", "--no-ray"),
+        ("run", "x.yaml", "--no-ray", "--allow-extension", "other"),
+        ("run", "x.yaml", "--no-ray", "--allow-extension", "mine:b", "--allow-extension", "min"),
+        ("submit", "x.yaml", "--address", "http://127.0.0.1:9"),
+    ],
+    ids=" ".join,
+)
+def test_a_scenario_imports_nothing_by_itself(mine: Mine, command: tuple[str, ...]) -> None:
+    """One line says where code is named and which option allows it; nothing is left behind."""
+    done = mine.study(*command)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"study: x.yaml:9:28: {REFUSED}")
+    assert done.stderr.count("\n") == 1
+    assert not mine.was_imported()
+    assert not (mine.folder / "results").exists()
+
+
+def test_whoever_runs_a_study_allows_what_it_names(mine: Mine) -> None:
+    """By an option, by the environment, or in Python; by the whole name or that of the module."""
+    plan = ("plan", "x.yaml", "--calibrate", "1")
+    for options in (("--allow-extension", "mine"), ("--allow-extension", "mine:a")):
+        assert mine.study(*plan, *options).returncode == 0
+        assert mine.was_imported()
+    for names in ("mine", "other, mine:a", "other mine"):
+        assert mine.study(*plan, STUDY_EXTENSIONS=names).returncode == 0
+        assert mine.was_imported()
+    script = "import study; print(len(study.load('x.yaml', {0})))"
+    assert mine.python(script.format("extensions=['mine:a']")).stdout == "4\n"
+    assert mine.was_imported()
+    done = mine.python(script.format(""))
+    assert f"ScenarioError: x.yaml:9:28: {REFUSED}" in done.stderr
+    assert not mine.was_imported()
+
+
+def test_a_results_folder_imports_nothing(mine: Mine) -> None:
+    """Its manifest names the code with which it was made and allows none of it: what reads the
+    folder works without, what runs trials says what it needs.
+    """
+    assert mine.study("run", "x.yaml", "--no-ray", "-q", "--out", "d",
+                      "--allow-extension", "mine").returncode == 0  # fmt: skip
+    assert mine.was_imported()
+    for command in (
+        *("status", "summary", "contrasts", "tradeoff", "report"),
+        *("verdicts", "sensitivity"),
+    ):
+        done = mine.study(command, "d")
+        assert "Traceback" not in done.stderr, command
+        assert (done.returncode, mine.was_imported()) == (2 * (command == "sensitivity"), False)
+    done = mine.study("verdicts", "d", "x.yaml")
+    assert "It helps." in done.stdout
+    done = mine.study("compare", "d", "d")
+    assert done.returncode == 0
+    (mine.folder / "d/zonemaps.npz").unlink()
+    script = "import study; r = study.read('d'); r.report(); print(len(r.trials), len(r.verdicts))"
+    assert mine.python(script).stdout == "4 1\n"
+    assert not mine.was_imported()
+    for command in (("resume", "d", "--no-ray"), ("report", "d", "--pictures")):
+        done = mine.study(*command)
+        assert (done.returncode, mine.was_imported()) == (2, False)
+        assert "d/manifest.json:" in done.stderr
+        assert REFUSED in done.stderr
+        assert mine.study(*command, "--allow-extension", "mine").returncode == 0
+        assert mine.was_imported()
+
+
+def test_a_trial_imports_what_its_run_allows(mine: Mine) -> None:
+    """Permission goes along with the run, not with the trial; a job has that of who submits it."""
+    script = """
+import json, pickle, study
+from study.fanout import run_trial
+loaded = study.load('x.yaml', extensions='mine')
+trial = list(loaded.trials())[1]
+open('trial', 'wb').write(pickle.dumps(trial))
+document = json.loads(json.dumps(loaded.document, default=str))
+task = dict(scenario=document, name='n', out='d', place='d', workers=None, extend=False,
+            limits=[None, None], extensions=['other'], command=[])
+open('task.json', 'w').write(json.dumps(task))
+"""
+    done = mine.python(script)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert mine.was_imported()
+    script = """
+import pickle
+from study.fanout import in_process
+trial = pickle.load(open('trial', 'rb'))
+for extensions in ((), ('mine',)):
+    [[row]] = in_process([trial], extensions=extensions)
+    print(row.status, row.error)
+"""
+    refused, taken = mine.python(script).stdout.splitlines()
+    assert refused.startswith("failed ExtensionError: mine:a names code")
+    assert taken == "ok "
+    assert mine.was_imported()
+    done = mine.study("job", "task.json")
+    assert done.returncode == 2
+    assert REFUSED in done.stderr
+    assert not mine.was_imported()
 
 
 def test_what_an_extension_may_read_is_there(
@@ -164,4 +355,5 @@ def test_what_an_extension_may_read_is_there(
     (tmp_path / "reads_all.py").write_text(module)
     monkeypatch.syspath_prepend(tmp_path)
 
-    assert extension.find(extension.VICTIM, "reads_all:a").name == "a"
+    with allowing(["reads_all"]):
+        assert extension.find(extension.VICTIM, "reads_all:a").name == "a"

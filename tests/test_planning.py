@@ -153,20 +153,25 @@ def test_colours_are_for_terminals(root: Path) -> None:
     import pty
 
     def seen(**changes: str) -> bytes:
-        pid, fd = pty.fork()
-        if pid == 0:  # pragma: no cover - another process
-            os.environ.update({"TERM": "xterm-256color", "PYTHONPATH": str(root), **changes})
-            os.execv(  # noqa: S606
-                sys.executable,
-                [sys.executable, "-m", "study", "presets", "nic/tg3-9000"],
-            )
+        # No fork of this process: its threads may hold locks that the child would wait for.
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "study", "presets", "nic/tg3-9000"],
+            env={**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(root), **changes},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
         found = b""
         try:
-            while chunk := os.read(fd, 4096):
+            while chunk := os.read(ours, 4096):
                 found += chunk
         except OSError:
             pass  # the terminal is closed when the process ends
-        os.waitpid(pid, 0)
+        os.close(ours)
+        assert process.wait() == 0
         return found
 
     colour = rb"\x1b\[[0-9;]*3[0-7]m|\x1b\[[0-9;]*2m|\x1b\[1m"

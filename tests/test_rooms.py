@@ -12,7 +12,9 @@ SOURCES = sorted((ROOT / "study").rglob("*.py"))
 # From the ground up: a room imports itself and rooms before it, never a later one.
 ORDER = [
     "why",
+    "trust",
     "zone",
+    "terminal",
     "replay",
     "scenario",
     "fanout",
@@ -32,7 +34,15 @@ GATE = "__init__"
 ZONE_ORDER = ["settings", "names", "engine", "mm", "load", "extension", "trial", "simulate"]
 # What the other rooms know of the zone: what a trial is told, how it runs, what it hands back,
 # and which simulation that is.
-FACES_OF_THE_ZONE = {"settings", "simulate", "names", "engine.compile", "engine.table"}
+FACES_OF_THE_ZONE = {
+    "settings",
+    "simulate",
+    "names",
+    "engine.cache",
+    "engine.compile",
+    "engine.table",
+    "trial.schedule",
+}
 # The scenario only needs to know what a trial can be told, what its metrics are called, and which
 # extensions there are.
 FACES_FOR_THE_SCENARIO = {"settings", "names", "extension"}
@@ -69,7 +79,7 @@ KNOWN_CIRCLES = (
 )
 KEPT_IN = {
     "yaml": {"scenario"},
-    "pydantic": {"scenario"},
+    "pydantic": {"scenario", "results"},
     "numba": {"zone"},
     "ray": {"fanout"},
     "pandas": {"report", "results", "statistics"},
@@ -78,11 +88,11 @@ KEPT_IN = {
     "scipy": {"results", "scenario", "statistics"},
     "statsmodels": {"statistics"},
     "SALib": {"statistics"},
-    "click": {"cli", "commands", "replay"},
+    "click": {"cli", "commands", "replay", "terminal"},
     "jinja2": {"report"},
     "matplotlib": {"report"},
     "PIL": {"report"},
-    "rich": {"cli", "commands", "explain", "progress", "replay", "statistics"},
+    "rich": {"cli", "commands", "explain", "progress", "replay", "statistics", "terminal"},
 }
 
 
@@ -242,6 +252,25 @@ def test_libraries_stay_in_their_rooms(path):
     ]
 
     assert not wrong, f"{name_of(path)} ({room}) may not import {wrong}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_what_reaches_a_terminal_is_cleaned_in_one_place(path):
+    """Only study/terminal makes a console of rich or goes past the guard before the streams."""
+    if room_of(path) == "terminal":
+        return
+    past = {"Console", "behind", "buffer", "__stdout__", "__stderr__", "print"}
+    wrong = [
+        f"line {node.lineno}: {name}"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call | ast.Attribute)
+        for name in [getattr(node, "attr", None) or getattr(node.func, "id", None)]
+        if name in past
+        and not isinstance(getattr(node, "ctx", None), ast.Store)
+        and not (name == "print" and isinstance(node, ast.Attribute))
+    ]
+
+    assert not wrong, f"{name_of(path)} writes past study/terminal: {wrong}"
 
 
 def test_every_room_has_its_place():

@@ -121,7 +121,7 @@ def end(head: Head) -> None:
 
 
 def study_cache() -> Path:
-    from study.zone.engine.compile import cache_root
+    from study.zone.engine.cache import cache_root
 
     return cache_root()
 

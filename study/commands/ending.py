@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 STOPPED = 130
 
 
-def end(results: Findings, *, as_json: bool, quiet: bool) -> NoReturn:
-    """Show the results, make the report, and end with the status of the run."""
+def end(
+    results: Findings, *, as_json: bool, quiet: bool, extensions: Sequence[str] = ()
+) -> NoReturn:
+    """Show the results, make the report, and end with the status of the run.
+
+    extensions  that may be imported for its pictures
+    """
     tables(results, as_json=as_json, quiet=quiet)
-    said = report_at_end(results)
+    said = report_at_end(results, extensions)
     if not quiet:
         click.echo(said, err=as_json)
     sys.exit(status_of(results))
@@ -41,6 +46,7 @@ def tables(results: Findings, *, as_json: bool, quiet: bool) -> None:
 
         click.echo(json.dumps(outline(results), indent=2))
         return
+    from study.results.errors import shell_word
     from study.statistics.tables import failures, result_parts
 
     show(*(failures(results) if quiet else result_parts(results)))
@@ -51,5 +57,5 @@ def tables(results: Findings, *, as_json: bool, quiet: bool) -> None:
             f"Stopped: {counts['finished']} of {counts['trials']} trials are kept, "
             "complete and readable."
         )
-        click.echo(f"Resume with: study resume {shlex.quote(results.place)}")
+        click.echo(f"Resume with: study resume {shell_word(results.place)}")
     click.echo(f"Results: {results.place}")

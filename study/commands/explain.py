@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,13 +93,12 @@ def _member(word: str) -> str:
 
 
 def _print(shown: list[tuple[Moment | None, Step]]) -> None:
-    from rich.console import Console
-
     from study.explain.terminal import parts
+    from study.terminal.console import console
 
-    console = Console(highlight=False)
+    out = console()
     for moment, step in shown:
-        console.print(*parts(step, moment), sep="\n")
+        out.print(*parts(step, moment), sep="\n")
 
 
 def _moments(steps: Iterator[Step]) -> None:
@@ -123,9 +123,18 @@ def _one_by_one(steps: Iterator[Step]) -> None:
 
 def _write(html: str, steps: list[Step], *, options: str) -> None:
     from study.explain.animation import render
+    from study.results.errors import ResultsError, disk_errors
+    from study.results.files import write_whole
+    from study.results.folder import MANIFEST
 
+    path, page = Path(html), render(steps, options=options)
     try:
-        Path(html).write_text(render(steps, options=options), encoding="utf-8")
-    except OSError as fault:
-        refuse(OSError(f"cannot write {html}: {fault.strerror or fault}"))
+        if any(os.path.lexists(parent / MANIFEST) for parent in path.absolute().parents):
+            write_whole(path, page)
+        else:
+            # Whoever names a pipe, a device or a link of their own wants it there.
+            with disk_errors(f"cannot write {html}"):
+                path.write_text(page, encoding="utf-8")
+    except ResultsError as error:
+        refuse(error)
     click.echo(f"Animation of {len(steps) - 1} steps: {html}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from study.commands.allowing import allow_option
 from study.commands.completion import keys
 from study.commands.refusal import FAILED, refuse
 
@@ -31,6 +32,7 @@ _CLUSTERS = (16, 64, 256)
     "--calibrate", "budget_s", type=click.FloatRange(0, 3600), default=10, show_default=True,
     metavar="SECONDS", help="How long to measure on this machine; 0 to leave that out.",
 )  # fmt: skip
+@allow_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def plan(
     scenario: str,
@@ -39,6 +41,7 @@ def plan(
     all_cells: bool,
     cores: tuple[int, ...],
     budget_s: float,
+    extensions: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Show what SCENARIO would run, and what that would take.
@@ -51,7 +54,7 @@ def plan(
     from study.scenario.load import unfold
 
     try:
-        unfolded = unfold(scenario, overrides)
+        unfolded = unfold(scenario, overrides, extensions=extensions)
     except ScenarioError as fault:
         refuse(fault)
     if not as_json:

@@ -27,8 +27,10 @@ def plot(folder: str, figures: tuple[str, ...], *, suffix: str, out: str | None)
 
     FIGURE is tradeoff, forest, success, buddyinfo, indices or zone-map; none means all.
     """
-    from study.report.figures import FIGURES, save
+    from study.report.figures import FIGURES, image
     from study.results import ResultsError
+    from study.results.errors import disk_errors
+    from study.results.files import make_folder, write_bytes_whole
     from study.scenario.errors import did_you_mean
     from study.statistics import read_findings
 
@@ -40,20 +42,22 @@ def plot(folder: str, figures: tuple[str, ...], *, suffix: str, out: str | None)
         findings = read_findings(folder)
         target = Path(out) if out else findings.path / "figures"
         shown = target if out else f"{findings.place}/figures"
-        target.mkdir(parents=True, exist_ok=True)
+        if out:
+            with disk_errors(f"cannot write {out}"):
+                target.mkdir(parents=True, exist_ok=True)
+        else:
+            make_folder(target)
         for name in figures or FIGURES:
-            path = target / f"{name}.{suffix}"
             try:
-                save(name, findings, path)
+                drawn = image(name, findings, suffix)
             except ResultsError as reason:
                 if figures:
                     raise
                 click.echo(f"{name}: not drawn, {reason}")
             else:
+                write_bytes_whole(target / f"{name}.{suffix}", drawn)
                 click.echo(f"{shown}/{name}.{suffix}")
         if not out:
             findings.folder.publish()
     except ResultsError as fault:
         refuse(fault)
-    except OSError as fault:
-        refuse(ResultsError(f"cannot write {fault.filename}: {fault.strerror}"))

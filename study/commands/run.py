@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from study.commands.allowing import allow_option
 from study.commands.completion import keys
 from study.commands.ending import end
 from study.commands.limits import limit_options, limits_from
@@ -26,6 +27,7 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--workers", type=click.IntRange(min=1), help="Use at most so many cores."),
         click.option("--no-ray", is_flag=True, help="Run the trials one by one in this process."),
         limit_options,
+        allow_option,
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object, no tables."),
         click.option("-q", "--quiet", is_flag=True, help="Show neither progress nor tables."),
     )
@@ -48,6 +50,7 @@ def run(
     out: str | None,
     force: bool,
     extend: bool,
+    extensions: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Run all trials of SCENARIO (a YAML file) and summarise them.
@@ -65,15 +68,16 @@ def run(
         from study.conduct import conduct
         from study.scenario import load
 
-        return conduct(load(scenario, overrides), out=out, force=force, extend=extend, **how)
+        study = load(scenario, overrides, extensions=extensions)
+        return conduct(study, out=out, force=force, extend=extend, **how)
 
-    _carry_out(work, **options)
+    _carry_out(work, extensions=extensions, **options)
 
 
 @click.command()
 @click.argument("folder", type=click.Path(), metavar="DIR")
 @_run_options
-def resume(folder: str, **options: Any) -> None:
+def resume(folder: str, *, extensions: tuple[str, ...], **options: Any) -> None:
     """Continue the run in the results folder DIR, however it ended.
 
     What is finished is not run again. The folder alone says what is to be done; it must have been
@@ -83,14 +87,15 @@ def resume(folder: str, **options: Any) -> None:
     def work(**how: Any) -> Findings:
         from study.conduct import resume as resume_run
 
-        return resume_run(folder, **how)
+        return resume_run(folder, extensions=extensions, **how)
 
-    _carry_out(work, **options)
+    _carry_out(work, extensions=extensions, **options)
 
 
 def _carry_out(
     work: Callable[..., Findings],
     *,
+    extensions: tuple[str, ...],
     address: str | None,
     workers: int | None,
     no_ray: bool,
@@ -101,7 +106,8 @@ def _carry_out(
 ) -> NoReturn:
     """Run trials as the options say, show what came of it, and end with its status.
 
-    work  takes the arguments that conduct() and resume() share
+    work        takes the arguments that conduct() and resume() share
+    extensions  that may be imported when pictures are taken at the end
     """
     if no_ray and (address or workers):
         raise click.UsageError("--no-ray runs in one process: it goes with no other Ray option")
@@ -126,4 +132,4 @@ def _carry_out(
         refuse(fault)
     except FanoutError as fault:
         refuse(fault, status=FAILED)
-    end(results, as_json=as_json, quiet=quiet)
+    end(results, as_json=as_json, quiet=quiet, extensions=extensions)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from study.commands.allowing import allow_option
 from study.commands.completion import keys
 from study.commands.refusal import refuse
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=keys)
 @click.option("--cell", "identity", metavar="ID", help="Which cell; its first digits will do.")
 @click.option("--changed", is_flag=True, help="Leave out what is a default.")
+@allow_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def show(
     scenario: str,
@@ -27,6 +29,7 @@ def show(
     *,
     identity: str | None,
     changed: bool,
+    extensions: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Show every setting of one cell of SCENARIO, and where each comes from.
@@ -38,7 +41,7 @@ def show(
     from study.scenario.load import unfold
 
     try:
-        unfolded = unfold(scenario, overrides)
+        unfolded = unfold(scenario, overrides, extensions=extensions)
     except ScenarioError as fault:
         refuse(fault)
     cell = _chosen(unfolded, identity)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from typing import Any
 
 import click
 
 from study.commands.refusal import refuse
 from study.progress import clock
+from study.terminal.text import printable
 
 
 @click.command()
@@ -27,10 +27,12 @@ def status(folder: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
-    click.echo("\n".join(_lines(found)))
+    click.echo("\n".join(map(printable, _lines(found))))
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
+    from study.results.errors import shell_word
+
     counts = found["counts"]
     lines = [
         f"{found['name']}: {found['state']}",
@@ -46,6 +48,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines += [
         f"failed: {f['cell']} replicate {f['replicate']}: {f['error']}" for f in found["failures"]
     ]
+    lines += [f"not counted: {part}" for part in found["left_out"]]
     if found["state"] in ("stopped", "interrupted"):
-        lines.append(f"Resume with: study resume {shlex.quote(found['path'])}")
+        lines.append(f"Resume with: study resume {shell_word(found['path'])}")
     return lines

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from study.commands.allowing import allow_option
 from study.commands.ending import STOPPED, end, status_of
 from study.commands.limits import limit_options, limits_from
 from study.commands.refusal import FAILED, refuse
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _BEGUN = "begun"
 _TASK = "job.json"
 _NAME_LETTERS = 40
-_OF_RAY = re.compile(r"Running entrypoint for job |\S+ \S+\tINFO job_manager\.py:\d+ -- ")
+_OF_RAY = re.compile(r"Running entrypoint for job |\S{1,40} \S{1,40}\tINFO job_manager\.py:\d+ -- ")
 """What Ray writes into a job's log before the job does."""
 
 
@@ -54,6 +54,7 @@ def _server_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--workers", type=click.IntRange(min=1), help="Use at most so many cores.")
 @click.option("--extend", is_flag=True, help="Add replicates or cells to the study in --out.")
 @limit_options
+@allow_option
 @click.option(
     "--python",
     default="python",
@@ -74,6 +75,7 @@ def submit(
     extend: bool,
     time_limit: str | None,
     memory_limit: str | None,
+    extensions: tuple[str, ...],
     python: str,
     no_wait: bool,
     as_json: bool,
@@ -96,9 +98,10 @@ def submit(
     from study.results.folder import remove_folder
     from study.results.storage import is_url
     from study.scenario import ScenarioError, load
+    from study.trust.folders import temporary_root
 
     try:
-        study = load(scenario, overrides)
+        study = load(scenario, overrides, extensions=extensions)
         server = JobServer(address)
         name = _job_name(study)
         elsewhere = out is not None and is_url(out)
@@ -120,17 +123,18 @@ def submit(
         "workers": workers,
         "extend": extend,
         "limits": [limits.time_s, limits.memory_bytes],
+        "extensions": study.allowed,
     }
     noted = {"out": place}
     if folder is not None:
         noted["fingerprint"] = folder.manifest["fingerprint"]
     with held:
         try:
-            with tempfile.TemporaryDirectory(prefix="study-job-") as files:
+            with tempfile.TemporaryDirectory(prefix="study-job-", dir=temporary_root()) as files:
                 _pack(Path(files), task, None if folder is None or is_new else folder.path)
                 entrypoint = f"{python} -m study job {_TASK}"
                 server.submit(name, entrypoint, Path(files), package=sources(), metadata=noted)
-        except FanoutError as fault:
+        except (FanoutError, OSError) as fault:
             if folder is not None and is_new:
                 remove_folder(folder)
             refuse(fault, status=FAILED)
@@ -140,7 +144,8 @@ def submit(
                 click.echo(f"Follow with: {_follow_with(server, name, place)}")
                 return
             status = _bring_home(server, name, place, None if elsewhere else place, quiet=quiet)
-    _end(status, None if elsewhere else place, name, as_json=as_json, quiet=quiet)
+    home = None if elsewhere else place
+    _end(status, home, name, as_json=as_json, quiet=quiet, extensions=study.allowed)
 
 
 @click.command()
@@ -167,9 +172,10 @@ def follow(job: str, *, address: str, out: str | None, as_json: bool, quiet: boo
         noted = server.metadata(job)
     except FanoutError as fault:
         refuse(fault, status=FAILED)
-    if "out" not in noted:
+    elsewhere = is_url(noted.get("out", ""))
+    if not noted.get("out") or not (elsewhere or noted.get("fingerprint")):
         refuse(FanoutError(f"{job} is no job of `study submit`"), status=FAILED)
-    if is_url(noted["out"]):
+    if elsewhere:
         with _going_on(server, job, noted["out"]):
             status = _bring_home(server, job, noted["out"], None, quiet=quiet)
         _end(status, None, job, as_json=as_json, quiet=quiet)
@@ -178,7 +184,7 @@ def follow(job: str, *, address: str, out: str | None, as_json: bool, quiet: boo
         _receive_into(home, noted["fingerprint"])
         with only_writer(home), _going_on(server, job, str(home)):
             status = _bring_home(server, job, str(home), str(home), quiet=quiet)
-    except (ResultsError, OSError) as fault:
+    except (ResultsError, OSError, ValueError) as fault:
         refuse(fault)
     _end(status, str(home), job, as_json=as_json, quiet=quiet)
 
@@ -214,7 +220,7 @@ def _run_task(told: dict[str, Any], sender: Any) -> NoReturn:
         mirror = Mirror(home, sender, place=told["place"], carried=begun)
     try:
         results = conduct(
-            study_of({"scenario": told["scenario"]}, told["name"]),
+            study_of({"scenario": told["scenario"]}, told["name"], extensions=told["extensions"]),
             out=told["out"] or home,
             workers=told["workers"],
             address="auto",
@@ -229,7 +235,7 @@ def _run_task(told: dict[str, Any], sender: Any) -> NoReturn:
     except FanoutError as fault:
         refuse(fault, status=FAILED)
     if mirror is None:
-        end(results, as_json=False, quiet=False)
+        end(results, as_json=False, quiet=False, extensions=told["extensions"])
     sys.exit(status_of(results))
 
 
@@ -261,8 +267,7 @@ def _bring_home(
     from study.results import ResultsError
     from study.results.relay import Receiver, settle_received
 
-    # Without a home no file is expected, and one that came would be refused with its folder.
-    receiver = Receiver(Path(home) if home is not None else Path("/nonexistent"))
+    receiver = Receiver(Path(home) if home is not None else None)
     try:
         for line in server.log(name, note=lambda said: click.echo(said, err=True)):
             shown = receiver.take(line)
@@ -273,16 +278,17 @@ def _bring_home(
         if receiver.status is None:
             ended = server.ended(name)
             click.echo(f"study: job {name} {ended.state}: {ended.message}", err=True)
-    except (FanoutError, ResultsError) as fault:
+    except (FanoutError, ResultsError, OSError) as fault:
         again = f"try again: {_follow_with(server, name, place)}"
         told = "\n".join([str(fault), again, *_way_on(home)])
-        refuse(type(fault)(told), status=FAILED)
+        refuse(RuntimeError(told), status=FAILED)
     return receiver.status
 
 
 def _way_on(home: str | None) -> list[str]:
     """What has come home, and how to go on with it here; nothing if there is nothing."""
     from study.results import ResultsError
+    from study.results.errors import shell_word
     from study.results.status import status_of as state_of
     from study.results.storage import is_url
 
@@ -294,17 +300,24 @@ def _way_on(home: str | None) -> list[str]:
         return []
     return [
         f"{counts['finished']} of {counts['trials']} trials are kept, complete and readable.",
-        f"Resume here with: study resume {shlex.quote(home)}",
+        f"Resume here with: study resume {shell_word(home)}",
     ]
 
 
 def _end(
-    status: int | None, home: str | None, name: str, *, as_json: bool, quiet: bool
+    status: int | None,
+    home: str | None,
+    name: str,
+    *,
+    as_json: bool,
+    quiet: bool,
+    extensions: Sequence[str] = (),
 ) -> NoReturn:
     """Show what came home, or that it is not all, and end with the status of the study."""
     if home is None:
         sys.exit(FAILED if status is None else status)
     from study.results import ResultsError
+    from study.results.errors import shell_word
     from study.statistics import read_findings
 
     try:
@@ -316,21 +329,24 @@ def _end(
         click.echo(
             f"{counts['finished']} of {counts['trials']} trials are kept, complete and readable."
         )
-        click.echo(f"Resume here with: study resume {shlex.quote(home)}")
-        click.echo(f"Or there with the same study submit and --out {shlex.quote(home)}")
+        click.echo(f"Resume here with: study resume {shell_word(home)}")
+        click.echo(f"Or there with the same study submit and --out {shell_word(home)}")
         sys.exit(status or FAILED)
-    end(findings, as_json=as_json, quiet=quiet)
+    end(findings, as_json=as_json, quiet=quiet, extensions=extensions)
 
 
 def _receive_into(home: Path, fingerprint: str) -> None:
     """See to it that a folder is there, and that it is empty or holds this very study."""
     from study.results import ResultsError, open_folder
+    from study.results.errors import disk_errors
+    from study.results.folder import check_room, is_blank
 
-    if home.exists() and any(home.iterdir()):
-        if open_folder(home).manifest.get("fingerprint") != fingerprint:
+    check_room(home)
+    with disk_errors(f"cannot write {home}"):
+        if not home.exists() or is_blank(home):
+            home.mkdir(parents=True, exist_ok=True)
+        elif open_folder(home).manifest.get("fingerprint") != fingerprint:
             raise ResultsError(f"{home} holds results of something else; give another --out")
-    else:
-        home.mkdir(parents=True, exist_ok=True)
 
 
 def _pack(files: Path, task: dict[str, Any], begun: Path | None) -> None:
@@ -356,4 +372,6 @@ def _plain_scenario(study: Study) -> Any:
 
 
 def _follow_with(server: JobServer, name: str, place: str) -> str:
-    return f"study follow {name} --address {server.address} --out {shlex.quote(place)}"
+    from study.results.errors import shell_word
+
+    return f"study follow {name} --address {server.address} --out {shell_word(place)}"

@@ -27,12 +27,12 @@ def verdicts(folder: str, scenario: str | None, *, as_json: bool) -> None:
     trial, so they can be made afterwards.
     """
     from study.results import ResultsError
-    from study.scenario import ScenarioError, load
+    from study.scenario import ScenarioError, load_claims
     from study.statistics import read_findings
     from study.statistics.findings import alpha_of, plain_verdicts
 
     try:
-        claims: Sequence[Claim] | None = load(scenario).claims if scenario else None
+        claims: Sequence[Claim] | None = load_claims(scenario) if scenario else None
         findings = read_findings(folder)
         judged = findings.judged(claims)
     except (ResultsError, ScenarioError) as fault:

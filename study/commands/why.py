@@ -170,7 +170,7 @@ def _read(file: str) -> str:
     from study.why.text import LARGEST, decode
 
     if file == "-":
-        return decode(sys.stdin.buffer.read(LARGEST))
+        return decode(click.open_file("-", "rb").read(LARGEST))
     path = Path(file)
     try:
         if path.is_dir():

@@ -77,10 +77,11 @@ def calibrate(
     prepare_simulation()
     chosen = _shuffled(study)
     # The first one in a process loads the machine code; it is not counted.
-    _run(_part(chosen[0], _FIRST / 10))
+    allowed = study.allowed
+    _run(_part(chosen[0], _FIRST / 10), allowed)
     resident = _resident()
     say("running a few trials to see how long they take")
-    whole = _drawn_out(chosen[0])[1] * LEAST <= budget_s
+    whole = _drawn_out(chosen[0], allowed)[1] * LEAST <= budget_s
     times: list[float] = []
     rows: list[Row] = []
     started = perf_counter()
@@ -90,11 +91,11 @@ def calibrate(
         ):
             break
         if whole:
-            row = _run(trial)
+            row = _run(trial, allowed)
             rows.append(row)
             times.append(row.elapsed_s)
         else:
-            row, seconds = _drawn_out(trial)
+            row, seconds = _drawn_out(trial, allowed)
             rows.append(row)
             times.append(seconds)
     return Calibration(
@@ -117,9 +118,10 @@ def _shuffled(study: Study) -> list[Trial]:
     return trials
 
 
-def _drawn_out(trial: Trial) -> tuple[Row, float]:
+def _drawn_out(trial: Trial, extensions: tuple[str, ...]) -> tuple[Row, float]:
     """Time of a whole trial, from two parts of it: what its start takes, and what time takes."""
-    first, second = _run(_part(trial, _FIRST)), _run(_part(trial, _SECOND))
+    first = _run(_part(trial, _FIRST), extensions)
+    second = _run(_part(trial, _SECOND), extensions)
     rate = max(second.elapsed_s - first.elapsed_s, 0.0) / (_SECOND - _FIRST)
     return second, max(first.elapsed_s - rate * _FIRST, 0.0) + rate
 
@@ -140,8 +142,8 @@ def _shorter(clock: Clock, share: float) -> Clock:
     )
 
 
-def _run(trial: Trial) -> Row:
-    row = run_trial(trial, Limits(time_s=600))
+def _run(trial: Trial, extensions: tuple[str, ...]) -> Row:
+    row = run_trial(trial, Limits(time_s=600), extensions)
     if row.status == "failed":
         raise RuntimeError(f"cell {row.cell} replicate {row.replicate} failed: {row.error}")
     return row

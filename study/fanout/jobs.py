@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from study.fanout.session import FanoutError, first_line, knock
+from study.trust.folders import new_folder
 
 PACKAGE_BYTES = 100 * 1024 * 1024
 """Of what travels to the head with a job; Ray's own bound is 500 MiB."""
@@ -31,6 +31,9 @@ _PATIENCE_S = 300.0
 _ASK_EVERY_S, _ANSWER_S, _RETRY_S = 3.0, 3.0, 2.0
 """Where a job's log is silent: between two questions to the server, and for its answer. That it is
 lost is said within ten seconds."""
+
+LINE_LETTERS_MAX = 1 << 20
+"""Of a line of a log: what is longer is handed on in pieces. A file's lines have 65,600."""
 
 _END_S = 60.0
 """The log ends a moment before the job's state says so."""
@@ -108,7 +111,8 @@ class JobServer:
     def log(self, name: str, note: Callable[[str], None] = lambda _: None) -> Iterator[str]:
         """Lines of a job's log, from the first one, until the job has ended.
 
-        The log only grows, so a connection that breaks is taken up where it broke.
+        A line of over LINE_LETTERS_MAX letters comes in pieces. The log only grows, so a
+        connection that breaks is taken up where it broke.
 
         Parameters
         ----------
@@ -132,6 +136,9 @@ class JobServer:
                     seen += len(piece)
                     *lines, rest = (rest + piece).split("\n")
                     yield from lines
+                    if len(rest) > LINE_LETTERS_MAX:
+                        yield rest
+                        rest = ""
                 self._wait_for_end(name)
                 if rest:
                     yield rest
@@ -274,9 +281,9 @@ def _told(address: str) -> Iterator[None]:
 @contextmanager
 def _packed(package: Path) -> Iterator[Path]:
     """A copy of a package without what Python and people left beside its sources."""
-    top = tempfile.mkdtemp(prefix="study-job-")
+    top = new_folder("study-job-")
     try:
-        target = Path(top) / package.name
+        target = top / package.name
         ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
         shutil.copytree(package, target, ignore=ignore)
         yield target

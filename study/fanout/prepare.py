@@ -19,14 +19,18 @@ def prepare_simulation() -> None:
 
     Takes up to a minute the first time and next to nothing afterwards.
     """
-    from study.zone.engine.compile import cache_root, digest
+    from study.zone.engine.cache import cache_root
+    from study.zone.engine.compile import digest
     from study.zone.engine.table import BOUNDSCHECK
     from study.zone.simulate import warm
 
     if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
         return
     root = cache_root()
-    root.mkdir(parents=True, exist_ok=True)
+    if root is None:
+        # What there is can only be read. What it has not is compiled by each process.
+        warm()
+        return
     # numba's cache goes by CPU.
     place = f"{platform.node()} {platform.machine()} {BOUNDSCHECK}"
     here = hashlib.blake2b(place.encode(), digest_size=8).hexdigest()

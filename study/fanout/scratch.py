@@ -9,30 +9,38 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import tempfile
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
+from study.trust.folders import new_folder, temporary_root
+
 _MARK = ".in-use"
 _PREFIX = "study-"
 
-_LONGEST = 40
-"""Ray puts Unix sockets below its temporary folder, and their paths end at 107 letters."""
+_RAY = "r"
+
+_LONGEST = 107 - len(
+    "/study-12345678/r/session_2026-11-27_00-44-44_123456_1234567/sockets/plasma_store"
+)
+"""Of the folder that holds it, in letters. Ray puts Unix sockets below its temporary folder, and
+their paths end at 107 (unix(7))."""
 
 
 class Scratch:
     """A new folder that nobody else can enter.
 
     path  where it is, with a short name
+    ray   for the files of a Ray: it opens its own folder to everybody (0777), so that one has to
+          lie in another that stays shut
     """
 
     def __init__(self) -> None:
         """Raises OSError if there is no room for it."""
-        root = tempfile.gettempdir()
-        short = root if len(root) <= _LONGEST else "/tmp"  # noqa: S108 - mkdtemp's name is new
-        _sweep(Path(short))
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=short))
+        _sweep(temporary_root(_LONGEST))
+        self.path = new_folder(_PREFIX, longest=_LONGEST)
+        self.ray = self.path / _RAY
         self._mark = _locked(self.path)
 
     def keep(self) -> None:
@@ -66,8 +74,10 @@ def _sweep(root: Path) -> None:
     for folder in root.glob(f"{_PREFIX}*"):
         # Whoever removes a folder at this moment, or owns it, is left to it.
         with suppress(OSError):
-            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            state = folder.lstat()
+            if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid():
                 continue
-            with (folder / _MARK).open("r", encoding="utf-8") as mark:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+            with os.fdopen(os.open(folder / _MARK, flags)) as mark:
                 fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)

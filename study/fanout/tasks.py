@@ -55,6 +55,7 @@ def on_ray(
     batch: int | None = None,
     stop: Stop = lambda: False,
     limits: Limits = NO_LIMITS,
+    extensions: Iterable[str] = (),
     note: Callable[[str], None] = lambda _: None,
 ) -> Iterator[list[Row]]:
     """Run trials on Ray; yield the rows of each task as it finishes, in no particular order.
@@ -67,13 +68,22 @@ def on_ray(
     stop   asked several times a second; once true nothing more is started, what has finished
            by then is yielded, and the rest is given up
     limits what a single trial may take
+    extensions  that trials may import, on whichever node
     note   takes a line for people: Ray's head does not answer, and until when it is asked
 
     A task that is lost with its process or its node is dealt out anew. A trial that kills its
     process is found out, recorded as failed, and its companions in the task are run again. Raises
     FanoutError when a node runs another version of the simulation, or Ray itself is lost.
     """
-    dealer = _Dealer(trials, session=session, total=total, batch=batch, limits=limits, note=note)
+    dealer = _Dealer(
+        trials,
+        session=session,
+        total=total,
+        batch=batch,
+        limits=limits,
+        extensions=tuple(extensions),
+        note=note,
+    )
     try:
         while not stop():
             dealer.deal()
@@ -97,6 +107,7 @@ class _Dealer:
         total: int | None,
         batch: int | None,
         limits: Limits,
+        extensions: tuple[str, ...],
         note: Callable[[str], None],
     ) -> None:
         import ray
@@ -110,6 +121,7 @@ class _Dealer:
         self._processes = _PROCESSES if limits.time_s is None else _PROCESSES_LIMITED
         self._losses: Counter[tuple[str, str, int]] = Counter()
         self._limits = limits
+        self._extensions = extensions
         self._simulation = digest()
         self._pace = Pace(fixed=batch)
         self._fixed = batch is not None
@@ -130,7 +142,9 @@ class _Dealer:
             if not chosen:
                 return
             limit_s = None if self._fixed else _OVERRUN * self._pace.aim(self._cores)
-            sent = self._task.remote(chosen, self._simulation, limit_s, self._limits)
+            sent = self._task.remote(
+                chosen, self._simulation, limit_s, self._limits, self._extensions
+            )
             self._pending[sent] = chosen
 
     def is_done(self) -> bool:
@@ -251,7 +265,11 @@ def _cause(fault: Any) -> str:
 
 
 def _run_batch(
-    trials: list[Trial], expected: str, limit_s: float | None, limits: Limits
+    trials: list[Trial],
+    expected: str,
+    limit_s: float | None,
+    limits: Limits,
+    extensions: tuple[str, ...],
 ) -> list[Row]:
     """In a worker: run trials in order, and stop early after limit_s seconds of work."""
     import faulthandler
@@ -272,7 +290,7 @@ def _run_batch(
         if limits.time_s is not None:
             # Where a trial does not come to the point at which it looks at the clock.
             faulthandler.dump_traceback_later(_GRACE * limits.time_s + _GRACE_S, exit=True)
-        rows.append(run_trial(trial, limits))
+        rows.append(run_trial(trial, limits, extensions))
         faulthandler.cancel_dump_traceback_later()
         if limit_s is not None and perf_counter() - started > limit_s:
             break

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from study.fanout.metrics import Metrics
+from study.trust.extensions import allowing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,8 +65,11 @@ class Limits:
 NO_LIMITS = Limits()
 
 
-def run_trial(trial: Trial, limits: Limits = NO_LIMITS) -> Row:
-    """Run one trial. An exception becomes a failed row; what ends a process still ends it."""
+def run_trial(trial: Trial, limits: Limits = NO_LIMITS, extensions: Iterable[str] = ()) -> Row:
+    """Run one trial. An exception becomes a failed row; what ends a process still ends it.
+
+    extensions  that it may import (Study.allowed)
+    """
     from study.zone.simulate import bytes_needed, load, simulate
 
     settings, most = trial.cell.settings, limits.memory_bytes
@@ -74,7 +78,7 @@ def run_trial(trial: Trial, limits: Limits = NO_LIMITS) -> Row:
         load()
     started = perf_counter()
     try:
-        with _at_most(most):
+        with _at_most(most), allowing(extensions):
             if most is not None and (wanted := bytes_needed(settings)) > most:
                 told = f"MemoryError: needs {wanted:,} bytes, the limit is {most:,}"
                 return failed_row(trial, told)
@@ -129,15 +133,23 @@ def failed_row(trial: Trial, error: str, *, elapsed_s: float = 0.0) -> Row:
 
 
 def one_line(fault: BaseException) -> str:
-    """An exception's type and message, without line breaks, at most a few hundred letters."""
-    return f"{type(fault).__name__}: {' '.join(str(fault).split())}"[:_ERROR_LETTERS]
+    """An exception's type and message, without line breaks, at most a few hundred letters.
+
+    A name of a file that is no UTF-8 is written with backslashes: a table holds letters only.
+    """
+    text = f"{type(fault).__name__}: {' '.join(str(fault).split())}"
+    return text.encode(errors="backslashreplace").decode()[:_ERROR_LETTERS]
 
 
 def in_process(
-    trials: Iterable[Trial], *, stop: Stop = lambda: False, limits: Limits = NO_LIMITS
+    trials: Iterable[Trial],
+    *,
+    stop: Stop = lambda: False,
+    limits: Limits = NO_LIMITS,
+    extensions: Iterable[str] = (),
 ) -> Iterator[list[Row]]:
     """Run trials one after the other, here; each comes back as a batch of one."""
     for trial in trials:
         if stop():
             return
-        yield [run_trial(trial, limits)]
+        yield [run_trial(trial, limits, extensions)]

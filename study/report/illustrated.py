@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from study.results import ResultsError
 from study.statistics import Findings
 
 if TYPE_CHECKING:
@@ -18,7 +20,11 @@ class Illustrated(Findings):
 
     Each plot_ method returns a matplotlib Figure that belongs to no window, and raises
     ResultsError when the results have nothing to draw it from.
+
+    extensions  what may be imported when trials are simulated once more
     """
+
+    extensions: tuple[str, ...] = ()
 
     def plot_tradeoff(self) -> Figure:
         """Receive buffers served against what it cost, a mark for each policy; front marked."""
@@ -52,7 +58,9 @@ class Illustrated(Findings):
         """Write report.html into the results folder, with zone maps; returns where it lies."""
         from study.report.page import write_report
 
-        self._take_pictures()
+        # A report is worth having without them.
+        with suppress(ResultsError):
+            self._take_pictures()
         path = write_report(self)
         self.folder.publish()
         return path
@@ -63,7 +71,8 @@ class Illustrated(Findings):
         from study.results import study_of
 
         if not read_zone_maps(self.folder) and self.manifest["counts"]["finished"]:
-            record_zone_maps(self, study_of(self.manifest, self.place))
+            study = study_of(self.manifest, self.place, extensions=self.extensions)
+            record_zone_maps(self, study)
 
     def _draw(self, name: str) -> Figure:
         from study.report.figures import draw

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import shlex
 from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,9 @@ from study.report import select
 from study.report.colours import INK, LINES, OWNERS, PAPER
 from study.report.labels import LABELS
 from study.report.template import template
-from study.results.folder import REPORT, ResultsError, write_whole
+from study.results.errors import ResultsError, shell_word
+from study.results.files import write_whole
+from study.results.folder import REPORT
 from study.scenario.write import yaml_text
 
 if TYPE_CHECKING:
@@ -58,10 +59,7 @@ def write_report(findings: Findings) -> Path:
     Raises ResultsError if the folder cannot be written.
     """
     path = findings.path / REPORT
-    try:
-        write_whole(path, render(findings))
-    except OSError as fault:
-        raise ResultsError(f"cannot write {path}: {fault.strerror or fault}") from fault
+    write_whole(path, render(findings))
     return path
 
 
@@ -97,7 +95,7 @@ def render(findings: Findings) -> str:
             | failure
             for failure in manifest["failures"][:FAILURES_MOST]
         ],
-        command=shlex.join(manifest["command"]),
+        command=" ".join(map(shell_word, manifest["command"])),
         scenario=yaml_text(manifest["scenario"]),
     )
     return text
@@ -129,8 +127,8 @@ def svg(figure: Figure, *, title: str) -> str:
     text = text.replace("url(#", f"url(#{prefix}-").replace('href="#', f'href="#{prefix}-')
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     # Tenths of a point are enough, and halve the file.
-    text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)
-    return re.sub(r'(<svg[^>]*?) width="[^"]*"', r'\1 aria-hidden="true"', text, count=1)
+    text = re.sub(r"(?<!\d)(\d{1,12}\.\d\d)\d+", r"\1", text)
+    return re.sub(r'\A(<svg[^>]*?) width="[^"]*"', r'\1 aria-hidden="true"', text, count=1)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from study.results.folder import ResultsError
+from study.results.errors import ResultsError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,11 +3,11 @@
 pandas, pyarrow and scipy live in this room. Importing it loads none of them.
 """
 
+from study.results.errors import ResultsError
 from study.results.finished import Finished
 from study.results.folder import (
     MANIFEST,
     Folder,
-    ResultsError,
     create_folder,
     default_path,
     is_being_written,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from study.fanout.metrics import Metrics
-from study.results.folder import ResultsError
+from study.results.errors import ResultsError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,9 @@ def trials_table(rows: Sequence[Row], axes: Mapping[str, str], metrics: Sequence
     """Rows as one table. A failed row has nulls for metrics; NaN is kept as NaN."""
     import pyarrow as pa
 
-    levels = {key: [_as(kind, row.levels.get(key)) for row in rows] for key, kind in axes.items()}
+    levels = {
+        key: [level_as(kind, row.levels.get(key)) for row in rows] for key, kind in axes.items()
+    }
     columns: dict[str, list[Any]] = {
         "cell": [row.cell for row in rows],
         **levels,
@@ -132,7 +134,11 @@ def _kind(levels: Sequence[Any]) -> str:
     return "float"
 
 
-def _as(kind: str, level: Any) -> Any:
+def level_as(kind: str, level: Any) -> Any:
+    """A level as a column of this kind holds it.
+
+    Raises ValueError for a word in a column of numbers.
+    """
     if level is None:
         return None
     if kind == "text":

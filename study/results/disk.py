@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from study.results.columns import axis_columns, series_table, trials_table
+from study.results.part import part_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,9 +30,4 @@ def _written(table: pa.Table) -> int:
 
 
 def _file(table: pa.Table) -> int:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    stream = pa.BufferOutputStream()
-    pq.write_table(table, stream, compression="zstd")
-    return int(stream.getvalue().size)
+    return part_bytes(table).nbytes

@@ -16,16 +16,18 @@ import fcntl
 import json
 import os
 import re
-import shutil
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
-from study.results.manifest import FORMAT, differences, misshapen
+from study.results.errors import ResultsError, disk_errors, reason, shell_word, storage_errors
+from study.results.files import kind_of, make_folder, read_regular, remove, write_whole
+from study.results.manifest import FORMAT, differences, misshapen, parsed
 from study.results.mirror import Mirror
 
 MANIFEST = "manifest.json"
@@ -41,28 +43,33 @@ SEED_MAX = 2**64 - 1
 
 DAMAGED = "damaged"
 LOCK = ".lock"
-_OURS = (TRIALS, SERIES, SUMMARY, CONTRASTS, VERDICTS, REPORT, ZONE_MAPS, DAMAGED, MANIFEST)
+_MADE = (TRIALS, SERIES, SUMMARY, CONTRASTS, VERDICTS, REPORT, ZONE_MAPS, MANIFEST)
+_OURS = (
+    *(f".{name}.{side}" for name in _MADE for side in ("new", "old")),
+    DAMAGED,
+    *_MADE,
+)
+"""The manifest comes last: what holds one is a results folder, however much is gone from it."""
+_OF_A_BEGINNING = (LOCK, f".{MANIFEST}.new")
 _NAME_LETTERS = 80
+_NOTE_BYTES = 200
 
-
-class ResultsError(Exception):
-    """A results folder cannot be used as asked; the text says why and is meant for the user."""
-
-
-class TakenOver(ResultsError):
-    """Another run writes the folder now."""
+_MANIFEST_BYTES = 64 * 1024 * 1024
+"""Ten thousand cells, the most there can be, with long levels take a tenth of that."""
 
 
 @dataclass
 class Folder:
     """A results folder and the manifest in it.
 
-    mirror  carries it elsewhere, if this is the copy of a folder on another filesystem
+    mirror   carries it elsewhere, if this is the copy of a folder on another filesystem
+    checked  parts that were held against their digests -> what their files were like
     """
 
     path: Path
     manifest: dict[str, Any] = field(repr=False)
     mirror: Mirror | None = field(default=None, repr=False, compare=False)
+    checked: dict[str, tuple[Any, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def place(self) -> str:
@@ -72,9 +79,7 @@ class Folder:
     def publish(self) -> None:
         """Carry what has changed to where it belongs. Raises ResultsError if that cannot be."""
         if self.mirror is not None:
-            from study.results.storage import telling
-
-            with telling(self.place):
+            with storage_errors(self.place):
                 self.mirror.carry()
 
     def is_being_written(self) -> bool:
@@ -140,53 +145,132 @@ def create_folder(path: Path, manifest: dict[str, Any], *, force: bool = False) 
     folder = Folder(path, manifest)
     if not 0 <= manifest["seed"] <= SEED_MAX:
         raise ResultsError(f"seed is {manifest['seed']}; the trials table holds 0 to 2^64 - 1")
-    try:
+    with disk_errors(f"cannot write the results folder {path}"):
         _make_room(path, manifest, force=force)
-        # Made one by one: what is not there yet must not have been there a moment ago either.
-        folder.trials.mkdir(parents=True)
-        folder.series.mkdir()
-        folder.save_manifest()
-    except FileExistsError as fault:
-        raise ResultsError(
-            f"{fault.filename} is in the way of the results folder {path}"
-        ) from fault
-    except OSError as fault:
-        raise ResultsError(
-            f"cannot write the results folder {path}: {fault.strerror or fault}"
-        ) from fault
+        is_new = not path.exists()
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            prepare_tables(path)
+            folder.save_manifest()
+        except BaseException:
+            _remove_beginning(path)
+            if is_new:
+                remove_if_empty(path)
+            raise
     return folder
 
 
-def remove_folder(folder: Folder) -> None:
-    """Take away a results folder that holds no result yet; leave whatever is not ours."""
-    for name in (*_OURS, LOCK):
-        _remove(folder.path / name)
-    try:
-        folder.path.rmdir()
-    except OSError:
+def prepare_tables(path: Path) -> None:
+    """See to it that a results folder has both its tables, as folders in which a run can write.
+
+    Raises
+    ------
+    ResultsError
+        One of them is a link or no folder, or cannot be made.
+    """
+    for name in (TRIALS, SERIES):
+        settle_table(path / name)
+        make_folder(path / name)
+
+
+def check_room(path: Path) -> None:
+    """Refuse a place at which no results folder can be made, and touch nothing.
+
+    Raises
+    ------
+    ResultsError
+        A file is there, or a folder that holds something else.
+    """
+    with disk_errors(f"cannot write the results folder {path}"):
+        if path.is_symlink() and not path.exists():
+            raise ResultsError(f"{path} is a symbolic link to what is not there")
+        if path.exists() and not path.is_dir():
+            raise ResultsError(f"{path} is a file; --out names a folder")
+        if path.exists() and not _holds_manifest(path) and not is_blank(path):
+            for table in (path / TRIALS, path / SERIES):
+                if table.is_symlink():
+                    make_folder(table)
+            raise ResultsError(
+                f"{path} is not empty and holds no results of this program; give another --out"
+            )
+
+
+def is_blank(path: Path) -> bool:
+    """Is a folder empty, but for what a run leaves that ends before it has begun?
+
+    Raises
+    ------
+    OSError
+        It cannot be read, or is none.
+    """
+    with os.scandir(path) as entries:
+        return all(_is_of_a_beginning(entry) for entry in entries)
+
+
+def _is_of_a_beginning(entry: os.DirEntry[str]) -> bool:
+    if entry.name in (TRIALS, SERIES) and entry.is_dir(follow_symlinks=False):
+        return not any(Path(entry.path).iterdir())
+    return entry.name in _OF_A_BEGINNING and entry.is_file(follow_symlinks=False)
+
+
+def _holds_manifest(path: Path) -> bool:
+    return os.path.lexists(path / MANIFEST)
+
+
+def _remove_beginning(path: Path) -> None:
+    """Take away what makes no results folder yet; what holds anything stays."""
+    if _holds_manifest(path):
         return
+    with suppress(OSError):
+        (path / f".{MANIFEST}.new").unlink(missing_ok=True)
+    for table in (path / TRIALS, path / SERIES):
+        remove_if_empty(table)
+
+
+def remove_if_empty(path: Path) -> None:
+    """Take away a folder in which nothing is; leave anything else."""
+    with suppress(OSError):
+        path.rmdir()
+
+
+def remove_folder(folder: Folder) -> None:
+    """Take away a results folder that holds no result yet; leave whatever is not ours.
+
+    What cannot be removed stays: whoever does this has worse to tell.
+    """
+    for name in (*_OURS, LOCK):
+        with suppress(OSError):
+            remove(folder.path / name)
+    remove_if_empty(folder.path)
 
 
 @contextmanager
 def only_writer(path: Path) -> Iterator[None]:
-    """Keep every other run out of a results folder; the lock ends with the process."""
+    """Keep every other run out of a results folder; the lock ends with the process.
+
+    Raises
+    ------
+    ResultsError
+        Another run writes it, or it cannot be written.
+    """
     with _locked(path) as file:
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+        # It is the lock that counts; who holds it is only said where there is room to write it.
+        with suppress(OSError):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
         try:
             yield
         finally:
-            (path / LOCK).unlink(missing_ok=True)
+            # On a disk that fails it stays, and holds nobody up: no process has it any more.
+            with suppress(OSError):
+                (path / LOCK).unlink(missing_ok=True)
 
 
-def _locked(path: Path) -> TextIO:
+def _locked(path: Path) -> IO[bytes]:
     """The lock of a folder, held."""
     while True:
-        try:
-            file = (path / LOCK).open("a+", encoding="utf-8")
-        except OSError as fault:
-            raise ResultsError(f"cannot write into {path}: {fault.strerror or fault}") from fault
+        with disk_errors(f"cannot write into {path}"):
+            file = _opened_lock(path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -197,19 +281,46 @@ def _locked(path: Path) -> TextIO:
             return file
         with suppress(OSError):
             # Whoever ended in between has taken the file away, and a third may have a new one.
-            if os.path.samestat(os.fstat(file.fileno()), (path / LOCK).stat()):
+            if os.path.samestat(os.fstat(file.fileno()), (path / LOCK).lstat()):
                 return file
         file.close()
+
+
+def _opened_lock(path: Path, flags: int) -> IO[bytes]:
+    """The file that runs lock, open without a buffer; never one of somebody else's.
+
+    Raises ResultsError for what no run has made, OSError if it cannot be opened.
+    """
+    lock = path / LOCK
+    with suppress(FileNotFoundError):
+        _check_lock(lock.lstat(), lock)
+    descriptor = os.open(lock, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    file = os.fdopen(descriptor, "rb" if flags & os.O_ACCMODE == os.O_RDONLY else "r+b", 0)
+    try:
+        _check_lock(os.fstat(descriptor), lock)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _check_lock(state: os.stat_result, lock: Path) -> None:
+    if not stat.S_ISREG(state.st_mode):
+        raise ResultsError(
+            f"{lock} is {kind_of(state.st_mode)} and not the lock of a run; remove it"
+        )
+    if state.st_nlink > 1:
+        raise ResultsError(f"{lock} is a file that has another name too; remove it")
 
 
 def is_being_written(path: Path) -> bool:
     """Is a run at work in this folder, as far as this machine can tell?"""
     try:
-        with (path / LOCK).open("r", encoding="utf-8") as file:
+        with _opened_lock(path, os.O_RDONLY) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:
+    except (OSError, ResultsError):
         return False
     return False
 
@@ -227,15 +338,7 @@ def open_folder(path: str | os.PathLike[str]) -> Folder:
 
         return open_copy(os.fspath(path))
     folder = Path(path)
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        reason = "there is no manifest.json in it" if folder.is_dir() else "it does not exist"
-        raise ResultsError(f"{folder} is not a results folder: {reason}") from None
-    except OSError as fault:
-        raise ResultsError(f"cannot read {folder / MANIFEST}: {fault.strerror or fault}") from fault
-    except ValueError as fault:
-        raise ResultsError(f"{folder / MANIFEST} is damaged: {fault}") from fault
+    manifest = _read_manifest(folder)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
         raise ResultsError(f"{folder / MANIFEST} is not a manifest of this program")
     if manifest["format"] > FORMAT:
@@ -247,60 +350,96 @@ def open_folder(path: str | os.PathLike[str]) -> Folder:
     if not is_being_written(folder):
         settle_table(folder / TRIALS)
         settle_table(folder / SERIES)
+    for table in (folder / TRIALS, folder / SERIES):
+        _check_table(table)
     return Folder(folder, manifest)
 
 
+def _read_manifest(folder: Path) -> Any:
+    path = folder / MANIFEST
+    with disk_errors(f"cannot read {path}"):
+        try:
+            content = read_regular(path, most=_MANIFEST_BYTES)
+        except FileNotFoundError:
+            raise ResultsError(f"{folder} is not a results folder: {_why_none(folder)}") from None
+    try:
+        return parsed(content.decode())
+    except ValueError as error:
+        raise ResultsError(f"{path} is damaged: {reason(error)}") from error
+
+
+def _why_none(folder: Path) -> str:
+    if not folder.is_dir():
+        return "it does not exist"
+    if is_blank(folder):
+        return (
+            "there is no manifest.json in it, nor any row; a run that ended so early is started "
+            f"again with: study run SCENARIO --out {shell_word(str(folder))}"
+        )
+    return "there is no manifest.json in it"
+
+
+def _check_table(table: Path) -> None:
+    """Refuse what is there and no table; a table may be missing, which is no row."""
+    with disk_errors(f"cannot read {table}"):
+        if table.is_symlink() and not table.exists():
+            where = table.readlink()
+            raise ResultsError(f"{table} is a symbolic link to {where}, which is not there")
+        if table.exists() and not table.is_dir():
+            raise ResultsError(f"{table} is {kind_of(table.stat().st_mode)} and no folder of parts")
+
+
 def replace_table(table: Path, replacement: Path) -> None:
-    """Put one folder of parts in the place of another. settle_table() heals a crash half-way."""
+    """Put one folder of parts in the place of another. settle_table() heals a crash half-way.
+
+    Raises
+    ------
+    ResultsError
+        The disk refuses; the parts that were there stay.
+    """
     old = _set_aside(table)
-    table.rename(old)
-    replacement.rename(table)
-    shutil.rmtree(old)
+    with disk_errors(f"cannot write {table}"):
+        remove(old)
+        table.rename(old)
+        try:
+            replacement.rename(table)
+        except OSError:
+            with suppress(OSError):
+                old.rename(table)
+            raise
+    _discard(old)
 
 
 def settle_table(table: Path) -> None:
-    """Finish or take back a replace_table() that was cut short."""
-    old = _set_aside(table)
-    if not old.exists():
-        return
-    try:
-        if table.exists():
-            shutil.rmtree(old)
-        else:
-            old.rename(table)
-    except OSError as fault:
-        raise ResultsError(f"cannot repair {table}: {fault.strerror or fault}") from fault
+    """Finish or take back a replace_table() that was cut short.
 
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that it is complete or absent, also after a power cut."""
-    write_bytes_whole(path, text.encode())
-
-
-def write_bytes_whole(path: Path, content: bytes | memoryview) -> None:
-    """Write a file so that it is complete or absent, also after a power cut.
-
-    Raises ResultsError when it cannot be written; what was there before stays.
+    Raises
+    ------
+    ResultsError
+        The disk refuses what has to be done before the table can be read.
     """
-    aside = path.with_name(f".{path.name}.new")
-    try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError as fault:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
-        raise ResultsError(f"cannot write {path}: {fault.strerror or fault}") from fault
+    old = _set_aside(table)
+    with disk_errors(f"cannot repair {table}"):
+        if not os.path.lexists(old):
+            return
+        if not os.path.lexists(table):
+            old.rename(table)
+        elif table.is_dir() and not table.is_symlink():
+            _discard(old)
+
+
+def _discard(old: Path) -> None:
+    """Remove what has been replaced; it is in nobody's way where that is not possible."""
+    with suppress(OSError):
+        remove(old)
 
 
 def _writer(path: Path) -> str:
     try:
-        told = (path / LOCK).read_text(encoding="utf-8")[:200]
+        note = read_regular(path / LOCK, most=_NOTE_BYTES).decode(errors="replace")
     except OSError:
-        told = ""
-    return f"another run ({told})" if told else "another run"
+        note = ""
+    return f"another run ({note})" if note else "another run"
 
 
 def _set_aside(table: Path) -> Path:
@@ -308,26 +447,14 @@ def _set_aside(table: Path) -> Path:
 
 
 def _make_room(path: Path, manifest: dict[str, Any], *, force: bool) -> None:
-    if not path.exists():
-        return
-    if not path.is_dir():
-        raise ResultsError(f"{path} is a file; --out names a folder")
-    if not (path / MANIFEST).exists():
-        if any(path.iterdir()):
-            raise ResultsError(f"{path} is not empty and holds no results of this program")
+    check_room(path)
+    if not path.exists() or not _holds_manifest(path):
         return
     found = open_folder(path).manifest
     if found.get("fingerprint") != manifest["fingerprint"]:
-        told = "\n".join(f"  {line}" for line in differences(found, manifest)[:8])
-        raise ResultsError(f"{path} holds results of something else; give another --out:\n{told}")
+        lines = "\n".join(f"  {line}" for line in differences(found, manifest)[:8])
+        raise ResultsError(f"{path} holds results of something else; give another --out:\n{lines}")
     if not force:
         raise ResultsError(f"{path} already holds results of this very study")
     for name in _OURS:
-        _remove(path / name)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+        remove(path / name)

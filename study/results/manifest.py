@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
 from typing import TYPE_CHECKING, Any
+
+from study.results.errors import ResultsError
 
 if TYPE_CHECKING:
     from study.scenario import Study
@@ -18,13 +21,16 @@ FORMAT = 1
 
 _OF_THE_FOLDER = (
     *("created", "command", "versions", "machine", "extended_from"),
-    *("sampled", "parts", "trial_seconds", "elapsed_s"),
+    *("sampled", "noted_first", "parts", "trial_seconds", "elapsed_s"),
 )
 """What a run that goes on leaves as the first one wrote it, or adds to."""
 
 _WORDS = ("name", "question", "claims")
 _ABSENT = object()
 _SHORT = 60
+_DEPTH = 60
+"""A scenario is read to a depth of forty, and lies in here."""
+_LARGEST = 2**64
 _PACKAGES = ("ray", "numba", "numpy", "pandas", "pyarrow", "scipy")
 
 
@@ -65,6 +71,7 @@ def new_manifest(study: Study, *, simulation: str, command: Iterable[str]) -> di
         },
         "trial_seconds": 0.0,
         "sampled": False,
+        "noted_first": True,
         "parts": {},
         "failures": [],
         "headline": [],
@@ -75,49 +82,90 @@ def new_manifest(study: Study, *, simulation: str, command: Iterable[str]) -> di
     }
 
 
-def study_of(manifest: Mapping[str, Any], path: str) -> Study:
+def study_of(
+    manifest: Mapping[str, Any], path: str, *, extensions: str | Iterable[str] = ()
+) -> Study:
     """The study that made a results folder, from the resolved scenario in its manifest.
 
-    path  of the folder, to name in the ResultsError that a scenario which cannot be run raises
+    path        of the folder, to name in the ResultsError for a scenario that cannot be run
+    extensions  what may be imported for it; of this a manifest says nothing
     """
-    from study.results.folder import ResultsError
     from study.scenario import ScenarioError, load_text
     from study.scenario.write import yaml_text
 
     try:
         # Read by the same reader as any other. JSON would be YAML, but for letters beyond U+FFFF.
-        return load_text(yaml_text(manifest.get("scenario")), f"{path}/manifest.json")
+        text = yaml_text(manifest.get("scenario"))
+        return load_text(text, f"{path}/manifest.json", extensions=extensions)
     except ScenarioError as fault:
         raise ResultsError(
             f"the scenario in {path}/manifest.json cannot be run:\n{fault}"
         ) from None
 
 
-_SHAPE: dict[str, type | tuple[type, ...]] = {
-    "format": int,
-    "name": str,
-    "question": (str, type(None)),
-    "state": str,
-    "fingerprint": str,
-    "simulation": str,
-    "seed": int,
-    "replicates": int,
-    "counts": dict,
-    "failures": list,
-    "headline": list,
-    "axes": list,
-    "cells": dict,
-    "scenario": dict,
-}
-_SHAPE_IF_THERE: dict[str, type | tuple[type, ...]] = {
-    "elapsed_s": (int, float),
-    "trial_seconds": (int, float),
-    "sampled": bool,
-    "parts": dict,
-    "versions": dict,
-}
-_COUNTS = ("cells", "trials", "finished", "failed")
-_LEVEL = (str, int, float, type(None))
+def parsed(text: str) -> Any:
+    """Read JSON as a manifest has it.
+
+    Parameters
+    ----------
+    text
+        Of manifest.json.
+
+    Returns
+    -------
+    Any
+        Plain values: all numbers finite and of at most 64 bits, all text such as can be written,
+        lists and mappings at most _DEPTH deep.
+
+    Raises
+    ------
+    ValueError
+        It is no JSON, or none of this kind.
+    """
+    try:
+        found = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if (wrong := _unbounded(found)) is not None:
+        raise ValueError(wrong)
+    return found
+
+
+def _unbounded(document: Any) -> str | None:
+    """What in plain values is larger than anything that was ever written, in a few words."""
+    if isinstance(document, dict):
+        # A command line names files, of which not every name is text.
+        document = {**document, "command": None}
+    waiting: list[tuple[Any, int]] = [(document, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > _DEPTH:
+            return "it is nested too deeply"
+        if isinstance(value, dict | list):
+            inner = [*value, *value.values()] if isinstance(value, dict) else value
+            waiting += [(each, depth + 1) for each in inner]
+        elif (wrong := _of_no_run(value)) is not None:
+            return wrong
+    return None
+
+
+def _of_no_run(value: Any) -> str | None:
+    """What is wrong with a single value, if no run writes such."""
+    if isinstance(value, str) and not _can_be_written(value):
+        return f"a word in it is no text (surrogates not allowed): {_short(value)}"
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return f"a number in it has {value.bit_length()} bits"
+    if isinstance(value, float) and not isfinite(value):
+        return f"a number in it is {value}"
+    return None
+
+
+def _can_be_written(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def misshapen(manifest: Mapping[str, Any]) -> str | None:
@@ -126,35 +174,49 @@ def misshapen(manifest: Mapping[str, Any]) -> str | None:
     Whoever reads a folder can then rely on the types. Whether the scenario in it makes sense is for
     its own reader to say.
     """
-    for name, kind in (_SHAPE | _SHAPE_IF_THERE).items():
-        if name not in manifest:
-            if name in _SHAPE:
-                return f"it has no {name}"
-        elif not _is(manifest[name], kind):
-            return f"{name} is {_short(manifest[name])}"
-    counts, cells = manifest["counts"], manifest["cells"]
-    for name in _COUNTS:
-        if not _is(counts.get(name), int) or counts[name] < 0:
-            return f"counts.{name} is {_short(counts.get(name, _ABSENT))}"
+    from study.results.model import first_problem
+
+    if (found := first_problem(dict(manifest))) is not None:
+        way, is_missing = found
+        if is_missing and len(way) == 1:
+            return f"it has no {way[0]}"
+        return _is_there(manifest, way, is_missing=is_missing)
+    return _contradiction(manifest)
+
+
+def _contradiction(manifest: Mapping[str, Any]) -> str | None:
+    """Which fields do not fit each other, in a few words; None if all do."""
+    cells, axes = manifest["cells"], manifest["axes"]
+    keys = set(next(iter(cells.values())))
     for cell, levels in cells.items():
-        if not _is(levels, dict) or not all(_is(level, _LEVEL) for level in levels.values()):
-            return f"cells.{cell} is {_short(levels)}"
-    listed = {
-        "axes": all(_is(axis, str) for axis in manifest["axes"]),
-        "headline": all(_is(pair, list) and len(pair) == 2 for pair in manifest["headline"]),
-        "parts": all(_is(digest, str) for digest in manifest.get("parts", {}).values()),
-        "failures": all(
-            _is(row, dict) and {"cell", "replicate", "error"} <= row.keys() and row["cell"] in cells
-            for row in manifest["failures"]
-        ),
-    }
-    wrong = [name for name, is_sound in listed.items() if not is_sound]
-    return f"{wrong[0]} is {_short(manifest[wrong[0]])}" if wrong else None
+        if set(levels) != keys:
+            return f"cells.{cell} is {_short(levels)}: cells have the same keys"
+    if len(set(axes)) < len(axes) or not keys.issuperset(axes):
+        return f"axes is {_short(axes)}: each is a key of every cell"
+    if manifest["counts"]["cells"] != len(cells):
+        return f"counts.cells is {manifest['counts']['cells']}: there are {len(cells)}"
+    for failure in manifest["failures"]:
+        if failure["cell"] not in cells:
+            return f"failures is {_short(manifest['failures'])}: {failure['cell']} is no cell of it"
+    return None
 
 
-def _is(value: Any, kind: type | tuple[type, ...]) -> bool:
-    """isinstance(), for which True is an int."""
-    return isinstance(value, kind) and (not isinstance(value, bool) or kind in (bool, _LEVEL))
+def _is_there(manifest: Mapping[str, Any], way: Sequence[str], *, is_missing: bool) -> str:
+    """A place in a manifest and what is there, as far down as there is anything."""
+    value: Any = manifest
+    passed: list[str] = []
+    for key in way:
+        if isinstance(value, Mapping) and key in value:
+            value = value[key]
+        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            break
+        passed.append(key)
+    if is_missing:
+        passed, value = [*passed, way[-1]], _ABSENT
+    place = ".".join(passed)
+    return f"{place[:_SHORT]} is {_short(value)}"
 
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
@@ -204,7 +266,8 @@ def continued(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, 
 
     Its question and claims may have changed since; what the trials are, the fingerprint holds.
     """
-    return {**wanted, **{name: found[name] for name in _OF_THE_FOLDER if name in found}}
+    kept = {name: found[name] for name in _OF_THE_FOLDER if name in found}
+    return {**wanted, "noted_first": False, **kept}
 
 
 def _columns(manifest: Mapping[str, Any]) -> list[str]:

@@ -8,9 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.results.columns import AFTER_AXES, BEFORE_AXES, axis_columns, series_table, trials_table
-from study.results.folder import SERIES, Folder, ResultsError, open_folder
-from study.results.sorting import in_order, is_in_order
+from study.results.columns import series_table, trials_table
+from study.results.expected import FREE, FREE_AT_END, KEYS, OUTCOMES, Expected, NotOfTheStudy
+from study.results.folder import SERIES, Folder, open_folder
+from study.results.noted import is_noted, name_of, parts_of, problem_of
+from study.results.part import of_the_part, open_part, read_part, reading
+from study.results.sorting import in_order, is_in_order, joined
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,20 +86,56 @@ def read_trials(folder: Folder | Path | str) -> pd.DataFrame:
     return frame
 
 
-def read_outcomes(folder: Folder) -> pd.DataFrame:
-    """Cell, replicate, status and error of all trials, as they lie: little, however many metrics.
+def read_outcomes(folder: Folder) -> tuple[pd.DataFrame, list[str]]:
+    """Cell, replicate, seed, status and error of all trials: little, however many metrics.
 
-    Raises ResultsError if they cannot be read.
+    Parameters
+    ----------
+    folder
+        Of a run that may be at work. The bytes of its parts are not held against their digests:
+        that would take as long as to read them all.
+
+    Returns
+    -------
+    tuple[pandas.DataFrame, list[str]]
+        A row a trial, as they lie; and the parts that are left out, each with the reason.
     """
-    names = [*BEFORE_AXES, *AFTER_AXES]
-    empty = trials_table([], {}, [])
-    frame: pd.DataFrame = _read(folder, folder.trials, empty=empty, columns=names).to_pandas()
-    return frame
+    expected = Expected.of(folder.manifest)
+    tables, left_out = [], []
+    with reading(f"{folder.place}/{folder.trials.name}"):
+        for part in sorted(folder.trials.glob("part-*.parquet")):
+            why = problem_of(folder, part, bytes_too=False)
+            try:
+                if why is None:
+                    file = open_part(part)
+                    expected.check_trials(file.schema_arrow, axes_as_well=False)
+                    rows = file.read(columns=list(OUTCOMES)).replace_schema_metadata()
+                    expected.check_rows(rows)
+                    tables.append(rows)
+            except Exception as error:  # noqa: BLE001 - pyarrow raises what it likes
+                why = of_the_part(error)
+            if why is not None:
+                left_out.append(f"{name_of(part)} ({why})")
+    found = joined(tables) if tables else trials_table([], {}, [])
+    frame: pd.DataFrame = found.to_pandas()
+    return frame.drop_duplicates(["cell", "replicate"]), left_out
 
 
 def _whole(folder: Folder) -> pa.Table:
-    axes = axis_columns(folder.manifest["axes"], folder.manifest["cells"])
-    return _read(folder, folder.trials, empty=trials_table([], axes, []))
+    """The trials table; every row of it is of this study."""
+    expected = Expected.of(folder.manifest)
+    tables = []
+    for part in parts_of(folder, folder.trials):
+        with reading(f"{folder.place}/{name_of(part)}"):
+            file = open_part(part)
+            expected.check_trials(file.schema_arrow)
+            table = file.read().replace_schema_metadata()
+            expected.check_rows(table)
+            tables.append(table)
+    with reading(f"{folder.place}/{folder.trials.name}"):
+        found = joined(tables) if tables else trials_table([], expected.axes, [])
+        expected.check_once(found)
+        return in_order(found, folder.manifest["cells"])
 
 
 class TrialColumns:
@@ -109,23 +148,22 @@ class TrialColumns:
     """
 
     def __init__(self, folder: Folder) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        parts = list(folder.trials.glob("part-*.parquet"))
-        try:
-            if len(parts) == 1:
+        parts = parts_of(folder, folder.trials)
+        if len(parts) == 1:
+            with reading(f"{folder.place}/{name_of(parts[0])}"):
                 # Open, it stays readable when another process puts a new part in its place.
-                file = pq.ParquetFile(parts[0])
-                keys = file.read(columns=["cell", "replicate"])
+                file = open_part(parts[0])
+                expected = Expected.of(folder.manifest)
+                expected.check_trials(file.schema_arrow)
+                keys = file.read(columns=list(OUTCOMES)).replace_schema_metadata()
+                expected.check_rows(keys)
+                expected.check_once(keys)
                 if is_in_order(keys, folder.manifest["cells"]):
                     self.columns: list[str] = file.schema_arrow.names
                     self._column: Callable[[str], pa.ChunkedArray] = lambda name: file.read(
                         columns=[name]
                     ).column(name)
                     return
-        except (OSError, pa.ArrowException) as fault:
-            raise ResultsError(f"cannot read {folder.trials}: {fault}") from fault
         table = _whole(folder)
         self._column = table.column
         self.columns = table.column_names
@@ -135,12 +173,8 @@ class TrialColumns:
 
     def __getitem__(self, name: str) -> pd.Series[Any]:
         """One column. Raises ResultsError if it cannot be read."""
-        import pyarrow as pa
-
-        try:
+        with reading(f"column {name}"):
             column = self._column(name)
-        except (OSError, pa.ArrowException) as fault:
-            raise ResultsError(f"cannot read {name}: {fault}") from fault
         # A million names of a few hundred cells.
         if name == "cell":
             column = column.dictionary_encode()
@@ -161,8 +195,40 @@ def read_series(folder: Folder | Path | str) -> pd.DataFrame:
     opened = _opened(folder)
     if opened.mirror is not None:
         opened.mirror.bring(SERIES)
-    frame: pd.DataFrame = _read(opened, opened.series, empty=series_table([])).to_pandas()
+    expected = Expected.of(opened.manifest)
+    tables = []
+    for part in _series_parts(opened):
+        with reading(f"{opened.place}/{name_of(part)}"):
+            table = read_part(part)
+            expected.check_series(table.schema)
+            expected.check_keys(table)
+            tables.append(table)
+    with reading(f"{opened.place}/{opened.series.name}"):
+        found = joined(tables) if tables else series_table([])
+        frame: pd.DataFrame = in_order(found, opened.manifest["cells"]).to_pandas()
     return frame
+
+
+def _series_parts(folder: Folder) -> list[Path]:
+    """The parts of the series.
+
+    Of a part without a digest the samples have to fit the rows: it has no seed that could be held
+    against the study's.
+    """
+    parts = parts_of(folder, folder.series)
+    unknown = [part for part in parts if not is_noted(folder, part)]
+    names = [*KEYS, FREE]
+    trials = TrialColumns(folder) if unknown else None
+    for part in unknown:
+        with reading(f"{folder.place}/{name_of(part)}"):
+            file = open_part(part)
+            if trials is None or FREE not in file.schema_arrow.names or FREE_AT_END not in trials:
+                continue
+            last = file.read(columns=names).to_pandas().drop_duplicates(list(KEYS), keep="last")
+            both = last.merge(trials.finished(FREE_AT_END), on=list(KEYS))
+            if (both[FREE] != both[FREE_AT_END]).any():
+                raise NotOfTheStudy("its samples are of another run than the rows")
+    return parts
 
 
 def series_batches(folder: Folder) -> Iterator[pd.DataFrame]:
@@ -171,16 +237,24 @@ def series_batches(folder: Folder) -> Iterator[pd.DataFrame]:
     Raises ResultsError if they cannot be read.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     if folder.mirror is not None:
         folder.mirror.bring(SERIES)
-    for part in sorted(folder.series.glob("part-*.parquet")):
-        try:
-            for batch in pq.ParquetFile(part).iter_batches(batch_size=_SAMPLES_AT_ONCE):
-                yield pa.Table.from_batches([batch]).to_pandas()
-        except (OSError, pa.ArrowException) as fault:
-            raise ResultsError(f"cannot read {part}: {fault}") from fault
+    expected = Expected.of(folder.manifest)
+    for part in _series_parts(folder):
+        place = f"{folder.place}/{name_of(part)}"
+        with reading(place):
+            file = open_part(part)
+            expected.check_series(file.schema_arrow)
+            batches = file.iter_batches(batch_size=_SAMPLES_AT_ONCE)
+        while True:
+            with reading(place):
+                if (batch := next(batches, None)) is None:
+                    break
+                table = pa.Table.from_batches([batch]).replace_schema_metadata()
+                expected.check_keys(table)
+                frame: pd.DataFrame = table.to_pandas()
+            yield frame
 
 
 def read_summary(folder: Folder | Path | str) -> pd.DataFrame:
@@ -193,17 +267,3 @@ def read_summary(folder: Folder | Path | str) -> pd.DataFrame:
 
 def _opened(folder: Folder | Path | str) -> Folder:
     return folder if isinstance(folder, Folder) else open_folder(folder)
-
-
-def _read(
-    folder: Folder, table: Path, *, empty: pa.Table, columns: list[str] | None = None
-) -> pa.Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        there = any(table.glob("part-*.parquet"))
-        parts = pq.read_table(table, columns=columns, partitioning=None) if there else empty
-    except (OSError, pa.ArrowException) as fault:
-        raise ResultsError(f"cannot read {table}: {fault}") from fault
-    return in_order(parts, folder.manifest["cells"])

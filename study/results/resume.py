@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.results.columns import AFTER_AXES, axis_columns, trials_schema
-from study.results.folder import DAMAGED, Folder, ResultsError, open_folder
-from study.results.manifest import continued, differences, extended
-from study.results.part import check_part, column_names, read_part, write_part
+from study.results.columns import AFTER_AXES, BEFORE_AXES
+from study.results.errors import ResultsError, disk_errors
+from study.results.expected import (
+    FREE_AT_END,
+    KEYS,
+    SAMPLED,
+    Expected,
+    Key,
+    NotOfTheStudy,
+    Samples,
+    metrics_of,
+)
+from study.results.files import remove
+from study.results.folder import DAMAGED, Folder, open_folder, prepare_tables
+from study.results.manifest import continued, differences, extended, study_of
+from study.results.noted import (
+    PART,
+    digest_now,
+    forget,
+    is_noted,
+    name_of,
+    problem_of,
+    set_aside,
+    write_parts,
+)
+from study.results.part import of_the_part, open_part, read_part, reading
+from study.zone.names import METRICS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from study.scenario import Study
 
-_PART = re.compile(r"part-(\d{6,})\.parquet")
 _DIFFERENCES_SHOWN = 8
-
-_OF_A_TRIAL = ("cell", "replicate", "status", "error")
-_OF_A_SAMPLE = ("cell", "replicate")
-
-_REPLICATES_MOST = 100_000_000
-"""Each cell takes a byte a replicate."""
-
-Key = tuple[str, int]
-"""A trial: id of its cell, and its replicate."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +70,13 @@ def reopen(path: Path, manifest: dict[str, Any], *, extend: bool = False) -> Fol
     folder = open_folder(path)
     found = folder.manifest
     if found["fingerprint"] == manifest["fingerprint"]:
+        prepare_tables(path)
         return Folder(path, continued(found, manifest))
     if extend:
         merged, obstacles = extended(found, manifest)
         if merged is not None:
+            prepare_tables(path)
             wider = Folder(path, merged)
-            _restate_axes(wider)
             wider.save_manifest()
             return wider
         raise ResultsError(f"{path} cannot be extended to this study:\n{_listed(obstacles)}")
@@ -74,144 +87,241 @@ def reopen(path: Path, manifest: dict[str, Any], *, extend: bool = False) -> Fol
     raise ResultsError(f"{path} holds results of something else; {hint}:\n{told}")
 
 
-def adopt(folder: Folder) -> Kept:
-    """Read back every part, keep what is whole, and set aside what is not.
+def adopt(folder: Folder, study: Study | None = None, *, most: int | None = None) -> Kept:
+    """Read back every part, keep what is whole and of this study, and set aside what is not.
 
-    A trial counts as done if its row can be read and, unless it failed, its series too; of any
-    other, half-written or damaged, nothing is left in the tables, and it will be run again.
+    A trial counts as done if its row is one that this study can have written and, unless it failed,
+    its samples are there, all from one part. Of any other nothing is left in the tables, and it
+    will be run again.
+
+    Parameters
+    ----------
+    folder
+        The caller is its only writer.
+    study
+        What the folder is to hold; None takes it from the manifest.
+    most
+        Replicates that a cell may have at most; None takes what the study says. Rows beyond lie in
+        DIR/damaged afterwards.
+
+    Returns
+    -------
+    Kept
+        What need not be run again.
+
+    Raises
+    ------
+    ResultsError
+        The scenario in the manifest cannot be read, or something cannot be written.
     """
-    for leftover in (*folder.trials.glob(".part-*.new"), *folder.series.glob(".part-*.new")):
-        leftover.unlink(missing_ok=True)
-    damaged: list[str] = []
-    sampled = _sampled(folder, damaged)
-    done: set[Key] = set()
-    failed = 0
-    metrics: tuple[str, ...] | None = None
-    for part in _parts(folder.trials):
-        table = _read_or_set_aside(folder, part, damaged, _OF_A_TRIAL)
-        if table is None:
-            continue
-        keys, status = _keys(table), table.column("status").to_pylist()
-        wanted: list[bool] = []
-        for key, state in zip(keys, status, strict=True):
-            whole = state == "failed" or key in sampled or not folder.manifest.get("sampled")
-            wanted.append(whole and key not in done)
-            if wanted[-1]:
-                done.add(key)
-                failed += state == "failed"
-        if not all(wanted):
-            folder.note_part(part, write_part(read_part(part).filter(wanted), part))
-        if "ok" in status:
-            metrics = _metrics_of(part)
-    _drop_orphans(folder, done)
-    folder.save_manifest()
-    numbers = [int(m[1]) for p in _all_parts(folder) if (m := _PART.fullmatch(p.name))]
-    return Kept(
-        done=frozenset(done),
-        failed=failed,
-        next_part=max(numbers, default=-1) + 1,
-        metrics=metrics,
-        damaged=tuple(damaged),
-    )
+    study = study or study_of(folder.manifest, str(folder.path))
+    if most is None:
+        most = study.replicates if study.stopping is None else study.stopping.most
+    import pyarrow as pa
+
+    with disk_errors(f"cannot continue {folder.path}", pa.ArrowException, MemoryError):
+        for leftover in (*folder.trials.glob(".part-*.new"), *folder.series.glob(".part-*.new")):
+            remove(leftover)
+        return _Adoption(folder, study, most).run()
 
 
-def _parts(table: Path) -> list[Path]:
-    return sorted(p for p in table.glob("part-*.parquet") if _PART.fullmatch(p.name))
+@dataclass
+class _Held:
+    """A part of which some rows at least are of this study.
+
+    keys      its trials; those of a series without repetition
+    wanted    which of them stay
+    restate   whether its columns are of other types than the study's now
+    too_many  whether it has replicates that nobody asked for
+    """
+
+    part: Path
+    keys: list[Key]
+    wanted: list[bool]
+    restate: bool = False
+    too_many: bool = False
 
 
-def _all_parts(folder: Folder) -> list[Path]:
-    aside = folder.path / DAMAGED
-    put_aside = [p.with_name(p.name.partition("-")[2]) for p in aside.glob("*-part-*.parquet")]
-    return [*_parts(folder.trials), *_parts(folder.series), *put_aside]
+class _Adoption:
+    """One going through of all parts."""
+
+    def __init__(self, folder: Folder, study: Study, most: int) -> None:
+        self._folder = folder
+        self._expected = Expected.of(folder.manifest)
+        self._samples = Samples.of(study)
+        self._most = most
+        self._damaged: list[str] = []
+        self._failed: dict[Key, bool] = {}
+        self._free_at_end: dict[Key, float] = {}
+        self._metrics: tuple[str, ...] | None = None
+        self._columns: list[str] | None = None
+        self._next = 1 + max(
+            (int(match[1]) for name in self._numbered() if (match := PART.search(name))), default=-1
+        )
+
+    def run(self) -> Kept:
+        folder = self._folder
+        trials = [held for part in self._parts(folder.trials) if (held := self._trials(part))]
+        sampled: set[Key] = set()
+        series = [
+            held for part in self._parts(folder.series) if (held := self._series(part, sampled))
+        ]
+        done = {key for key, failed in self._failed.items() if failed or key in sampled}
+        for held in trials:
+            held.wanted = [
+                keep and key in done for key, keep in zip(held.keys, held.wanted, strict=True)
+            ]
+        for held in (*trials, *series):
+            self._settle(held)
+        self._note_what_is_there()
+        return Kept(
+            done=frozenset(done),
+            failed=sum(self._failed[key] for key in done),
+            next_part=self._next,
+            metrics=self._metrics,
+            damaged=tuple(self._damaged),
+        )
+
+    def _parts(self, table: Path) -> list[Path]:
+        return sorted(table.glob("part-*.parquet"))
+
+    def _numbered(self) -> list[str]:
+        """Names of all files that may be called after a part."""
+        folder = self._folder
+        tables = (folder.trials, folder.series, folder.path / DAMAGED)
+        return [path.name for table in tables for path in table.glob("*part-*.parquet")]
+
+    def _trials(self, part: Path) -> _Held | None:
+        """A part of the trials table, unless it is to be set aside."""
+        why = problem_of(self._folder, part)
+        if why is None:
+            try:
+                return self._read_trials(part)
+            except Exception as error:  # noqa: BLE001 - pyarrow raises what it likes
+                why = of_the_part(error)
+        self._set_aside(part, why)
+        return None
+
+    def _read_trials(self, part: Path) -> _Held:
+        expected = self._expected
+        file = open_part(part)
+        expected.check_trials(file.schema_arrow, axes_as_well=False)
+        metrics = metrics_of(file.schema_arrow.names)
+        ours = [*BEFORE_AXES, *expected.axes, *AFTER_AXES]
+        table = file.read(columns=[*ours, *({FREE_AT_END} & {*metrics})])
+        if not is_noted(self._folder, part):
+            # Of this nobody knows what its bytes were: at least all of them can be read.
+            file.read()
+        expected.check_rows(table)
+        expected.check_once(table)
+        restated = expected.restated(table)
+        failed = [status == "failed" for status in table.column("status").to_pylist()]
+        if (metrics or not all(failed)) and set(metrics) != set(METRICS):
+            raise NotOfTheStudy("its metrics are not those of the simulation")
+        if not all(failed):
+            self._metrics = self._metrics or metrics
+        held = _Held(part, _keys(table), [])
+        held.restate = (restated.schema.names, restated.schema.types) != (
+            table.schema.names,
+            table.schema.types,
+        )
+        for key, fails in zip(held.keys, failed, strict=True):
+            asked = key[1] < self._most
+            held.too_many |= not asked
+            held.wanted.append(asked and key not in self._failed)
+            if held.wanted[-1]:
+                self._failed[key] = fails
+        if FREE_AT_END in metrics and not self._folder.manifest.get("noted_first"):
+            ends = table.column(FREE_AT_END).to_pylist()
+            self._free_at_end |= {
+                key: end
+                for key, end, keep in zip(held.keys, ends, held.wanted, strict=True)
+                if keep and end is not None
+            }
+        return held
+
+    def _series(self, part: Path, sampled: set[Key]) -> _Held | None:
+        """A part of the series, unless it is to be set aside; adds the trials it has samples of."""
+        why = problem_of(self._folder, part)
+        if why is None:
+            try:
+                keys = self._read_series(part)
+            except Exception as error:  # noqa: BLE001 - pyarrow raises what it likes
+                why = of_the_part(error)
+        if why is not None:
+            self._set_aside(part, why)
+            return None
+        wanted = [self._failed.get(key) is False and key not in sampled for key in keys]
+        sampled.update(key for key, keep in zip(keys, wanted, strict=True) if keep)
+        return _Held(part, keys, wanted)
+
+    def _read_series(self, part: Path) -> list[Key]:
+        file = open_part(part)
+        names = file.schema_arrow.names
+        self._expected.check_series(file.schema_arrow)
+        if not file.metadata.num_rows:
+            return []
+        if not set(SAMPLED) <= set(names) or names != (self._columns or names):
+            raise NotOfTheStudy("it has other columns than the series of this study")
+        self._expected.check_keys(file.read(columns=list(KEYS)))
+        unknown = not is_noted(self._folder, part)
+        if unknown:
+            file.read()
+        keys: list[Key] = []
+        for some, free in self._samples.trials_in(file):
+            keys += some
+            # Without a digest, samples show whose they are by the row of their trial.
+            if unknown and any(
+                self._free_at_end.get(key, end) != end
+                for key, end in zip(some, free or (), strict=False)
+            ):
+                raise NotOfTheStudy("its samples are of another run than the rows")
+        if len(set(keys)) < len(keys):
+            raise NotOfTheStudy("samples of a trial are there twice")
+        self._columns = names
+        return keys
+
+    def _set_aside(self, part: Path, why: str) -> None:
+        set_aside(self._folder, part)
+        self._damaged.append(f"{name_of(part)} ({why})")
+
+    def _settle(self, held: _Held) -> None:
+        """Leave of a part what is wanted of it, in the types of the study now.
+
+        What takes its place is another part: a run that dies here leaves both, and no doubt which
+        bytes each must have.
+        """
+        if held.keys and all(held.wanted) and not held.restate:
+            return
+        part = held.part
+        with reading(part):
+            table = read_part(part)
+            if part.parent == self._folder.trials:
+                kept = self._expected.restated(table.filter(held.wanted))
+            else:
+                stay = {key for key, keep in zip(held.keys, held.wanted, strict=True) if keep}
+                kept = table.filter([key in stay for key in _keys(table)])
+        if len(kept):
+            write_parts(self._folder, {part.with_name(f"part-{self._next:06d}.parquet"): kept})
+            self._next += 1
+        if held.too_many:
+            self._set_aside(part, f"replicates beyond the {self._most} of the study")
+        else:
+            part.unlink()
+            forget(self._folder, part)
+
+    def _note_what_is_there(self) -> None:
+        folder = self._folder
+        there = (*self._parts(folder.trials), *self._parts(folder.series))
+        folder.manifest["parts"] = {name_of(part): digest_now(folder, part) for part in there}
+        folder.manifest["noted_first"] = True
+        folder.checked.clear()
+        folder.save_manifest()
 
 
 def _keys(table: pa.Table) -> list[Key]:
     cells = table.column("cell").to_pylist()
     return list(zip(cells, table.column("replicate").to_pylist(), strict=True))
-
-
-def _sampled(folder: Folder, damaged: list[str]) -> set[Key]:
-    """Trials that have a series in a part that can be read."""
-    found: set[Key] = set()
-    for part in _parts(folder.series):
-        table = _read_or_set_aside(folder, part, damaged, _OF_A_SAMPLE)
-        if table is not None:
-            found.update(_keys(table.group_by(["cell", "replicate"]).aggregate([])))
-    return found
-
-
-def _drop_orphans(folder: Folder, done: set[Key]) -> None:
-    """Take samples of trials that are to be run again out of the series."""
-    for part in _parts(folder.series):
-        table = read_part(part)
-        keys = _keys(table.group_by(["cell", "replicate"]).aggregate([]))
-        if not done.issuperset(keys):
-            rows = table.filter([key in done for key in _keys(table)])
-            folder.note_part(part, write_part(rows, part))
-
-
-def _read_or_set_aside(
-    folder: Folder, part: Path, damaged: list[str], columns: Sequence[str]
-) -> pa.Table | None:
-    """Some columns of a part, or None if it is damaged or has nothing to do with this study."""
-    reason = check_part(part, folder.digest_of(part))
-    if reason is None:
-        if set(columns) <= set(column_names(part)):
-            table = read_part(part, list(columns))
-            if _is_of(table, folder.manifest["cells"]):
-                return table
-        reason = "no table of this study"
-    name = f"{part.parent.name}/{part.name}"
-    aside = folder.path / DAMAGED
-    aside.mkdir(exist_ok=True)
-    part.replace(aside / f"{part.parent.name}-{part.name}")
-    damaged.append(f"{name} ({reason})")
-    return None
-
-
-def _is_of(table: pa.Table, cells: Collection[str]) -> bool:
-    """Whether its rows can be those of trials of these cells."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    cell, replicate = table.column("cell"), table.column("replicate")
-    if not (pa.types.is_string(cell.type) and pa.types.is_int64(replicate.type)):
-        return False
-    if cell.null_count or replicate.null_count or not set(pc.unique(cell).to_pylist()) <= {*cells}:
-        return False
-    least, most = pc.min_max(replicate).as_py().values() if len(table) else (0, 0)
-    return least >= 0 and most < _REPLICATES_MOST
-
-
-def _metrics_of(part: Path) -> tuple[str, ...]:
-    names = column_names(part)
-    return tuple(names[names.index(AFTER_AXES[-1]) + 1 :])
-
-
-def _restate_axes(folder: Folder) -> None:
-    """Give the axis columns of every part the type that they have with the new levels."""
-    import pyarrow as pa
-
-    cells = folder.manifest["cells"]
-    axes = axis_columns(folder.manifest["axes"], cells)
-    for part in _parts(folder.trials):
-        if check_part(part, folder.digest_of(part)) is not None:
-            continue
-        if not {*_OF_A_TRIAL, *AFTER_AXES} <= set(column_names(part)):
-            continue
-        table = read_part(part)
-        if not _is_of(table, cells):
-            continue
-        wanted = trials_schema(axes, _metrics_of(part))
-        columns = []
-        for field in wanted:
-            column = table.column(field.name)
-            text = pa.types.is_string(field.type) and not pa.types.is_string(column.type)
-            if text and field.name in axes:
-                levels = [cells[cell].get(field.name) for cell in table.column("cell").to_pylist()]
-                column = pa.array([None if v is None else str(v) for v in levels], pa.string())
-            columns.append(column.cast(field.type))
-        folder.note_part(part, write_part(pa.table(columns, schema=wanted), part))
 
 
 def _listed(lines: list[str]) -> str:

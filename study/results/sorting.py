@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from study.results.files import create_file, make_empty_folder, write_bytes_whole
 from study.results.folder import Folder, replace_table
-from study.results.part import digest_of_file, finish_part, write_part
+from study.results.noted import forget, is_noted, parts_of, problem_of, set_aside, sorted_aside
+from study.results.part import (
+    WRITTEN_WITH,
+    digest_of_bytes,
+    digest_of_file,
+    finish_part,
+    open_part,
+    part_bytes,
+    read_part,
+    reading,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,27 +43,49 @@ def sort_table(folder: Folder, table: Path, *, bytes_at_once: int = BYTES_AT_ONC
 
     table  folder.trials or folder.series
     """
-    parts = sorted(table.glob("part-*.parquet"))
-    if not parts:
-        return
-    aside = table.with_name(f".{table.name}.new")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
-    pieces = min(_MOST_PIECES, -(-_bytes_of(parts) // bytes_at_once))
+    aside = sorted_aside(table)
     cells = folder.manifest["cells"]
-    if pieces <= 1:
-        import pyarrow.parquet as pq
-
-        digest = write_part(in_order(pq.read_table(table, partitioning=None), cells), aside / NAME)
-    else:
-        digest = _sort_in_pieces(parts, aside, cells, pieces, bytes_at_once)
-    noted = folder.manifest.setdefault("parts", {})
-    for part in parts:
-        noted.pop(f"{table.name}/{part.name}", None)
-    # A crash between the exchange and the note must not leave the digest of another file.
-    folder.save_manifest()
+    _set_strangers_aside(folder, table)
+    try:
+        with reading(table, what="sort"):
+            parts = parts_of(folder, table)
+            if not parts:
+                return
+            make_empty_folder(aside)
+            pieces = min(_MOST_PIECES, -(-_bytes_of(parts) // bytes_at_once))
+            if pieces <= 1:
+                content = part_bytes(in_order(joined(map(read_part, parts)), cells))
+                write_bytes_whole(aside / NAME, content)
+                digest = digest_of_bytes(content)
+            else:
+                digest = _sort_in_pieces(parts, aside, cells, pieces, bytes_at_once)
+        # A crash may leave the old parts or the new one: until it is over both are noted.
+        folder.note_part(aside / NAME, digest)
+        folder.save_manifest()
+    except BaseException:
+        # What there is of it would keep room from a disk that is full.
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
     replace_table(table, aside)
+    for part in (*parts, aside / NAME):
+        forget(folder, part)
     folder.note_part(table / NAME, digest)
+    folder.save_manifest()
+
+
+def joined(tables: Iterable[pa.Table]) -> pa.Table:
+    """Parts as one table. Trials that failed before any succeeded have no metrics: nulls."""
+    import pyarrow as pa
+
+    return pa.concat_tables(list(tables), promote_options="default")
+
+
+def _set_strangers_aside(folder: Folder, table: Path) -> None:
+    """Take away what somebody has put beside the parts while they were written."""
+    with reading(table, what="sort"):
+        for part in sorted(table.glob("part-*.parquet")):
+            if not is_noted(folder, part) and problem_of(folder, part) is not None:
+                set_aside(folder, part)
 
 
 def in_order(table: pa.Table, cells: Mapping[str, Any]) -> pa.Table:
@@ -85,45 +119,51 @@ def _sort_in_pieces(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    keys = pa.concat_tables(pq.read_table(part, columns=["cell", "replicate"]) for part in parts)
+    keys = joined(read_part(part, ["cell", "replicate"]) for part in parts)
     order = _order(keys, cells)
     piece_of = np.empty(len(order), np.int16)
     piece_of[order] = np.arange(len(order)) * pieces // len(order)
     dealt = [aside / f".piece-{piece}" for piece in range(pieces)]
-    schema = pq.read_schema(parts[0]).remove_metadata()
+    schema = pa.unify_schemas([open_part(part).schema_arrow.remove_metadata() for part in parts])
     options = pa.ipc.IpcWriteOptions(compression="zstd")
-    writers = [pa.ipc.new_stream(str(file), schema, options=options) for file in dealt]
     most = max(1, bytes_at_once // (_NUMBER_BYTES * len(schema)))
-    for rows, pieces_of_rows in _with(_batches(parts, most), piece_of):
-        for piece in np.unique(pieces_of_rows):
-            writers[piece].write_table(rows.filter(pieces_of_rows == piece).cast(schema))
-    for writer in writers:
-        writer.close()
+    with ExitStack() as opened:
+        # Files rather than their names, of which Arrow takes none that is not UTF-8.
+        files = [opened.enter_context(create_file(path)) for path in dealt]
+        writers = [
+            opened.enter_context(pa.ipc.new_stream(file, schema, options=options)) for file in files
+        ]
+        for rows, pieces_of_rows in _with(_batches(parts, schema, most), piece_of):
+            for piece in np.unique(pieces_of_rows):
+                writers[piece].write_table(rows.filter(pieces_of_rows == piece))
     unfinished = aside / f".{NAME}.new"
-    with pq.ParquetWriter(unfinished, schema, compression="zstd") as whole:
-        for file in dealt:
-            with pa.ipc.open_stream(str(file)) as stream:
+    with (
+        create_file(unfinished) as file,
+        pq.ParquetWriter(file, schema, **WRITTEN_WITH) as whole,
+    ):
+        for path in dealt:
+            with path.open("rb") as piece_file, pa.ipc.open_stream(piece_file) as stream:
                 whole.write_table(in_order(stream.read_all(), cells))
-            file.unlink()
+            path.unlink()
     finish_part(unfinished, aside / NAME)
     return digest_of_file(aside / NAME)
 
 
-def _batches(parts: Sequence[Path], most: int) -> Iterator[pa.Table]:
+def _batches(parts: Sequence[Path], schema: pa.Schema, most: int) -> Iterator[pa.Table]:
     """All rows as they lie on disk, about so many at a time: each piece gets few, large shares."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    waiting: list[pa.RecordBatch] = []
+    waiting: list[pa.Table] = []
     for part in parts:
         # A part may itself be the whole of an earlier run.
-        for batch in pq.ParquetFile(part).iter_batches(batch_size=most):
-            waiting.append(batch)
+        for batch in open_part(part).iter_batches(batch_size=most):
+            rows = pa.Table.from_batches([batch]).replace_schema_metadata()
+            waiting.append(joined([schema.empty_table(), rows]).cast(schema))
             if sum(map(len, waiting)) >= most:
-                yield pa.Table.from_batches(waiting).combine_chunks()
+                yield pa.concat_tables(waiting).combine_chunks()
                 waiting = []
     if waiting:
-        yield pa.Table.from_batches(waiting).combine_chunks()
+        yield pa.concat_tables(waiting).combine_chunks()
 
 
 def _with(
@@ -138,7 +178,5 @@ def _with(
 
 def _bytes_of(parts: Sequence[Path]) -> int:
     """Of all columns once they are in memory: on disk equal numbers take next to nothing."""
-    import pyarrow.parquet as pq
-
-    told = map(pq.read_metadata, parts)
-    return sum(_NUMBER_BYTES * part.num_rows * part.num_columns for part in told)
+    found = [open_part(part).metadata for part in parts]
+    return sum(_NUMBER_BYTES * part.num_rows * part.num_columns for part in found)

@@ -6,6 +6,7 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
+from study.results.errors import disk_errors
 from study.results.folder import MANIFEST, open_folder
 from study.results.read import read_outcomes
 
@@ -17,14 +18,17 @@ def status_of(path: str | os.PathLike[str]) -> dict[str, Any]:
            or lost its machine), 'interrupted', 'failed' or 'complete'
 
     The counts are those of the parts on disk, trials_per_s is over all the time that runs took, and
-    left_s what the rest takes at that rate. Raises ResultsError when the folder is none.
+    left_s what the rest takes at that rate; left_out names parts that are not of this study, or
+    cannot be read, and are not counted. Raises ResultsError when the folder is none.
     """
     folder = open_folder(path)
     manifest = folder.manifest
     state = manifest["state"]
     if state == "running" and not folder.is_being_written():
         state = "stopped"
-    trials = read_outcomes(folder)
+    trials, left_out = read_outcomes(folder)
+    with disk_errors(f"cannot read {folder.path / MANIFEST}"):
+        written = _written(folder.path / MANIFEST)
     failed = trials[trials["status"] == "failed"]
     per_cell = trials["cell"].value_counts()
     done = len(trials)
@@ -46,7 +50,8 @@ def status_of(path: str | os.PathLike[str]) -> dict[str, Any]:
         "left_s": max(wanted - done, 0) / rate if rate else None,
         "trial_s": seconds / done if done else 0.0,
         "failures": failed[["cell", "replicate", "error"]].head(5).to_dict("records"),
-        "written": _written(folder.path / MANIFEST),
+        "left_out": left_out,
+        "written": written,
     }
 
 

@@ -16,25 +16,19 @@ from __future__ import annotations
 import json
 import os
 import socket
+import stat
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from study.fanout.scratch import Scratch
-from study.results.folder import (
-    LOCK,
-    MANIFEST,
-    SERIES,
-    TRIALS,
-    Folder,
-    ResultsError,
-    TakenOver,
-    open_folder,
-)
+from study.results.errors import ResultsError, TakenOver, storage_errors
+from study.results.files import make_folder, open_regular
+from study.results.folder import LOCK, MANIFEST, SERIES, TRIALS, Folder, open_folder
 from study.results.mirror import NEW, Mirror, is_part
 from study.results.part import digest_of_file
 
@@ -49,7 +43,10 @@ class Storage:
 
     def __init__(self, url: str) -> None:
         """Raises ResultsError when there is no such filesystem, or it cannot be reached."""
+        from fsspec.implementations.local import LocalFileSystem
+
         self._fs, self._root = _opened(url)
+        self._is_local = isinstance(self._fs, LocalFileSystem)
         self.url = url.rstrip("/")
         self._token = uuid.uuid4().hex
         self._taken_by: str | None = None
@@ -61,14 +58,12 @@ class Storage:
             raise TakenOver(
                 f"{self.url} was taken over by another run ({self._taken_by}); this one stops"
             )
-        target = self._at(name)
-        # Where there are real folders they are made; where there are none this does nothing.
-        self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
-        self._fs.put_file(str(source), target)
+        self._fs.put_file(str(source), self._place_for(name))
 
     def move(self, name: str, target: str) -> None:
         """Copy a file there to another name, then remove it under the first."""
-        self._fs.cp_file(self._at(name), self._at(target))
+        self._check_file(name)
+        self._fs.cp_file(self._at(name), self._place_for(target))
         self._fs.rm_file(self._at(name))
 
     def remove(self, name: str) -> None:
@@ -118,7 +113,7 @@ class Storage:
 
         One that is only on its way to its place is copied too, and has still to be put there.
         """
-        with telling(self.url):
+        with storage_errors(self.url):
             return self._fetch_table(local, self._listed(), table)
 
     def _fetch_table(self, local: Path, listed: set[str], table: str) -> list[str]:
@@ -144,6 +139,21 @@ class Storage:
     @contextmanager
     def only_writer(self) -> Iterator[None]:
         """Keep other runs out, as far as a note can; see the top of this module."""
+        with storage_errors(self.url):
+            self._take_lock()
+        over = threading.Event()
+        renewing = threading.Thread(target=self._keep_renewing, args=(over,), daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            over.set()
+            renewing.join()
+            with storage_errors(self.url):
+                if (found := self._note()) is not None and found["token"] == self._token:
+                    self.remove(LOCK)
+
+    def _take_lock(self) -> None:
         note = self._note()
         if note is not None and _is_held(note):
             raise ResultsError(
@@ -157,21 +167,12 @@ class Storage:
         if self._read(MANIFEST) != self._manifest:
             self.remove(LOCK)
             raise ResultsError(f"{self.url} was written by another run this moment; try again")
-        over = threading.Event()
-        renewing = threading.Thread(target=self._keep_renewing, args=(over,), daemon=True)
-        renewing.start()
-        try:
-            yield
-        finally:
-            over.set()
-            renewing.join()
-            if (found := self._note()) is not None and found["token"] == self._token:
-                self.remove(LOCK)
 
     def is_being_written(self) -> bool:
         """Is a run at work there, by its note?"""
-        note = self._note()
-        return note is not None and _is_held(note)
+        with storage_errors(self.url):
+            note = self._note()
+            return note is not None and _is_held(note)
 
     def _keep_renewing(self, over: threading.Event) -> None:
         while not over.wait(_RENEW_S):
@@ -192,14 +193,13 @@ class Storage:
             "pid": os.getpid(),
             "seen": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        self._fs.makedirs(self._root, exist_ok=True)
-        self._fs.pipe_file(self._at(LOCK), json.dumps(note).encode())
+        self._fs.pipe_file(self._place_for(LOCK), json.dumps(note).encode())
 
     def _note(self) -> dict[str, Any] | None:
         content = self._read(LOCK)
         try:
             note = json.loads(content) if content is not None else None
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return note if isinstance(note, dict) and {"token", "who", "seen"} <= note.keys() else None
 
@@ -207,6 +207,7 @@ class Storage:
         """The bytes of a file, None if there is none."""
         self._fs.invalidate_cache()
         try:
+            self._check_file(name)
             content: bytes = self._fs.cat_file(self._at(name))
         except FileNotFoundError:
             return None
@@ -214,6 +215,11 @@ class Storage:
 
     def _listed(self) -> set[str]:
         self._fs.invalidate_cache()
+        if self._is_local:
+            for table in (TRIALS, SERIES):
+                # It would be listed as a file, and its parts not at all.
+                if (path := Path(self._at(table))).is_symlink():
+                    make_folder(path)
         found = self._fs.find(self._root)
         names = {str(PurePosixPath(path).relative_to(self._root)) for path in found}
         return {name for name in names if name != LOCK and ".." not in name.split("/")}
@@ -221,12 +227,38 @@ class Storage:
     def _get(self, name: str, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
+            self._check_file(name)
             self._fs.get_file(self._at(name), str(target))
         except FileNotFoundError:
             target.unlink(missing_ok=True)
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}"
+
+    def _place_for(self, name: str) -> str:
+        """Where a file is to be put. The folder it lies in is there then, and no link of its name.
+
+        Where the other filesystem is one of this machine, what lies there may be from somebody
+        else: nothing is written through a link of theirs.
+        """
+        target = self._at(name)
+        # Where there are real folders they are made; where there are none this does nothing.
+        self._fs.makedirs(self._root, exist_ok=True)
+        if not self._is_local:
+            self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+            return target
+        for folder in reversed(PurePosixPath(name).parents[:-1]):
+            make_folder(Path(self._root) / folder)
+        with suppress(FileNotFoundError):
+            state = Path(target).lstat()
+            if not (stat.S_ISREG(state.st_mode) and state.st_nlink == 1):
+                Path(target).unlink()
+        return target
+
+    def _check_file(self, name: str) -> None:
+        """Raise OSError for what would keep a reader waiting: a pipe on this machine, a device."""
+        if self._is_local:
+            open_regular(Path(self._at(name))).close()
 
 
 def is_url(path: str | os.PathLike[str]) -> bool:
@@ -240,7 +272,7 @@ def mirror_of(url: str, *, without: Iterable[str] = ()) -> Mirror:
     The copy goes when nobody holds the mirror any more. Raises ResultsError.
     """
     storage = Storage(url)
-    with telling(url):
+    with storage_errors(url):
         scratch = Scratch()
         try:
             # A folder of its own in there: all of it is results.
@@ -277,24 +309,10 @@ def naming(mirror: Mirror) -> Iterator[None]:
         raise type(fault)(str(fault).replace(str(mirror.local), mirror.place)) from fault
 
 
-@contextmanager
-def telling(url: str) -> Iterator[None]:
-    """Turn whatever a filesystem raises into a ResultsError that names the place."""
-    try:
-        yield
-    except (ResultsError, KeyboardInterrupt):
-        raise
-    except Exception as fault:
-        # Every filesystem raises its own; botocore's are no OSError.
-        lines = str(fault).strip().splitlines()
-        told = lines[0] if lines else type(fault).__name__
-        raise ResultsError(f"cannot use {url}: {told}") from fault
-
-
 def _opened(url: str) -> tuple[Any, str]:
     import fsspec
 
-    with telling(url):
+    with storage_errors(url):
         try:
             fs, root = fsspec.core.url_to_fs(url)
         except ImportError as fault:
@@ -309,19 +327,18 @@ def _is_held(note: dict[str, Any]) -> bool:
     if note.get("host") == socket.gethostname() and not Path(f"/proc/{note.get('pid')}").exists():
         return False
     try:
-        seen = datetime.fromisoformat(note["seen"])
-    except (TypeError, ValueError):
+        return datetime.now(UTC) - datetime.fromisoformat(note["seen"]) < _STALE
+    except (TypeError, ValueError, OverflowError):
         return False
-    return datetime.now(UTC) - seen < _STALE
 
 
 def _digests(manifest: Path) -> dict[str, str]:
     """Name -> digest of the parts that a manifest names; none if it cannot be read."""
     try:
-        parts = json.loads(manifest.read_text(encoding="utf-8")).get("parts", {})
-    except (OSError, ValueError, AttributeError):
+        parts = json.loads(manifest.read_text(encoding="utf-8")).get("parts", {}).items()
+    except (OSError, ValueError, AttributeError, RecursionError):
         return {}
-    return {str(name): str(digest) for name, digest in parts.items() if ".." not in str(name)}
+    return {str(name): str(digest) for name, digest in parts if ".." not in str(name)}
 
 
 def _digest(file: Path) -> str | None:

@@ -8,9 +8,10 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from study.results.columns import axis_columns, series_table, trials_table
-from study.results.folder import Folder, ResultsError, TakenOver
+from study.results.errors import ResultsError, TakenOver
+from study.results.folder import Folder
 from study.results.manifest import now
-from study.results.part import write_part
+from study.results.noted import write_parts
 from study.results.resume import Kept
 from study.results.sorting import sort_table
 
@@ -87,21 +88,25 @@ class Store:
         columns: failed rows wait for that, or for the last flush.
         """
         self._flushed_at = monotonic()
+        elapsed_s = self._elapsed_before + monotonic() - self._began_at
+        self.folder.manifest["elapsed_s"] = round(elapsed_s, 3)
         ready = self._rows and self._metrics is not None
         if ready or (last and (self._rows or not self._parts)):
             name = f"part-{self._next:06d}.parquet"
+            tables: dict[Path, pa.Table] = {}
             series = series_table(self._rows)
             if len(series) or (last and not self._series_parts):
-                self._write(series, self.folder.series / name)
-                self._series_parts += 1
-            trials = trials_table(self._rows, self._axes, self._metrics or [])
-            self._write(trials, self.folder.trials / name)
+                tables[self.folder.series / name] = series
+            tables[self.folder.trials / name] = trials_table(
+                self._rows, self._axes, self._metrics or []
+            )
+            write_parts(self.folder, tables)
+            self._series_parts += len(tables) - 1
             self._parts += 1
             self._next += 1
             self._rows, self._bytes = [], 0
-        elapsed_s = self._elapsed_before + monotonic() - self._began_at
-        self.folder.manifest["elapsed_s"] = round(elapsed_s, 3)
-        self.folder.save_manifest()
+        else:
+            self.folder.save_manifest()
         try:
             self.folder.publish()
             self.trouble = ""
@@ -109,9 +114,6 @@ class Store:
             raise
         except ResultsError as fault:
             self.trouble = str(fault)
-
-    def _write(self, table: pa.Table, path: Path) -> None:
-        self.folder.note_part(path, write_part(table, path))
 
     def close(
         self,

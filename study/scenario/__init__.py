@@ -2,7 +2,7 @@
 
 from study.scenario.claims import Claim
 from study.scenario.errors import Fault, ScenarioError
-from study.scenario.load import load, load_text
+from study.scenario.load import load, load_claims, load_text
 from study.scenario.stopping import Stopping
 from study.scenario.trial import Cell, Level, Study, Trial
 
@@ -16,5 +16,6 @@ __all__ = [
     "Study",
     "Trial",
     "load",
+    "load_claims",
     "load_text",
 ]

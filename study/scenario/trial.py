@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from study.zone.settings import Extension, Settings
@@ -51,6 +51,7 @@ class Study:
     document    the whole scenario with overrides and defaults, as JSON would have it
     claims      what the study is to decide
     stopping    when a cell has enough replicates; None: `replicates` are run
+    allowed     extensions that its trials may import; said by who runs it, never by the scenario
     """
 
     name: str
@@ -63,6 +64,7 @@ class Study:
     source: str
     claims: tuple[Claim, ...] = ()
     stopping: Stopping | None = None
+    allowed: tuple[str, ...] = field(default=(), compare=False)
 
     def __len__(self) -> int:
         return self.replicates * len(self.cells)

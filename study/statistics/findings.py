@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from study.fanout.trial import one_line
 from study.results import Folder, Results, ResultsError, open_folder
-from study.results.folder import CONTRASTS, VERDICTS, write_whole
+from study.results.files import write_whole
+from study.results.folder import CONTRASTS, VERDICTS
+from study.results.spreadsheet import to_csv
 from study.scenario.claims import Claim
 from study.scenario.stopping import Stopping
+from study.scenario.units import nanoseconds_from
 
 if TYPE_CHECKING:
     import os
@@ -91,24 +94,46 @@ def alpha_of(manifest: dict[str, Any]) -> float:
 
 def read_findings(path: str | os.PathLike[str]) -> Findings:
     """Open a results folder. Raises ResultsError if it is none, or its scenario is damaged."""
-    from study.statistics.sensitivity import sampled_axes
-
     findings = Findings(open_folder(path))
+    check_scenario(findings)
+    return findings
+
+
+def check_scenario(findings: Findings) -> None:
+    """Read what tables and figures take from the scenario in the manifest, whatever is there.
+
+    Whether it could be run is another question: that of an earlier version may not be.
+
+    Parameters
+    ----------
+    findings
+        Of a folder whose manifest has the right shape.
+
+    Raises
+    ------
+    ResultsError
+        Something in it is not as any version has written it.
+    """
+    from study.statistics.sensitivity import sampled_axes, sampling_of
+
     try:
         alpha_of(findings.manifest)
         sampled_axes(findings.manifest)
+        sampling_of(findings.manifest)
         findings.claims()
-    except (AttributeError, TypeError, ValueError) as fault:
+        clock = findings.manifest["scenario"]["base"]["clock"]
+        for phase in ("ageing", "measure"):
+            nanoseconds_from(clock[phase])
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as fault:
         place = f"{findings.place}/manifest.json"
         raise ResultsError(f"the scenario in {place} is damaged: {one_line(fault)}") from fault
-    return findings
 
 
 def write_findings(folder: Folder) -> Findings:
     """Write contrasts.csv and verdicts.csv beside the tables they are drawn from."""
     findings = Findings(folder)
     for name, table in ((CONTRASTS, findings.contrasts), (VERDICTS, findings.verdicts)):
-        write_whole(folder.path / name, table.to_csv(index=False, lineterminator="\n"))
+        write_whole(folder.path / name, to_csv(table))
     return findings
 
 

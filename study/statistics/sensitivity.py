@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from study.results.folder import ResultsError
+from study.results.errors import ResultsError
 from study.scenario.errors import did_you_mean
 from study.scenario.sampling import Range, SamplingKeys, draw, is_range, range_of
 from study.statistics.intervals import CONFIDENCE
@@ -43,6 +43,11 @@ def sampled_axes(manifest: Mapping[str, Any]) -> dict[str, Range]:
     axes = manifest["scenario"].get("axes", {})
     # Sorted, as they were drawn.
     return {key: range_of(key, axes[key]) for key in sorted(axes) if is_range(axes[key])}
+
+
+def sampling_of(manifest: Mapping[str, Any]) -> SamplingKeys:
+    """How the points of ranges were drawn. Raises pydantic's ValidationError."""
+    return SamplingKeys.model_validate(manifest["scenario"].get("sampling") or {})
 
 
 def first_that_varies(findings: Findings) -> list[str]:
@@ -87,7 +92,7 @@ def sensitivity(findings: Findings, metric: str) -> pd.DataFrame:
     if metric not in measured.metrics:
         hint = did_you_mean(metric, measured.metrics)
         raise ResultsError(f"{metric} is no metric of {findings.place}{hint}")
-    sampling = SamplingKeys.model_validate(findings.manifest["scenario"]["sampling"])
+    sampling = sampling_of(findings.manifest)
     points = draw(ranges, sampling, seed=findings.manifest["seed"])
     rows: list[dict[str, Any]] = []
     for others, columns in _designs(measured, ranges, points):

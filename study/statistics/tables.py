@@ -8,7 +8,7 @@ from itertools import islice
 from math import floor, isfinite, log10
 from typing import TYPE_CHECKING, Any
 
-from study.results.folder import ResultsError
+from study.results.errors import ResultsError
 from study.results.summary import axis_and_metric_names
 from study.scenario.errors import did_you_mean
 from study.statistics.effects import Effect, main_effects

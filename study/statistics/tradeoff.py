@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from study.results.folder import ResultsError
+from study.results.errors import ResultsError
 from study.scenario.errors import did_you_mean, shown
 from study.statistics.intervals import CONFIDENCE, mean_interval
 from study.statistics.measured import Measured

@@ -27,8 +27,9 @@ VICTIMS: draw as often as you like, all else stays as it was.
 
 A scenario names a function by the name it is registered under, if an installed package declares
 it as an entry point of the group `fragmentation_study.victims` or `fragmentation_study.sources`,
-or as `module:name`, if the module can be imported (PYTHONPATH). On a cluster it must be installed
-on every node. Each process compiles it anew, which takes a few seconds.
+or as `module:name`, if the module can be imported (PYTHONPATH) and the person who runs the study
+allows that (--allow-extension). On a cluster it must be installed on every node. Each process
+compiles it anew, which takes a few seconds.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -47,6 +49,7 @@ from typing import Any
 from numba import cfunc, njit, types
 from numba.core.errors import NumbaError
 
+from study.trust.extensions import ENVIRONMENT, may_import
 from study.zone.engine.agenda import book
 from study.zone.engine.call import zone_at
 from study.zone.engine.compile import kernel, zone_type
@@ -65,6 +68,7 @@ VICTIM, TRAFFIC = "victims", "source"
 GROUPS = {VICTIM: "fragmentation_study.victims", TRAFFIC: "fragmentation_study.sources"}
 _SAID = {VICTIM: "victim selector", TRAFFIC: "traffic source"}
 _PARAMETERS = 2
+_MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 SOURCE = int(Stream.SOURCE)
 """The stream a traffic source draws from: uniform(z, SOURCE), below(z, SOURCE, bound) and so on."""
@@ -159,10 +163,18 @@ def _digest_of(function: Callable[..., Any]) -> str:
 def find(kind: str, name: str) -> Extension:
     """The extension a scenario names, imported if need be and compiled in this process.
 
-    Raises ExtensionError.
+    Raises ExtensionError, also if it is a `module:name` that nobody has allowed.
     """
     module, colon, inner = name.rpartition(":")
     if colon:
+        if not _MODULE.fullmatch(module):
+            raise ExtensionError(f"{name} is no module and a name in it, as module:name")
+        if not may_import(name):
+            raise ExtensionError(
+                f"{name} names code, which is imported only if you allow it: "
+                f"--allow-extension {module} (in Python extensions=[{module!r}], in the "
+                f"environment {ENVIRONMENT}={module})"
+            )
         _import(module, lambda: importlib.import_module(module))
     elif (kind, name) not in _registered:
         for point in _declared(kind):
@@ -193,9 +205,19 @@ def _declared(kind: str) -> tuple[EntryPoint, ...]:
 def _import(what: str, load: Callable[[], object]) -> None:
     try:
         load()
-    except Exception as fault:  # somebody else's code may raise anything
-        text = " ".join(str(fault).split())
-        raise ExtensionError(f"cannot import {what}: {type(fault).__name__}: {text}") from fault
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # somebody else's code may raise anything, SystemExit too
+        raise ExtensionError(f"cannot import {what}: {_in_words(error)}") from error
+
+
+def _in_words(error: BaseException) -> str:
+    """What somebody else's code has raised, on one line."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - nor need it be able to say what it is
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 @lru_cache

@@ -108,7 +108,7 @@ def bytes_needed(settings: Settings) -> int:
 
 def warm() -> None:
     """Compile everything into the on-disk cache, so that no worker has to (seconds, once)."""
-    from study.zone.engine.compile import prune_cache
+    from study.zone.engine.cache import prune_cache
     from study.zone.settings import Memory
 
     second = 1_000_000_000

@@ -429,7 +429,7 @@ def goes_on(folder: Path) -> list[str]:
 
 
 def study_cache() -> Path:
-    from study.zone.engine.compile import cache_root
+    from study.zone.engine.cache import cache_root
 
     return cache_root()
 
@@ -460,7 +460,9 @@ def test_a_disk_that_is_really_full_loses_nothing(root: Path, begun: Path, whole
 
         assert done.returncode == 2
         assert done.stderr.startswith(f"study: cannot write {out}/")
-        assert done.stderr.splitlines()[0].endswith("No space left on device")
+        assert done.stderr.splitlines()[0].endswith(
+            "No space left on device; free some space and try again"
+        )
         assert done.stderr.splitlines()[1:] == goes_on(out)
         (disk / "filler").unlink()
         subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
@@ -485,7 +487,10 @@ def test_a_read_only_folder_is_refused(root: Path, begun: Path):
         folder.chmod(0o755)
 
     assert done.returncode == 2, done.stderr
-    assert done.stderr == f"study: cannot write into {begun}: Permission denied\n"
+    assert done.stderr == (
+        f"study: cannot write into {begun}: {begun}/.lock: Permission denied; it has to be yours, "
+        "or its owner has to allow it\n"
+    )
     assert {p: p.read_bytes() for p in begun.rglob("*") if p.is_file()} == before
 
 

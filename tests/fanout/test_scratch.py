@@ -48,6 +48,25 @@ def test_the_next_one_removes_what_a_killed_process_left(root: Path, temporary: 
     temporary.rmdir()
 
 
+def test_it_lies_where_nobody_else_can_put_another_in_its_place(attacker, monkeypatch):
+    """A TMPDIR in which others can rename what is ours is passed over."""
+    import tempfile
+
+    open_to_all = Path(tempfile.mkdtemp(prefix="t-", dir="/tmp"))
+    open_to_all.chmod(0o777)
+    monkeypatch.setattr(tempfile, "tempdir", str(open_to_all))
+    scratch = Scratch()
+    try:
+        (scratch.path / "ours").touch()
+        moved = attacker('mv "$1" "$1".mine && mkdir "$1"', scratch.path)
+
+        assert moved.returncode != 0
+        assert (scratch.path / "ours").is_file()
+    finally:
+        scratch.remove()
+        subprocess.run(["rm", "-r", open_to_all], check=True)
+
+
 def test_what_is_kept_or_of_somebody_else_is_left_alone(root: Path, temporary: Path):
     """A folder that was kept on purpose stays, and so does one that is not one of these."""
     kept = made_by(root, "s.keep(); print(flush=True); os.kill(os.getpid(), 9)")

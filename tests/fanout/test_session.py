@@ -10,6 +10,7 @@ import pytest
 import ray
 
 from study.fanout import FanoutError, open_session, usable_cores
+from study.fanout.scratch import _LONGEST
 
 LISTENING = "0A"
 """State of a listening socket in /proc/net/tcp."""
@@ -66,6 +67,76 @@ def test_our_own_ray_is_private():
     assert not ray.is_initialized()
     assert not folder.exists()
     assert dict(os.environ) == environment
+
+
+def test_nobody_else_enters_the_folder_of_our_ray(attacker):
+    """While it runs nobody else can look into its folder, put anything there, or move it away."""
+    with open_session(workers=1):
+        folder = Path(ray._private.worker._global_node.get_temp_dir_path())
+        top = next(p for p in (folder, *folder.parents) if p.name.startswith("study-"))
+        tries = [
+            attacker('ls "$1"', top),
+            attacker('ls "$1"', folder),
+            attacker('touch "$1"/planted', top),
+            attacker('touch "$1"/planted', folder),
+            attacker('mv "$1"/session_latest "$1"/mine', folder),
+            attacker('mv "$1"/session_latest/sockets "$1"/session_latest/mine', folder),
+            attacker('ln -s /etc/passwd "$1"/session_latest/logs/link', folder),
+            attacker('mv "$1" "$1".mine', top),
+        ]
+        mode = top.stat().st_mode
+        planted = [path.name for path in folder.iterdir() if path.name in ("planted", "mine")]
+
+    assert mode & 0o777 == 0o700
+    assert [done.returncode for done in tries] == [2, 2, 1, 1, 1, 1, 1, 1]
+    assert not planted
+
+
+def test_a_ray_starts_however_long_the_name_of_the_temporary_folder(monkeypatch, everybodys):
+    """Sockets have short paths: of a longer TMPDIR than they take none is made, of one that long
+    one is.
+    """
+    import tempfile
+
+    roots = []
+    for letters in (_LONGEST, _LONGEST + 1):
+        root = everybodys / ("x" * (letters - len(str(everybodys)) - 1))
+        root.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(root))
+        with open_session(workers=1) as session:
+            assert session.answers()
+            folder = Path(ray._private.worker._global_node.get_temp_dir_path())
+            roots.append((root, folder.is_relative_to(root)))
+
+    assert [inside for _, inside in roots] == [True, False]
+
+
+def test_workers_import_nothing_from_the_current_folder(root: Path, tmp_path: Path):
+    """Unless this process does: the folder may be one from somebody else."""
+    for name in ("script", "current"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "script/script.py").write_text(
+        "import sys\n"
+        "import ray\n"
+        "from study.fanout import open_session\n"
+        "def found():\n"
+        "    from importlib.util import find_spec\n"
+        "    return [find_spec(name) is not None for name in ('lying_there', 'script')]\n"
+        "sys.path += sys.argv[1:]\n"
+        "with open_session(workers=1):\n"
+        "    print(*ray.get(ray.remote(found).remote()))\n"
+    )
+    (tmp_path / "current/lying_there.py").touch()
+    told = []
+    for arguments in ([], [""]):
+        done = subprocess.run(
+            [sys.executable, "../script/script.py", *arguments],
+            env={**os.environ, "PYTHONPATH": str(root)}, cwd=tmp_path / "current",
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        told.append(done.stdout)
+
+    assert told == ["False True\n", "True True\n"]
 
 
 def test_a_ray_that_is_there_already_is_used_and_left():

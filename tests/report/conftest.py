@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 import study
 from study.report.zone_map import record_zone_maps
+from study.results import open_folder
+from study.results.part import write_part
 
 SCENARIO = """\
 name: page
@@ -60,3 +64,15 @@ def copy(results, tmp_path: Path) -> Path:
     import shutil
 
     return Path(shutil.copytree(results.path, tmp_path / "copy"))
+
+
+@pytest.fixture
+def exchange() -> Callable[[Path, pa.Table], None]:
+    """Give a part other rows, as if its run had written them."""
+
+    def write(part: Path, table: pa.Table) -> None:
+        folder = open_folder(part.parents[1])
+        folder.note_part(part, write_part(table, part))
+        folder.save_manifest()
+
+    return write

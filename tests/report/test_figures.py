@@ -6,7 +6,8 @@ import json
 from itertools import combinations
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -14,6 +15,7 @@ import study
 from study.report.figures import FIGURES, PAGE, PHONE, draw, house_style
 from study.report.figures.forest import paired_differences
 from study.report.figures.uptime import FREE, over_time
+from study.results.part import read_part
 
 
 def words_of(figure):
@@ -104,28 +106,29 @@ def test_buddyinfo_is_the_mean_of_the_samples(results):
         assert np.allclose(mean.index, expected.index / 1e9)
 
 
-def test_long_runs_are_drawn_with_few_points(copy):
+def test_long_runs_are_drawn_with_few_points(copy, exchange):
     """A series of a thousand samples is averaged to a hundred points over the same uptime."""
     results = study.read(copy)
     (part,) = (copy / "series").iterdir()
     first = results.series["time_ns"].max()
-    longer = [
-        results.series.assign(time_ns=results.series["time_ns"] + n * first) for n in range(80)
-    ]
-    pd.concat(longer, ignore_index=True).to_parquet(part)
+    samples = read_part(part)
+    at = samples.column_names.index("time_ns")
+    exchange(part, pa.concat_tables(
+        samples.set_column(at, "time_ns", pc.add(samples.column("time_ns"), n * int(first)))
+        for n in range(80)
+    ))  # fmt: skip
     for mean in over_time(study.read(copy)).means.values():
         assert 50 < len(mean) <= 100
         assert mean.index.is_monotonic_increasing
         assert mean.index[-1] <= 80 * first / 1e9
 
 
-def test_a_figure_of_one_replicate_has_no_intervals(copy):
+def test_a_figure_of_one_replicate_has_no_intervals(copy, exchange):
     """Trials that cannot tell a spread are drawn as marks alone, without a warning."""
     manifest = json.loads((copy / "manifest.json").read_text())
     assert manifest["counts"]["finished"] == 12
     for part in (copy / "trials").iterdir():
-        frame = pd.read_parquet(part)
-        frame[frame["replicate"] == 0].to_parquet(part)
+        exchange(part, read_part(part).filter(pc.field("replicate") == 0))
     results = study.read(copy)
     for name in ("tradeoff", "success", "forest"):
         assert draw(name, results).axes
@@ -154,14 +157,15 @@ def test_points_in_ranges_are_not_drawn_as_policies(copy):
             draw(name, study.read(copy))
 
 
-def test_long_names_of_levels_are_wrapped(copy):
+def test_long_names_of_levels_are_wrapped(copy, exchange):
     """Rows of the forest and entries of a legend stay on the sheet with names of sixty letters."""
     long = "a-level-with-a-name-that-goes-on-and-on-and-never-ends-at-all"[:60]
-    manifest = (copy / "manifest.json").read_text()
     for part in (copy / "trials").iterdir():
-        frame = pd.read_parquet(part)
-        column = frame["kswapd.policy"].astype(str).replace("order-aware", long)
-        frame.assign(**{"kswapd.policy": column}).to_parquet(part)
+        rows = read_part(part)
+        at = rows.column_names.index("kswapd.policy")
+        renamed = pc.replace_substring(rows.column(at), "order-aware", long)
+        exchange(part, rows.set_column(at, rows.schema.field(at), renamed))
+    manifest = (copy / "manifest.json").read_text()
     (copy / "manifest.json").write_text(manifest.replace('"order-aware"', f'"{long}"'))
     results = study.read(copy)
     for name in ("forest", "tradeoff", "success"):

@@ -1,12 +1,13 @@
 """A results folder in the making."""
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from study.fanout import Row
+from study.fanout import Row, in_process
 from study.results import Store, create_folder
 from study.results.manifest import new_manifest
 from study.scenario import Study, load
@@ -57,3 +58,29 @@ def rows(tiny: Study) -> list[Row]:
     last = made[-1]
     made[-1] = Row(last.cell, last.levels, last.replicate, last.seed, "failed", "ValueError: no")
     return made
+
+
+@pytest.fixture(scope="session")
+def simulated(tiny: Study) -> list[Row]:
+    """Rows that a run can go on from: those of the simulation. The last trial failed."""
+    made = [row for some in in_process(tiny.trials()) for row in some]
+    last = made[-1]
+    made[-1] = Row(last.cell, last.levels, last.replicate, last.seed, "failed", "ValueError: no")
+    return made
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A filesystem of two megabytes, in memory; only root may make one."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if made.returncode:
+        pytest.skip(f"no tmpfs can be mounted here: {made.stderr.strip()}")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", str(path)], check=True)

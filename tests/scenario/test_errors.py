@@ -239,6 +239,12 @@ def test_what_may_follow_from_another_fault_is_not_told() -> None:
     assert len(faults(text)) == 1
     assert len(faults("axes: {card: {a: {zone: 5, zone.memory: 1}, b: {nic.mtu: 9000}}}")) == 1
     assert len(faults("extends: machine/i386-64m\nbase: {zone: {lowmem: 64MiB}}")) == 1
+    claim = (
+        "{id: c, says: s, metric: refaults, side: {nic.mtu: 9000}, against: {nic.mtu: 1500}, "
+        "expect: less, matters: 1}"
+    )
+    text = f"axes: {{nic.mtu: [1500, 90x]}}\nclaims: [{claim}]"
+    assert len(faults(text)) == 1
 
 
 @pytest.mark.parametrize(

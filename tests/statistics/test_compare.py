@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from scipy import stats
 
 from study.cli import main
-from study.results.folder import ResultsError
+from study.results.errors import ResultsError
 from study.statistics.compare import compare, text
 
 SCENARIO = "replicates: 8\nseed: {seed}\naxes:\n  nic.mtu: {mtu}\n"

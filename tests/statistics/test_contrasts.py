@@ -15,7 +15,7 @@ from rich.console import Console
 from scipy import stats
 
 from study.cli import main
-from study.results.folder import ResultsError
+from study.results.errors import ResultsError
 from study.statistics.contrasts import (
     ALL_EQUAL,
     ALL_ZERO,

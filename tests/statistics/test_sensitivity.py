@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from study.cli import main
-from study.results.folder import ResultsError
+from study.results.errors import ResultsError
 from study.statistics.sensitivity import NO_VARIANCE, sensitivity
 
 SCENARIO = """

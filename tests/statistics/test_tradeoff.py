@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from study.results.folder import ResultsError
+from study.results.errors import ResultsError
 from study.statistics.tables import tradeoff_parts
 from study.statistics.tradeoff import FEW, NOTHING, among, pareto
 

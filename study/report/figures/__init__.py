@@ -7,6 +7,7 @@ loads matplotlib.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,11 @@ from study.report.figures import forest, pages, policies, uptime
 from study.report.figures.sheet import PAGE, PHONE, Sheet, house_style
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from matplotlib.figure import Figure
 
     from study.statistics import Findings
 
-__all__ = ["FIGURES", "PAGE", "PHONE", "Kind", "draw", "house_style", "save"]
+__all__ = ["FIGURES", "PAGE", "PHONE", "Kind", "draw", "house_style", "image"]
 
 
 @dataclass(frozen=True)
@@ -63,10 +62,27 @@ def draw(name: str, findings: Findings, sheet: Sheet = PAGE) -> Figure:
     return kind.draw(kind.gather(findings), sheet)
 
 
-def save(name: str, findings: Findings, path: Path) -> None:
-    """Draw one of FIGURES into a file; its suffix names the format (png, svg, pdf)."""
+def image(name: str, findings: Findings, form: str) -> bytes:
+    """One of FIGURES as the bytes of a file.
+
+    Parameters
+    ----------
+    name
+        One of FIGURES.
+    findings
+        What to draw it from.
+    form
+        `png`, `svg` or `pdf`.
+
+    Raises
+    ------
+    ResultsError
+        The results have nothing to draw it from.
+    """
     figure = draw(name, findings)
+    file = io.BytesIO()
     with house_style():
         # No date: the same results give the same file.
         bare = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-        figure.savefig(path, dpi=300, metadata=bare.get(path.suffix[1:]))
+        figure.savefig(file, format=form, dpi=300, metadata=bare.get(form))
+    return file.getvalue()

@@ -10,7 +10,7 @@ import numpy as np
 from study.report import select
 from study.report.colours import FAINT, INK, PAPER, SERIES
 from study.report.figures.sheet import Sheet, wrapped
-from study.results.folder import ResultsError
+from study.results.errors import ResultsError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from study.report import select
 from study.report.colours import OWNERS, PAPER
 from study.report.figures.sheet import Sheet, wrapped
 from study.report.zone_map import MOMENTS, Array, classes, raster, read_zone_maps, told
-from study.results.folder import ResultsError
+from study.results.errors import ResultsError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,7 +11,7 @@ import numpy as np
 from study.report import select
 from study.report.colours import INK, LINES, MARKERS, PAPER, SERIES
 from study.report.figures.sheet import Sheet, wrapped
-from study.results.folder import ResultsError
+from study.results.errors import ResultsError
 from study.scenario.units import nanoseconds_from
 
 if TYPE_CHECKING:

@@ -15,11 +15,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
@@ -28,14 +24,12 @@ import llvmlite.binding as llvm
 import numba
 import numpy as np
 from numba import njit, types
-from numba.core.caching import UserProvidedCacheLocator
 
+from study.zone.engine.cache import KernelCache, folder_for
 from study.zone.engine.table import BOUNDSCHECK
 
 _ROOM = Path(__file__).parent.parent
 _PACKAGE = "study.zone."
-_KEPT_VERSIONS = 4
-_DIGEST_LENGTH = 16
 
 
 def _hash(parts: Iterable[bytes]) -> str:
@@ -92,57 +86,14 @@ def _processor() -> str:
 
 
 @cache
-def cache_dir(module: str) -> Path:
-    """Folder with the machine code of one zone module (its name without the package)."""
+def cache_dir(module: str) -> Path | None:
+    """Folder with the machine code of one zone module (its name without the package).
+
+    None if none can be kept.
+    """
     sources = [_file(name).read_bytes() for name in _rests_on(module)]
     options = f"{numba.__version__} {np.__version__} boundscheck={BOUNDSCHECK} {_processor()}"
-    folder = cache_root() / module / _hash([options.encode(), *sources])
-    folder.mkdir(parents=True, exist_ok=True)
-    _share(folder, _file(module))
-    return folder
-
-
-def _share(folder: Path, source: Path) -> None:
-    """Let all copies of these sources use the same machine code, wherever they lie.
-
-    Below the folder numba keeps code apart by the path of its source. A job on a Ray cluster has
-    its sources at another path each time, but a folder here is of the same sources to the letter.
-    """
-    shared = folder / "code"
-    shared.mkdir(exist_ok=True)
-    own = UserProvidedCacheLocator.get_suitable_cache_subpath(str(source))
-    with suppress(FileExistsError):
-        (folder / own).symlink_to(shared.name, target_is_directory=True)
-
-
-@lru_cache(maxsize=1)
-def cache_root() -> Path:
-    """The first of these that can be written: STUDY_CACHE_DIR, the user's cache, a private /tmp."""
-    named = os.environ.get("STUDY_CACHE_DIR")
-    if named:
-        return Path(named)
-    try:
-        user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        root = user_cache / "fragmentation-study"
-        root.mkdir(parents=True, exist_ok=True)
-        if os.access(root, os.W_OK):
-            return root
-    except (OSError, RuntimeError):
-        # No home, or none that can be written.
-        pass
-    return Path(tempfile.gettempdir()) / f"fragmentation-study-{os.getuid()}"
-
-
-def prune_cache() -> None:
-    """Forget the machine code of all but the few most recently used versions of each module."""
-    for module in filter(Path.is_dir, cache_root().iterdir()):
-        versions = [f for f in module.iterdir() if f.is_dir() and len(f.name) == _DIGEST_LENGTH]
-        versions.sort(key=lambda f: f.stat().st_mtime, reverse=True)
-        for version in versions[_KEPT_VERSIONS:]:
-            shutil.rmtree(version, ignore_errors=True)
-            # What says that a whole simulation lies ready may no longer be true.
-            for claim in cache_root().glob("compiled-*"):
-                claim.unlink(missing_ok=True)
+    return folder_for(module, _hash([options.encode(), *sources]))
 
 
 def kernel(function=None, *, inline=False):
@@ -156,20 +107,15 @@ def kernel(function=None, *, inline=False):
     """
     if function is None:
         return lambda f: kernel(f, inline=inline)
-    options = {
-        "cache": True,
-        "error_model": "numpy",
-        "no_cfunc_wrapper": True,
-        "boundscheck": BOUNDSCHECK,
-    }
-    # The folder is read when the decorator runs; other libraries keep their own setting.
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_dir(function.__module__.removeprefix(_PACKAGE)))
-    try:
-        compiled = njit(forceinline=inline, **options)(function)
-    finally:
-        numba.config.CACHE_DIR = before
-    if not (inline or numba.config.DISABLE_JIT):
+    options = {"error_model": "numpy", "no_cfunc_wrapper": True, "boundscheck": BOUNDSCHECK}
+    compiled = njit(forceinline=inline, **options)(function)
+    if numba.config.DISABLE_JIT:
+        return compiled
+    folder = cache_dir(function.__module__.removeprefix(_PACKAGE))
+    if folder is not None:
+        # What cache=True does, with a cache of our own.
+        compiled._cache = KernelCache(function, folder)
+    if not inline:
         _load_when_called(compiled)
     return compiled
 
@@ -187,7 +133,8 @@ def _load_when_called(kernel) -> None:
 
     def load():
         if not kernel.signatures:
-            if not any(Path(kernel.stats.cache_path).glob(f"*.{kernel.__name__}-*.nbi")):
+            kept = kernel.stats.cache_path
+            if kept is None or not any(Path(kept).glob(f"*.{kernel.__name__}-*.nbi")):
                 # A kernel calls only what was declared before it. Compiled in that order, no
                 # compilation waits within another.
                 for earlier in _declared[:place]:

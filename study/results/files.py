@@ -1,0 +1,182 @@
+"""Files in a results folder, which may have come from somebody else.
+
+Nothing is written through a symbolic link, nothing is waited for, and nothing is read without end:
+whoever opens or makes a file in such a folder does it here.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import shutil
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from study.results.errors import ResultsError, disk_errors
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def kind_of(mode: int) -> str:
+    """What has this mode (st_mode), in words."""
+    return _KINDS.get(stat.S_IFMT(mode), "a file")
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """Open a file for reading, if it is one, or a link to one.
+
+    A pipe would keep us waiting for somebody to write into it, a device might never end.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened, or is something else; strerror says what.
+    """
+    # Asked before it is opened: to open some devices does something.
+    _check_regular(path.stat().st_mode, path)
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb")
+    try:
+        _check_regular(os.fstat(file.fileno()).st_mode, path)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def read_regular(path: Path, *, most: int) -> bytes:
+    """The bytes of a file.
+
+    Parameters
+    ----------
+    path
+        Of a file, or of a link to one.
+    most
+        Bytes that it may have.
+
+    Raises
+    ------
+    OSError
+        It cannot be read, is no file, or is larger.
+    """
+    with open_regular(path) as file:
+        # What the kernel makes up has no size, and may have nothing to give for now: None.
+        content = file.read(most + 1) or b""
+    if len(content) > most:
+        raise OSError(errno.EINVAL, f"it is larger than {most:,} bytes", str(path))
+    return content
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file so that it is complete or absent, also after a power cut.
+
+    What is no letter (a byte of a name that is no UTF-8) is written with a backslash, which JSON
+    reads back as it was.
+
+    Raises
+    ------
+    ResultsError
+        It cannot be written; what was there before stays.
+    """
+    write_bytes_whole(path, text.encode(errors="backslashreplace"))
+
+
+def write_bytes_whole(path: Path, content: bytes | memoryview) -> None:
+    """Write a file so that it is complete or absent, also after a power cut.
+
+    A link of that name is replaced; what it points to stays as it is.
+
+    Raises
+    ------
+    ResultsError
+        It cannot be written; what was there before stays.
+    """
+    aside = path.with_name(f".{path.name}.new")
+    with disk_errors(f"cannot write {path}"):
+        aside.unlink(missing_ok=True)
+        try:
+            with create_file(aside) as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        except OSError:
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
+            raise
+
+
+def create_file(path: Path) -> IO[bytes]:
+    """Make a file that is not there yet, for writing.
+
+    Raises
+    ------
+    OSError
+        It cannot be made, or something of that name is there, if only a link to nowhere.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    return os.fdopen(os.open(path, flags, 0o666), "wb")
+
+
+def make_folder(path: Path) -> None:
+    """See to it that there is a folder of this name, and no link to one.
+
+    Raises
+    ------
+    ResultsError
+        Something else has the name, or it cannot be made.
+    """
+    with disk_errors(f"cannot write {path}"):
+        try:
+            path.mkdir()
+        except FileExistsError:
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                raise ResultsError(
+                    f"{path} is a symbolic link, and nothing is written through one; put what it "
+                    "points to in its place, or move the whole folder to where there is room"
+                ) from None
+            if not stat.S_ISDIR(mode):
+                raise ResultsError(
+                    f"{path} is {kind_of(mode)}, where a folder has to be; move it elsewhere"
+                ) from None
+
+
+def make_empty_folder(path: Path) -> None:
+    """Make a folder that is new, in the place of whatever has its name.
+
+    Raises
+    ------
+    OSError
+        What is there cannot be removed, or nothing can be made.
+    """
+    remove(path)
+    path.mkdir()
+
+
+def remove(path: Path) -> None:
+    """Have nothing of this name: a folder goes with all in it, a link without what it points to.
+
+    Raises
+    ------
+    OSError
+        It cannot be removed.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _check_regular(mode: int, path: Path) -> None:
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, f"it is {kind_of(mode)} and no file", str(path))

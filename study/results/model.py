@@ -1,0 +1,129 @@
+"""The manifest as this program writes it: every field with its type and its bounds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
+
+_REPLICATES_MOST = 100_000_000
+_TRIALS_MOST = 2**53
+_SECONDS_MOST = 1e15
+
+Text = str
+Line = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=0, le=_TRIALS_MOST)]
+Seconds = Annotated[float, Field(ge=0, le=_SECONDS_MOST)]
+Level = str | int | float | bool | None
+Part = Annotated[
+    str, Field(pattern=r"^(trials|series|\.trials\.new|\.series\.new)/part-[0-9]{6,18}\.parquet$")
+]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+
+class _Shape(BaseModel):
+    # What a later version adds is none of ours to judge.
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
+
+
+class Counts(_Shape):
+    """How much there is."""
+
+    cells: Annotated[Count, Field(ge=1)]
+    """Combinations of levels."""
+    trials: Count
+    """Wanted in all, as far as is known."""
+    finished: Count
+    """On disk when the manifest was written."""
+    failed: Count
+    """Of them."""
+
+
+class Failure(_Shape):
+    """A trial that failed."""
+
+    cell: Text
+    """Id of its cell."""
+    replicate: Annotated[int, Field(ge=0, le=_REPLICATES_MOST)]
+    """Which of the cell's."""
+    error: Text
+    """Why, in one line."""
+
+
+class Manifest(_Shape):
+    """What made a results folder, and how far it got."""
+
+    format: Annotated[int, Field(ge=1)]
+    """Layout of the folder and of its tables."""
+    name: Text
+    """Of the study."""
+    question: Text | None
+    """What the study asks."""
+    state: Literal["running", "interrupted", "failed", "complete"]
+    """How the last run ended, or that it has not."""
+    fingerprint: Line
+    """Of everything that decides the rows."""
+    simulation: Line
+    """Digest of the simulation's sources, and of the extensions'."""
+    seed: Annotated[int, Field(ge=0, le=2**64 - 1)]
+    """Of all trials."""
+    replicates: Annotated[int, Field(ge=1, le=_REPLICATES_MOST)]
+    """Of every cell; the least number if a stopping rule may ask for more."""
+    created: Text
+    """When, ISO 8601."""
+    finished: Text | None
+    """When the last run ended."""
+    command: list[InstanceOf[str]]
+    """What started the first run; it names files, of which not every name is text."""
+    versions: dict[Text, Text]
+    """Of Python and of the libraries."""
+    machine: Text
+    """Where the first run was."""
+    counts: Counts
+    """Cells and trials."""
+    trial_seconds: Seconds
+    """Work of all trials, s."""
+    sampled: bool = False
+    """Whether any trial left samples."""
+    noted_first: bool = False
+    """Whether every part's digest was in here before the part had its name."""
+    parts: dict[Part, Digest] = {}
+    """Digest of every part."""
+    failures: list[Failure]
+    """The first trials that failed."""
+    headline: list[Annotated[list[Text], Field(min_length=2, max_length=2)]]
+    """Metric and label of what is shown first."""
+    axes: list[Line]
+    """Dotted keys, in the order of the file."""
+    cells: Annotated[dict[Line, dict[Line, Level]], Field(min_length=1)]
+    """Id -> levels."""
+    scenario: dict[Line, Any]
+    """The whole scenario; its own reader judges it."""
+    elapsed_s: Seconds | None = None
+    """Wall time of all runs, s."""
+    extended_from: list[Line] = []
+    """Fingerprints that it had before cells or replicates were added."""
+
+
+def first_problem(manifest: dict[str, Any]) -> tuple[list[str], bool] | None:
+    """Where a manifest is not as it must be.
+
+    Parameters
+    ----------
+    manifest
+        Of plain values.
+
+    Returns
+    -------
+    tuple[list[str], bool] | None
+        The way to the first value that is wrong, key by key, and whether it is missing altogether;
+        None if all is well.
+    """
+    try:
+        Manifest.model_validate(manifest)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        return [str(key) for key in first["loc"]], first["type"] == "missing"
+    return None
