@@ -6,8 +6,6 @@ command, the scenario or the results folder is not usable as given; 130 stopped 
 
 from __future__ import annotations
 
-import io
-import sys
 from typing import Any
 
 import click
@@ -97,9 +95,6 @@ def main() -> None:
 
     A study is described by a SCENARIO, one YAML file, and leaves its results in a folder DIR.
     """
-    # Names of files need not be text: what no terminal can show is written with a backslash.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 for _command in (*(each for section in _SECTIONS.values() for each in section), job):

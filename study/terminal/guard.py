@@ -47,7 +47,9 @@ class Guarded(Lenient):
 
     def write(self, text: str) -> int:
         """Write what may be written of a text; returns the length of all of it."""
-        super().write(printable_lines(without_colours(text)))
+        # Names of files need not be text: what no terminal can show is written with a backslash.
+        said = text.encode(errors="backslashreplace").decode()
+        super().write(printable_lines(without_colours(said)))
         return len(text)
 
     @property
@@ -69,6 +71,12 @@ def guarded() -> Iterator[None]:
         yield
     finally:
         sys.stdout, sys.stderr = before
+
+
+def redraw_over(lines: int) -> None:
+    """Have the next text on a terminal take the place of the last lines; elsewhere follow them."""
+    if lines > 0 and sys.stdout.isatty():
+        behind(sys.stdout).write(f"\x1b[{lines}F\x1b[J")
 
 
 def behind(stream: TextIO) -> TextIO:
