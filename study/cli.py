@@ -6,8 +6,7 @@ command, the scenario or the results folder is not usable as given; 130 stopped 
 
 from __future__ import annotations
 
-import io
-import sys
+from typing import Any
 
 import click
 
@@ -30,6 +29,7 @@ from study.commands.tradeoff import tradeoff
 from study.commands.verdicts import verdicts
 from study.commands.why import why
 from study.replay.command import replay
+from study.terminal.guard import guarded
 
 _SECTIONS = {
     "Ask about a machine": (why,),
@@ -55,8 +55,16 @@ Output has colours on a terminal only, and not with NO_COLOR set.
 _LONGEST_HELP = 100
 
 
-class _InSections(click.Group):
-    """A group whose help lists commands by what they are for, not by the alphabet."""
+class _Commands(click.Group):
+    """The commands, which cannot print what a terminal obeys.
+
+    Help lists them by what they are for, not by the alphabet.
+    """
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command with a guard before standard output and error."""
+        with guarded():
+            return super().main(*args, **kwargs)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section for each entry of _SECTIONS."""
@@ -72,7 +80,7 @@ class _InSections(click.Group):
 
 
 @click.group(
-    cls=_InSections, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG
 )
 @click.option(
     "--version",
@@ -87,9 +95,6 @@ def main() -> None:
 
     A study is described by a SCENARIO, one YAML file, and leaves its results in a folder DIR.
     """
-    # Names of files need not be text: what no terminal can show is written with a backslash.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 for _command in (*(each for section in _SECTIONS.values() for each in section), job):

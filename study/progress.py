@@ -6,6 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from study.conduct import Watcher
+from study.terminal.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,9 +21,9 @@ _ASK_EVERY_S = 5.0
 
 def terminal_watcher() -> Watcher:
     """A bar if standard error is a terminal, else plain lines."""
-    from rich.console import Console
+    from study.terminal.console import console as console_on
 
-    console = Console(stderr=True, highlight=False)
+    console = console_on(error=True)
     return Bar(console) if console.is_terminal else Lines(console)
 
 
@@ -38,7 +39,10 @@ class Bar(Watcher):
 
     def phase(self, text: str) -> None:
         """Show a spinner with this text."""
-        self._status.update(text)
+        from rich.text import Text
+
+        # A plain string would be read as markup.
+        self._status.update(Text(printable(text)))
         self._status.start()
 
     def note(self, text: str) -> None:

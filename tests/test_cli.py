@@ -226,6 +226,7 @@ def test_a_folder_is_of_one_study(start, tiny, tmp_path):
     assert start("run", tiny, "replicates=2", "--no-ray", "--out", "out", "--force").returncode == 0
 
 
+@pytest.mark.quick
 def test_quiet_json_and_the_default_folder(start, tiny):
     """--json prints one object, -q nothing else; without --out the folder is named after the
     study; `study summary` shows the same again.
@@ -246,6 +247,7 @@ def test_quiet_json_and_the_default_folder(start, tiny):
     assert "\x1b" not in tables.stdout
 
 
+@pytest.mark.quick
 def test_help_is_instant_and_light(root):
     """Help needs none of the heavy libraries."""
     script = (
@@ -259,6 +261,7 @@ def test_help_is_instant_and_light(root):
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.quick
 def test_version_and_help(start):
     """--version names the program and its version; --help names the commands."""
     assert re.fullmatch(r"study \S+\n", start("--version").stdout)

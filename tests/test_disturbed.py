@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import pytest
 
+from study.conduct import conduct
 from study.fanout import in_process, prepare_simulation
 from study.results import Store, create_folder
 from study.results.manifest import new_manifest
@@ -64,19 +65,23 @@ def tables(path: Path) -> dict[str, bytes]:
     return {name: (path / name).read_bytes() for name in TABLES}
 
 
+def go_on(root: Path, out: Path, *overrides: str) -> dict[str, bytes]:
+    """Run what is missing in a folder, as `study run` does but for the report; its tables."""
+    prepare_simulation()
+    conduct(load(root / "tests/fanout/tiny.yaml", overrides), out=out, ray=False)
+    return tables(out)
+
+
 @pytest.fixture(scope="module")
 def tiny(root: Path) -> tuple[object, ...]:
     """What runs the tiny study of twelve trials in one process."""
-    prepare_simulation()
     return ("run", root / "tests/fanout/tiny.yaml", "--no-ray", "-q")
 
 
 @pytest.fixture(scope="module")
-def whole(root: Path, tiny, tmp_path_factory) -> dict[str, bytes]:
+def whole(root: Path, tmp_path_factory) -> dict[str, bytes]:
     """The tables of its run that nothing disturbed."""
-    out = tmp_path_factory.mktemp("whole") / "out"
-    subprocess.run(**command(root, *tiny, "--out", out), check=True)
-    return tables(out)
+    return go_on(root, tmp_path_factory.mktemp("whole") / "out")
 
 
 def test_the_parts_of_the_nightly_run_are_those_of_the_tests(root: Path):
@@ -101,7 +106,8 @@ def test_killed_at_any_moment_again_and_again(root: Path, tmp_path: Path, seed: 
     """However often a run is killed or asked to end, on Ray or without, it ends with all rows."""
     dice = random.Random(seed)
     broken, sound = tmp_path / "broken", tmp_path / "sound"
-    arguments = (root / "tests/fanout/tiny.yaml", "replicates=100", "clock.measure=5s", "-q")
+    longer = ("replicates=100", "clock.measure=5s")
+    arguments = (root / "tests/fanout/tiny.yaml", *longer, "-q")
     before = 0
     for _ in range(12):
         way = dice.choice([("--no-ray",), ("--workers", 2)])
@@ -122,11 +128,8 @@ def test_killed_at_any_moment_again_and_again(root: Path, tmp_path: Path, seed: 
             assert now["finished"] >= before
             assert now["failed"] == 0
             before = now["finished"]
-    for folder in (broken, sound):
-        subprocess.run(**command(root, "run", *arguments, "--no-ray", "--out", folder), check=True)
 
-    for table in TABLES:
-        assert (broken / table).read_bytes() == (sound / table).read_bytes(), table
+    assert go_on(root, broken, *longer) == go_on(root, sound, *longer)
     assert not (broken / "damaged").exists()
 
 
@@ -174,9 +177,7 @@ def test_killed_at_each_step_of_making_a_folder(root: Path, tiny, whole, tmp_pat
             reached_the_end = True
             break
         assert killed.returncode == -signal.SIGKILL, killed.stderr
-        again = subprocess.run(**command(root, *tiny, "--out", out), check=False)
-        assert again.returncode == 0, f"killed before change {step}: {again.stderr}"
-        assert tables(out) == whole, step
+        assert go_on(root, out) == whole, f"killed before change {step}"
         shutil.rmtree(out)
 
     assert reached_the_end
@@ -226,10 +227,8 @@ def test_no_room_to_begin_or_to_end(root: Path, tiny, whole, tmp_path: Path, pag
         if short.returncode:
             assert "No space left on device" in short.stderr
         filler.unlink()
-        again = subprocess.run(**command(root, *tiny, "--out", out), check=False)
 
-        assert again.returncode == 0, again.stderr
-        assert tables(out) == whole
+        assert go_on(root, out) == whole
 
 
 @full_disk()
@@ -254,10 +253,8 @@ def test_no_room_to_go_on(
             told = subprocess.run(**command(root, reads, out), check=False)
             assert told.returncode == 0, told.stderr
         filler.unlink()
-        again = subprocess.run(**command(root, *way), check=False)
 
-        assert again.returncode == 0, again.stderr
-        assert tables(out) == whole
+        assert go_on(root, out) == whole
 
 
 @full_disk()
@@ -265,23 +262,20 @@ def test_no_room_to_go_on(
 def test_a_disk_that_fills_up_at_some_moment(root: Path, tmp_path: Path, seed: int):
     """Filled to the last byte while trials run, on Ray or without: words, and nothing is lost."""
     dice = random.Random(seed)
-    longer = (root / "tests/fanout/tiny.yaml", "replicates=40", "clock.measure=5s")
+    longer = ("replicates=40", "clock.measure=5s")
+    scenario = root / "tests/fanout/tiny.yaml"
     way = dice.choice([("--no-ray",), ("--workers", 2)])
     with small_disk(tmp_path / "disk", "16m") as disk:
         out, sound = disk / "out", tmp_path / "sound"
-        with subprocess.Popen(**command(root, "run", *longer, *way, "--out", out)) as run:
+        with subprocess.Popen(**command(root, "run", scenario, *longer, *way, "--out", out)) as run:
             time.sleep(dice.uniform(0.5, 12))
             filler = fill(disk, but=dice.choice([0, 0, 1, 2]))
             _, said = run.communicate(timeout=300)
         assert run.returncode in (0, 2), said
         assert "Traceback" not in said
         filler.unlink()
-        for folder in (out, sound):
-            done = subprocess.run(
-                **command(root, "run", *longer, "--no-ray", "-q", "--out", folder), check=False
-            )
-            assert done.returncode == 0, done.stderr
-        assert tables(out) == tables(sound)
+
+        assert go_on(root, out, *longer) == go_on(root, sound, *longer)
 
 
 class Half(NamedTuple):
@@ -364,7 +358,5 @@ def test_parts_of_another_study_give_no_rows(
         keep = dice.random() if dice.random() < 0.5 else 0
         manifest["parts"] = {name: it for name, it in parts.items() if dice.random() < keep}
         (out / "manifest.json").write_text(json.dumps(manifest))
-    resumed = subprocess.run(**command(root, "resume", out, "--no-ray"), check=False)
 
-    assert resumed.returncode == 0, (done, resumed.stderr)
-    assert tables(out) == whole, (done, resumed.stderr)
+    assert go_on(root, out) == whole, done

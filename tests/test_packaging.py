@@ -1,6 +1,5 @@
 """The envelope: what is declared, what is locked, what is built, and what it costs to import."""
 
-import hashlib
 import re
 import runpy
 import subprocess
@@ -101,13 +100,53 @@ def test_no_bound_admits_a_version_with_a_known_advisory(root, pyproject):
     assert [(name, low) for name, low in bounds if low < sound.get(name, low)] == []
 
 
-def test_the_bundled_pip_is_the_one_that_is_named(root):
-    """The pip that comes with the study is whole, and bootstrap.py knows its digest."""
-    names = runpy.run_path(str(root / "bootstrap.py"))
-    [wheel] = (root / "requirements").glob("pip-*.whl")
+def test_the_lock_of_the_set_up_pins_uv_for_every_machine(root, pyproject, pins):
+    """bootstrap.lock has one version of uv, within bounds, with the digests of all its files."""
+    [asked] = map(Requirement, pyproject["dependency-groups"]["bootstrap"])
+    locked = pins("bootstrap")
+    digests = re.findall(r"--hash=sha256:", (root / "requirements" / "bootstrap.lock").read_text())
 
-    assert names["PIP"] == wheel
-    assert names["PIP_SHA256"] == hashlib.sha256(wheel.read_bytes()).hexdigest()
+    assert list(locked) == ["uv"]
+    assert asked.specifier.contains(locked["uv"])
+    # Two processors, two C libraries, and the machines of developers.
+    assert len(digests) > 4
+
+
+def test_coverage_leaves_out_the_kernels_and_nothing_else(root, pyproject):
+    """The rooms that the coverage figure is without are there and are the zone's."""
+    left_out = pyproject["tool"]["coverage"]["run"]["omit"]
+    rooms = [path.parent for path in (root / "study" / "zone").glob("*/__init__.py")]
+
+    assert sorted(left_out) == sorted(f"*/{room.relative_to(root).as_posix()}/*" for room in rooms)
+
+
+def test_hooks_and_checks_run_the_same_linters(root):
+    """Each linter of .ci/checks is a hook of pre-commit, from the locked environment."""
+    checks = re.findall(
+        r"^    check .*? (\w+)(?: check| format|$)",
+        (root / ".ci" / "checks").read_text(),
+        re.MULTILINE,
+    )
+    [local] = yaml.safe_load((root / ".pre-commit-config.yaml").read_text())["repos"]
+    entries = [hook["entry"] for hook in local["hooks"]]
+
+    assert {"ruff", "mypy"} <= set(checks)
+    assert all(
+        any(entry.startswith(f".venv/bin/python -m {name}") for entry in entries) for name in checks
+    )
+
+
+def test_the_hosted_workflow_says_that_it_was_not_run_here(root):
+    """Its first words say so, it calls what CI calls, and its Pythons are the declared ones."""
+    text = (root / ".github" / "workflows" / "ci.yml").read_text()
+    jobs = yaml.safe_load(text)["jobs"]
+
+    assert text.startswith("# NOT RUN HERE")
+    assert any(step.get("run") == "bash .ci/run" for step in jobs["test"]["steps"])
+    names = runpy.run_path(str(root / "bootstrap.py"))
+    (_, oldest), (_, newest) = names["OLDEST"], names["NEWEST"]
+    declared = [f"3.{minor}" for minor in range(oldest, newest + 1)]
+    assert jobs["quick"]["strategy"]["matrix"]["python"] == declared
 
 
 def test_bootstrap_supports_the_pythons_that_are_declared(root, pyproject):

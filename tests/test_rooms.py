@@ -14,6 +14,7 @@ ORDER = [
     "why",
     "trust",
     "zone",
+    "terminal",
     "replay",
     "scenario",
     "fanout",
@@ -87,11 +88,11 @@ KEPT_IN = {
     "scipy": {"results", "scenario", "statistics"},
     "statsmodels": {"statistics"},
     "SALib": {"statistics"},
-    "click": {"cli", "commands", "replay"},
+    "click": {"cli", "commands", "replay", "terminal"},
     "jinja2": {"report"},
     "matplotlib": {"report"},
     "PIL": {"report"},
-    "rich": {"cli", "commands", "explain", "progress", "replay", "statistics"},
+    "rich": {"cli", "commands", "explain", "progress", "replay", "statistics", "terminal"},
 }
 
 
@@ -251,6 +252,25 @@ def test_libraries_stay_in_their_rooms(path):
     ]
 
     assert not wrong, f"{name_of(path)} ({room}) may not import {wrong}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_what_reaches_a_terminal_is_cleaned_in_one_place(path):
+    """Only study/terminal makes a console of rich or goes past the guard before the streams."""
+    if room_of(path) == "terminal":
+        return
+    past = {"Console", "behind", "buffer", "__stdout__", "__stderr__", "print"}
+    wrong = [
+        f"line {node.lineno}: {name}"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call | ast.Attribute)
+        for name in [getattr(node, "attr", None) or getattr(node.func, "id", None)]
+        if name in past
+        and not isinstance(getattr(node, "ctx", None), ast.Store)
+        and not (name == "print" and isinstance(node, ast.Attribute))
+    ]
+
+    assert not wrong, f"{name_of(path)} writes past study/terminal: {wrong}"
 
 
 def test_every_room_has_its_place():

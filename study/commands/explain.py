@@ -93,13 +93,12 @@ def _member(word: str) -> str:
 
 
 def _print(shown: list[tuple[Moment | None, Step]]) -> None:
-    from rich.console import Console
-
     from study.explain.terminal import parts
+    from study.terminal.console import console
 
-    console = Console(highlight=False)
+    out = console()
     for moment, step in shown:
-        console.print(*parts(step, moment), sep="\n")
+        out.print(*parts(step, moment), sep="\n")
 
 
 def _moments(steps: Iterator[Step]) -> None:

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 def show(*parts: RenderableType) -> None:
     """Print parts one below the other; colours on a terminal only, and not with NO_COLOR."""
-    from rich.console import Console
+    from study.terminal.console import console
 
-    console = Console(highlight=False, soft_wrap=False)
-    with console.capture() as captured:
+    out = console()
+    with out.capture() as captured:
         for part in parts:
-            console.print(part)
-    for line in captured.get().splitlines():
-        click.echo(line.rstrip())
+            out.print(part)
+    for line in captured.get().split("\n")[:-1]:
+        click.echo(line.rstrip(), file=out.file)
 
 
 def listing(*columns: str, dim: Sequence[int] = ()) -> Table:

@@ -20,6 +20,7 @@ def sensitivity(folder: str, *, metrics: tuple[str, ...], as_csv: bool, as_json:
     first of the headline that varies.
     """
     from study.results import ResultsError
+    from study.results.spreadsheet import to_csv
     from study.statistics import read_findings
     from study.statistics.sensitivity import tables_of
 
@@ -34,8 +35,7 @@ def sensitivity(folder: str, *, metrics: tuple[str, ...], as_csv: bool, as_json:
         return
     if as_csv:
         for index, table in enumerate(tables):
-            text = table.to_csv(index=False, header=index == 0, lineterminator="\n")
-            click.echo(text, nl=False)
+            click.echo(to_csv(table, header=index == 0), nl=False)
         return
     from study.statistics.tables import sensitivity_parts
 

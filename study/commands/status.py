@@ -9,6 +9,7 @@ import click
 
 from study.commands.refusal import refuse
 from study.progress import clock
+from study.terminal.text import printable
 
 
 @click.command()
@@ -26,7 +27,7 @@ def status(folder: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
-    click.echo("\n".join(_lines(found)))
+    click.echo("\n".join(map(printable, _lines(found))))
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

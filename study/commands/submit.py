@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _BEGUN = "begun"
 _TASK = "job.json"
 _NAME_LETTERS = 40
-_OF_RAY = re.compile(r"Running entrypoint for job |\S+ \S+\tINFO job_manager\.py:\d+ -- ")
+_OF_RAY = re.compile(r"Running entrypoint for job |\S{1,40} \S{1,40}\tINFO job_manager\.py:\d+ -- ")
 """What Ray writes into a job's log before the job does."""
 
 
@@ -172,9 +172,10 @@ def follow(job: str, *, address: str, out: str | None, as_json: bool, quiet: boo
         noted = server.metadata(job)
     except FanoutError as fault:
         refuse(fault, status=FAILED)
-    if "out" not in noted:
+    elsewhere = is_url(noted.get("out", ""))
+    if not noted.get("out") or not (elsewhere or noted.get("fingerprint")):
         refuse(FanoutError(f"{job} is no job of `study submit`"), status=FAILED)
-    if is_url(noted["out"]):
+    if elsewhere:
         with _going_on(server, job, noted["out"]):
             status = _bring_home(server, job, noted["out"], None, quiet=quiet)
         _end(status, None, job, as_json=as_json, quiet=quiet)
@@ -183,7 +184,7 @@ def follow(job: str, *, address: str, out: str | None, as_json: bool, quiet: boo
         _receive_into(home, noted["fingerprint"])
         with only_writer(home), _going_on(server, job, str(home)):
             status = _bring_home(server, job, str(home), str(home), quiet=quiet)
-    except (ResultsError, OSError) as fault:
+    except (ResultsError, OSError, ValueError) as fault:
         refuse(fault)
     _end(status, str(home), job, as_json=as_json, quiet=quiet)
 
@@ -266,8 +267,7 @@ def _bring_home(
     from study.results import ResultsError
     from study.results.relay import Receiver, settle_received
 
-    # Without a home no file is expected, and one that came would be refused with its folder.
-    receiver = Receiver(Path(home) if home is not None else Path("/nonexistent"))
+    receiver = Receiver(Path(home) if home is not None else None)
     try:
         for line in server.log(name, note=lambda said: click.echo(said, err=True)):
             shown = receiver.take(line)
@@ -278,10 +278,10 @@ def _bring_home(
         if receiver.status is None:
             ended = server.ended(name)
             click.echo(f"study: job {name} {ended.state}: {ended.message}", err=True)
-    except (FanoutError, ResultsError) as fault:
+    except (FanoutError, ResultsError, OSError) as fault:
         again = f"try again: {_follow_with(server, name, place)}"
         told = "\n".join([str(fault), again, *_way_on(home)])
-        refuse(type(fault)(told), status=FAILED)
+        refuse(RuntimeError(told), status=FAILED)
     return receiver.status
 
 

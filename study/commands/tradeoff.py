@@ -25,6 +25,7 @@ def tradeoff(
     migrated, refaults, and time lost. The last column says how sure it is.
     """
     from study.results import ResultsError
+    from study.results.spreadsheet import to_csv
     from study.statistics import read_findings
     from study.statistics.tradeoff import among
 
@@ -39,7 +40,7 @@ def tradeoff(
         click.echo(records(table))
         return
     if as_csv:
-        click.echo(table.to_csv(index=False, lineterminator="\n"), nl=False)
+        click.echo(to_csv(table), nl=False)
         return
     from study.statistics.tables import tradeoff_parts
 

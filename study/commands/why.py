@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from study.commands.refusal import refuse
+from study.terminal.guard import redraw_over
 
 if TYPE_CHECKING:
     from study.why.report import Found, Report, ZoneState
@@ -145,8 +146,8 @@ def _look(every: str | None, *, as_json: bool) -> None:
             else:
                 shown = here.table(report, time.strftime("%H:%M:%S") if every else "")
                 # Over the last one on a terminal; one below the other in a file.
-                up = f"\x1b[{drawn}F\x1b[J" if drawn and sys.stdout.isatty() else ""
-                click.echo(up + shown)
+                redraw_over(drawn)
+                click.echo(shown)
                 drawn = shown.count("\n") + 1
             if seconds is None:
                 return
@@ -170,7 +171,7 @@ def _read(file: str) -> str:
     from study.why.text import LARGEST, decode
 
     if file == "-":
-        return decode(sys.stdin.buffer.read(LARGEST))
+        return decode(click.open_file("-", "rb").read(LARGEST))
     path = Path(file)
     try:
         if path.is_dir():

@@ -32,6 +32,9 @@ _ASK_EVERY_S, _ANSWER_S, _RETRY_S = 3.0, 3.0, 2.0
 """Where a job's log is silent: between two questions to the server, and for its answer. That it is
 lost is said within ten seconds."""
 
+LINE_LETTERS_MAX = 1 << 20
+"""Of a line of a log: what is longer is handed on in pieces. A file's lines have 65,600."""
+
 _END_S = 60.0
 """The log ends a moment before the job's state says so."""
 
@@ -108,7 +111,8 @@ class JobServer:
     def log(self, name: str, note: Callable[[str], None] = lambda _: None) -> Iterator[str]:
         """Lines of a job's log, from the first one, until the job has ended.
 
-        The log only grows, so a connection that breaks is taken up where it broke.
+        A line of over LINE_LETTERS_MAX letters comes in pieces. The log only grows, so a
+        connection that breaks is taken up where it broke.
 
         Parameters
         ----------
@@ -132,6 +136,9 @@ class JobServer:
                     seen += len(piece)
                     *lines, rest = (rest + piece).split("\n")
                     yield from lines
+                    if len(rest) > LINE_LETTERS_MAX:
+                        yield rest
+                        rest = ""
                 self._wait_for_end(name)
                 if rest:
                     yield rest

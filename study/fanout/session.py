@@ -17,6 +17,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from study.fanout import ray_private
 from study.fanout.agents import children_ended
 from study.fanout.scratch import Scratch
 
@@ -53,7 +54,6 @@ class Session:
         A head that is stopped, or whose machine has no time for it, takes connections all the same.
         """
         import ray
-        from ray._private.worker import global_worker
 
         if not ray.is_initialized():
             return False  # and a question would start a Ray
@@ -62,7 +62,7 @@ class Session:
         host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S).close()
-            global_worker.gcs_client.check_alive([], timeout=_ANSWER_S)
+            ray_private.ask_head(_ANSWER_S)
         except (OSError, ray.exceptions.RpcError):
             return False
         return True
@@ -109,7 +109,6 @@ def open_session(*, address: str | None = None, workers: int | None = None) -> I
 @contextmanager
 def _private_ray(workers: int | None) -> Iterator[None]:
     import ray
-    from ray._private.worker import global_worker
 
     cores = workers if workers is not None else usable_cores()
     try:
@@ -123,8 +122,8 @@ def _private_ray(workers: int | None) -> Iterator[None]:
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     unset = {"RAY_ADDRESS": None, "RAY_AUTH_TOKEN_PATH": None, "RAY_JOB_CONFIG_JSON_ENV_VAR": None}
     try:
-        with _environment({**token, **unset, **_LOOPBACK}), _loopback_only():
-            _forget_tokens()
+        with _environment({**token, **unset, **_LOOPBACK}), ray_private.loopback_only():
+            ray_private.forget_tokens()
             try:
                 _init(
                     address="local",
@@ -139,26 +138,18 @@ def _private_ray(workers: int | None) -> Iterator[None]:
                     f"a local Ray did not start ({first_line(fault)}); "
                     "--no-ray runs the study without it"
                 ) from fault
-            with children_ended(_raylet()):
+            with children_ended(ray_private.raylet()):
                 try:
                     yield
                 except FanoutError:
                     # What is left of it would be asked to end, and waited for if it is stopped.
-                    global_worker.node.kill_all_processes(check_alive=False, allow_graceful=False)
+                    ray_private.kill_own_processes()
                     raise
                 finally:
                     ray.shutdown()
     finally:
-        _forget_tokens()
+        ray_private.forget_tokens()
         scratch.remove()
-
-
-def _raylet() -> int:
-    """The process of the raylet that this process has started."""
-    from ray._private.worker import global_worker
-
-    [raylet] = global_worker.node.all_processes["raylet"]
-    return int(raylet.process.pid)
 
 
 @contextmanager
@@ -313,30 +304,6 @@ def _quiet() -> dict[str, str | None]:
 _LOOPBACK: dict[str, str | None] = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray's own switch for "one machine only": its servers then bind to 127.0.0.1. An explicit
 _node_ip_address alone does not do it, Ray replaces 127.0.0.1 by an address others can reach."""
-
-
-@contextmanager
-def _loopback_only() -> Iterator[None]:
-    """The same for a process that had imported Ray before, which reads the switch only once."""
-    from ray._private import ray_constants
-
-    names = {"ENABLE_RAY_CLUSTER": False, "RAY_ENABLE_UV_RUN_RUNTIME_ENV": False}
-    before = {name: getattr(ray_constants, name, None) for name in names}
-    try:
-        for name, value in names.items():
-            setattr(ray_constants, name, value)
-        yield
-    finally:
-        for name, was in before.items():
-            setattr(ray_constants, name, was)
-
-
-def _forget_tokens() -> None:
-    """Ray remembers the first token it read for the life of the process."""
-    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
-
-    Config.initialize("")
-    AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager

@@ -45,9 +45,8 @@ def replay(traces: tuple[str, ...], *, as_json: bool) -> None:
             click.echo(json.dumps(to_json(result)))
         results.append(result)
     if not as_json:
-        from rich.console import Console
-
         from study.replay.report import show
+        from study.terminal.console import console
 
-        show(results, Console(highlight=False))
+        show(results, console())
     sys.exit(status)

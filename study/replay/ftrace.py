@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
+from study.replay.files import lines_of, unpacked
 from study.replay.trace import FAILED_PFN, PAGEBLOCK_ORDER, Code, ReplayError, Trace
 from study.zone.settings import NR_ORDERS
 
 # "   cat-202   [000] d..3.  18.648704: mm_page_alloc: page=..." with or without flags and cpu;
-# perf puts the subsystem before the event's name.
-_EVENT = re.compile(rb"\s\d+\.\d{3,9}:\s+(?:[\w-]+:)?(\w+):\s*(.*)")
-_FIELD = re.compile(rb"(\w+)=(\S+)")
-_LOST = re.compile(rb"LOST (\d+) EVENTS|(\d+) EVENTS DROPPED|LOST\s+(\d+)\s+events|LOST lost (\d+)")
+# perf puts the subsystem before the event's name. No run of letters may be long or be tried from
+# more than one of its letters: so each search takes time in proportion to the line.
+_EVENT = re.compile(rb"\s[0-9]{1,18}\.[0-9]{3,9}:\s{1,64}(?:[\w-]{1,64}:)?(\w{1,64}):\s{0,64}(.*)")
+_FIELD = re.compile(rb"(?<!\w)(\w{1,40})=(\S{1,80})(?!\S)")
+_LOST = re.compile(
+    rb"LOST {1,8}([0-9]{1,18}) {1,8}(?:EVENTS|events)|(?<![0-9])([0-9]{1,18}) EVENTS DROPPED"
+    rb"|LOST lost ([0-9]{1,18})(?![0-9])"
+)
 _LOST_UNCOUNTED = re.compile(rb"\[LOST EVENTS\]|\[EVENTS DROPPED\]")
-_ENTRIES = re.compile(rb"entries-in-buffer/entries-written: (\d+)/(\d+)")
-_HEADER = re.compile(rb"#|cpus=\d+|CPU \d+ is empty|version = |$")
+_ENTRIES = re.compile(rb"entries-in-buffer/entries-written: ([0-9]{1,18})/([0-9]{1,18})(?![0-9])")
+_HEADER = re.compile(rb"#|cpus=[0-9]|CPU [0-9]+ is empty|version = |$")
 
 _VMEMMAP = 0xFFFFEA0000000000
 """Where the array of struct page begins on x86-64 without KASLR; else kp_setmt rows tell."""
@@ -41,8 +44,9 @@ _CODES = {
     b"kp_freeok": Code.FREE_OK,
 }
 _BLOCK = re.compile(
-    rb"(mm_page_(?:alloc|free|free_batched|alloc_zone_locked|pcpu_drain)):\s*"
-    rb"page=\S+ pfn=(0x)?([0-9a-f]+) order=(\d+)(?: migratetype=(-?\d+))?"
+    rb"(mm_page_(?:alloc|free|free_batched|alloc_zone_locked|pcpu_drain)):\s{0,64}"
+    rb"page=\S{1,40} pfn=(?:0x([0-9a-f]{1,16})|([0-9]{1,20})) order=([0-9]{1,20})"
+    rb"(?![0-9])(?: migratetype=(-?[0-9]{1,20})(?![0-9]))?"
 )
 """The frequent events, with what matters of them: one search a line."""
 
@@ -52,21 +56,8 @@ _BINARY = {
 }
 
 
-def lines_of(path: Path) -> Iterator[bytes]:
-    """The lines of a text file, unpacked if it is compressed with gzip.
-
-    Raises ReplayError if it cannot be read to its end or is no text.
-    """
-    try:
-        with path.open("rb") as raw:
-            packed = raw.peek(2).startswith(b"\x1f\x8b")
-            with gzip.GzipFile(fileobj=raw) if packed else raw as file:
-                _refuse_binary(path, file.peek(16))
-                yield from file
-    except (EOFError, zlib.error, gzip.BadGzipFile) as fault:
-        raise ReplayError(f"{path}: cut off or damaged ({fault})") from None
-    except OSError as fault:
-        raise ReplayError(f"{path}: {fault.strerror or fault}") from None
+_FIRST_EVENT_WITHIN = 100_000
+"""Lines: what has no event by then, headers of hundreds of processors included, is no trace."""
 
 
 def _refuse_binary(path: Path, start: bytes) -> None:
@@ -95,15 +86,33 @@ class _Rows:
     def add(
         self, code: int, pfn: int = 0, order: int = 0, migratetype: int = -1, aux: int = 0
     ) -> None:
-        """Append a row."""
-        self.cells.extend((code, pfn, order, migratetype, aux))
+        """Append a row. Raises ValueError, and appends nothing, if a number needs over 64 bits."""
+        row = (code, pfn, order, migratetype, aux)
+        if not all(-_BEYOND <= number < _BEYOND for number in row):
+            raise ValueError(row)
+        self.cells.extend(row)
 
 
 _CELLS, _CODE, _PFN, _AUX = 5, 0, 1, 4
 
 
-def _number(text: bytes) -> int:
-    return int(text, 0)
+_BEYOND = 1 << 63
+
+
+def _number(text: bytes, base: int = 0) -> int:
+    """A number as the kernel prints it. Raises ValueError if it is none, or needs over 64 bits."""
+    number = int(text, base)
+    if not -_BEYOND <= number < 2 * _BEYOND:
+        raise ValueError(text)
+    return number
+
+
+def _small(text: bytes) -> int:
+    """An order, a type or a switch. Raises ValueError if it is none."""
+    number = int(text)
+    if not -1 <= number <= 255:
+        raise ValueError(text)
+    return number
 
 
 def _fields(text: bytes) -> dict[bytes, bytes]:
@@ -118,41 +127,41 @@ def _refuse(_rows: _Rows, _code: int, text: bytes) -> None:
 def _take_extfrag(rows: _Rows, code: int, text: bytes) -> None:
     at = _fields(text)
     aux = (
-        int(at[b"fallback_order"])
-        | int(at[b"fallback_migratetype"]) << 8
-        | int(at[b"change_ownership"]) << 16
+        _small(at[b"fallback_order"])
+        | _small(at[b"fallback_migratetype"]) << 8
+        | _small(at[b"change_ownership"]) << 16
     )
-    order, migratetype = int(at[b"alloc_order"]), int(at[b"alloc_migratetype"])
+    order, migratetype = _small(at[b"alloc_order"]), _small(at[b"alloc_migratetype"])
     rows.add(code, _number(at[b"pfn"]), order, migratetype, aux)
 
 
 def _take_isolate(rows: _Rows, code: int, text: bytes) -> None:
-    at = _fields(text)
-    rows.by_address.append((len(rows), _number(at[b"page"])))
-    rows.isolating.append(len(rows))
+    _take_address(rows, code, text, aux=1)
     # Taken unless the return probe says otherwise.
-    rows.add(code, 0, int(at[b"order"]), -1, 1)
+    rows.isolating.append(len(rows) - 1)
 
 
-def _take_address(rows: _Rows, code: int, text: bytes) -> None:
+def _take_address(rows: _Rows, code: int, text: bytes, aux: int = 0) -> None:
     at = _fields(text)
-    rows.by_address.append((len(rows), _number(at[b"page"])))
-    rows.add(code, 0, int(at[b"order"]))
+    address = _number(at[b"page"])
+    rows.add(code, 0, _small(at[b"order"]), -1, aux)
+    rows.by_address.append((len(rows) - 1, address))
 
 
 def _take_type(rows: _Rows, code: int, text: bytes) -> None:
     at = _fields(text)
-    pfn = _number(at[b"pfn"])
-    rows.vmemmap = _number(at[b"page"]) - pfn * _PAGE_STRUCT_BYTES
+    pfn, page = _number(at[b"pfn"]), _number(at[b"page"])
     # The probe fires for other bits of the pageblock too: compaction's skip hint, say.
     changes_type = _number(at.get(b"mask", b"7")) == 7
-    rows.add(code if changes_type else Code.OTHER, pfn, PAGEBLOCK_ORDER, int(at[b"mt"]))
+    rows.add(code if changes_type else Code.OTHER, pfn, PAGEBLOCK_ORDER, _number(at[b"mt"], 10))
+    rows.vmemmap = page - pfn * _PAGE_STRUCT_BYTES
 
 
 def _take_free_one(rows: _Rows, code: int, text: bytes) -> None:
     at = _fields(text)
-    migratetype = int(at.get(b"mt", b"-1"))
-    rows.add(code, _number(at[b"pfn"]), int(at[b"order"]), migratetype)
+    # Since 6.10 the argument taken for the migratetype holds flags, which are not looked at.
+    migratetype = _number(at.get(b"mt", b"-1"), 10)
+    rows.add(code, _number(at[b"pfn"]), _small(at[b"order"]), migratetype)
 
 
 _TAKE: dict[int, Callable[[_Rows, int, bytes], None]] = {
@@ -175,6 +184,8 @@ def read_text(path: Path) -> Trace:
     Lines that are neither events nor headers are counted, as are events the tracer lost. Raises
     ReplayError if the file cannot be read or holds no event at all.
     """
+    with unpacked(path) as file:
+        _refuse_binary(path, file.read(16))
     rows = _Rows()
     kept = _read_lines(rows, lines_of(path))
     if not len(rows):
@@ -199,16 +210,18 @@ def _read_lines(rows: _Rows, lines: Iterable[bytes]) -> int:
     alloc = int(Code.ALLOC)
     frequent = _BLOCK.search
     extend = rows.cells.extend
-    for line in lines:
+    for number, line in enumerate(lines):
         block = frequent(line)
         if block is None:
             kept += _read_rare(rows, line)
+            if number >= _FIRST_EVENT_WITHIN and not rows.cells:
+                break
             continue
-        name, is_hex, digits, order, migratetype = block.groups()
-        pfn = int(digits, 16 if is_hex else 10)
+        name, hexadecimal, decimal, order, migratetype = block.groups()
+        pfn = int(hexadecimal, 16) if decimal is None else int(decimal)
         code = codes[name]
-        # The kernel prints a failed allocation as pfn 0, older ones as -1.
-        if code == alloc and (pfn == 0 or pfn >= FAILED_PFN):
+        # The kernel prints a failed allocation as pfn 0, older ones as -1. No frame lies beyond.
+        if pfn >= FAILED_PFN or (pfn == 0 and code == alloc):
             pfn = FAILED_PFN
         extend((code, pfn, small.get(order, NR_ORDERS), small.get(migratetype, NR_ORDERS), 0))
     return kept
@@ -221,23 +234,24 @@ def _read_rare(rows: _Rows, line: bytes) -> int:
         return _read_other(rows, line)
     name, text = event.groups()
     code = _CODES.get(name)
-    if name == b"kp_isofree_ret":
-        _refuse_isolation(rows, text)
-    elif code is None:
-        rows.add(Code.OTHER)
-    else:
-        try:
+    try:
+        if name == b"kp_isofree_ret":
+            _refuse_isolation(rows, text)
+        elif code is None:
+            rows.add(Code.OTHER)
+        else:
             _TAKE[code](rows, code, text)
-        except (ValueError, KeyError, OverflowError):
-            rows.oddities["unreadable_lines"] += 1
+    except (ValueError, KeyError):
+        rows.oddities["unreadable_lines"] += 1
     return 0
 
 
 def _refuse_isolation(rows: _Rows, text: bytes) -> None:
+    answer = _number(_fields(text).get(b"ret", b"1"))
     rows.isolation_returns += 1
-    answer = _fields(text).get(b"ret", b"1")
     if rows.isolating:
-        rows.cells[rows.isolating.pop() * _CELLS + _AUX] = _number(answer)
+        # What counts is whether it is 0.
+        rows.cells[rows.isolating.pop() * _CELLS + _AUX] = min(answer, _BEYOND - 1)
 
 
 def _read_other(rows: _Rows, line: bytes) -> int:
@@ -249,7 +263,7 @@ def _read_other(rows: _Rows, line: bytes) -> int:
         rows.oddities["lost_events"] += 1
     elif header := _ENTRIES.search(line):
         kept, written = map(int, header.groups())
-        rows.oddities["lost_events"] += written - kept
+        rows.oddities["lost_events"] += max(written - kept, 0)
         return kept
     elif not _HEADER.match(line.strip()):
         rows.oddities["unreadable_lines"] += 1

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from study.replay.columnar import read_columnar
+from study.replay.files import in_short, open_regular
 from study.replay.ftrace import read_text
 from study.replay.operations import Recording, operations
 from study.replay.siblings import TYPE_NAMES, Siblings, Snapshot, find_siblings
@@ -77,13 +78,11 @@ class Replay:
 
 def read_trace(path: Path) -> Trace:
     """Read a trace of any kind known here. Raises ReplayError if that cannot be done."""
-    try:
-        with path.open("rb") as file:
+    with open_regular(path) as file:
+        try:
             start = file.read(4)
-    except IsADirectoryError:
-        raise ReplayError(f"{path}: a folder; name the trace_*.npz files in it") from None
-    except OSError as fault:
-        raise ReplayError(f"{path}: {fault.strerror or fault}") from None
+        except OSError as error:
+            raise ReplayError(f"{path}: {in_short(error)}") from None
     if not start:
         raise ReplayError(f"{path}: the file is empty")
     if start.startswith(b"PK") or path.suffix == ".npz":
@@ -94,8 +93,15 @@ def read_trace(path: Path) -> Trace:
 def replay(path: Path) -> Replay:
     """Feed a trace through the allocator and compare it with what was recorded beside it.
 
-    Raises ReplayError if the trace, or a file beside it, cannot be used.
+    Raises ReplayError if the trace, or a file beside it, cannot be used, or memory is too small.
     """
+    try:
+        return _replay(path)
+    except MemoryError:
+        raise ReplayError(f"{path}: there is not the memory for so many rows or frames") from None
+
+
+def _replay(path: Path) -> Replay:
     trace = read_trace(path)
     siblings = find_siblings(path.parent, name_of(path))
     result = Replay(trace=str(path), rows=trace.rows, snapshots=0)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from study.replay.columnar import read_vectors
+from study.replay.files import in_short, read_json
 from study.replay.trace import PAGEBLOCK_ORDER, ReplayError
 from study.zone.settings import NR_ORDERS
 
@@ -24,6 +22,15 @@ _MOVABLE = 1
 TYPE_NAMES = ("Unmovable", "Movable", "Reclaimable", "HighAtomic", "Isolate")
 """As /proc/pagetypeinfo has them, by number."""
 NR_TYPES = len(TYPE_NAMES)
+_FRAMES_MAX = ZONE_ENDS[-1][1]
+_ZONES_MAX = 16
+"""The kernel has at most six (MAX_NR_ZONES)."""
+_SNAPSHOTS_MAX = 100_000
+_NUMBER_MAX = 1 << 48
+"""Of rows and of free blocks: sums of such numbers stay far from the end of 64 bits."""
+_INDEX_MAX = 1e6
+"""The printed indices lie between -1 and 1."""
+_NAME_LETTERS_MAX = 40
 
 
 @dataclass(frozen=True)
@@ -119,27 +126,49 @@ def find_siblings(folder: Path, name: str | None) -> Siblings:
     )
 
 
-def _load(path: Path) -> Any:
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            return json.load(file)
-    except (EOFError, zlib.error, OSError, ValueError) as fault:
-        raise ReplayError(f"{path}: cut off or damaged ({fault})") from None
+def _whole(value: Any, what: str, most: int = _NUMBER_MAX) -> int:
+    """A whole number that is not negative. Raises ValueError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise ValueError(f"{what} is no whole number from 0 to {most:,}")
+    return value
+
+
+def _vector(values: Any, what: str) -> np.ndarray:
+    """A list of whole numbers that are not negative. Raises ValueError for anything else."""
+    if not isinstance(values, list):
+        raise ValueError(f"{what}: no list")
+    row = np.array(values)
+    if row.ndim != 1 or (row.size and row.dtype.kind not in "iu"):
+        raise ValueError(f"{what}: no list of whole numbers")
+    if row.size and not 0 <= int(row.min()) <= int(row.max()) <= _NUMBER_MAX:
+        raise ValueError(f"{what}: a number below 0 or above {_NUMBER_MAX:,}")
+    return row.astype(np.int64)
 
 
 def _counts(values: Any) -> np.ndarray:
-    row = np.array(values, np.int64)
+    row = _vector(values, "buddyinfo")
     if row.shape != (NR_ORDERS,):
         raise ValueError(f"{row.size} numbers where {NR_ORDERS} orders were expected")
     return row
 
 
 def _thousandths(values: Any) -> np.ndarray:
-    return _counts(np.rint(np.array(values, np.float64) * 1000))
+    row = np.array(values, np.float64)
+    if row.shape != (NR_ORDERS,) or not (np.abs(row) <= _INDEX_MAX).all():
+        raise ValueError(f"no index for each of {NR_ORDERS} orders")
+    return np.rint(row * 1000).astype(np.int64)
+
+
+def _zone_name(name: str) -> str:
+    if not name.isprintable() or not 0 < len(name) <= _NAME_LETTERS_MAX:
+        raise ValueError("a zone of no usable name")
+    return name
 
 
 def _by_zone(shot: Mapping[str, Any], key: str) -> dict[str, np.ndarray]:
-    return {str(zone): _thousandths(values) for zone, values in (shot.get(key) or {}).items()}
+    return {
+        _zone_name(zone): _thousandths(values) for zone, values in (shot.get(key) or {}).items()
+    }
 
 
 @dataclass(frozen=True)
@@ -154,62 +183,91 @@ class _About:
 
 
 def _read_about(meta: Mapping[str, Any]) -> _About:
-    dumps = {int(dump["n"]): dump for dump in meta.get("memdumps") or []}
-    tables = {int(table["n"]): table for table in meta.get("kpageflags") or []}
+    dumps = _numbered(meta, "memdumps")
+    tables = _numbered(meta, "kpageflags")
     return _About(
-        start_row=int(dumps[0]["idx_end"]) if 0 in dumps else 0,
+        start_row=_whole(dumps[0]["idx_end"], "idx_end") if 0 in dumps else 0,
         # The row that announces it belongs to what came before.
-        end_row=int(dumps[1]["idx_begin"]) + 1 if 1 in dumps else None,
-        kpageflags_row=int(tables[0]["idx_end"]) if 0 in tables else 0,
+        end_row=_whole(dumps[1]["idx_begin"], "idx_begin") + 1 if 1 in dumps else None,
+        kpageflags_row=_whole(tables[0]["idx_end"], "idx_end") if 0 in tables else 0,
         release=_release(str(meta.get("uname", ""))),
         lost=_lost(str(meta.get("ring_stats", ""))),
     )
 
 
+def _numbered(meta: Mapping[str, Any], key: str) -> dict[int, Any]:
+    return {_whole(entry["n"], f"{key}: n"): entry for entry in meta.get(key) or []}
+
+
+_WRONG = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+"""What reading values of another kind than expected raises."""
+
+
 def _read_snapshots(path: Path) -> tuple[_About, list[Snapshot]]:
-    content = _load(path)
+    content = read_json(path)
     try:
-        snapshots = [
-            Snapshot(
-                row=int(shot["idx_buddyinfo"]),
-                settled=int(shot.get("idx_end", shot["idx_buddyinfo"])),
-                nr_free={str(z): _counts(n) for z, n in shot["buddyinfo"].items()},
-                extfrag=_by_zone(shot, "extfrag_index"),
-                unusable=_by_zone(shot, "unusable_index"),
-            )
-            for shot in content["snapshots"]
-            if shot.get("idx_buddyinfo") is not None
-        ]
+        shots = content["snapshots"]
+        if len(shots) > _SNAPSHOTS_MAX:
+            raise ValueError(f"over {_SNAPSHOTS_MAX:,} of them")
+        snapshots = [_snapshot(shot) for shot in shots if shot.get("idx_buddyinfo") is not None]
         about = _read_about(content.get("meta") or {})
-    except (KeyError, TypeError, ValueError, AttributeError) as fault:
-        raise ReplayError(f"{path}: no snapshots as expected ({_say(fault)})") from None
+    except _WRONG as error:
+        raise ReplayError(f"{path}: no snapshots as expected ({in_short(error)})") from None
     return about, sorted(snapshots, key=lambda shot: shot.row)
 
 
+def _snapshot(shot: Mapping[str, Any]) -> Snapshot:
+    if len(shot["buddyinfo"]) > _ZONES_MAX:
+        raise ValueError(f"over {_ZONES_MAX} zones")
+    return Snapshot(
+        row=_whole(shot["idx_buddyinfo"], "idx_buddyinfo"),
+        settled=_whole(shot.get("idx_end", shot["idx_buddyinfo"]), "idx_end"),
+        nr_free={_zone_name(z): _counts(n) for z, n in shot["buddyinfo"].items()},
+        extfrag=_by_zone(shot, "extfrag_index"),
+        unusable=_by_zone(shot, "unusable_index"),
+    )
+
+
 def _read_lists(path: Path) -> FreeLists:
-    content = _load(path)
+    content = read_json(path)
     try:
         names = list(content.get("migratetypes") or TYPE_NAMES)
         types = {name: TYPE_NAMES.index(name) for name in names if name in TYPE_NAMES}
         zones = {
-            str(name): _zone_lists(zone, types)
+            _zone_name(name): _zone_lists(zone, types)
             for name, zone in content.items()
             if isinstance(zone, dict) and "free_list" in zone
         }
         pageblocks = _pageblock_types(content["pageblock_mt"])
+        _check_spans(zones)
         _check_blocks(zones)
-    except (KeyError, TypeError, ValueError, AttributeError) as fault:
-        raise ReplayError(f"{path}: no ordered free lists as expected ({_say(fault)})") from None
+    except _WRONG as error:
+        raise ReplayError(
+            f"{path}: no ordered free lists as expected ({in_short(error)})"
+        ) from None
     if not zones:
         raise ReplayError(f"{path}: no ordered free lists as expected (no zone in it)")
     return FreeLists(zones, pageblocks)
 
 
 def _pageblock_types(values: Any) -> np.ndarray:
-    types = np.array(values, np.int64)
-    if types.ndim != 1 or ((types < 0) | (types >= NR_TYPES)).any():
+    types = _vector(values, "pageblock_mt")
+    if (types >= NR_TYPES).any():
         raise ValueError("a pageblock of no known migratetype")
     return types
+
+
+def _check_spans(zones: Mapping[str, ZoneLists]) -> None:
+    """Raise ValueError if there are too many zones, or a frame lies in two of them."""
+    if len(zones) > _ZONES_MAX:
+        raise ValueError(f"over {_ZONES_MAX} zones")
+    last = 0
+    for name, zone in sorted(zones.items(), key=lambda item: item[1].start_pfn):
+        if zone.start_pfn == zone.end_pfn:
+            continue
+        if zone.start_pfn < last:
+            raise ValueError(f"zone {name} begins inside another")
+        last = zone.end_pfn
 
 
 def _check_blocks(zones: Mapping[str, ZoneLists]) -> None:
@@ -236,11 +294,7 @@ def read_kpageflags(path: Path) -> FreeLists | None:
     """
     if not path.is_file():
         return None
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            free = archive["k0"] >> _KPF_BUDDY & 1 != 0
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, KeyError) as fault:
-        raise ReplayError(f"{path}: cut off or damaged ({_say(fault)})") from None
+    free = read_vectors(path, ["k0"], most=_FRAMES_MAX)["k0"] >> _KPF_BUDDY & 1 != 0
     zones = {}
     start = 0
     for name, end in ZONE_ENDS:
@@ -268,30 +322,31 @@ def _largest_blocks(free: np.ndarray, start: int, end: int) -> dict[tuple[int, i
     return lists
 
 
+_ORDERS = {str(order): order for order in range(NR_ORDERS)}
+
+
 def _zone_lists(zone: Mapping[str, Any], types: Mapping[str, int]) -> ZoneLists:
     lists = {}
-    start, end = int(zone["start_pfn"]), int(zone["start_pfn"]) + int(zone["spanned"])
-    for order, by_type in zone["free_list"].items():
+    start = _whole(zone["start_pfn"], "start_pfn", _FRAMES_MAX)
+    end = start + _whole(zone["spanned"], "spanned", _FRAMES_MAX - start)
+    for word, by_type in zone["free_list"].items():
+        if word not in _ORDERS:
+            raise ValueError(f"order {word}")
+        order = _ORDERS[word]
         for name, heads in by_type.items():
-            pfns = np.array(heads, np.int64)
-            if not 0 <= int(order) < NR_ORDERS:
-                raise ValueError(f"order {order}")
-            inside = (pfns >= start) & (pfns + (1 << int(order)) <= end)
-            if pfns.ndim != 1 or not inside.all() or (pfns % (1 << int(order))).any():
+            pfns = _vector(heads, f"a free list of order {order}")
+            inside = (pfns >= start) & (pfns + (1 << order) <= end)
+            if not inside.all() or (pfns % (1 << order)).any():
                 raise ValueError(f"a block of order {order} lies astray")
-            lists[int(order), types[name]] = pfns
+            lists[order, types[name]] = pfns
     return ZoneLists(start, end, lists)
 
 
 def _release(uname: str) -> tuple[int, int] | None:
-    found = re.search(r"\s(\d+)\.(\d+)[.\-]", uname)
+    found = re.search(r"\s([0-9]{1,4})\.([0-9]{1,4})[.\-]", uname)
     return (int(found[1]), int(found[2])) if found else None
 
 
 def _lost(ring_stats: str) -> int:
-    counts = dict(re.findall(r"^(overrun|dropped events): (\d+)", ring_stats, re.MULTILINE))
+    counts = dict(re.findall(r"^(overrun|dropped events): ([0-9]{1,18})", ring_stats, re.MULTILINE))
     return sum(map(int, counts.values()))
-
-
-def _say(fault: Exception) -> str:
-    return f"no {fault}" if isinstance(fault, KeyError) else str(fault)

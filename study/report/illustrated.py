@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study.results.folder import ResultsError
+from study.results import ResultsError
 from study.statistics import Findings
 
 if TYPE_CHECKING:

@@ -127,8 +127,8 @@ def svg(figure: Figure, *, title: str) -> str:
     text = text.replace("url(#", f"url(#{prefix}-").replace('href="#', f'href="#{prefix}-')
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     # Tenths of a point are enough, and halve the file.
-    text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)
-    return re.sub(r'(<svg[^>]*?) width="[^"]*"', r'\1 aria-hidden="true"', text, count=1)
+    text = re.sub(r"(?<!\d)(\d{1,12}\.\d\d)\d+", r"\1", text)
+    return re.sub(r'\A(<svg[^>]*?) width="[^"]*"', r'\1 aria-hidden="true"', text, count=1)
 
 
 @dataclass(frozen=True)

@@ -55,10 +55,10 @@ def disk_errors(what: str, *also: type[Exception]) -> Iterator[None]:
     ResultsError
         In place of an OSError, or of one of `also`.
     """
-    kinds: tuple[type[Exception], ...] = (OSError, *also)
+    refused: tuple[type[Exception], ...] = (OSError, *also)
     try:
         yield
-    except kinds as error:
+    except refused as error:
         raise ResultsError(f"{what}: {reason(error, named_in=what)}") from error
 
 

@@ -198,10 +198,10 @@ class Samples:
         times, of_phase = [], []
         for clock in index:
             # The first is of the zone as it came up.
-            taken, during = [[0]], [[AGEING]]
+            taken, during = [np.zeros(1, np.int64)], [np.full(1, AGEING)]
             for phase, start, end in phases(clock):
                 taken.append(sample_times(start, end, clock.sample_ns))
-                during.append([phase] * len(taken[-1]))
+                during.append(np.full(len(taken[-1]), phase))
             times.append(np.concatenate(taken))
             of_phase.append(np.concatenate(during))
         return cls(

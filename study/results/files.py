@@ -7,6 +7,7 @@ whoever opens or makes a file in such a folder does it here.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 import stat
@@ -32,7 +33,7 @@ def kind_of(mode: int) -> str:
     return _KINDS.get(stat.S_IFMT(mode), "a file")
 
 
-def open_regular(path: Path) -> BufferedReader:
+def open_regular(path: Path) -> io.BufferedReader:
     """Open a file for reading, if it is one, or a link to one.
 
     A pipe would keep us waiting for somebody to write into it, a device might never end.

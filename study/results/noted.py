@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from study.results.errors import ResultsError, shell_word
 from study.results.files import make_folder, open_regular, write_bytes_whole
@@ -197,7 +197,7 @@ def _look_again(folder: Folder) -> bool:
         now = open_folder(folder.path).manifest
     except ResultsError:
         return False
-    seen = {name: now[name] for name in ("parts", "noted_first") if name in now}
+    seen: dict[str, Any] = {name: now[name] for name in ("parts", "noted_first") if name in now}
     if all(folder.manifest.get(name) == value for name, value in seen.items()):
         return False
     folder.manifest.update(seen)

@@ -11,7 +11,6 @@ The log is not trusted to name files: only those of a results folder are taken.
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import re
 import shutil
@@ -22,16 +21,23 @@ from pathlib import Path
 from study.results.errors import ResultsError, disk_errors
 from study.results.files import make_folder, remove, write_bytes_whole
 from study.results.mirror import MANIFEST, NEW
+from study.scenario.errors import shown
 
 _MARK = "study-results"
 _LINE_BYTES = 48 * 1024
 """Of a file in a line: the job server hands on whole lines."""
 
+FILE_BYTES_MAX = 1 << 31
+"""Of one file: a folder of more than some hundred megabytes is better written by the head."""
 _NAME = re.compile(
-    r"(?:(?:\.new/)?(?:trials|series)/part-\d{6,}\.parquet"
-    r"|damaged/[a-z]+-part-\d{6,}\.parquet"
-    r"|[a-z][a-z_-]*\.(?:json|csv|npz|html))"
+    r"(?:(?:\.new/)?(?:trials|series)/part-[0-9]{6,12}\.parquet"
+    r"|damaged/[a-z]{1,40}-part-[0-9]{6,12}\.parquet"
+    r"|[a-z][a-z_-]{0,40}\.(?:json|csv|npz|html))"
 )
+_SIZE = re.compile(r"[0-9]{1,10}")
+_DIGEST = re.compile(r"[0-9a-f]{32}")
+_STATUS = re.compile(r"[0-9]{1,3}")
+_STATUS_MAX = 255
 
 
 class Sender:
@@ -68,62 +74,88 @@ class Sender:
 
 
 class Receiver:
-    """Reads a log line by line and puts the files in it into a folder.
+    """Reads a log line by line and puts the files in it into a folder; None takes no file.
 
     status  how the sender ended, None while it has not said so
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | None) -> None:
         self.status: int | None = None
         self._folder = folder
         self._name: str | None = None
         self._digest = ""
+        self._left = 0
         self._content: list[bytes] = []
 
     def take(self, line: str) -> str | None:
         """Take one line of the log; returns it if it is for people to read.
 
-        Raises ResultsError for a file that arrives damaged or is not one of a results folder.
+        Raises
+        ------
+        ResultsError
+            For a line that says what no sender does, a file that arrives damaged, is larger than
+            was said or is not one of a results folder, and for what cannot be written here.
         """
         mark, _, rest = line.rstrip("\r\n").partition(" ")
         if mark != _MARK:
             return line
-        words = rest.split(" ")
-        with disk_errors(f"cannot write {self._folder}"):
-            self._take(words, rest)
+        words = rest.split(" ", 4)
+        if words[0] == "exit":
+            self.status = _status(words)
+            return None
+        if self._folder is None:
+            raise ResultsError(f"the job's log has a file, and none is expected: {_said(words)}")
+        with disk_errors(f"what the job's log says cannot be done in {self._folder}"):
+            self._take(self._folder, words)
         return None
 
-    def _take(self, words: list[str], rest: str) -> None:
+    def _take(self, folder: Path, words: list[str]) -> None:
         match words:
-            case ["put", name, _, digest]:
-                self._name, self._digest, self._content = _checked(name), digest, []
-            case ["data", text]:
-                self._content.append(_decoded(text))
+            case ["put", name, size, digest] if _SIZE.fullmatch(size) and _DIGEST.fullmatch(digest):
+                self._begin(_checked(name), int(size), digest)
+            case ["data", text] if self._name is not None:
+                self._add(self._name, _decoded(text))
             case ["end", name] if name == self._name:
-                self._store(name)
+                self._store(folder, name)
             case ["move", name, target]:
-                self._place_for(_checked(name)).replace(self._place_for(_checked(target)))
-                _prune(self._folder / NEW)
+                _place_for(folder, _checked(name)).replace(_place_for(folder, _checked(target)))
+                _prune(folder / NEW)
             case ["remove", name]:
-                self._place_for(_checked(name)).unlink(missing_ok=True)
-            case ["exit", status] if status.isdigit():
-                self.status = int(status)
+                _place_for(folder, _checked(name)).unlink(missing_ok=True)
+            case ["put", name, *_] if not _NAME.fullmatch(name):
+                _checked(name)
             case _:
-                raise ResultsError(f"the job's log has a line that means nothing: {rest[:60]}")
+                raise ResultsError(f"the job's log has a line that means nothing: {_said(words)}")
 
-    def _store(self, name: str) -> None:
+    def _begin(self, name: str, size: int, digest: str) -> None:
+        if size > FILE_BYTES_MAX:
+            raise ResultsError(
+                f"{name} is of {size:,} bytes in the job's log; at most {FILE_BYTES_MAX:,} are "
+                "taken"
+            )
+        self._name, self._left, self._digest, self._content = name, size, digest, []
+
+    def _add(self, name: str, content: bytes) -> None:
+        self._left -= len(content)
+        if self._left < 0:
+            self._name, self._content = None, []
+            raise ResultsError(f"{name} is larger in the job's log than was said: it is damaged")
+        self._content.append(content)
+
+    def _store(self, folder: Path, name: str) -> None:
         content = b"".join(self._content)
         self._name, self._content = None, []
-        if _digest(content) != self._digest:
+        if self._left or _digest(content) != self._digest:
             raise ResultsError(f"{name} came damaged through the job's log")
-        write_bytes_whole(self._place_for(name), content)
+        write_bytes_whole(_place_for(folder, name), content)
 
-    def _place_for(self, name: str) -> Path:
-        """Where a file of this name lies, in a folder that is there and no link to another."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for folder in reversed(Path(name).parents[:-1]):
-            make_folder(self._folder / folder)
-        return self._folder / name
+
+def _place_for(folder: Path, name: str) -> Path:
+    """Where a file of this name lies, in a folder that is there and no link to another."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for parent in reversed(Path(name).parents[:-1]):
+        make_folder(folder / parent)
+    return folder / name
 
 
 def settle_received(folder: Path) -> None:
@@ -171,17 +203,29 @@ def _prune(aside: Path) -> None:
         shutil.rmtree(aside)
 
 
+def _said(words: list[str]) -> str:
+    return shown(" ".join(words))
+
+
+def _status(words: list[str]) -> int:
+    """The exit status of a line that says how the sender ended."""
+    if len(words) != 2 or not _STATUS.fullmatch(words[1]) or int(words[1]) > _STATUS_MAX:
+        raise ResultsError(f"the job's log has a line that means nothing: {_said(words)}")
+    return int(words[1])
+
+
 def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise ResultsError(f"the job's log names a file of no results folder: {name[:60]!r}")
+        raise ResultsError(f"the job's log names a file of no results folder: {shown(name)}")
     return name
 
 
 def _decoded(text: str) -> bytes:
     try:
+        # Letters outside of ASCII are a ValueError of their own.
         return base64.b64decode(text, validate=True)
-    except binascii.Error as fault:
-        raise ResultsError(f"the job's log is damaged: {fault}") from fault
+    except ValueError as error:
+        raise ResultsError(f"the job's log is damaged: {shown(str(error))}") from error
 
 
 def _digest(content: bytes) -> str:

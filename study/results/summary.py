@@ -9,6 +9,7 @@ import numpy as np
 from study.results.columns import AFTER_AXES, BEFORE_AXES
 from study.results.files import write_whole
 from study.results.folder import Folder
+from study.results.spreadsheet import to_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,7 @@ def write_summary(folder: Folder) -> None:
     from study.results.read import TrialColumns
 
     table = summarise(TrialColumns(folder), cells=folder.manifest["cells"])
-    write_whole(folder.summary, table.to_csv(index=False, lineterminator="\n"))
+    write_whole(folder.summary, to_csv(table))
 
 
 def summarise(

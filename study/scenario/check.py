@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from study.scenario.errors import did_you_mean, nearest_version, shown
+from study.scenario.errors import FAULTS_MOST, did_you_mean, nearest_version, shown
 from study.scenario.model import Machine
 from study.scenario.versions import VERSION_KEYS
 
@@ -67,8 +68,10 @@ def findings(
 
     unknown  says what is wrong with a key that is none, where it would be no setting of a machine
     within   the key that all of this stands under, for the sentences
+
+    Of very many the first ones, as many as are reported.
     """
-    for detail in error.errors():
+    for detail in islice(error.errors(include_url=False), FAULTS_MOST + 2):
         # A union adds the name of its branch, in brackets.
         path = tuple(part for part in detail["loc"] if not str(part).startswith("("))
         if detail["type"] == "extra_forbidden" and unknown:

@@ -27,8 +27,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from study.scenario.errors import did_you_mean, shown
+from study.scenario.errors import FAULTS_MOST, did_you_mean, listing, shown
 from study.scenario.trial import Level
+from study.scenario.units import is_short
 from study.zone.names import METRICS
 
 Levels = Mapping[str, Level | list[Level]]
@@ -36,7 +37,10 @@ Levels = Mapping[str, Level | list[Level]]
 Weights = dict[str, float]
 """Cell id -> its weight in a sum."""
 
-_PERCENT = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*$")
+_PERCENT = re.compile(r"([0-9]{1,99}(?:\.[0-9]{1,99})?)\s{0,99}%")
+
+
+CLAIMS_MOST = 1_000
 
 
 def _is_number(value: Any) -> bool:
@@ -68,7 +72,7 @@ def _metric(value: Any) -> Any:
 
 def _matters(value: Any) -> tuple[float, bool]:
     """(size, whether it is a share of what the other side has)."""
-    percent = _PERCENT.match(value) if isinstance(value, str) else None
+    percent = _PERCENT.fullmatch(value.strip()) if is_short(value) else None
     if percent:
         return float(percent[1]) / 100, True
     if not _is_number(value) or value < 0:
@@ -315,32 +319,65 @@ def read_claims(
         return [], []
     if not isinstance(raw, list):
         return [], [((), f"claims is {shown(raw)}; it must be a list of claims")]
+    if len(raw) > CLAIMS_MOST:
+        return [], [((), f"there are {len(raw):,} claims; at most {CLAIMS_MOST:,}")]
     claims: list[Claim] = []
     wrong: list[Finding] = []
+    ids: set[str] = set()
+    there = _levels_by_axis(cells)
     for index, entry in enumerate(raw):
-        if not isinstance(entry, dict):
-            wrong.append(((index,), f"a claim must be a mapping, not {shown(entry)}"))
-            continue
-        name = entry.get("id")
-        told = f"claim {shown(name)}" if isinstance(name, str) else f"claim {index + 1}"
+        if len(wrong) > FAULTS_MOST:
+            break
         try:
-            claim = Claim.from_plain(entry)
-        except ValidationError as error:
-            wrong += [((index, *path), f"{told}: {text}") for path, text in say(error, _no_key)]
+            claim = _read_claim(entry, index, say)
+        except _Wrong as error:
+            wrong += [((index, *path), text) for path, text in error.findings]
             continue
-        if claim.id in [earlier.id for earlier in claims]:
+        if claim.id in ids:
             wrong.append(((index, "id"), f"there are two claims with the id {claim.id}"))
-        silent = cut(index) or not cells
-        found = [] if silent else list(_unknown_levels(claim, cells))
-        try:
-            claim.comparisons(cells)
-        except ValueError as error:
-            if not silent and not found:
-                found = [(("side",), str(error))]
-        else:
-            claims.append(claim)
-        wrong += [((index, *path), f"{told}: {text}") for path, text in found]
+        ids.add(claim.id)
+        found, fits = _with_cells(claim, cells, there)
+        claims += [claim] * fits
+        found = [] if cut(index) or not cells else found
+        wrong += [((index, *path), f"claim {shown(claim.id)}: {text}") for path, text in found]
     return claims, wrong
+
+
+def _with_cells(
+    claim: Claim,
+    cells: Mapping[str, Mapping[str, Level]],
+    there: Mapping[str, Mapping[Level, None]],
+) -> tuple[list[Finding], bool]:
+    """What a claim names that is not there, and whether there are cells for it."""
+    found = list(_unknown_levels(claim, there))
+    try:
+        claim.comparisons(cells)
+    except ValueError as error:
+        return found or [(("side",), str(error))], False
+    return found, True
+
+
+class _Wrong(Exception):
+    """What keeps an entry from being a claim."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        super().__init__()
+        self.findings = findings
+
+
+def _read_claim(
+    entry: Any,
+    index: int,
+    say: Callable[[ValidationError, Callable[[str], str]], Iterator[Finding]],
+) -> Claim:
+    if not isinstance(entry, dict):
+        raise _Wrong([((), f"a claim must be a mapping, not {shown(entry)}")])
+    name = entry.get("id")
+    told = f"claim {shown(name)}" if isinstance(name, str) else f"claim {index + 1}"
+    try:
+        return Claim.from_plain(entry)
+    except ValidationError as error:
+        raise _Wrong([(path, f"{told}: {text}") for path, text in say(error, _no_key)]) from None
 
 
 def _no_key(name: str) -> str:
@@ -348,18 +385,26 @@ def _no_key(name: str) -> str:
     return f"{shown(name)} is not a key of a claim{hint}"
 
 
-def _unknown_levels(claim: Claim, cells: Mapping[str, Mapping[str, Level]]) -> Iterator[Finding]:
-    known = {key for levels in cells.values() for key in levels}
+def _levels_by_axis(cells: Mapping[str, Mapping[str, Level]]) -> dict[str, dict[Level, None]]:
+    """Axis -> the levels that cells have of it, in their order."""
+    found: dict[str, dict[Level, None]] = {}
+    for levels in cells.values():
+        for key, level in levels.items():
+            found.setdefault(key, {})[level] = None
+    return found
+
+
+def _unknown_levels(claim: Claim, there: Mapping[str, Mapping[Level, None]]) -> Iterator[Finding]:
     for path, side in claim.sides():
         for key, wanted in side.items():
-            if key not in known:
-                hint = did_you_mean(key, known)
+            if key not in there:
+                hint = did_you_mean(key, there)
                 yield (*path, key), f"{shown(key)} is no axis of this study{hint}"
                 continue
-            there = list(dict.fromkeys(levels[key] for levels in cells.values() if key in levels))
-            for level in wanted if isinstance(wanted, list) else [wanted]:
-                if level not in there:
+            asked: list[Any] = wanted if isinstance(wanted, list) else [wanted]
+            for level in asked:
+                if isinstance(level, list) or level not in there[key]:
                     yield (
                         (*path, key),
-                        f"{key} has no level {shown(level)}; it has {', '.join(map(shown, there))}",
+                        f"{key} has no level {shown(level)}; it has {listing(there[key])}",
                     )

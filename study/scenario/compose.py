@@ -109,15 +109,15 @@ class _Composition:
     def _part(self, name: Any, file: File, above: tuple[File, ...]) -> Document:
         if not isinstance(name, str) or not name:
             raise _Refused(", which is neither a file nor a preset")
+        self.files += 1
+        if self.files > MAX_FILES:
+            raise _Refused(f", with which it is of more than {MAX_FILES} files in all")
         if not name.endswith((".yaml", ".yml")):
             return copy.deepcopy(_preset(name, "neither a .yaml file nor a preset").document)
         other = file.parent / name
         if _identity(other) in above:
             chain = [*above[above.index(_identity(other)) :], _identity(other)]
             raise _Refused(f", which goes round in a circle: {' -> '.join(f.name for f in chain)}")
-        self.files += 1
-        if self.files > MAX_FILES:
-            raise _Refused(f", with which it is of more than {MAX_FILES} files in all")
         try:
             text = self.read(other)
         except ScenarioError as error:

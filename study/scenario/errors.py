@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
+
+from study.terminal.text import printable
 
 
 @dataclass(frozen=True, order=True)
@@ -25,20 +28,28 @@ class Fault:
         return printable(f"{place}: {self.text}")
 
 
+FAULTS_MOST = 200
+"""That are reported at once; nobody reads more, and each may take a search for a like name."""
+_MORE = f"and more; the first {FAULTS_MOST} are told"
+
+
 class ScenarioError(ValueError):
     """A scenario that cannot be run.
 
-    `faults` has them all, file by file and from top to bottom; str() is one line for each.
+    `faults` has them, file by file and from top to bottom; str() is one line for each. Of more than
+    FAULTS_MOST only so many are kept, and a last one says so.
     """
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         files = {name: index for index, name in enumerate(dict.fromkeys(f.file for f in faults))}
-        self.faults = tuple(
-            sorted(
-                dict.fromkeys(faults),
-                key=lambda f: (files[f.file], f.line or 0, f.column or 0),
-            )
+        ordered = sorted(
+            dict.fromkeys(faults),
+            key=lambda f: (f.text == _MORE, files[f.file], f.line or 0, f.column or 0),
         )
+        if len(ordered) > FAULTS_MOST:
+            more = Fault(ordered[0].file, None, None, _MORE)
+            ordered = [*ordered[:FAULTS_MOST], more]
+        self.faults = tuple(ordered)
         super().__init__("\n".join(map(str, self.faults)))
 
     def __reduce__(self) -> tuple[type[ScenarioError], tuple[tuple[Fault, ...]]]:
@@ -46,11 +57,6 @@ class ScenarioError(ValueError):
 
 
 _AS_WRITTEN = {None: "null", True: "true", False: "false"}
-
-
-def printable(text: str) -> str:
-    """The same text on one line, without control characters."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def shown(value: object, limit: int = 60) -> str:
@@ -63,9 +69,27 @@ def shown(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+_LISTED_MOST = 20
+_NAME_LETTERS_MOST = 60
+_KNOWN_MOST = 1_000
+
+
+def listing(values: Collection[object]) -> str:
+    """Values as they may stand in a message, the first few of many: 'a, b and 38 more'."""
+    text = ", ".join(shown(value) for value in islice(values, _LISTED_MOST))
+    more = len(values) - _LISTED_MOST
+    return f"{text} and {more:,} more" if more > 0 else text
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """'; did you mean x?' for the nearest known name, or nothing if none is near."""
-    by_lower = {other.lower(): other for other in known}
+    """'; did you mean x?' for the nearest known name, or nothing if none is near.
+
+    A search takes time with both lengths: long names, and all but the first known ones of very
+    many, are left out.
+    """
+    if len(name) > _NAME_LETTERS_MOST:
+        return ""
+    by_lower = {other.lower(): other for other in islice(known, _KNOWN_MOST)}
     near = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
     return f"; did you mean {by_lower[near[0]]}?" if near else ""
 

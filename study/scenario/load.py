@@ -20,7 +20,7 @@ from study.scenario.check import findings, known_keys, machine_of, nearest
 from study.scenario.claims import Claim, read_claims, words
 from study.scenario.compose import RESERVED, compose, is_named, reads_as_word
 from study.scenario.effect import asleep, without_effect
-from study.scenario.errors import Fault, ScenarioError, did_you_mean, shown
+from study.scenario.errors import FAULTS_MOST, Fault, ScenarioError, did_you_mean, listing, shown
 from study.scenario.model import KERNELS, Machine
 from study.scenario.origin import Unfolded
 from study.scenario.override import apply_overrides
@@ -171,6 +171,8 @@ class _Unfolding:
         self.document = document
         self.raw: dict[str, Any] = document.value
         self.faults: list[Fault] = list(faults)
+        self.known_faults = set(self.faults)
+        self.level_sets: dict[str, frozenset[Any]] = {}
         self.stopping: Stopping | None = None
         self.ranges: dict[str, Range] = {}
         self.sampling = SamplingKeys()
@@ -182,7 +184,14 @@ class _Unfolding:
         self.inherits_soundly = not self.faults
 
     def fault(self, path: tuple[Any, ...], text: str) -> None:
-        self.faults.append(self.document.fault(path, text))
+        """Note what is wrong. Raises ScenarioError when it is more than anybody would read."""
+        fault = self.document.fault(path, text)
+        if fault in self.known_faults:
+            return
+        self.known_faults.add(fault)
+        self.faults.append(fault)
+        if len(self.faults) > FAULTS_MOST:
+            raise ScenarioError(self.faults)
 
     def stop_if_faulty(self) -> None:
         if self.faults:
@@ -410,11 +419,14 @@ class _Unfolding:
         return draw(self.ranges, self.sampling, seed=seed) if self.ranges else [{}]
 
     def _check_plain(self, key: str, levels: list[Any]) -> None:
+        before: set[Level] = set()
         for i, level in enumerate(levels):
             if isinstance(level, dict | list):
                 self.fault(("axes", key, i), f"{key}: a level must be a single value")
-            elif level in levels[:i]:
+            elif level in before:
                 self.fault(("axes", key, i), f"{key} has the level {shown(level)} twice")
+            else:
+                before.add(level)
 
     def _entries(self, section: str, allowed: set[str]) -> list[dict[str, Level]]:
         entries = self.raw.get(section) or []
@@ -442,16 +454,25 @@ class _Unfolding:
     def _check_level(self, section: str, key: str, level: Level, path: tuple[Any, ...]) -> None:
         by_level = key in self.named or section == "exclude"
         if by_level and not self._is_level(key, level, path):
-            levels = ", ".join(map(shown, _listed(self.raw["axes"][key])))
+            levels = listing(_listed(self.raw["axes"][key]))
             self.fault(path, f"{key} has no level {shown(level)}; it has {levels}")
 
     def _nearest(self, key: str) -> str:
         return did_you_mean(key, self.named) or nearest(key)
 
+    def _levels_of(self, key: str) -> frozenset[Any]:
+        """The levels of an axis; those that are none, which is a fault of its own, are left out."""
+        if key not in self.level_sets:
+            levels = _listed(self.raw["axes"][key])
+            self.level_sets[key] = frozenset(
+                level for level in levels if not isinstance(level, dict | list)
+            )
+        return self.level_sets[key]
+
     def _is_level(self, key: str, level: Level, path: tuple[Any, ...]) -> bool:
         """Is it a level of the axis, or may it have been one before the axis was cut?"""
         return (
-            level in _listed(self.raw["axes"][key])
+            level in self._levels_of(key)
             or ("axes", key) in self.document.origins
             or (path[0] == "exclude" and self.document.inherited(path))
         )
@@ -540,7 +561,8 @@ class _Unfolding:
             varied.setdefault(key.partition(".")[0], set()).add("include")
         alone = {axis for entry in exclude if len(entry) == 1 for axis in entry}
         tries: list[tuple[str, Level]] = [("", None)]
-        tries += [(axis, level) for axis in axes if axis not in alone for level in axes[axis]]
+        if sum(map(len, axes.values())) <= matrix.MAX_CELLS:
+            tries += [(axis, level) for axis in axes if axis not in alone for level in axes[axis]]
         for axis, level in tries:
             combination = {axis: level} if axis else {}
             told = self._expanded(combination)

@@ -29,15 +29,17 @@ def combinations(
     include: Sequence[Mapping[str, Level]],
 ) -> list[Combination]:
     """All combinations in the order of the file, the last axis changing fastest."""
-    kept = _kept(axes, exclude)
+    table = _Table(axes)
+    kept = table.kept(exclude)
     # A matrix without axes is the base alone, unless include entries say more.
     if not axes and include:
-        kept = []
-    result = [dict(c) for c in kept]
+        kept = 0
+    places = {row: place for place, row in enumerate(_members(kept))}
+    result = [dict(table.rows[row]) for row in places]
     for entry in include:
-        fitting = [i for i, c in enumerate(kept) if _leaves_alone(c, entry)]
-        for i in fitting:
-            result[i].update(entry)
+        fitting = _members(kept & table.leaving_alone(entry))
+        for row in fitting:
+            result[places[row]].update(entry)
         if not fitting:
             result.append(dict(entry))
     return result
@@ -47,13 +49,14 @@ def idle_excludes(
     axes: Mapping[str, Sequence[Level]], exclude: Sequence[Mapping[str, Level]]
 ) -> list[int]:
     """Which entries remove nothing that those before them have left."""
+    table = _Table(axes)
     found = []
-    left = _product(axes)
+    left = table.all
     for index, entry in enumerate(exclude):
-        kept = [c for c in left if not _matches(c, entry)]
-        if len(kept) == len(left):
+        gone = left & table.having(entry)
+        if not gone:
             found.append(index)
-        left = kept
+        left &= ~gone
     return found
 
 
@@ -63,27 +66,62 @@ def idle_includes(
     include: Sequence[Mapping[str, Level]],
 ) -> list[int]:
     """Which entries name combinations that are there already, and nothing besides."""
-    kept = _kept(axes, exclude) if axes else []
+    if not axes:
+        return []
+    table = _Table(axes)
+    kept = table.kept(exclude)
     return [
         index
         for index, entry in enumerate(include)
-        if all(key in axes for key in entry) and any(_leaves_alone(c, entry) for c in kept)
+        if all(key in axes for key in entry) and kept & table.having(entry)
     ]
 
 
-def _product(axes: Mapping[str, Sequence[Level]]) -> list[Combination]:
-    return [dict(zip(axes, levels, strict=True)) for levels in itertools.product(*axes.values())]
+class _Table:
+    """All combinations of the levels of some axes, in the order of the file.
+
+    A set of combinations is a whole number with a bit for each, so that an entry takes as many
+    steps as it has keys, however many combinations and entries there are.
+
+    rows  the combinations
+    all   the set of them all
+    """
+
+    def __init__(self, axes: Mapping[str, Sequence[Level]]) -> None:
+        levels = itertools.product(*axes.values())
+        self.rows: list[Combination] = [dict(zip(axes, each, strict=True)) for each in levels]
+        self.all = (1 << len(self.rows)) - 1
+        self._axes = axes
+        self._having: dict[tuple[str, Level], int] = {}
+        # Of each axis: how many rows one level lasts, how many rows all of them, and again.
+        lasts = len(self.rows)
+        for key, each in axes.items():
+            period, lasts = lasts, lasts // len(each)
+            again = self.all // ((1 << period) - 1)
+            for index, level in enumerate(each):
+                bits = (((1 << lasts) - 1) << (index * lasts)) * again
+                self._having[key, level] = self._having.get((key, level), 0) | bits
+
+    def having(self, entry: Mapping[str, Level]) -> int:
+        """The combinations that have all the levels of an entry."""
+        found = self.all
+        for key, level in entry.items():
+            found &= self._having.get((key, level), 0) if key in self._axes else 0
+        return found
+
+    def leaving_alone(self, entry: Mapping[str, Level]) -> int:
+        """The combinations whose own levels an entry does not change."""
+        return self.having({key: level for key, level in entry.items() if key in self._axes})
+
+    def kept(self, exclude: Sequence[Mapping[str, Level]]) -> int:
+        """The combinations that no entry excludes."""
+        gone = 0
+        for entry in exclude:
+            gone |= self.having(entry)
+        return self.all & ~gone
 
 
-def _kept(
-    axes: Mapping[str, Sequence[Level]], exclude: Sequence[Mapping[str, Level]]
-) -> list[Combination]:
-    return [c for c in _product(axes) if not any(_matches(c, entry) for entry in exclude)]
-
-
-def _matches(combination: Mapping[str, Level], entry: Mapping[str, Level]) -> bool:
-    return all(key in combination and combination[key] == level for key, level in entry.items())
-
-
-def _leaves_alone(combination: Mapping[str, Level], entry: Mapping[str, Level]) -> bool:
-    return all(combination.get(key, level) == level for key, level in entry.items())
+def _members(bits: int) -> list[int]:
+    """Numbers of the bits that are set, ascending."""
+    text = f"{bits:b}"[::-1]
+    return [row for row, bit in enumerate(text) if bit == "1"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from study.scenario.check import known_keys, nearest
 from study.scenario.compose import is_named
-from study.scenario.errors import Fault, ScenarioError, did_you_mean, shown
+from study.scenario.errors import Fault, ScenarioError, did_you_mean, listing, shown
 from study.scenario.read import Document, read_scalar
 
 STUDY_KEYS = ("name", "question", "seed", "replicates")
@@ -87,7 +87,7 @@ def _choose(document: Document, axis: str, value: Any, origin: str) -> None:
     if unknown or not wanted:
         found = shown(unknown[0] if unknown else value)
         hint = did_you_mean(found, levels)
-        text = f"{axis} has no level {found}; it has {', '.join(map(shown, levels))}{hint}"
+        text = f"{axis} has no level {found}; it has {listing(levels)}{hint}"
         raise ScenarioError([Fault(origin, None, None, text)])
     document.value["axes"][axis] = {level: levels[level] for level in wanted}
     document.origins["axes", axis] = origin

@@ -25,7 +25,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from study.scenario.errors import did_you_mean, shown
 from study.scenario.trial import Level
-from study.scenario.units import count_from
+from study.scenario.units import count_from, is_short
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +35,7 @@ KINDS: tuple[Kind, ...] = ("uniform", "log_uniform", "integers")
 Design = Literal["saltelli", "latin-hypercube", "sobol"]
 POINTS_MOST = 8_192
 
-_QUANTITY = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|\.[0-9]+)\s*(\D*?)\s*$")
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|\.[0-9]+)\s*(\D*)")
 
 
 class SamplingKeys(BaseModel):
@@ -100,8 +100,10 @@ def range_of(key: str, raw: Mapping[str, Any]) -> Range:
         raise ValueError(f"{key} has {kind} {shown(ends)}; it takes two ends: [low, high]")
     found = []
     for end in ends:
-        match = _QUANTITY.match(str(end)) if not isinstance(end, bool) else None
-        if match is None:
+        text = str(end) if isinstance(end, str | int | float) else ""
+        usable = is_short(text) and not isinstance(end, bool)
+        match = _QUANTITY.fullmatch(text.strip()) if usable else None
+        if match is None or not math.isfinite(float(match[1])):
             raise ValueError(f"{key} has the end {shown(end)}; it must be a number with its unit")
         found.append((float(match[1]), match[2]))
     (low, unit), (high, other) = found

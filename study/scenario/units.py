@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeGuard, get_args
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from study.scenario.errors import shown
 from study.zone.settings import PAGE_BYTES
 
+LETTERS_MOST = 100
+"""Of a quantity. What is longer is none, and is not looked at: a pattern with blanks in three
+places takes time with the cube of their number."""
 _NUMBER = re.compile(
     # A comma stands between thousands and nowhere else: 1,5s is no 15 s.
-    r"^\s*([-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*|(?=\.[0-9]))(?:\.[0-9]+)?"
-    r"(?:[eE][-+]?[0-9]+)?)\s*([A-Za-zµ%/ ]*)\s*$"
+    r"([-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*|(?=\.[0-9]))(?:\.[0-9]+)?"
+    r"(?:[eE][-+]?[0-9]+)?)\s*((?:[A-Za-zµ%/][A-Za-zµ%/ ]*)?)"
 )
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _TIMES = {
@@ -83,11 +86,16 @@ LONGEST_NS = 10_000 * _TIMES["h"]
 """Sums of times stay far from the end of a 64-bit number of nanoseconds (292 years)."""
 
 
+def is_short(value: Any) -> TypeGuard[str]:
+    """Is it a text that may be a quantity, going by its length?"""
+    return isinstance(value, str) and len(value) <= LETTERS_MOST
+
+
 def _split(value: Any, what: str, example: str) -> tuple[float, str]:
     """Number and unit of a quantity; ValueError in plain words if there is no number."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"is {shown(value)}; {what} looks like {example}")
-    match = _NUMBER.match(str(value)) if isinstance(value, str) else None
+    match = _NUMBER.fullmatch(value.strip()) if is_short(value) else None
     if match:
         number, unit = float(match[1].replace("_", "").replace(",", "")), match[2].strip()
     elif isinstance(value, str):

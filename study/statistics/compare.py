@@ -15,6 +15,7 @@ from study.scenario.errors import did_you_mean
 from study.statistics.contrasts import LEVELS_MOST, NO_RATIO, holm, paired
 from study.statistics.intervals import CONFIDENCE
 from study.statistics.measured import Measured
+from study.terminal.text import printable
 
 if TYPE_CHECKING:
     from study.statistics.findings import Findings
@@ -230,7 +231,7 @@ def text(comparison: Comparison) -> str:
     lines += ["", "(B - A in per cent of A)   *: p below 5 % after Holm's correction"]
     notes = sorted({line.note for line in comparison.lines if line.note and not line.significant})
     lines += [f"no test where {note}" for note in notes]
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+    return "\n".join(printable(line).rstrip() for line in lines) + "\n"
 
 
 def _wrapped(group: str) -> list[str]:

@@ -11,6 +11,7 @@ from study.fanout.trial import one_line
 from study.results import Folder, Results, ResultsError, open_folder
 from study.results.files import write_whole
 from study.results.folder import CONTRASTS, VERDICTS
+from study.results.spreadsheet import to_csv
 from study.scenario.claims import Claim
 from study.scenario.stopping import Stopping
 from study.scenario.units import nanoseconds_from
@@ -132,7 +133,7 @@ def write_findings(folder: Folder) -> Findings:
     """Write contrasts.csv and verdicts.csv beside the tables they are drawn from."""
     findings = Findings(folder)
     for name, table in ((CONTRASTS, findings.contrasts), (VERDICTS, findings.verdicts)):
-        write_whole(folder.path / name, table.to_csv(index=False, lineterminator="\n"))
+        write_whole(folder.path / name, to_csv(table))
     return findings
 
 

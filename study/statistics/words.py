@@ -144,7 +144,7 @@ def _comparison(verdict: Verdict, metric: str) -> Iterator[str]:
 
 def _in_words(metric: str, labels: Mapping[str, str]) -> str:
     """A metric, or a weighted sum of some, with every name replaced by what it is called."""
-    times = re.sub(r"([\d.]+) (?=[a-z])", "\\1 \N{MULTIPLICATION SIGN} ", metric)
+    times = re.sub(r"(?<![\d.])([\d.]+) (?=[a-z])", "\\1 \N{MULTIPLICATION SIGN} ", metric)
     return re.sub(
         r"[a-z]\w+", lambda name: labels.get(name[0], name[0].replace("_", " ")), times
     ).replace(" - ", " \N{MINUS SIGN} ")

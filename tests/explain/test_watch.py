@@ -42,6 +42,7 @@ def test_a_step_agrees_with_itself():
         assert int((counts << np.arange(11)).sum()) == step.free
 
 
+@pytest.mark.quick
 def test_the_same_seed_gives_the_same_steps():
     """A teacher's seed shows every pupil the same; another seed shows another run."""
     told = lesson.settings()

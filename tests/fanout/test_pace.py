@@ -1,9 +1,12 @@
 """How many trials a task holds."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from study.fanout import Pace
+
+pytestmark = pytest.mark.quick
 
 SECONDS = st.floats(min_value=0, max_value=1e4, allow_nan=False)
 

@@ -8,6 +8,8 @@ import pytest
 
 from study.fanout.scratch import Scratch
 
+pytestmark = pytest.mark.quick
+
 MAKES_ONE = "from study.fanout.scratch import Scratch; import os; s = Scratch(); print(s.path)"
 
 

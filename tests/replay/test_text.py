@@ -15,6 +15,8 @@ from study.replay.ftrace import read_text
 from study.replay.replay import replay
 from study.replay.trace import Code, ReplayError
 
+pytestmark = pytest.mark.quick
+
 STYLES = ["trace", "trace-cmd", "perf"]
 MATTERS = [Code.ALLOC, Code.FREE, Code.ZONE_LOCKED, Code.PCPU_DRAIN, Code.EXTFRAG]
 MATTERS += [Code.ISOLATE, Code.SET_TYPE, Code.FREE_ONE]

@@ -9,6 +9,8 @@ import pytest
 
 from study.report.colours import FREE_ORDERS, OWNERS, SERIES
 
+pytestmark = pytest.mark.quick
+
 # From linear RGB to what is seen without one kind of cone: Machado, Oliveira and Fernandes 2009,
 # table 1, severity 1.0.
 VISIONS = {

@@ -1,6 +1,7 @@
 """Files through a job's log: what is read of it is a whole run of some rows, or nothing."""
 
 import os
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,78 @@ def test_a_log_names_no_other_files(tmp_path: Path, name: str):
         with pytest.raises(ResultsError, match="names a file of no results folder"):
             Receiver(tmp_path).take(f"study-results {words}")
     assert not list(tmp_path.iterdir())
+
+
+PUT = f"put summary.csv 3 {'0' * 32}"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ["move trials/part-000001.parquet trials/part-000000.parquet"],
+        ["exit \N{SUPERSCRIPT TWO}"],
+        ["exit " + "1" * 5_000],
+        ["exit 256"],
+        ["exit -1"],
+        ["exit 0x1"],
+        ["exit 1 2"],
+        ["exit"],
+        ["data AAAA"],
+        ["end summary.csv"],
+        [PUT, "data AAAA", "data AAAA"],
+        [PUT, "data AA", "end summary.csv"],
+        [PUT, "data \N{GREEK SMALL LETTER ALPHA}AAA"],
+        [PUT, "data AAAA", "end manifest.json"],
+        [PUT, "end summary.csv"],
+        [PUT, "data AAAA", "end summary.csv", "end summary.csv"],
+        [f"put summary.csv {2**31 + 1} {'0' * 32}"],
+        [f"put summary.csv {'9' * 5_000} {'0' * 32}"],
+        [f"put summary.csv \N{ARABIC-INDIC DIGIT ONE} {'0' * 32}"],
+        ["put summary.csv 3 " + "z" * 32],
+        ["put summary.csv 3"],
+        [f"put trials/part-{'0' * 300}.parquet 3 {'0' * 32}"],
+        ["put trials/part-\N{ARABIC-INDIC DIGIT ONE}00000.parquet 3 " + "0" * 32],
+        [f"put {'a' * 300}.json 3 {'0' * 32}"],
+        ["move trials/part-000001.parquet"],
+        ["\x1b[2J"],
+        [""],
+        ["put " * 100_000],
+    ],
+    ids=lambda said: said[-1][:20],
+)
+def test_a_log_that_was_tampered_with_ends_in_words(tmp_path: Path, said: list[str]):
+    """What no sender says is refused in one line without control characters; nothing is written."""
+    receiver = Receiver(tmp_path)
+    with pytest.raises(ResultsError) as error:
+        take_all(receiver, [f"study-results {words}" for words in said])
+
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 200 + len(str(tmp_path))
+    assert receiver.status is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_in_the_way_of_a_file_is_told(tmp_path: Path):
+    """A folder that cannot take what comes is named with the reason."""
+    (tmp_path / "trials").write_text("")
+    (tmp_path / "summary.csv").mkdir()
+    empty = blake2b(b"", digest_size=16).hexdigest()
+    for name in ("trials/part-000000.parquet", "summary.csv"):
+        put = f"study-results put {name} 0 {empty}"
+        with pytest.raises(ResultsError, match=r"cannot"):
+            take_all(Receiver(tmp_path), [put, f"study-results end {name}"])
+    with pytest.raises(ResultsError, match=r"cannot be done in .*: remove summary.csv: Is a dir"):
+        Receiver(tmp_path).take("study-results remove summary.csv")
+
+
+def test_a_log_without_files_brings_none():
+    """Where the job writes its results elsewhere, its log says how it ended and nothing more."""
+    receiver = Receiver(None)
+    assert receiver.take("12/12 trials") == "12/12 trials"
+    with pytest.raises(ResultsError, match="none is expected"):
+        receiver.take(f"study-results {PUT}")
+    assert receiver.take("study-results exit 3") is None
+    assert receiver.status == 3
 
 
 def test_a_run_that_was_sent_along_is_not_sent_back(tiny: Study, tmp_path: Path):

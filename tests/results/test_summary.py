@@ -17,6 +17,8 @@ from study.results.summary import ALL_EQUAL, NO_TRIAL, NO_VALUE, ONE_VALUE, TOO_
 from study.statistics import main_effects
 from study.statistics.tables import result_parts, with_half
 
+pytestmark = pytest.mark.quick
+
 FLOATS = st.floats(allow_nan=True, allow_infinity=True)
 
 

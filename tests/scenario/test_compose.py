@@ -15,6 +15,8 @@ from study.scenario import ScenarioError, Study, load, load_text
 from study.scenario.load import unfold
 from study.scenario.presets import KINDS, presets
 
+pytestmark = pytest.mark.quick
+
 Write = Callable[..., Path]
 
 

@@ -28,6 +28,8 @@ from study.statistics.contrasts import (
 )
 from study.statistics.tables import chosen_contrasts, contrast_parts
 
+pytestmark = pytest.mark.quick
+
 # Student (1908), "The probable error of a mean": hours of sleep gained by ten patients.
 DEXTRO = np.array([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0])
 LAEVO = np.array([1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4])

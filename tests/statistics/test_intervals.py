@@ -11,6 +11,8 @@ from scipy import stats
 from study.statistics.intervals import CONFIDENCE, differing_share, mean_interval
 from study.statistics.verdict import DIFFERING_MOST
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize(
     ("successes", "n", "low", "high"),

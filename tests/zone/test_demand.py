@@ -90,6 +90,7 @@ def test_recycled_buffers_are_posted_again_and_asked_for_no_more(receive):
     assert with_pool["recycled_buffers"] > 0 == without["recycled_buffers"]
 
 
+@pytest.mark.quick
 def test_the_pool_holds_no_more_buffers_than_the_ring(quiet):
     """What comes back beyond that is freed."""
     settings = quiet(4096)

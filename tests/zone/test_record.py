@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
 from study.zone.engine.record import COUNTERS, MACHINE, ZONE, ZONE_COUNTERS
 from study.zone.mm.linux_2_6.buddy import free_block, take_block
 from study.zone.mm.linux_2_6.percpu import free_page
 from study.zone.settings import Settings
 from study.zone.trial.zone import Zone
+
+pytestmark = pytest.mark.quick
 
 
 def test_a_name_is_the_zones_or_the_machines() -> None:

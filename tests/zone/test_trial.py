@@ -78,6 +78,7 @@ def test_a_trial_depends_on_its_settings_seed_and_replicate_alone() -> None:
     assert not same(first, run(small(), replicate=1))
 
 
+@pytest.mark.quick
 def test_policies_of_one_replicate_meet_the_same_load() -> None:
     """Touches, forks and frames are equal in number under every policy."""
     loads = [
@@ -180,6 +181,7 @@ def test_extremes_neither_hang_nor_break(settings: Settings) -> None:
     assert run(settings).metrics["free_pages_end"] >= 0
 
 
+@pytest.mark.quick
 def test_a_zone_starts_from_a_buddyinfo_line() -> None:
     """The article's line gives exactly its counts, 760 free pages, and a sound zone."""
     line = (258, 9, 5, 0, 1, 2, 0, 1, 1, 0, 0)

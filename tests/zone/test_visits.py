@@ -78,6 +78,7 @@ def test_fetching_ahead_changes_nothing(row: int) -> None:
     assert (zone.frame == before).all()
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("place", [0, 1, 31, 32, 63])
 def test_the_lowest_bit_is_found(place: int) -> None:
     """Among others above it."""

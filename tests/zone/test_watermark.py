@@ -22,6 +22,8 @@ from study.zone.settings import AllocationPath, KswapdPolicy, Marks
 from study.zone.trial.indices import extfrag_index, unusable_index, unusable_indices
 from tests.zone import reference
 
+pytestmark = pytest.mark.quick
+
 ARTICLE = [258, 9, 5, 0, 1, 2, 0, 1, 1, 0, 0]
 
 

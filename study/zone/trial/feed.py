@@ -90,7 +90,12 @@ class Tally(IntEnum):
     """A caller got what a caller holds: its free was not seen."""
     FALLBACK_DIFFERS = 11
     """The kernel stole where ours would not, or another block, or did not where ours would."""
+    PASSED = 12
+    """Blocks that were passed while looking for the end of a list; no irregularity."""
 
+
+PASSED_MOST = 500_000_000
+"""Some seconds: a recorded trace passes a few thousand, one made for it would pass any number."""
 
 _REQUEST = int(Op.REQUEST)
 _STOLEN = int(Op.STOLEN)
@@ -321,7 +326,7 @@ def _steal_first(z, order, migratetype, victim, victim_order):
 
 
 @kernel
-def _turn(z, pfn, order, migratetype):
+def _turn(z, pfn, order, migratetype, tally: np.ndarray):
     """Turn a free list so that a block on it comes first; nothing if it is on another list.
 
     Compaction searches the lists for free pages and leaves them turned so, without any event
@@ -329,8 +334,9 @@ def _turn(z, pfn, order, migratetype):
     """
     head = free_list(z, order, migratetype)
     page = frames(z)[pfn].next
-    while page < z.zone.pages:
+    while page < z.zone.pages and tally[Tally.PASSED] < PASSED_MOST:
         page = frames(z)[page].next
+        tally[Tally.PASSED] += 1
     if page == head:
         list_del(z, head)
         list_add_tail(z, pfn, head)
@@ -381,7 +387,7 @@ def _serve(z, pfn, order, migratetype, victim, victim_order, tally: np.ndarray):
     else:
         exact = False
         if choice != NO_PFN and frames(z)[pfn].home == Home.BUDDY and frames(z)[pfn].order == found:
-            _turn(z, pfn, found, migratetype)
+            _turn(z, pfn, found, migratetype, tally)
         was_free = extract(z, pfn, order, migratetype)
     _judge(exact, tally)
     return was_free

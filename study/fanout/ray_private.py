@@ -1,0 +1,71 @@
+"""All that this program uses of Ray without Ray promising it; each is tried by a test of its own.
+
+tests/fanout/test_ray_private.py says at once what a new release of Ray has taken away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+def _worker() -> Any:
+    """What this process knows of the Ray that it is connected to."""
+    from ray._private.worker import global_worker
+
+    return global_worker
+
+
+def ask_head(timeout_s: float) -> None:
+    """Ask Ray's head for a sign of life.
+
+    Parameters
+    ----------
+    timeout_s
+        How long it may take, in seconds.
+
+    Raises
+    ------
+    ray.exceptions.RpcError
+        It does not answer.
+    """
+    _worker().gcs_client.check_alive([], timeout=timeout_s)
+
+
+def raylet() -> int:
+    """The process id of the raylet that this process has started."""
+    [raylet] = _worker().node.all_processes["raylet"]
+    return int(raylet.process.pid)
+
+
+def kill_own_processes() -> None:
+    """Kill the servers of the Ray that this process has started; none is asked to end."""
+    _worker().node.kill_all_processes(check_alive=False, allow_graceful=False)
+
+
+@contextmanager
+def loopback_only() -> Iterator[None]:
+    """Have Ray's servers on loopback also where this process had imported Ray before.
+
+    Ray reads RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER once, when it is imported.
+    """
+    from ray._private import ray_constants
+
+    names = {"ENABLE_RAY_CLUSTER": False, "RAY_ENABLE_UV_RUN_RUNTIME_ENV": False}
+    before = {name: getattr(ray_constants, name, None) for name in names}
+    try:
+        for name, value in names.items():
+            setattr(ray_constants, name, value)
+        yield
+    finally:
+        for name, was in before.items():
+            setattr(ray_constants, name, was)
+
+
+def forget_tokens() -> None:
+    """Ray remembers the first token it read for the life of the process."""
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()

@@ -1,0 +1,84 @@
+"""Standard output and error of the command line, which let no control character through.
+
+A command need not think of it: while the guard stands, whatever writes to sys.stdout or sys.stderr
+writes through it, click.echo() and warnings included. The one way past it is a console of
+study.terminal.console, which colours text that it has cleaned itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+from study.terminal.text import printable_lines, without_colours
+
+
+class Lenient:
+    """A text stream that puts a question mark where its encoding has no letter.
+
+    stream  the one that is written to
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text; returns its length."""
+        try:
+            self.stream.write(text)
+        except UnicodeEncodeError as error:
+            # A locale that knows ASCII only: better than no table.
+            self.stream.write(text.encode(error.encoding, "replace").decode(error.encoding))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write several texts."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+class Guarded(Lenient):
+    """One that hands on printable text, line ends and tabs."""
+
+    def write(self, text: str) -> int:
+        """Write what may be written of a text; returns the length of all of it."""
+        # Names of files need not be text: what no terminal can show is written with a backslash.
+        said = text.encode(errors="backslashreplace").decode()
+        super().write(printable_lines(without_colours(said)))
+        return len(text)
+
+    @property
+    def encoding(self) -> str:
+        """Any text may be written. Click would go round a stream that says otherwise."""
+        return "utf-8"
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Put a guard before standard output and error, unless one is there."""
+    before = sys.stdout, sys.stderr
+    if isinstance(sys.stdout, Guarded):
+        yield
+        return
+    sys.stdout = cast("TextIO", Guarded(sys.stdout))
+    sys.stderr = cast("TextIO", Guarded(sys.stderr))
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def redraw_over(lines: int) -> None:
+    """Have the next text on a terminal take the place of the last lines; elsewhere follow them."""
+    if lines > 0 and sys.stdout.isatty():
+        behind(sys.stdout).write(f"\x1b[{lines}F\x1b[J")
+
+
+def behind(stream: TextIO) -> TextIO:
+    """What is behind a guard, or the stream itself where none stands: for what is clean."""
+    return cast("TextIO", Lenient(stream.stream if isinstance(stream, Guarded) else stream))
