@@ -12,7 +12,6 @@ import os
 import shutil
 import stat
 from contextlib import suppress
-from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
