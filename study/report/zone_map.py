@@ -98,7 +98,21 @@ def read_zone_maps(folder: Folder) -> list[ZoneMap]:
             maps = [ZoneMap(cell, file[cell]) for cell in file.files]
     except _UNREADABLE:
         return []
-    return [each for each in maps if each.owners.dtype == np.uint8 and each.owners.ndim == 2]
+    return [each for each in maps if _are_owners(each.owners)]
+
+
+def _are_owners(member: Any) -> bool:
+    """Whether a member of the file is what was written: owners of the pages at each moment.
+
+    A member that is no array is given as its bytes.
+    """
+    return (
+        isinstance(member, np.ndarray)
+        and member.dtype == np.uint8
+        and member.ndim == 2
+        and member.shape[0] == len(MOMENTS)
+        and member.shape[1] > 0
+    )
 
 
 def _write(folder: Folder, maps: list[ZoneMap]) -> None:

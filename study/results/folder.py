@@ -54,7 +54,7 @@ _OF_A_BEGINNING = (LOCK, f".{MANIFEST}.new")
 _NAME_LETTERS = 80
 _NOTE_BYTES = 200
 
-_MANIFEST_BYTES = 64 * 1024 * 1024
+MANIFEST_BYTES_MOST = 64 * 1024 * 1024
 """Ten thousand cells, the most there can be, with long levels take a tenth of that."""
 
 
@@ -359,7 +359,7 @@ def _read_manifest(folder: Path) -> Any:
     path = folder / MANIFEST
     with disk_errors(f"cannot read {path}"):
         try:
-            content = read_regular(path, most=_MANIFEST_BYTES)
+            content = read_regular(path, most=MANIFEST_BYTES_MOST)
         except FileNotFoundError:
             raise ResultsError(f"{folder} is not a results folder: {_why_none(folder)}") from None
     try:

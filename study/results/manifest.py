@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ _WORDS = ("name", "question", "claims")
 _ABSENT = object()
 _SHORT = 60
 _DEPTH = 60
+_VALUES_MOST = 5_000_000
+_LONGEST_KEY = 200
+_DIFFERENCES_MOST = 1_000
 """A scenario is read to a depth of forty, and lies in here."""
 _LARGEST = 2**64
 _PACKAGES = ("ray", "numba", "numpy", "pandas", "pyarrow", "scipy")
@@ -137,10 +141,14 @@ def _unbounded(document: Any) -> str | None:
         # A command line names files, of which not every name is text.
         document = {**document, "command": None}
     waiting: list[tuple[Any, int]] = [(document, 0)]
+    values = 0
     while waiting:
         value, depth = waiting.pop()
         if depth > _DEPTH:
             return "it is nested too deeply"
+        values += 1
+        if values > _VALUES_MOST:
+            return f"it has over {_VALUES_MOST:,} values"
         if isinstance(value, dict | list):
             inner = [*value, *value.values()] if isinstance(value, dict) else value
             waiting += [(each, depth + 1) for each in inner]
@@ -227,11 +235,11 @@ def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str
     if found.get("simulation") != wanted["simulation"]:
         there, now = found.get("simulation"), wanted["simulation"]
         lines.append(f"version of the simulation: {there} there, {now} now")
-    before, after = _leaves(found.get("scenario", {})), _leaves(wanted["scenario"])
-    for key in dict.fromkeys([*after, *before]):
-        if key not in _WORDS and before.get(key, _ABSENT) != after.get(key, _ABSENT):
-            there, now = before.get(key, _ABSENT), after.get(key, _ABSENT)
-            lines.append(f"{key}: {_short(there)} there, {_short(now)} now")
+    differing = _differing(found.get("scenario", {}), wanted["scenario"])
+    for path, there, now in islice(differing, _DIFFERENCES_MOST):
+        key = ".".join(path)
+        key = key if len(key) <= _LONGEST_KEY else f"{key[: _LONGEST_KEY - 3]}..."
+        lines.append(f"{key}: {_short(there)} there, {_short(now)} now")
     return lines
 
 
@@ -275,14 +283,29 @@ def _columns(manifest: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys([*manifest.get("axes", []), *keys]))
 
 
-def _leaves(value: Any, at: str = "") -> dict[str, Any]:
-    """Nested mappings flattened to dotted keys; everything else is a leaf."""
-    if not isinstance(value, Mapping) or not value:
-        return {at: value}
-    found: dict[str, Any] = {}
-    for key, inner in value.items():
-        found |= _leaves(inner, f"{at}.{key}" if at else str(key))
-    return found
+def _differing(
+    before: Any, after: Any, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    """Where two nested mappings differ: the keys on the way, what is there, what is now.
+
+    Whatever is no mapping, or an empty one, is compared as a whole.
+    """
+    if len(path) == 1 and path[0] in _WORDS:
+        return
+    inside_before = before if isinstance(before, Mapping) and before else None
+    inside_after = after if isinstance(after, Mapping) and after else None
+    if inside_before is None and inside_after is None:
+        if before is not after and before != after:
+            yield path, before, after
+        return
+    for key in dict.fromkeys([*(inside_after or ()), *(inside_before or ())]):
+        there = (inside_before or {}).get(key, _ABSENT)
+        now = (inside_after or {}).get(key, _ABSENT)
+        yield from _differing(there, now, (*path, str(key)))
+    if inside_before is None and before is not _ABSENT:
+        yield path, before, _ABSENT
+    if inside_after is None and after is not _ABSENT:
+        yield path, _ABSENT, after
 
 
 def _short(value: Any) -> str:

@@ -10,6 +10,7 @@ looked for until it has arrived at its own place.
 from __future__ import annotations
 
 import os
+import re
 import weakref
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -23,7 +24,19 @@ MANIFEST = "manifest.json"
 NEW = ".new"
 """Where the successor of a part lies until it has replaced it."""
 
+_NAME = re.compile(
+    r"(?:(?:\.new/)?(?:trials|series)/part-[0-9]{6,12}\.parquet"
+    r"|damaged/[a-z]{1,40}-part-[0-9]{6,12}\.parquet"
+    r"|[a-z][a-z_-]{0,40}\.(?:json|csv|npz|html))"
+)
+"""Files of a results folder, as they are called here and elsewhere."""
+
 Stamp = tuple[int, int, int]
+
+
+def is_of_a_folder(name: str) -> bool:
+    """Whether a file of this name, relative to a results folder, belongs to one."""
+    return _NAME.fullmatch(name) is not None
 
 
 class Carrier(Protocol):

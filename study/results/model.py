@@ -16,7 +16,7 @@ Count = Annotated[int, Field(ge=0, le=_TRIALS_MOST)]
 Seconds = Annotated[float, Field(ge=0, le=_SECONDS_MOST)]
 Level = str | int | float | bool | None
 Part = Annotated[
-    str, Field(pattern=r"^(trials|series|\.trials\.new|\.series\.new)/part-[0-9]{6,18}\.parquet$")
+    str, Field(pattern=r"^(trials|series|\.trials\.new|\.series\.new)/part-[0-9]{6,12}\.parquet$")
 ]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 

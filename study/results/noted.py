@@ -30,7 +30,7 @@ from study.results.part import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PART = re.compile(r"part-(\d{6,18})\.parquet")
+PART = re.compile(r"part-(\d{6,12})\.parquet")
 
 _TRIES = 3
 """A run that ends while it is read replaces its parts; then the reader looks again."""

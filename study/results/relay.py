@@ -20,7 +20,7 @@ from pathlib import Path
 
 from study.results.errors import ResultsError, disk_errors
 from study.results.files import make_folder, remove, write_bytes_whole
-from study.results.mirror import MANIFEST, NEW
+from study.results.mirror import MANIFEST, NEW, is_of_a_folder
 from study.scenario.errors import shown
 
 _MARK = "study-results"
@@ -29,11 +29,6 @@ _LINE_BYTES = 48 * 1024
 
 FILE_BYTES_MAX = 1 << 31
 """Of one file: a folder of more than some hundred megabytes is better written by the head."""
-_NAME = re.compile(
-    r"(?:(?:\.new/)?(?:trials|series)/part-[0-9]{6,12}\.parquet"
-    r"|damaged/[a-z]{1,40}-part-[0-9]{6,12}\.parquet"
-    r"|[a-z][a-z_-]{0,40}\.(?:json|csv|npz|html))"
-)
 _SIZE = re.compile(r"[0-9]{1,10}")
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 _STATUS = re.compile(r"[0-9]{1,3}")
@@ -105,7 +100,9 @@ class Receiver:
             return None
         if self._folder is None:
             raise ResultsError(f"the job's log has a file, and none is expected: {_said(words)}")
-        with disk_errors(f"what the job's log says cannot be done in {self._folder}"):
+        with disk_errors(
+            f"what the job's log says cannot be done in {self._folder}: {_said(words)}"
+        ):
             self._take(self._folder, words)
         return None
 
@@ -118,11 +115,14 @@ class Receiver:
             case ["end", name] if name == self._name:
                 self._store(folder, name)
             case ["move", name, target]:
-                _place_for(folder, _checked(name)).replace(_place_for(folder, _checked(target)))
+                # Asked before a folder is made for what is not there.
+                (folder / _checked(name)).lstat()
+                _place_for(folder, name).replace(_place_for(folder, _checked(target)))
                 _prune(folder / NEW)
             case ["remove", name]:
-                _place_for(folder, _checked(name)).unlink(missing_ok=True)
-            case ["put", name, *_] if not _NAME.fullmatch(name):
+                if os.path.lexists(folder / _checked(name)):
+                    _place_for(folder, name).unlink(missing_ok=True)
+            case ["put", name, *_] if not is_of_a_folder(name):
                 _checked(name)
             case _:
                 raise ResultsError(f"the job's log has a line that means nothing: {_said(words)}")
@@ -172,10 +172,15 @@ def settle_received(folder: Path) -> None:
     opened = open_folder(folder)
     with disk_errors(f"cannot write {folder}"):
         prepare_tables(folder)
-        if not (folder / NEW).is_symlink():
-            for part in sorted((folder / NEW).glob("*/part-*.parquet")):
-                target = folder / part.relative_to(folder / NEW)
-                if check_part(part, opened.digest_of(target) or "none") is None:
+        for table in (opened.trials, opened.series):
+            aside = folder / NEW / table.name
+            # Through a link the parts of another folder would be taken away from there.
+            if aside.parent.is_symlink() or aside.is_symlink():
+                continue
+            for part in sorted(aside.glob("part-*.parquet")):
+                target = table / part.name
+                whole = check_part(part, opened.digest_of(target) or "none") is None
+                if whole and not part.is_symlink():
                     part.replace(target)
         remove(folder / NEW)
         for table in (opened.trials, opened.series):
@@ -191,7 +196,7 @@ def sendable(folder: Path) -> Iterator[str]:
         if (
             path.is_file()
             and not path.is_symlink()
-            and _NAME.fullmatch(name)
+            and is_of_a_folder(name)
             and not name.startswith(NEW)
         ):
             yield name
@@ -215,7 +220,7 @@ def _status(words: list[str]) -> int:
 
 
 def _checked(name: str) -> str:
-    if not _NAME.fullmatch(name):
+    if not is_of_a_folder(name):
         raise ResultsError(f"the job's log names a file of no results folder: {shown(name)}")
     return name
 

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from study.scenario import Study
 
 _DIFFERENCES_SHOWN = 8
+_NUMBER_MOST = 10**11
+"""Parts are numbered with at most twelve digits."""
 
 
 @dataclass(frozen=True)
@@ -155,9 +157,9 @@ class _Adoption:
         self._free_at_end: dict[Key, float] = {}
         self._metrics: tuple[str, ...] | None = None
         self._columns: list[str] | None = None
-        self._next = 1 + max(
-            (int(match[1]) for name in self._numbered() if (match := PART.search(name))), default=-1
-        )
+        numbers = [int(match[1]) for name in self._numbered() if (match := PART.search(name))]
+        # A number that no run has reached is somebody's jest, after which there would be none.
+        self._next = 1 + max((number for number in numbers if number < _NUMBER_MOST), default=-1)
 
     def run(self) -> Kept:
         folder = self._folder

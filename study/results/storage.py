@@ -28,12 +28,23 @@ from typing import Any
 from study.fanout.scratch import Scratch
 from study.results.errors import ResultsError, TakenOver, storage_errors
 from study.results.files import make_folder, open_regular
-from study.results.folder import LOCK, MANIFEST, SERIES, TRIALS, Folder, open_folder
-from study.results.mirror import NEW, Mirror, is_part
+from study.results.folder import (
+    LOCK,
+    MANIFEST,
+    MANIFEST_BYTES_MOST,
+    SERIES,
+    TRIALS,
+    Folder,
+    open_folder,
+)
+from study.results.mirror import NEW, Mirror, is_of_a_folder, is_part
 from study.results.part import digest_of_file
 
 _RENEW_S = 30.0
 _STALE = timedelta(minutes=2)
+_BYTES_MOST = {MANIFEST: MANIFEST_BYTES_MOST, LOCK: 1 << 16}
+_OTHER_BYTES_MOST = 1 << 31
+"""Of a file that is no part; parts are as large as the manifest's digests have them."""
 _TRIES = 3
 """A run that ends while it is read replaces its parts; then the reader starts over."""
 
@@ -101,7 +112,8 @@ class Storage:
         for name in sorted(listed - {MANIFEST}):
             if name.startswith(f"{NEW}/") or name.split("/")[0] in without:
                 continue
-            if not is_part(name):
+            # What is not of a results folder stays where it is, of whatever kind and size.
+            if is_of_a_folder(name) and not is_part(name):
                 self._get(name, local / name)
                 fetched.append(name)
         for table in {TRIALS, SERIES} - without:
@@ -208,6 +220,7 @@ class Storage:
         self._fs.invalidate_cache()
         try:
             self._check_file(name)
+            self._check_size(name)
             content: bytes = self._fs.cat_file(self._at(name))
         except FileNotFoundError:
             return None
@@ -228,6 +241,7 @@ class Storage:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._check_file(name)
+            self._check_size(name)
             self._fs.get_file(self._at(name), str(target))
         except FileNotFoundError:
             target.unlink(missing_ok=True)
@@ -254,6 +268,15 @@ class Storage:
             if not (stat.S_ISREG(state.st_mode) and state.st_nlink == 1):
                 Path(target).unlink()
         return target
+
+    def _check_size(self, name: str) -> None:
+        """Raise ResultsError for a file that is larger than any run writes."""
+        if is_part(name.removeprefix(f"{NEW}/")):
+            return
+        most = _BYTES_MOST.get(name, _OTHER_BYTES_MOST)
+        size = self._fs.info(self._at(name)).get("size") or 0
+        if size > most:
+            raise ResultsError(f"{self.url}/{name} has {size:,} bytes; at most {most:,} are read")
 
     def _check_file(self, name: str) -> None:
         """Raise OSError for what would keep a reader waiting: a pipe on this machine, a device."""

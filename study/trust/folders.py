@@ -69,6 +69,8 @@ def make_own_folder(path: str | os.PathLike[str], *, shut: bool = False) -> Path
     path = Path(path)
     for folder in reversed((path, *path.parents)):
         if not os.path.lexists(folder):
+            # Asked first: a link of somebody else's would have us make folders elsewhere.
+            _followed(folder.parent, may_be_sticky=True)
             try:
                 folder.mkdir(mode=0o700 if shut else 0o755)
             except FileExistsError:

@@ -120,14 +120,24 @@ def prune_cache() -> None:
     root = cache_root()
     if root is None:
         return
-    for module in filter(Path.is_dir, root.iterdir()):
-        versions = [f for f in module.iterdir() if f.is_dir() and _VERSION.fullmatch(f.name)]
+    for module in root.iterdir():
+        if module.is_symlink() or not module.is_dir():
+            continue
+        versions = [f for f in module.iterdir() if _VERSION.fullmatch(f.name) and _is_ours(f)]
         versions.sort(key=lambda f: f.stat().st_mtime, reverse=True)
         for version in versions[_KEPT_VERSIONS:]:
             shutil.rmtree(version, ignore_errors=True)
             # What says that a whole simulation lies ready may no longer be true.
             for claim in root.glob("compiled-*"):
                 claim.unlink(missing_ok=True)
+
+
+def _is_ours(version: Path) -> bool:
+    """Whether a folder holds machine code and nothing else: STUDY_CACHE_DIR may hold more."""
+    if version.is_symlink() or not version.is_dir():
+        return False
+    files = [path for path in version.rglob("*") if not path.is_dir()]
+    return all(path.suffix in (".nbi", ".nbc") for path in files)
 
 
 def folder_for(module: str, version: str) -> Path | None:
