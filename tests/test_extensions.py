@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,15 +32,17 @@ replicates: 2
 
 @pytest.fixture(scope="module")
 def installed(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of packages that has the example, installed by pip."""
+    """A folder of packages that has the example, as an installer unpacks its wheel."""
     packages = tmp_path_factory.mktemp("packages")
     source = packages / "source"
     shutil.copytree(root / "examples/own-policies", source)
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation",
-         "--no-index", "--target", packages / "site", source],
-        check=True, capture_output=True,
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", packages],
+        cwd=source, check=True, capture_output=True,
     )  # fmt: skip
+    [wheel] = packages.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages / "site")
     return packages / "site"
 
 
