@@ -151,6 +151,8 @@ def environment() -> "dict[str, str]":
 def opener(settings: "dict[str, str]", indexes: "list[str]") -> request.OpenerDirector:
     """What opens URLs: through the proxy, with the certificates and logins of the settings."""
     file, folder = settings.get("SSL_CERT_FILE"), settings.get("SSL_CERT_DIR")
+    if file and not os.path.exists(file):
+        raise FileNotFoundError(f"{file}, with the certificates, is not there")
     context = ssl.create_default_context(cafile=file, capath=folder)
     if "SSL_CLIENT_CERT" in settings:
         context.load_cert_chain(settings["SSL_CLIENT_CERT"])

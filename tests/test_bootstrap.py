@@ -337,6 +337,16 @@ def test_the_certificates_of_pip_hold(checkout, authority, settings, status):
     assert status == 7 or "CERTIFICATE_VERIFY_FAILED" in done.stderr
 
 
+def test_a_missing_file_of_certificates_is_named(checkout):
+    """A certificate setting that leads nowhere is named with its path, and nothing is fetched."""
+    done = checkout.run("run", PIP_INDEX_URL=checkout.index.url, PIP_CERT="/nowhere/roots.pem")
+
+    assert done.returncode == 1
+    assert "/nowhere/roots.pem" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert checkout.index.asked == []
+
+
 def test_settings_that_would_install_elsewhere_do_not_hold(checkout, tmp_path):
     """Packages land in .venv whatever pip and uv are told about where to put them."""
     elsewhere = str(tmp_path / "elsewhere")

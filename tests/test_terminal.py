@@ -196,6 +196,7 @@ def test_a_new_command_cannot_forget_it():
         del main.commands["forgetful"]
 
 
+@pytest.mark.quick
 def test_the_guard_leaves_the_streams_as_they_were():
     """It goes with the command, is put up once, and hands on everything but writing."""
     before = sys.stdout, sys.stderr
@@ -254,6 +255,7 @@ def on_terminal(root: Path, *arguments: str) -> str:
     return said.decode()
 
 
+@pytest.mark.quick
 def test_a_bar_may_move_the_cursor_and_its_text_may_not():
     """Rich's own controls pass; those in a text do not."""
     from rich.progress import Progress, TextColumn

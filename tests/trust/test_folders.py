@@ -221,6 +221,7 @@ def test_what_is_made_is_ours_whatever_the_umask(root: Path, everybodys: Path, u
     assert not [p for p in cache.rglob("*") if p.stat().st_mode & 0o022]
 
 
+@pytest.mark.quick
 def test_links_are_followed_to_where_they_lead(tmp_path: Path, everybodys: Path) -> None:
     """A link of ours leads to a folder of ours, and to no other; upwards too."""
     ours, theirs = tmp_path / "ours/below", everybodys / "theirs"

@@ -202,6 +202,7 @@ def outcome_of(case: Case) -> Outcome | None:
     return first_try(pages, verdict.rules, zone.marks, 4, verdict.access, waits=True)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("name", CASES)
 def test_the_test_gives_what_was_worked_out_by_hand(name: str) -> None:
     """Each comparison has the numbers of the paper, the same end, and the blocks counted there."""

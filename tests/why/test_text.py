@@ -146,6 +146,7 @@ def test_damage_changes_no_figure(form: str, damage: str) -> None:
     assert figures(DAMAGE[damage](FORMS[form])) == plain
 
 
+@pytest.mark.quick
 def test_several_reports_are_told_apart() -> None:
     """Each report of a text has its own request, zones and kernel, and the line it begins at."""
     text = f"Hello,\n\n{OLD}\nand on the other machine\n\n{NEW}"
@@ -156,6 +157,7 @@ def test_several_reports_are_told_apart() -> None:
     assert figures(text) == figures(OLD) + figures(NEW)
 
 
+@pytest.mark.quick
 def test_two_refusals_of_one_machine() -> None:
     """The same machine's second refusal is a second report, not a muddle of both."""
     later = OLD.replace("free:5272kB", "free:9272kB").replace("order:2", "order:1")
@@ -163,6 +165,7 @@ def test_two_refusals_of_one_machine() -> None:
     assert figures(OLD + later) == figures(OLD) + figures(later)
 
 
+@pytest.mark.quick
 def test_utf_16_is_read() -> None:
     """What Windows saves as text is read like any other."""
     assert figures(decode(OLD.encode("utf-16"))) == figures(OLD)
