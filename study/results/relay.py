@@ -100,10 +100,13 @@ class Receiver:
             return None
         if self._folder is None:
             raise ResultsError(f"the job's log has a file, and none is expected: {_said(words)}")
-        with disk_errors(
-            f"what the job's log says cannot be done in {self._folder}: {_said(words)}"
-        ):
+        try:
             self._take(self._folder, words)
+        except OSError as error:
+            raise ResultsError(
+                f"what the job's log says cannot be done in {self._folder}: {_said(words)}: "
+                f"{error.strerror or error}"
+            ) from error
         return None
 
     def _take(self, folder: Path, words: list[str]) -> None:

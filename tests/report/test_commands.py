@@ -52,7 +52,8 @@ def test_a_folder_without_results_is_refused(command, tmp_path):
 
     assert done.returncode == 2
     assert done.stderr == (
-        f"study: {tmp_path} is not a results folder: there is no manifest.json in it\n"
+        f"study: {tmp_path} is not a results folder: there is no manifest.json in it, nor any row; "
+        f"a run that ended so early is started again with: study run SCENARIO --out {tmp_path}\n"
     )
 
 
