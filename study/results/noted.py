@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from study.results.errors import ResultsError, shell_word
 from study.results.files import make_folder, open_regular, write_bytes_whole
@@ -131,7 +131,7 @@ def parts_of(folder: Folder, table: Path) -> list[Path]:
             wrong = [(part, why) for part in parts if (why := problem_of(folder, part)) is not None]
         if not wrong:
             return parts
-        if not _look_again(folder):
+        if not look_again(folder):
             break
     part, why = wrong[0]
     others = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
@@ -171,6 +171,21 @@ def is_noted(folder: Folder, part: Path) -> bool:
     return bool(_digests(folder, part))
 
 
+def look_again(folder: Folder) -> bool:
+    """Take over what a run has noted since the folder was opened; whether there is anything."""
+    if folder.mirror is not None:
+        return False
+    try:
+        now = open_folder(folder.path).manifest
+    except ResultsError:
+        return False
+    seen = {name: now[name] for name in ("parts", "noted_first") if name in now}
+    if all(folder.manifest.get(name) == value for name, value in seen.items()):
+        return False
+    folder.manifest.update(seen)
+    return True
+
+
 def _digests(folder: Folder, part: Path) -> set[str]:
     """Those that a part may have: its own, or that of the sorted part that takes its place."""
     found = (folder.digest_of(part), folder.digest_of(sorted_aside(part.parent) / part.name))
@@ -187,18 +202,3 @@ def _may_be_unnoted(folder: Folder, part: Path) -> bool:
     numbers = [int(match[1]) for _, name in noted if (match := PART.fullmatch(name))]
     match = PART.fullmatch(part.name)
     return match is not None and int(match[1]) == max(numbers, default=-1) + 1
-
-
-def _look_again(folder: Folder) -> bool:
-    """Take over what a run has noted since the folder was opened; whether there is anything."""
-    if folder.mirror is not None:
-        return False
-    try:
-        now = open_folder(folder.path).manifest
-    except ResultsError:
-        return False
-    seen: dict[str, Any] = {name: now[name] for name in ("parts", "noted_first") if name in now}
-    if all(folder.manifest.get(name) == value for name, value in seen.items()):
-        return False
-    folder.manifest.update(seen)
-    return True

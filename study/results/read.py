@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from study.results.columns import series_table, trials_table
 from study.results.expected import FREE, FREE_AT_END, KEYS, OUTCOMES, Expected, NotOfTheStudy
 from study.results.folder import SERIES, Folder, open_folder
-from study.results.noted import is_noted, name_of, parts_of, problem_of
+from study.results.noted import is_noted, look_again, name_of, parts_of, problem_of
 from study.results.part import of_the_part, open_part, read_part, reading
 from study.results.sorting import in_order, is_in_order, joined
 
@@ -100,8 +100,19 @@ def read_outcomes(folder: Folder) -> tuple[pd.DataFrame, list[str]]:
     tuple[pandas.DataFrame, list[str]]
         A row a trial, as they lie; and the parts that are left out, each with the reason.
     """
+    tables, left_out = _outcomes(folder)
+    # What a run has written since the folder was opened is not left out, it is new.
+    if left_out and look_again(folder):
+        tables, left_out = _outcomes(folder)
+    found = joined(tables) if tables else trials_table([], {}, [])
+    frame: pd.DataFrame = found.to_pandas()
+    return frame.drop_duplicates(["cell", "replicate"]), left_out
+
+
+def _outcomes(folder: Folder) -> tuple[list[pa.Table], list[str]]:
     expected = Expected.of(folder.manifest)
-    tables, left_out = [], []
+    tables: list[pa.Table] = []
+    left_out: list[str] = []
     with reading(f"{folder.place}/{folder.trials.name}"):
         for part in sorted(folder.trials.glob("part-*.parquet")):
             why = problem_of(folder, part, bytes_too=False)
@@ -116,9 +127,7 @@ def read_outcomes(folder: Folder) -> tuple[pd.DataFrame, list[str]]:
                 why = of_the_part(error)
             if why is not None:
                 left_out.append(f"{name_of(part)} ({why})")
-    found = joined(tables) if tables else trials_table([], {}, [])
-    frame: pd.DataFrame = found.to_pandas()
-    return frame.drop_duplicates(["cell", "replicate"]), left_out
+    return tables, left_out
 
 
 def _whole(folder: Folder) -> pa.Table:

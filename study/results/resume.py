@@ -116,11 +116,11 @@ def adopt(folder: Folder, study: Study | None = None, *, most: int | None = None
     ResultsError
         The scenario in the manifest cannot be read, or something cannot be written.
     """
+    import pyarrow as pa
+
     study = study or study_of(folder.manifest, str(folder.path))
     if most is None:
         most = study.replicates if study.stopping is None else study.stopping.most
-    import pyarrow as pa
-
     with disk_errors(f"cannot continue {folder.path}", pa.ArrowException, MemoryError):
         for leftover in (*folder.trials.glob(".part-*.new"), *folder.series.glob(".part-*.new")):
             remove(leftover)

@@ -18,9 +18,18 @@ import pytest
 import study
 from study.conduct import conduct, resume
 from study.fanout import in_process
-from study.results import ResultsError, Store, adopt, create_folder, open_folder, read_series
+from study.results import (
+    ResultsError,
+    Store,
+    adopt,
+    create_folder,
+    open_folder,
+    read_series,
+    read_trials,
+)
 from study.results.manifest import new_manifest
 from study.results.part import WRITTEN_WITH, digest_of_file, read_part
+from study.results.read import read_outcomes
 from study.results.status import status_of
 from study.scenario import Study, load
 from study.zone.engine.compile import digest
@@ -419,3 +428,19 @@ def test_what_is_put_in_while_a_run_is_at_work_is_not_sorted_in(begun: Path, oth
     assert set(study.read(begun).trials["seed"]) == {tiny.seed}
     assert aside(begun) == {"trials-part-000008.parquet", "series-part-000008.parquet"}
     assert np.isfinite(study.read(begun).trials["free_pages_end"]).all()
+
+
+def test_what_a_run_writes_meanwhile_is_not_foreign(begun: Path, tiny: Study):
+    """Who has opened a folder reads and counts the parts that a run has added since."""
+    reader = open_folder(begun)
+    folder = open_folder(begun)
+    store = Store(folder, adopt(folder))
+    store.add([row for some in in_process(islice(tiny.trials(), 8, 10)) for row in some])
+    store.flush()
+    counted, left_out = read_outcomes(reader)
+
+    assert (len(counted), left_out) == (10, [])
+    reader = open_folder(begun)
+    store.close("interrupted")
+    assert len(read_trials(reader)) == 10
+    assert len(read_series(reader)) == 10 * 6

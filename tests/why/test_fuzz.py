@@ -96,7 +96,9 @@ def answered(text: str) -> str:
     return "\n".join(said)
 
 
-@pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    "count", [2_000, pytest.param(100_000, marks=pytest.mark.nightly(part="reports"))]
+)
 @pytest.mark.slow
 def test_mutated_reports_are_answered(count: int) -> None:
     """Whatever is done to a report there is an answer, in lines that fit, with nothing hidden."""
