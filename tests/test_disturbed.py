@@ -28,7 +28,8 @@ from study.fanout import in_process, prepare_simulation
 from study.results import Store, create_folder
 from study.results.manifest import new_manifest
 from study.scenario import Study, load
-from study.zone.engine.compile import cache_root, digest
+from study.zone.engine.cache import cache_root
+from study.zone.engine.compile import digest
 
 TABLES = ("trials/part-000000.parquet", "series/part-000000.parquet", "summary.csv")
 PAGE = 4096
