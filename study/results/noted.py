@@ -179,7 +179,7 @@ def look_again(folder: Folder) -> bool:
         now = open_folder(folder.path).manifest
     except ResultsError:
         return False
-    seen = {name: now[name] for name in ("parts", "noted_first") if name in now}
+    seen: dict[str, Any] = {name: now[name] for name in ("parts", "noted_first") if name in now}
     if all(folder.manifest.get(name) == value for name, value in seen.items()):
         return False
     folder.manifest.update(seen)
