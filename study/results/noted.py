@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from study.results.errors import ResultsError, shell_word
 from study.results.files import make_folder, open_regular, write_bytes_whole
