@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 
 import study
 from study.cli import main
+from study.results.part import digest_of_file
 from study.terminal.console import CleanConsole
 from study.terminal.guard import guarded
 
@@ -97,11 +98,9 @@ def hostile(sound: Path, tmp_path: Path) -> Path:
     manifest["name"] = f"name{HOSTILE}\nstudy: all is well"
     manifest["question"] = f"question{HOSTILE}"
     manifest["headline"] = [[name, f"{label}{HOSTILE}"] for name, label in manifest["headline"]]
-    manifest["parts"] = {}
     cell = next(iter(manifest["cells"]))
     manifest["counts"]["failed"] = 1
     manifest["failures"] = [{"cell": cell, "replicate": 0, "error": f"error{HOSTILE}"}]
-    (path / "manifest.json").write_text(json.dumps(manifest))
     (path / ".lock").write_text(f"process{HOSTILE}")
     for part in (path / "trials").glob("*.parquet"):
         table = pq.read_table(part)
@@ -110,7 +109,13 @@ def hostile(sound: Path, tmp_path: Path) -> Path:
         again = pa.array([str(spoil(card)) for card in cards])
         field = table.schema.field("card")
         column = again.cast(pa.string()).cast(field.type)
-        pq.write_table(table.set_column(index, field, column), part)
+        spoilt = table.set_column(index, field, column)
+        pq.write_table(spoilt, part, write_page_checksum=True)
+    manifest["parts"] = {
+        f"{part.parent.name}/{part.name}": digest_of_file(part)
+        for part in path.glob("*/part-*.parquet")
+    }
+    (path / "manifest.json").write_text(json.dumps(manifest))
     return path
 
 
