@@ -117,7 +117,7 @@ def test_a_full_percpu_list_sheds_its_oldest_batch(cold: bool) -> None:
     for pfn in held:
         free_page(zone.state, pfn, cold)
         model.give(pfn, cold)
-        assert zone.state["nr_cold" if cold else "nr_hot"] == len(model.lists[cold])
+        assert zone.own["nr_cold" if cold else "nr_hot"] == len(model.lists[cold])
         assert free_lists(zone) == model.buddy.free
 
 

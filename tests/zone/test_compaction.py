@@ -287,7 +287,7 @@ def test_boosted_marks_do_not_keep_targets_back(quiet):
     for boost in (0, 100):
         zone = zone_with(quiet, LATER, free=range(3, 4 * 12, 4))
         for mark in ("min", "low", "high", "boost"):
-            zone.state[mark] += boost
+            zone.own[mark] += boost
         compact_zone(zone.state, 3, 0, 0)
         moved.append(int(zone.count["compact_migrated"]))
     assert moved[0] == moved[1] > 0
