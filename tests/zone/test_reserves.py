@@ -94,7 +94,7 @@ def test_a_steal_raises_all_three_marks_by_a_pageblock_up_to_a_limit(quiet):
     marks = []
     for _ in range(4):
         boost_marks(zone.state)
-        marks.append(tuple(int(zone.state[name]) for name in ("min", "low", "high", "boost")))
+        marks.append(tuple(int(zone.own[name]) for name in ("min", "low", "high", "boost")))
     assert marks == [
         (52, 72, 92, 32),
         (84, 104, 124, 64),
