@@ -42,7 +42,7 @@ def free_buddies(zone: Zone) -> None:
 
 def change(field: str, by: int = 1) -> Callable[[Zone], None]:
     def plant(zone: Zone) -> None:
-        zone.state[field] += by
+        zone.own[field] += by
 
     return plant
 
