@@ -42,7 +42,8 @@ def free_buddies(zone: Zone) -> None:
 
 def change(field: str, by: int = 1) -> Callable[[Zone], None]:
     def plant(zone: Zone) -> None:
-        zone.own[field] += by
+        record = zone.own if field in zone.own.dtype.names else zone.state
+        record[field] += by
 
     return plant
 
