@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,10 +87,18 @@ def reason(error: Exception, *, named_in: str = "") -> str:
         return f"{file} is in the way; move it elsewhere and try again"
     text = error.strerror or text
     # A file is written aside, under a name that says nothing to people.
-    if file and re.sub(r"\.([^/]+)\.new$", r"\1", file) not in named_in:
+    if file and _final(file) not in named_in:
         text = f"{file}: {text}"
     way_on = _WAYS_ON.get(error.errno or 0)
     return f"{text}; {way_on}" if way_on else text
+
+
+def _final(file: str) -> str:
+    """Name of a file that is written aside as .NAME.new: its own."""
+    folder, slash, name = file.rpartition("/")
+    if name.startswith(".") and name.endswith(".new"):
+        name = name[1:].removesuffix(".new")
+    return f"{folder}{slash}{name}"
 
 
 @contextmanager

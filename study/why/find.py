@@ -125,7 +125,7 @@ _LETTER = {
     "cma": "C", "isolate": "I",
 }  # fmt: skip
 _YAML = re.compile(
-    r"(?P<indent>[ ]{0,40})(?:- )?[\"']?(?P<key>[\w. -]{1,40})[\"']?\s?:"
+    r"(?P<indent>[ ]{0,40})(?:- )?[\"']?(?P<key>\w[\w. -]{0,39})[\"']?\s?:"
     r"(?:\s{1,8}(?P<value>\d{1,12}))?\s{0,8}[,{]?\s{0,8}\Z"
 )
 _COLUMNS = re.compile(r"\b(\d{1,5})\s?([kKMG])i?B\b")

@@ -19,7 +19,8 @@ _SOFT_BREAK = re.compile(r"=[ \t]{0,3}\n(?:(?:[ \t]{0,4}[>|]){1,20} ?)?")
 # What begins a line of a report, in places where a line may also go on.
 _BEGINS = re.compile(
     r"[>|#`]|Node\s|DMA|Normal|HighMem|Movable|Device|Call |Mem-|CPU|Swap|Free|Total|Pid|Hardware"
-    r"|\s{0,8}(?:lowmem_reserve|protections|free:|active|inactive|slab|mapped|unevict|\d+ pages)"
+    r"|\s{0,8}(?:lowmem_reserve|protections|free:|active|inactive|slab|mapped|unevict)"
+    r"|\s{0,8}\d{1,12} pages"
 )
 _QUOTED = re.compile(r"=(3D|09|A0|C2=A0|E2=80=8B|20(?=[ \t]*(?:\r?\n|\Z)))", re.IGNORECASE)
 _QUOTED_TEXT = {"3D": "=", "09": "\t", "A0": " ", "C2=A0": " ", "E2=80=8B": "", "20": ""}
@@ -34,7 +35,8 @@ _DATED = re.compile(
     r"\s{0,8}(?:[A-Z][a-z]{2} [ \d]\d(?: \d{4})? \d\d:\d\d:\d\d"
     r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d\S{0,24})"
 )
-_KERNEL = re.compile(r".{0,120}?\bkernel(?:\[\d{1,8}\])?: ?")
+_KERNEL = re.compile(r"\bkernel(?:\[\d{1,8}\])?: ?")
+_PREFIX = 140  # characters in which a system log names host and program
 _STAMP = re.compile(
     r"\s{0,8}\[(?:\s{0,12}\d{1,12}\.\d{1,9}|[A-Z][a-z]{2} [A-Z][a-z]{2}[^\]\n]{1,30}"
     r"|\d{4}-\d\d-\d\d[^\]\n]{1,40}|\s{0,6}[TC]\s{0,6}\d{1,7})\] ?"
@@ -183,7 +185,7 @@ def _without_prefix(line: str) -> str:
     if level is not None:
         line = line[level.end() :]
     if "kernel" in line[:160] and _DATED.match(line):
-        kernel = _KERNEL.match(line)
+        kernel = _KERNEL.search(line, 0, _PREFIX)
         if kernel is not None:
             line = line[kernel.end() :]
     elif line.startswith("kernel: ["):

@@ -42,7 +42,8 @@ def test_servers_of_our_own_ray_can_be_killed(root):
         [sys.executable, "-c", KILLED], cwd=root, capture_output=True, text=True, check=False
     )
 
-    assert done.stdout.splitlines()[0] == "the head is gone", done.stderr
+    # Ray may say on the same stream that its servers ended.
+    assert "the head is gone" in done.stdout.splitlines(), done.stderr
 
 
 def test_the_switches_for_loopback_are_put_back():
