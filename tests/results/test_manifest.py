@@ -25,7 +25,8 @@ from study.results.part import digest_of_file, read_part
 from study.results.status import status_of
 from study.scenario import load
 from study.statistics import read_findings
-from study.statistics.tables import outline, result_parts
+from study.statistics.outline import outline
+from study.terminal.tables import result_parts
 
 
 def nested(depth: int) -> Any:
