@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from study.report import select
 from study.report.colours import INK, LINES, OWNERS, PAPER
-from study.report.labels import LABELS
 from study.report.template import template
 from study.results.errors import ResultsError, shell_word
 from study.results.files import write_whole
 from study.results.folder import REPORT
 from study.scenario.write import yaml_text
+from study.zone.trial.metrics import LABELS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -33,8 +33,8 @@ from study.scenario.trial import LONG_ID_DIGITS, Cell, Level, Study, cell_id
 from study.scenario.units import count_from
 from study.scenario.versions import spell_versions
 from study.trust.extensions import allowed_extensions, allowing, only_naming
-from study.zone.names import METRICS
 from study.zone.settings import Settings
+from study.zone.trial.metrics import METRICS
 
 MAX_TRIALS = 10_000_000
 LEVEL_LETTERS_MOST = 60
