@@ -122,11 +122,8 @@ class OneOf:
 
 
 def of(members: type[IntEnum]) -> OneOf:
-    """The words for the members of a zone enum: `count-only`, `2.6.8`."""
-    names = (re.sub(r"^V(?=\d)", "", name) for name in members.__members__)
-    return OneOf(
-        tuple(name.replace("_", "." if name[0].isdigit() else "-").lower() for name in names)
-    )
+    """The words for the members of a zone enum."""
+    return OneOf(tuple(plain.words_of(members)))
 
 
 _COMPACTING_FROM = {"off": 0, "costly": 4, "all": 1}
@@ -681,6 +678,5 @@ def policy_keys() -> frozenset[str]:
     return frozenset(key for key, field in fields().items() if POLICY in field.metadata)
 
 
-def _member(enum: Any, word: str) -> Any:
-    """The member of a zone enum that a scenario's word names: `count-only`, `2.6.8`."""
-    return list(enum)[of(enum).words.index(word)]
+def _member(enum: type[Any], word: str) -> Any:
+    return plain.words_of(enum)[word]
