@@ -383,7 +383,7 @@ def _stopping_rule(study: Study) -> More | None:
 
 
 def _headline() -> tuple[tuple[str, str], ...]:
-    from study.zone.simulate import HEADLINE
+    from study.zone.trial.metrics import HEADLINE
 
     return tuple(HEADLINE)
 

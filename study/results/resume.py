@@ -32,7 +32,7 @@ from study.results.noted import (
     write_parts,
 )
 from study.results.part import of_the_part, open_part, read_part, reading
-from study.zone.names import METRICS
+from study.zone.trial.metrics import METRICS
 
 if TYPE_CHECKING:
     import pyarrow as pa
