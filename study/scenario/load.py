@@ -8,7 +8,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ from study.scenario.origin import Unfolded
 from study.scenario.override import apply_overrides
 from study.scenario.presets import presets
 from study.scenario.read import MAX_BYTES, Document, read_text
+from study.scenario.rules import complaints
 from study.scenario.sampling import Range, SamplingKeys, draw, is_range, range_of, rows_of
-from study.scenario.sense import complaints
 from study.scenario.stopping import Stopping
 from study.scenario.study import Study
 from study.scenario.trial import LONG_ID_DIGITS, Cell, Level, cell_id
@@ -610,7 +610,7 @@ class _Unfolding:
             self.combined[identity] = combination
             self.machines[identity] = machine
         if not self.faults:
-            self._check_awake([*axes, *self.ranges])
+            self._check_awake([*axes, *self.ranges], cells.values())
         return list(cells.values())
 
     def _same(
@@ -656,12 +656,12 @@ class _Unfolding:
             self.fault((section, index), f"this entry {what}{left} has {words(entry)}")
         return idle
 
-    def _check_awake(self, axes: Sequence[str]) -> None:
+    def _check_awake(self, axes: Sequence[str], cells: Collection[Cell]) -> None:
         """No axis is one that makes no difference to any cell."""
         for axis in axes:
             levels = {combination.get(axis) for combination in self.combined.values()}
             if axis not in self.named and len(levels) > 1:
-                why = asleep(axis, self.machines.values())
+                why = asleep(axis, [cell.settings for cell in cells])
                 if why:
                     self.fault(("axes", axis), f"{axis} makes no difference in any cell: {why}")
 

@@ -1,8 +1,8 @@
 """A scenario as a JSON schema, so that an editor completes keys, shows what they mean and marks
 mistakes while they are typed.
 
-It says less than the checks of this room: how large a value may be, which values make no machine
-together. What it refuses, they refuse.
+It says less than the checks of this room: how large a value with a unit may be, which values make
+no machine together. What it refuses, they refuse.
 """
 
 from __future__ import annotations
