@@ -96,7 +96,7 @@ def sentence(key: str, detail: ErrorDetails) -> str:
             text = f"is {found}; it is a group of settings, such as {key}.{_example(key)}"
         case kind if kind in _BOUNDS and key in fields():
             words, name = _BOUNDS[kind]
-            value, bound = (_in_units(key, v) for v in (detail["input"], context[name]))
+            value, bound = (in_units(key, v) for v in (detail["input"], context[name]))
             text = f"is {value}; it must be {words} {bound}"
         case kind:
             text = f"is {found}; {_must(kind, context) or detail['msg'].lower()}"
@@ -111,7 +111,7 @@ _BOUNDS = {
 }
 
 
-def _in_units(key: str, value: Any) -> str:
+def in_units(key: str, value: Any) -> str:
     """A value of a key, or a bound of it, as a person would write it."""
     field = fields()[key]
     text = text_of(field.annotation, field.metadata, value)

@@ -61,6 +61,8 @@ class Setting:
         Bounds of the value, in its unit.
     policy
         Is it a choice of how memory is managed? All others are the machine and its load.
+    constant
+        Does a kernel read it? If not, it is only used to set up a trial, as every rate is.
     """
 
     key: str | None = None
@@ -69,6 +71,7 @@ class Setting:
     above: float | None = None
     most: float | None = None
     policy: bool = False
+    constant: bool = True
 
 
 @dataclass(frozen=True)
@@ -261,11 +264,11 @@ class NicTransmit(IntEnum):
 class Memory:
     """The zone itself."""
 
-    pages: int = setting(225_280, key="memory", least=1, most=PAGES_MAX)
+    pages: int = setting(225_280, key="memory", least=1, most=PAGES_MAX, constant=False)
     """Present pages of the zone: 880MiB is zone Normal of a 1 GB i386 machine (16 to 896 MB)."""
-    lowmem_pages: int = 225_280
+    lowmem_pages: int = setting(225_280, constant=False)
     """Present pages of all lowmem zones together; the marks are a share of these."""
-    reserved_pages: int = 3_072
+    reserved_pages: int = setting(3_072, constant=False)
     """Kernel image, mem_map and boot memory, never freed. Assumed."""
     percpu_lists: bool = setting(True, policy=True)
     """Order-0 pages go through per-cpu lists (hot and cold), as in every 2.6 kernel."""
@@ -289,12 +292,12 @@ class Memory:
 class Watermarks:
     """min, low and high."""
 
-    marks: Marks = setting(Marks.V2_6_8, policy=True)
+    marks: Marks = setting(Marks.V2_6_8, policy=True, constant=False)
     """The formula for min, low and high."""
-    explicit_pages: tuple[int, int, int] | None = setting(None, key="min", policy=True)
-    """min, low and high, instead of the formula."""
     boost_factor: int = setting(0, most=1_000_000, policy=True)
     """vm.watermark_boost_factor: most that a steal raises the marks, in 1/10000 of high (5.0)."""
+    explicit_pages: tuple[int, int, int] | None = setting(None, key="min", policy=True)
+    """min, low and high, instead of the formula."""
 
 
 @dataclass(frozen=True)
@@ -359,19 +362,19 @@ class Defrag:
 class User:
     """File and anonymous memory that user programs touch."""
 
-    working_set_pages: int = 270_336
+    working_set_pages: int = setting(270_336, constant=False)
     """Distinct pages that programs touch."""
     extent_pages: int = setting(16, least=1, most=1 << 16)
     """Neighbouring pages that become popular together."""
-    zipf_exponent: float = setting(0.9, key="zipf", most=10)
+    zipf_exponent: float = setting(0.9, key="zipf", most=10, constant=False)
     """Exponent of popularity: 0 is uniform."""
     touches_per_s: float = setting(20_000.0, key="touch_rate", most=1e8)
     """Pages touched per second."""
-    run_pages: float = setting(8.0, key="run", unit="", least=1)
+    run_pages: float = setting(8.0, key="run", unit="", least=1, constant=False)
     """Mean number of neighbouring pages touched per visit (geometric, cut at the extent's end)."""
-    anonymous_share: float = 0.4
+    anonymous_share: float = setting(0.4, constant=False)
     """Share of the working set that has no file behind it."""
-    mapped_share: float = 0.2
+    mapped_share: float = setting(0.2, constant=False)
     """Share of file extents that are mapped rather than read."""
     write_share: float = setting(0.1, key="written")
     """Share of visits that write."""
@@ -379,7 +382,7 @@ class User:
     """Pairs of extents per second that swap popularity."""
     deletes_per_s: float = setting(5.0, key="delete_rate")
     """Extents per second that are freed at once (truncate, unlink, munmap)."""
-    filled: bool = True
+    filled: bool = setting(True, constant=False)
     """Start with memory full of the most popular extents, as after hours of use."""
 
 
@@ -397,11 +400,11 @@ class Processes:
     """Median; lognormal."""
     lifetime_sigma: float = setting(2.0, most=10)
     """Standard deviation of the lifetime's logarithm."""
-    anonymous_pages: float = setting(64.0, key="memory", least=1)
+    anonymous_pages: float = setting(64.0, key="memory", least=1, constant=False)
     """Mean private pages (geometric, at most 512)."""
-    page_table_pages: int = setting(4, key="page_tables", unit="", most=16)
+    page_table_pages: int = setting(4, key="page_tables", unit="", most=16, constant=False)
     """Page-table pages of each (order 0, unmovable)."""
-    live_max: int = setting(1_024, key="most", least=1, most=1 << 16)
+    live_max: int = setting(1_024, key="most", least=1, most=1 << 16, constant=False)
     """Most processes alive at once."""
 
 
@@ -409,7 +412,7 @@ class Processes:
 class Slab:
     """Unmovable kernel objects, at the granularity of order-0 slab pages."""
 
-    initial_share: float = 0.03
+    initial_share: float = setting(0.03, constant=False)
     """Share of the zone in slab pages at start."""
     pages_per_s: float = setting(100.0, key="rate")
     """New slab pages per second."""
@@ -429,7 +432,7 @@ class Nic:
 
     replaces: bool = setting(False, key="driver")
     """A frame is handed up only once there is a new buffer in its place (tg3), or else is lost."""
-    frame_pages: int = setting(3, key="mtu")
+    frame_pages: int = setting(3, key="mtu", constant=False)
     """Order-0 pages that hold one frame as fragments."""
     receive: NicReceive = NicReceive.LINEAR
     """One contiguous buffer a frame, or order-0 fragments."""
@@ -445,13 +448,13 @@ class Nic:
     """Time between frames of one burst: 9,038 bytes at 1 Gbit/s."""
     rx_frames_per_s: float = setting(2_000.0, key="rx_rate")
     """Mean frames received per second."""
-    rx_burst_frames: float = setting(32.0, key="rx_burst", least=1)
+    rx_burst_frames: float = setting(32.0, key="rx_burst", least=1, constant=False)
     """Mean frames per burst (geometric); bursts arrive as a Poisson process."""
     rx_hold_ns: int = 20_000_000
     """Mean time (exponential) until the reader frees a buffer."""
     tx_frames_per_s: float = setting(1_000.0, key="tx_rate")
     """Mean frames sent per second."""
-    tx_burst_frames: float = setting(8.0, key="tx_burst", least=1)
+    tx_burst_frames: float = setting(8.0, key="tx_burst", least=1, constant=False)
     """Mean frames per burst."""
     tx_hold_ns: int = 1_000_000
     """Mean time until the card has sent a frame and its memory is freed."""
@@ -567,7 +570,7 @@ class Settings:
     """Which __alloc_pages: who may go below which mark."""
     kswapd: Kswapd = group(Kswapd, prefix="kswapd_")
     reclaim: Reclaim = group(Reclaim, prefix="")
-    compaction: Compaction = group(Compaction, prefix="compaction_")
+    compaction: Compaction = group(Compaction, prefix="compact_")
     defrag: Defrag = group(Defrag, prefix="defrag_")
     user: User = group(User, prefix="")
     processes: Processes = group(Processes, prefix="")
@@ -596,7 +599,9 @@ def _sentences() -> dict[tuple[str, str], str]:
     return found
 
 
-def _declared(of: type, name: str, key: str, prefix: str | None) -> Iterator[Declared]:
+def _declared(
+    of: type, name: str = "", key: str = "", prefix: str | None = ""
+) -> Iterator[Declared]:
     kinds, sentences = get_type_hints(of), _sentences()
     for one in fields(of):
         kind, full = kinds[one.name], f"{name}.{one.name}".lstrip(".")
@@ -607,15 +612,15 @@ def _declared(of: type, name: str, key: str, prefix: str | None) -> Iterator[Dec
         said: Setting = one.metadata.get("setting", Setting())
         ending = next((u for u in UNITS if f"_{one.name}".endswith(f"_{u}")), "")
         own = said.key if said.key is not None else one.name.removesuffix(f"_{ending}")
-        is_constant = (
-            prefix is not None and isinstance(kind, type) and issubclass(kind, int | float)
-        )
+        unit = ending if said.unit is None else said.unit
+        number = isinstance(kind, type) and issubclass(kind, int | float)
+        read = number and prefix is not None and said.constant and not unit.startswith("per_")
         yield Declared(
             full,
             own if "." in own or not own else f"{key}.{own}",
-            f"{prefix}{one.name}" if is_constant else "",
+            f"{prefix}{one.name}" if read else "",
             kind,
-            ending if said.unit is None else said.unit,
+            unit,
             one.default,
             sentences.get((of.__name__, one.name), ""),
             said,
@@ -625,4 +630,4 @@ def _declared(of: type, name: str, key: str, prefix: str | None) -> Iterator[Dec
 @cache
 def declared() -> dict[str, Declared]:
     """Every setting by its name, dotted, in the order of the reference."""
-    return {one.name: one for one in _declared(Settings, "", "", "")}
+    return {one.name: one for one in _declared(Settings)}

@@ -88,8 +88,8 @@ def _free_by_lru(z, order, wanted: np.ndarray, freed: np.ndarray):
 def _empty_blocks(z, order, wanted: np.ndarray, freed: np.ndarray):
     """Have the reverse-map defragmenter make the blocks, cheapest first, the whole zone in view."""
     z.defrag_order = order
-    z.defrag_wanted = wanted[order]
-    z.defrag_budget = z.zone.pages
+    z.defrag_blocks_wanted = wanted[order]
+    z.defrag_budget_pages = z.zone.pages
     before = z.count.defrag_evicted + z.count.defrag_migrated
     defragment(z, 0, z.zone.pages >> order)
     pages = z.count.defrag_evicted + z.count.defrag_migrated - before
@@ -100,7 +100,7 @@ def _empty_blocks(z, order, wanted: np.ndarray, freed: np.ndarray):
 @kernel
 def free_until(z, victims, order, wanted: np.ndarray, freed: np.ndarray):
     """Free pages until enough blocks of the order are there; pages freed, and at each order's."""
-    z.percpu = 0
+    z.percpu_lists = 0
     if victims == ProbeVictims.RANDOM:
         return _free_at_random(z, order, wanted, freed)
     if victims == ProbeVictims.LRU:
