@@ -101,7 +101,7 @@ def run(
         scenario = replace(scenario, allowed=tuple(sorted(allowed)))
     watcher: Watcher = SILENT
     if progress:
-        from study.progress import terminal_watcher
+        from study.terminal.progress import terminal_watcher
 
         watcher = terminal_watcher()
     results = conduct(

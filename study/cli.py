@@ -17,6 +17,7 @@ from study.commands.explain import explain
 from study.commands.plan import plan
 from study.commands.plot import plot
 from study.commands.presets import presets
+from study.commands.replay import replay
 from study.commands.report import report
 from study.commands.run import resume, run
 from study.commands.schema import schema
@@ -28,7 +29,6 @@ from study.commands.summary import summary
 from study.commands.tradeoff import tradeoff
 from study.commands.verdicts import verdicts
 from study.commands.why import why
-from study.replay.command import replay
 from study.terminal.guard import guarded
 
 _SECTIONS = {

@@ -352,7 +352,7 @@ def test_what_came_home_before_the_head_was_lost_is_kept(root: Path, scenario, t
         with subprocess.Popen(**submit) as run:
             deadline = time.monotonic() + 180
             while not list((out / "trials").glob("part-*")) and time.monotonic() < deadline:
-                assert run.poll() is None
+                assert run.poll() is None, run.communicate()
                 time.sleep(0.05)
             end(head)
             ended = time.monotonic()

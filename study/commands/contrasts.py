@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from study.commands.listing import show
 from study.commands.refusal import refuse
+from study.terminal.listing import show
 
 
 @click.command()
@@ -24,7 +24,9 @@ def contrasts(
     """
     from study.results import ResultsError
     from study.statistics import read_findings
-    from study.statistics.tables import chosen_contrasts, contrast_parts, records
+    from study.statistics.headline import chosen_contrasts
+    from study.statistics.outline import records
+    from study.terminal.tables import contrast_parts
 
     try:
         findings = read_findings(folder)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from study.commands.listing import show
 from study.commands.refusal import FAILED
 from study.commands.report import report_at_end
+from study.terminal.listing import show
 
 if TYPE_CHECKING:
     from study.statistics import Findings
@@ -42,12 +42,12 @@ def tables(results: Findings, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         import json
 
-        from study.statistics.tables import outline
+        from study.statistics.outline import outline
 
         click.echo(json.dumps(outline(results), indent=2))
         return
     from study.results.errors import shell_word
-    from study.statistics.tables import failures, result_parts
+    from study.terminal.tables import failures, result_parts
 
     show(*(failures(results) if quiet else result_parts(results)))
     manifest = results.manifest

@@ -88,8 +88,8 @@ def explain(
 
 
 def _print(shown: list[tuple[Moment | None, Step]]) -> None:
-    from study.explain.terminal import parts
     from study.terminal.console import console
+    from study.terminal.explain import parts
 
     out = console()
     for moment, step in shown:
@@ -97,8 +97,8 @@ def _print(shown: list[tuple[Moment | None, Step]]) -> None:
 
 
 def _moments(steps: Iterator[Step]) -> None:
-    from study.explain.terminal import KEY
     from study.explain.words import MOMENTS, moments
+    from study.terminal.explain import KEY
 
     found = moments(steps)
     click.echo(f"{KEY}\n")
@@ -107,7 +107,7 @@ def _moments(steps: Iterator[Step]) -> None:
 
 
 def _one_by_one(steps: Iterator[Step]) -> None:
-    from study.explain.terminal import KEY
+    from study.terminal.explain import KEY
 
     click.echo(f"{KEY}\nAny key: next step; q: leave.\n")
     for step in steps:

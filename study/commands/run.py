@@ -115,9 +115,9 @@ def _carry_out(
 
     from study.conduct import SILENT
     from study.fanout import FanoutError
-    from study.progress import terminal_watcher
     from study.results import ResultsError
     from study.scenario import ScenarioError
+    from study.terminal.progress import terminal_watcher
 
     try:
         results = work(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from study.commands.listing import show
 from study.commands.refusal import refuse
+from study.terminal.listing import show
 
 
 @click.command()
@@ -29,7 +29,7 @@ def sensitivity(folder: str, *, metrics: tuple[str, ...], as_csv: bool, as_json:
     except ResultsError as fault:
         refuse(fault)
     if as_json:
-        from study.statistics.tables import records
+        from study.statistics.outline import records
 
         click.echo(records(*tables))
         return
@@ -37,7 +37,7 @@ def sensitivity(folder: str, *, metrics: tuple[str, ...], as_csv: bool, as_json:
         for index, table in enumerate(tables):
             click.echo(to_csv(table, header=index == 0), nl=False)
         return
-    from study.statistics.tables import sensitivity_parts
+    from study.terminal.tables import sensitivity_parts
 
     for table in tables:
         show(*sensitivity_parts(table))

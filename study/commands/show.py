@@ -13,7 +13,7 @@ from study.commands.refusal import refuse
 
 if TYPE_CHECKING:
     from study.scenario import Cell
-    from study.scenario.origin import Setting, Unfolded
+    from study.scenario.origin import Unfolded
 
 
 @click.command()
@@ -39,6 +39,7 @@ def show(
     """
     from study.scenario import ScenarioError
     from study.scenario.load import unfold
+    from study.terminal.cell import show_cell
 
     try:
         unfolded = unfold(scenario, overrides, extensions=extensions)
@@ -54,7 +55,7 @@ def show(
         }
         click.echo(json.dumps({"cell": cell.id, "levels": cell.levels, "settings": told}, indent=2))
     else:
-        _print(unfolded, cell, settings)
+        show_cell(unfolded, cell, settings)
 
 
 def _chosen(unfolded: Unfolded, identity: str | None) -> Cell:
@@ -72,7 +73,7 @@ def _chosen(unfolded: Unfolded, identity: str | None) -> Cell:
 
 
 def _refuse(text: str, cells: list[Cell] | tuple[Cell, ...]) -> NoReturn:
-    from study.commands.listing import word
+    from study.terminal.listing import word
 
     lines = [text]
     for cell in cells[:10]:
@@ -81,39 +82,3 @@ def _refuse(text: str, cells: list[Cell] | tuple[Cell, ...]) -> NoReturn:
     if len(cells) > 10:
         lines.append(f"  and {len(cells) - 10:,} more: study plan --cells")
     refuse(ValueError("\n".join(lines)))
-
-
-def _print(unfolded: Unfolded, cell: Cell, settings: list[Setting]) -> None:
-    from rich.text import Text
-
-    from study.commands.listing import listing, word
-    from study.commands.listing import show as out
-
-    out(Text(f"Cell {cell.id} of {unfolded.study.name}", style="bold"))
-    for key, level in cell.levels.items():
-        out(Text(f"  {key}: {word(level)}"))
-    out("")
-    table = listing("key", "value", "from", dim=(2,))
-    for setting in settings:
-        place = setting.place or "default"
-        through = f" ({setting.through})" if setting.through else ""
-        style = "" if setting.place else "dim"
-        table.add_row(
-            Text(setting.key, style=style), Text(setting.text, style=style), Text(place + through)
-        )
-    out(table)
-    machine = unfolded.machines[cell.id]
-    received = "page by page"
-    if machine.nic.receive == "linear":
-        received = _block(machine.rx_order())
-    sent = "page by page" if machine.nic.transmit != "linear" else _block(machine.tx_order())
-    stack = _block(cell.settings.processes.stack_order)
-    text = f"It follows: frames are received into {received}, sent from {sent}; a stack is {stack}."
-    out(Text(f"\n{text}"))
-
-
-def _block(order: int) -> str:
-    from study.scenario.units import size_text
-
-    size = f"{4 << order}KiB" if order < 8 else size_text(1 << order)
-    return f"a block of order {order} ({size})"

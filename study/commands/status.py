@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from study.commands.refusal import refuse
-from study.progress import clock
-from study.terminal.text import printable
+from study.printable import printable
+from study.terminal.progress import clock
 
 
 @click.command()

@@ -208,10 +208,10 @@ def job(task: str) -> None:
 def _run_task(told: dict[str, Any], sender: Any) -> NoReturn:
     from study.conduct import conduct
     from study.fanout import FanoutError, Limits
-    from study.progress import terminal_watcher
     from study.results import ResultsError, study_of
     from study.results.mirror import Mirror
     from study.results.relay import sendable
+    from study.terminal.progress import terminal_watcher
 
     home = Path.cwd() / _BEGUN
     mirror = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from study.commands.listing import show
 from study.commands.refusal import refuse
+from study.terminal.listing import show
 
 
 @click.command()
@@ -35,13 +35,13 @@ def tradeoff(
     except ResultsError as fault:
         refuse(fault)
     if as_json:
-        from study.statistics.tables import records
+        from study.statistics.outline import records
 
         click.echo(records(table))
         return
     if as_csv:
         click.echo(to_csv(table), nl=False)
         return
-    from study.statistics.tables import tradeoff_parts
+    from study.terminal.tables import tradeoff_parts
 
     show(*tradeoff_parts(table, findings.manifest["axes"], everything=everything))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from study.commands.listing import show
 from study.commands.refusal import refuse
+from study.terminal.listing import show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +43,6 @@ def verdicts(folder: str, scenario: str | None, *, as_json: bool) -> None:
     if not judged:
         click.echo("The scenario makes no claims.")
         return
-    from study.statistics.words import verdict_parts
+    from study.terminal.verdicts import verdict_parts
 
     show(*verdict_parts(judged, alpha=alpha_of(findings.manifest)))

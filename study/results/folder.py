@@ -325,18 +325,11 @@ def is_being_written(path: Path) -> bool:
     return False
 
 
-def open_folder(path: str | os.PathLike[str]) -> Folder:
-    """Open an existing results folder for reading.
-
-    path  or the URL of one on a filesystem of fsspec: then a copy here is opened, without series,
-          which read_series() fetches
+def open_local(path: str | os.PathLike[str]) -> Folder:
+    """Open an existing results folder of this machine for reading.
 
     Raises ResultsError when it is none, or was written by a newer version.
     """
-    if "://" in os.fspath(path):
-        from study.results.storage import open_copy
-
-        return open_copy(os.fspath(path))
     folder = Path(path)
     manifest = _read_manifest(folder)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
@@ -450,7 +443,7 @@ def _make_room(path: Path, manifest: dict[str, Any], *, force: bool) -> None:
     check_room(path)
     if not path.exists() or not _holds_manifest(path):
         return
-    found = open_folder(path).manifest
+    found = open_local(path).manifest
     if found.get("fingerprint") != manifest["fingerprint"]:
         lines = "\n".join(f"  {line}" for line in differences(found, manifest)[:8])
         raise ResultsError(f"{path} holds results of something else; give another --out:\n{lines}")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.results.errors import ResultsError, shell_word
 from study.results.files import make_folder, open_regular, write_bytes_whole
-from study.results.folder import DAMAGED, Folder, open_folder
+from study.results.folder import DAMAGED, Folder, open_local
 from study.results.part import (
     digest_of_bytes,
     digest_of_file,
@@ -176,7 +176,7 @@ def look_again(folder: Folder) -> bool:
     if folder.mirror is not None:
         return False
     try:
-        now = open_folder(folder.path).manifest
+        now = open_local(folder.path).manifest
     except ResultsError:
         return False
     seen: dict[str, Any] = {name: now[name] for name in ("parts", "noted_first") if name in now}

@@ -167,12 +167,12 @@ def settle_received(folder: Path) -> None:
     A part that waits in .new/ takes its place if the manifest names it; one that the manifest does
     not name, has either been replaced or is of rows that are to be run again.
     """
-    from study.results.folder import open_folder, prepare_tables
+    from study.results.folder import open_local, prepare_tables
     from study.results.part import check_part
 
     if not (folder / MANIFEST).is_file():
         return
-    opened = open_folder(folder)
+    opened = open_local(folder)
     with disk_errors(f"cannot write {folder}"):
         prepare_tables(folder)
         for table in (opened.trials, opened.series):

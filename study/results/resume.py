@@ -19,7 +19,7 @@ from study.results.expected import (
     metrics_of,
 )
 from study.results.files import remove
-from study.results.folder import DAMAGED, Folder, open_folder, prepare_tables
+from study.results.folder import DAMAGED, Folder, open_local, prepare_tables
 from study.results.manifest import continued, differences, extended, study_of
 from study.results.noted import (
     PART,
@@ -69,7 +69,7 @@ def reopen(path: Path, manifest: dict[str, Any], *, extend: bool = False) -> Fol
 
     The caller is its only writer. Raises ResultsError that says what differs.
     """
-    folder = open_folder(path)
+    folder = open_local(path)
     found = folder.manifest
     if found["fingerprint"] == manifest["fingerprint"]:
         prepare_tables(path)

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from study.results.errors import disk_errors
-from study.results.folder import MANIFEST, open_folder
-from study.results.read import read_outcomes
+from study.results.folder import MANIFEST
+from study.results.storage import open_folder
+from study.results.trials import read_outcomes
 
 
 def status_of(path: str | os.PathLike[str]) -> dict[str, Any]:

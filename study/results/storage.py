@@ -35,7 +35,7 @@ from study.results.folder import (
     SERIES,
     TRIALS,
     Folder,
-    open_folder,
+    open_local,
 )
 from study.results.mirror import NEW, Mirror, is_of_a_folder, is_part
 from study.results.part import digest_of_file
@@ -311,6 +311,24 @@ def mirror_of(url: str, *, without: Iterable[str] = ()) -> Mirror:
     return mirror
 
 
+def open_folder(path: str | os.PathLike[str]) -> Folder:
+    """Open an existing results folder for reading.
+
+    Parameters
+    ----------
+    path
+        Of this machine, or the URL of a folder on a filesystem of fsspec: then a copy here is
+        opened, without series, which read_series() fetches.
+
+    Raises
+    ------
+    ResultsError
+        It is none, cannot be reached, or was written by a newer version.
+    """
+    place = os.fspath(path)
+    return open_copy(place) if "://" in place else open_local(place)
+
+
 def open_copy(url: str) -> Folder:
     """Open a results folder elsewhere for reading; the samples stay there until they are asked for.
 
@@ -318,7 +336,7 @@ def open_copy(url: str) -> Folder:
     """
     mirror = mirror_of(url, without=[SERIES])
     with naming(mirror):
-        folder = open_folder(mirror.local)
+        folder = open_local(mirror.local)
     folder.mirror = mirror
     return folder
 

@@ -130,8 +130,8 @@ class Store:
         """
         import pandas as pd
 
-        from study.results.read import TrialColumns
         from study.results.summary import write_summary
+        from study.results.trials import TrialColumns
 
         self.flush(last=True)
         sort_table(self.folder, self.folder.trials)

@@ -10,11 +10,10 @@ from study.results.columns import AFTER_AXES, BEFORE_AXES
 from study.results.files import write_whole
 from study.results.folder import Folder
 from study.results.spreadsheet import to_csv
+from study.results.trials import TrialColumns
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from study.results.read import TrialColumns
 
 CONFIDENCE = 0.95
 
@@ -27,8 +26,6 @@ TOO_LARGE = "values too large for a spread"
 
 def write_summary(folder: Folder) -> None:
     """Write summary.csv from the trials table, of which one column at a time is in memory."""
-    from study.results.read import TrialColumns
-
     table = summarise(TrialColumns(folder), cells=folder.manifest["cells"])
     write_whole(folder.summary, to_csv(table))
 

@@ -4,7 +4,8 @@ from study.scenario.claims import Claim
 from study.scenario.errors import Fault, ScenarioError
 from study.scenario.load import load, load_claims, load_text
 from study.scenario.stopping import Stopping
-from study.scenario.trial import Cell, Level, Study, Trial
+from study.scenario.study import Study
+from study.scenario.trial import Cell, Level, Trial
 
 __all__ = [
     "Cell",

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from study.terminal.text import printable
+from study.printable import printable
 
 
 @dataclass(frozen=True, order=True)

@@ -30,7 +30,8 @@ from study.scenario.read import MAX_BYTES, Document, read_text
 from study.scenario.sampling import Range, SamplingKeys, draw, is_range, range_of, rows_of
 from study.scenario.sense import complaints
 from study.scenario.stopping import Stopping
-from study.scenario.trial import LONG_ID_DIGITS, Cell, Level, Study, cell_id
+from study.scenario.study import Study
+from study.scenario.trial import LONG_ID_DIGITS, Cell, Level, cell_id
 from study.scenario.versions import spell_versions
 from study.trust.extensions import allowed_extensions, allowing, only_naming
 from study.zone.settings import Settings

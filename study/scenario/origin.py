@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from study.scenario.check import known_keys
 from study.scenario.model import KERNELS, Machine
 from study.scenario.read import Document
-from study.scenario.trial import Cell, Level, Study
+from study.scenario.study import Study
+from study.scenario.trial import Cell, Level
 from study.scenario.units import text_of
 
 

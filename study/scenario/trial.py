@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from study.zone.settings import Extension, Settings
 
 if TYPE_CHECKING:
-    from study.scenario.claims import Claim
-    from study.scenario.stopping import Stopping
+    pass
 
 Level = str | int | float | bool | None
 
@@ -40,55 +38,6 @@ class Trial:
     cell: Cell
     replicate: int
     seed: int
-
-
-@dataclass(frozen=True, repr=False)
-class Study:
-    """A scenario, checked and unfolded.
-
-    axes        dotted key -> levels in the order of the file
-    replicates  of every cell; the least number if `stopping` may ask for more
-    document    the whole scenario with overrides and defaults, as JSON would have it
-    claims      what the study is to decide
-    stopping    when a cell has enough replicates; None: `replicates` are run
-    allowed     extensions that its trials may import; said by who runs it, never by the scenario
-    """
-
-    name: str
-    question: str
-    seed: int
-    replicates: int
-    axes: dict[str, tuple[Level, ...]]
-    cells: tuple[Cell, ...]
-    document: dict[str, Any]
-    source: str
-    claims: tuple[Claim, ...] = ()
-    stopping: Stopping | None = None
-    allowed: tuple[str, ...] = field(default=(), compare=False)
-
-    def __len__(self) -> int:
-        return self.replicates * len(self.cells)
-
-    def __repr__(self) -> str:
-        counts = f"{len(self.cells)} cells x {self.replicates} replicates = {len(self)} trials"
-        return f"<Study {self.name!r} of {self.source}: {counts}>"
-
-    def extensions(self) -> list[str]:
-        """Versions of the extensions that its cells use, 16 hex digits each."""
-        asked = [cell.settings.extension for cell in self.cells]
-        used = {version for one in asked for version in (one.victims_digest, one.source_digest)}
-        return sorted(used - {""})
-
-    def trials(self, replicates: Mapping[str, int] | None = None) -> Iterator[Trial]:
-        """All trials, replicate by replicate, so that a run cut short has whole comparisons.
-
-        replicates  cell id -> how many, where it is not the same number for every cell
-        """
-        most = self.replicates if replicates is None else max(replicates.values(), default=0)
-        for replicate in range(most):
-            for cell in self.cells:
-                if replicates is None or replicate < replicates[cell.id]:
-                    yield Trial(cell, replicate, self.seed)
 
 
 ID_DIGITS = 8

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from study.printable import printable
 from study.results.errors import ResultsError
 from study.scenario.errors import did_you_mean
 from study.statistics.contrasts import LEVELS_MOST, NO_RATIO, holm, paired
 from study.statistics.intervals import CONFIDENCE
 from study.statistics.measured import Measured
-from study.terminal.text import printable
 
 if TYPE_CHECKING:
     from study.statistics.findings import Findings

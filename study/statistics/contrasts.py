@@ -27,7 +27,7 @@ from study.statistics.measured import Measured
 if TYPE_CHECKING:
     import pandas as pd
 
-    from study.results.read import TrialColumns
+    from study.results.trials import TrialColumns
     from study.statistics.intervals import Array
 
 PAIRS_MOST = 2_000

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-    from study.results.read import TrialColumns
+    from study.results.trials import TrialColumns
 
 
 @dataclass(frozen=True)

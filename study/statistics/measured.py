@@ -12,7 +12,7 @@ from study.results.summary import axis_and_metric_names
 if TYPE_CHECKING:
     import pandas as pd
 
-    from study.results.read import TrialColumns
+    from study.results.trials import TrialColumns
     from study.statistics.intervals import Array
 
 

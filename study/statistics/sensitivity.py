@@ -27,7 +27,7 @@ from study.statistics.measured import Measured
 if TYPE_CHECKING:
     import pandas as pd
 
-    from study.statistics.findings import Findings
+    from study.results import Results
     from study.statistics.intervals import Array
 
 RESAMPLES = 1_000
@@ -50,35 +50,35 @@ def sampling_of(manifest: Mapping[str, Any]) -> SamplingKeys:
     return SamplingKeys.model_validate(manifest["scenario"].get("sampling") or {})
 
 
-def first_that_varies(findings: Findings) -> list[str]:
+def first_that_varies(results: Results) -> list[str]:
     """The first headline metric that is not the same everywhere, if there is one."""
-    trials = findings.columns
-    for name, _ in findings.manifest["headline"]:
+    trials = results.columns
+    for name, _ in results.manifest["headline"]:
         if name in trials and trials[name].nunique() > 1:
             return [name]
     return []
 
 
-def _ranges(findings: Findings) -> dict[str, Range]:
-    ranges = sampled_axes(findings.manifest)
+def _ranges(results: Results) -> dict[str, Range]:
+    ranges = sampled_axes(results.manifest)
     if not ranges:
-        raise ResultsError(f"{findings.place}: no axis is a range, such as uniform: [0.2, 0.9]")
+        raise ResultsError(f"{results.place}: no axis is a range, such as uniform: [0.2, 0.9]")
     return ranges
 
 
-def tables_of(findings: Findings, metrics: Sequence[str] = ()) -> list[pd.DataFrame]:
+def tables_of(results: Results, metrics: Sequence[str] = ()) -> list[pd.DataFrame]:
     """sensitivity() of each metric; unless one is named, of the first of the headline that varies.
 
     Raises ResultsError as sensitivity() does, and when no metric of the headline varies.
     """
-    _ranges(findings)
-    names = list(metrics) or first_that_varies(findings)
+    _ranges(results)
+    names = list(metrics) or first_that_varies(results)
     if not names:
-        raise ResultsError(f"{findings.place}: no metric of the headline varies; name one")
-    return [sensitivity(findings, name) for name in names]
+        raise ResultsError(f"{results.place}: no metric of the headline varies; name one")
+    return [sensitivity(results, name) for name in names]
 
 
-def sensitivity(findings: Findings, metric: str) -> pd.DataFrame:
+def sensitivity(results: Results, metric: str) -> pd.DataFrame:
     """One row per range, for each combination of the levels of other axes.
 
     Columns: the other axes, axis, metric, first, first_low, first_high, total, total_low,
@@ -87,13 +87,13 @@ def sensitivity(findings: Findings, metric: str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    ranges = _ranges(findings)
-    measured = Measured(findings.columns, findings.manifest["cells"])
+    ranges = _ranges(results)
+    measured = Measured(results.columns, results.manifest["cells"])
     if metric not in measured.metrics:
         hint = did_you_mean(metric, measured.metrics)
-        raise ResultsError(f"{metric} is no metric of {findings.place}{hint}")
-    sampling = sampling_of(findings.manifest)
-    points = draw(ranges, sampling, seed=findings.manifest["seed"])
+        raise ResultsError(f"{metric} is no metric of {results.place}{hint}")
+    sampling = sampling_of(results.manifest)
+    points = draw(ranges, sampling, seed=results.manifest["seed"])
     rows: list[dict[str, Any]] = []
     for others, columns in _designs(measured, ranges, points):
         values = measured.values(metric)[:, columns]

@@ -21,8 +21,8 @@ from study.statistics.measured import Measured
 if TYPE_CHECKING:
     import pandas as pd
 
-    from study.results.read import TrialColumns
-    from study.statistics.findings import Findings
+    from study.results import Results
+    from study.results.trials import TrialColumns
     from study.statistics.intervals import Array
 
 GAIN: dict[str, float] = {"rx_success_ratio": 1.0}
@@ -79,12 +79,12 @@ def tradeoff(
     return pd.DataFrame(rows)
 
 
-def among(findings: Findings, where: Sequence[str]) -> pd.DataFrame:
+def among(results: Results, where: Sequence[str]) -> pd.DataFrame:
     """tradeoff() of those cells that have the levels asked for, each written key=level.
 
     Raises ResultsError when an axis or a level is unknown, or no cell has all the levels.
     """
-    cells: Mapping[str, Mapping[str, Any]] = findings.manifest["cells"]
+    cells: Mapping[str, Mapping[str, Any]] = results.manifest["cells"]
     axes = list(dict.fromkeys(axis for levels in cells.values() for axis in levels))
     wanted = []
     for text in where:
@@ -93,7 +93,7 @@ def among(findings: Findings, where: Sequence[str]) -> pd.DataFrame:
             raise ResultsError(f"{shown(text)} is no key=level, such as {axes[0]}=...")
         if axis not in axes:
             hint = did_you_mean(axis, axes)
-            raise ResultsError(f"{shown(axis)} is no axis of {findings.place}{hint}")
+            raise ResultsError(f"{shown(axis)} is no axis of {results.place}{hint}")
         having = [levels[axis] for levels in cells.values() if axis in levels]
         there = list(dict.fromkeys(map(shown, having)))
         if level not in there:
@@ -105,8 +105,8 @@ def among(findings: Findings, where: Sequence[str]) -> pd.DataFrame:
         if all(axis in levels and shown(levels[axis]) == level for axis, level in wanted)
     }
     if not found:
-        raise ResultsError(f"{findings.place} has no cell with {' and '.join(where)}")
-    return tradeoff(findings.columns, found)
+        raise ResultsError(f"{results.place} has no cell with {' and '.join(where)}")
+    return tradeoff(results.columns, found)
 
 
 def _bounds(name: str, numbers: Array) -> dict[str, float]:

@@ -34,7 +34,7 @@ from study.statistics.measured import Measured
 if TYPE_CHECKING:
     import pandas as pd
 
-    from study.results.read import TrialColumns
+    from study.results.trials import TrialColumns
     from study.statistics.intervals import Array, MeanInterval
 
 Word = Literal["supported", "contradicted", "equivalent", "undecided", "not asked"]

@@ -1,51 +1,18 @@
-"""Verdicts as a person reads them: in a terminal of 80 columns, and in sentences."""
+"""Numbers and verdicts as text: in one line, and in sentences."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from math import isfinite
+from math import floor, isfinite, log10
 from typing import TYPE_CHECKING
 
 from study.statistics.intervals import CONFIDENCE
-from study.statistics.tables import digits
 from study.statistics.verdict import REPLICATES_LEAST
 from study.zone.trial.metrics import is_share
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from study.statistics.verdict import Verdict
-
-_STYLES = {
-    "supported": "bold green",
-    "contradicted": "bold red",
-    "equivalent": "bold cyan",
-    "undecided": "bold yellow",
-    "not asked": "dim",
-}
-
-
-def verdict_parts(verdicts: Sequence[Verdict], *, alpha: float) -> Iterator[RenderableType]:
-    """The verdicts on all claims; nothing if there is no claim."""
-    from rich.table import Table
-    from rich.text import Text
-
-    if not verdicts:
-        return
-    # A claim whose cells an override took away is counted, not told.
-    asked = [verdict for verdict in verdicts if verdict.verdict != "not asked"]
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column()
-    most = max((verdict.n for verdict in asked), default=0)
-    for verdict in asked:
-        table.add_row(Text(verdict.verdict, style=_STYLES[verdict.verdict]), Text(verdict.says))
-        table.add_row("", Text(evidence(verdict, most=most), style="dim"))
-    if asked:
-        yield table
-    yield Text(footnote(verdicts, alpha=alpha), style="dim")
-    yield Text()
 
 
 def footnote(verdicts: Sequence[Verdict], *, alpha: float) -> str:
@@ -191,3 +158,36 @@ def _interval(verdict: Verdict) -> str:
     if not (isfinite(verdict.low) and isfinite(verdict.high)):
         return ""
     return f" [{number(verdict.low)}, {number(verdict.high)}]"
+
+
+def with_half(mean: float, *, half: float) -> str:
+    """A mean and its half-width, in one unit and to the same decimal, as '20.8k ±2.3k'."""
+    if not isfinite(mean):
+        return "-"
+    factor, unit = _unit(mean)
+    if not isfinite(half):
+        return digits(mean / factor, 4) + unit
+    if half == 0:
+        return f"{digits(mean / factor, 4)}{unit} ±0"
+    scaled = half / factor
+    before_point = len(str(int(abs(mean / factor))))
+    decimals = min(max(1 - floor(log10(scaled)), 0), 5 - before_point)
+    shown = f"{scaled:.{decimals}f}{unit}"
+    if float(f"{scaled:.{decimals}f}") == 0:
+        shown = f"<{10.0**-decimals:.{decimals}f}{unit}"
+    # "z": what rounds to nothing has no sign.
+    return f"{mean / factor:z.{decimals}f}{unit} ±{shown}"
+
+
+def _unit(value: float) -> tuple[float, str]:
+    size = abs(value)
+    for limit, factor, unit in ((1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M")):
+        if size >= limit:
+            return factor, unit
+    return (1e3, "k") if size >= 1e4 else (1.0, "")
+
+
+def digits(value: float, digits: int) -> str:
+    """At most so many digits that count, without trailing zeros."""
+    text = f"{value:.{digits}g}"
+    return text if "e" not in text or abs(value) < 1 else f"{value:.0f}"

@@ -10,8 +10,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
+from study.printable import printable_lines
 from study.terminal.guard import behind
-from study.terminal.text import printable_lines
 
 
 class CleanConsole(Console):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
-from study.terminal.text import printable_lines, without_colours
+from study.printable import printable_lines, without_colours
 
 
 class Lenient:

@@ -29,8 +29,8 @@ from study.results import (
 )
 from study.results.manifest import new_manifest
 from study.results.part import WRITTEN_WITH, digest_of_file, read_part
-from study.results.read import read_outcomes
 from study.results.status import status_of
+from study.results.trials import read_outcomes
 from study.scenario import Study, load
 from study.zone.engine.compile import digest
 
@@ -397,14 +397,28 @@ def test_every_part_is_noted_before_it_has_its_name(root: Path, tmp_path: Path):
     assert found["renames"] > 8
 
 
+@pytest.fixture(scope="module")
+def renames(root: Path, tmp_path_factory) -> int:
+    """How many renames a run makes in its folder."""
+    done = watched(root, tmp_path_factory.mktemp("counted") / "out", -1)
+    found: int = json.loads(done.stdout.splitlines()[-1])["renames"]
+    return found
+
+
+# Before the first and in the midst of sorting; the other places by night.
+AT = [
+    pytest.param(at, marks=() if at in {2, 9} else pytest.mark.nightly(part="kills"))
+    for at in range(2, 16)
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("before_the_end", range(2, 16))
+@pytest.mark.parametrize("before_the_end", AT)
 def test_a_run_killed_while_it_sorts_leaves_noted_parts(
-    root: Path, tmp_path: Path, whole, before_the_end: int
+    root: Path, tmp_path: Path, whole, renames: int, before_the_end: int
 ):
     """Whichever rename of its last ones a run dies before, what is there is noted, and read."""
     out = tmp_path / "out"
-    renames = json.loads(watched(root, tmp_path / "counted", -1).stdout.splitlines()[-1])["renames"]
     done = watched(root, out, renames - before_the_end)
 
     assert done.returncode == 9, done.stderr

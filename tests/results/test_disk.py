@@ -88,10 +88,16 @@ def begun(make_store: Callable[..., Store], simulated) -> Path:
     return store.folder.path
 
 
-# What is refused for good ends much the same whatever it is: each tries a third of the places.
+# By night every place; what is refused for good ends much the same whatever it is, so that each
+# tries a third of the places.
+BY_NIGHT = [
+    pytest.param(*given, marks=pytest.mark.nightly(part="full-disk"))
+    for given in (("EIO", 1, 1), ("ENOSPC on", 1, 3), ("EROFS on", 2, 3), ("EMFILE on", 3, 3))
+]
+
+
 @pytest.mark.parametrize(
-    ("refusal", "first", "step"),
-    [("EIO", 1, 1), ("ENOSPC on", 1, 3), ("EROFS on", 2, 3), ("EMFILE on", 3, 3)],
+    ("refusal", "first", "step"), [("EIO", 1, 5), ("ENOSPC on", 3, 5), *BY_NIGHT]
 )
 def test_a_disk_that_refuses_anything_costs_no_row(
     root: Path, begun: Path, refusal: str, first: int, step: int

@@ -117,7 +117,8 @@ def test_a_manifest_that_was_edited_is_no_surprise(tmp_path: Path, tiny: Study, 
 
     from study.results.status import status_of
     from study.statistics import read_findings
-    from study.statistics.tables import outline, result_parts
+    from study.statistics.outline import outline
+    from study.terminal.tables import result_parts
 
     sound = new_manifest(tiny, simulation="s", command=()) | {"state": "complete"}
     create_folder(tmp_path / "out", sound)

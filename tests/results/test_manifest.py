@@ -25,7 +25,8 @@ from study.results.part import digest_of_file, read_part
 from study.results.status import status_of
 from study.scenario import load
 from study.statistics import read_findings
-from study.statistics.tables import outline, result_parts
+from study.statistics.outline import outline
+from study.terminal.tables import result_parts
 
 
 def nested(depth: int) -> Any:
@@ -149,14 +150,21 @@ def test_whatever_stands_anywhere_ends_in_words(folder: Path, key: str):
     assert any(try_all(folder, replaced(manifest, at, ODD[odd]), ways) for at, odd in chosen)
 
 
+BY_NIGHT = pytest.mark.nightly(part="manifests")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
-def test_whatever_stands_anywhere_is_no_surprise_to_any_command(folder: Path, seed: int):
+@pytest.mark.parametrize(
+    ("seed", "edits"), [(4, 8), *(pytest.param(seed, 120, marks=BY_NIGHT) for seed in range(4))]
+)
+def test_whatever_stands_anywhere_is_no_surprise_to_any_command(
+    folder: Path, seed: int, edits: int
+):
     """The same with values drawn from all of a manifest, for going on and for reading as well."""
     manifest = json.loads((folder / "manifest.json").read_text())
     every = [(at, odd) for at in places(manifest) for odd in ODD]
 
-    for at, odd in random.Random(seed).sample(every, 120):
+    for at, odd in random.Random(seed).sample(every, edits):
         try_all(folder, replaced(manifest, at, ODD[odd]), WAYS)
 
 
@@ -166,21 +174,26 @@ CLOCK = ("scenario", "base", "clock")
 @pytest.mark.parametrize(
     ("at", "odd"),
     [
-        (("scenario",), "nobody"),
-        (("cells",), "nobody"),
         (("command",), "a list of numbers"),
-        (("command",), "a word"),
-        (("created",), "zero"),
-        (("elapsed_s",), "nothing that is a number"),
-        (("counts", "trials"), "seventy bits"),
-        (CLOCK, "null"),
-        ((*CLOCK, "ageing"), "nobody"),
         ((*CLOCK, "measure"), "infinity"),
-        (("scenario", "axes"), "a list of words"),
-        (("scenario", "axes", "nic.mtu"), "somebody"),
-        (("scenario", "replicates"), "somebody"),
-        (("axes", 0), "a word"),
-        (("versions",), "a list of lists"),
+        *(
+            pytest.param(at, odd, marks=BY_NIGHT)
+            for at, odd in (
+                (("scenario",), "nobody"),
+                (("cells",), "nobody"),
+                (("command",), "a word"),
+                (("created",), "zero"),
+                (("elapsed_s",), "nothing that is a number"),
+                (("counts", "trials"), "seventy bits"),
+                (CLOCK, "null"),
+                ((*CLOCK, "ageing"), "nobody"),
+                (("scenario", "axes"), "a list of words"),
+                (("scenario", "axes", "nic.mtu"), "somebody"),
+                (("scenario", "replicates"), "somebody"),
+                (("axes", 0), "a word"),
+                (("versions",), "a list of lists"),
+            )
+        ),
     ],
 )
 def test_a_report_of_an_edited_manifest_is_made_or_refused(folder: Path, at, odd: str):

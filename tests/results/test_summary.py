@@ -15,7 +15,8 @@ from scipy import stats
 import study
 from study.results.summary import ALL_EQUAL, NO_TRIAL, NO_VALUE, ONE_VALUE, TOO_LARGE, summarise
 from study.statistics import main_effects
-from study.statistics.tables import result_parts, with_half
+from study.statistics.words import with_half
+from study.terminal.tables import result_parts
 
 pytestmark = pytest.mark.quick
 

@@ -26,7 +26,8 @@ from study.statistics.contrasts import (
     holm,
     paired,
 )
-from study.statistics.tables import chosen_contrasts, contrast_parts
+from study.statistics.headline import chosen_contrasts
+from study.terminal.tables import contrast_parts
 
 pytestmark = pytest.mark.quick
 

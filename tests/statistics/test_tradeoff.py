@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from study.results.errors import ResultsError
-from study.statistics.tables import tradeoff_parts
 from study.statistics.tradeoff import FEW, NOTHING, among, pareto
+from study.terminal.tables import tradeoff_parts
 
 POINTS = st.lists(
     st.tuples(*[st.integers(0, 4)] * 3).map(lambda point: tuple(map(float, point))),

@@ -22,7 +22,8 @@ from study.cli import main
 from study.scenario import Claim
 from study.statistics.findings import plain_verdicts
 from study.statistics.verdict import REPLICATES_MOST, Verdict, judge
-from study.statistics.words import evidence, footnote, verdict_parts
+from study.statistics.words import evidence, footnote
+from study.terminal.verdicts import verdict_parts
 
 CELLS: dict[str, dict[str, Any]] = {
     "a": {"nic.mtu": 9000},

@@ -45,8 +45,8 @@ def replay(traces: tuple[str, ...], *, as_json: bool) -> None:
             click.echo(json.dumps(to_json(result)))
         results.append(result)
     if not as_json:
-        from study.replay.report import show
         from study.terminal.console import console
+        from study.terminal.replay import show
 
         show(results, console())
     sys.exit(status)

@@ -1,28 +1,30 @@
-"""The results as a person reads them in a terminal of 80 columns."""
+"""Results in a terminal of 80 columns."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
-from math import floor, isfinite, log10
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from study.results.errors import ResultsError
+from rich import box
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
 from study.results.summary import axis_and_metric_names
-from study.scenario.errors import did_you_mean
 from study.statistics.effects import Effect, main_effects
-from study.statistics.findings import Findings, alpha_of, plain_verdicts
+from study.statistics.findings import Findings, alpha_of
+from study.statistics.headline import headline_of
 from study.statistics.sensitivity import first_that_varies, sampled_axes, sensitivity
+from study.statistics.words import with_half
+from study.terminal.verdicts import verdict_parts
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.console import RenderableType
-    from rich.table import Table
 
-    from study.results.read import TrialColumns
+    from study.results.trials import TrialColumns
 
-_HEADLINES = 10
 _LEVELS = 4
 _LABEL_LETTERS = 34
 _FAILURES_SHOWN = 5
@@ -30,11 +32,6 @@ _FAILURES_SHOWN = 5
 
 def result_parts(results: Findings) -> Iterator[RenderableType]:
     """The question, the verdicts, what each axis does to the headline metrics, and what failed."""
-    from rich.padding import Padding
-    from rich.text import Text
-
-    from study.statistics.words import verdict_parts
-
     manifest = results.manifest
     yield Text()
     if manifest["question"]:
@@ -95,8 +92,6 @@ def _marks(
 
 def failures(results: Findings) -> Iterator[RenderableType]:
     """The first few failed trials and why; nothing if none failed."""
-    from rich.text import Text
-
     counts, listed = results.manifest["counts"], results.manifest["failures"]
     if not counts["failed"]:
         return
@@ -110,32 +105,6 @@ def failures(results: Findings) -> Iterator[RenderableType]:
         yield Text(f"  ... all of them: column `error` of {results.place}/trials", style="red")
 
 
-def records(*tables: pd.DataFrame) -> str:
-    """Rows of tables as a JSON list of objects; what is not a number there is null."""
-    rows = [row for table in tables for row in json.loads(table.to_json(orient="records"))]
-    return json.dumps(rows, indent=2)
-
-
-def chosen_contrasts(
-    results: Findings, *, metrics: Sequence[str], axes: Sequence[str], each_cell: bool
-) -> pd.DataFrame:
-    """Contrasts of the metrics and axes that are named, as in contrasts.csv.
-
-    Unless named, metrics are those of the headline. Raises ResultsError for an unknown name.
-    """
-    known_axes, known = axis_and_metric_names(results.columns)
-    for name, names, what in [(n, known, "metric") for n in metrics] + [
-        (n, known_axes, "axis") for n in axes
-    ]:
-        if name not in names:
-            raise ResultsError(f"{name} is no {what} of {results.place}{did_you_mean(name, names)}")
-    table = results.contrasts
-    wanted = table["metric"].isin(list(metrics) or [name for name, _ in headline_of(results)])
-    wanted &= table["axis"].isin(list(axes) or known_axes)
-    wanted &= table["kind"] == ("cell" if each_cell else "axis")
-    return table[wanted]
-
-
 def contrast_parts(
     results: Findings, chosen: pd.DataFrame, *, each_cell: bool
 ) -> Iterator[RenderableType]:
@@ -143,8 +112,6 @@ def contrast_parts(
 
     chosen  what chosen_contrasts gave
     """
-    from rich.text import Text
-
     if chosen.empty:
         yield Text("Nothing to compare: no axis has two levels with a finished trial.")
         return
@@ -173,8 +140,6 @@ def contrast_parts(
 
 
 def _contrast_table(title: Any, rows: pd.DataFrame, labels: Mapping[str, str]) -> Table:
-    from rich.text import Text
-
     table = _table(title)
     table.add_column("", max_width=_LABEL_LETTERS, overflow="fold")
     for name in ("difference", "ratio", "effect", "p Holm", "pairing"):
@@ -199,8 +164,6 @@ def tradeoff_parts(
 
     table  as tradeoff() makes it
     """
-    from rich.text import Text
-
     from study.statistics.tradeoff import front_rows, varying
 
     axes = varying(table, axes)
@@ -238,8 +201,6 @@ def sensitivity_parts(table: pd.DataFrame) -> Iterator[RenderableType]:
 
     table  as sensitivity() makes it
     """
-    from rich.text import Text
-
     axes = list(table.columns[: list(table.columns).index("axis")])
     for levels, rows in table.groupby(axes, sort=False) if axes else [((), table)]:
         others = ", ".join(
@@ -278,53 +239,6 @@ def _short(value: float, form: str) -> str:
     return format(value, form) if abs(value) < 1e4 else f"{value:.0e}"
 
 
-def outline(results: Findings) -> dict[str, Any]:
-    """The same for machines: how the run ended, and every main effect on the headline metrics."""
-    manifest = results.manifest
-    axes, _ = axis_and_metric_names(results.columns)
-    names = [name for name, _ in headline_of(results)]
-    effects = [
-        effect
-        for axis in axes
-        for effect in main_effects(
-            results.columns, axis=axis, metrics=names, cells=manifest["cells"]
-        )[0]
-    ]
-    return {
-        "path": results.place,
-        "name": manifest["name"],
-        "state": manifest["state"],
-        "fingerprint": manifest["fingerprint"],
-        "counts": manifest["counts"],
-        "elapsed_s": manifest.get("elapsed_s"),
-        "failures": manifest["failures"],
-        "verdicts": plain_verdicts(results.judged()),
-        "effects": [
-            {
-                name: value if not isinstance(value, float) or isfinite(value) else None
-                for name, value in vars(effect).items()
-            }
-            for effect in effects
-        ],
-    }
-
-
-def headline_of(results: Findings) -> list[tuple[str, str]]:
-    """(metric, label) to show first: those the simulation names, else the first few there are.
-
-    A metric without a single value was not asked for in this study, and is left out.
-    """
-    trials = results.columns
-    _, metrics = axis_and_metric_names(trials)
-    headline = [(name, label) for name, label in results.manifest["headline"] if name in metrics]
-    named = (pair for pair in headline if trials[pair[0]].notna().any())
-    measured = (name for name in metrics if trials[name].notna().any())
-    found = list(islice(named, _HEADLINES)) or [
-        (name, name) for name in islice(measured, _HEADLINES)
-    ]
-    return found or headline[:_HEADLINES] or [(name, name) for name in metrics[:_HEADLINES]]
-
-
 def _axis_table(
     axis: str,
     effects: Sequence[Effect],
@@ -332,7 +246,6 @@ def _axis_table(
     headline: Sequence[tuple[str, str]],
     marks: Mapping[tuple[str, str, Any], str],
 ) -> Table:
-    from rich.text import Text
 
     over = "cells that differ in other axes too"
     if matched:
@@ -361,8 +274,6 @@ def _axis_table(
 
 def _plain_table(results: Findings, headline: Sequence[tuple[str, str]]) -> Table:
     """A study without axes, or with one level each: the cells as they are."""
-    from rich.text import Text
-
     summary = results.summary
     table = _table(Text("all trials", style="bold cyan"))
     table.add_column("", max_width=_LABEL_LETTERS, overflow="fold")
@@ -380,9 +291,6 @@ def _plain_table(results: Findings, headline: Sequence[tuple[str, str]]) -> Tabl
 
 
 def _table(title: Any) -> Table:
-    from rich import box
-    from rich.table import Table
-
     return Table(
         title=title,
         title_justify="left",
@@ -402,36 +310,3 @@ def _cell(effect: Effect, marks: Mapping[tuple[str, str, Any], str]) -> str:
 def named(level: Any) -> str:
     """A level as the scenario has it."""
     return "null" if level is None else str(level)
-
-
-def with_half(mean: float, *, half: float) -> str:
-    """A mean and its half-width, in one unit and to the same decimal, as '20.8k ±2.3k'."""
-    if not isfinite(mean):
-        return "-"
-    factor, unit = _unit(mean)
-    if not isfinite(half):
-        return digits(mean / factor, 4) + unit
-    if half == 0:
-        return f"{digits(mean / factor, 4)}{unit} ±0"
-    scaled = half / factor
-    before_point = len(str(int(abs(mean / factor))))
-    decimals = min(max(1 - floor(log10(scaled)), 0), 5 - before_point)
-    shown = f"{scaled:.{decimals}f}{unit}"
-    if float(f"{scaled:.{decimals}f}") == 0:
-        shown = f"<{10.0**-decimals:.{decimals}f}{unit}"
-    # "z": what rounds to nothing has no sign.
-    return f"{mean / factor:z.{decimals}f}{unit} ±{shown}"
-
-
-def _unit(value: float) -> tuple[float, str]:
-    size = abs(value)
-    for limit, factor, unit in ((1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M")):
-        if size >= limit:
-            return factor, unit
-    return (1e3, "k") if size >= 1e4 else (1.0, "")
-
-
-def digits(value: float, digits: int) -> str:
-    """At most so many digits that count, without trailing zeros."""
-    text = f"{value:.{digits}g}"
-    return text if "e" not in text or abs(value) < 1 else f"{value:.0f}"

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from study.conduct import Watcher
-from study.terminal.text import printable
+from study.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

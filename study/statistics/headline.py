@@ -1,0 +1,53 @@
+"""Metrics that are shown first, and the contrasts that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from study.results.errors import ResultsError
+from study.results.summary import axis_and_metric_names
+from study.scenario.errors import did_you_mean
+from study.statistics.findings import Findings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_HEADLINES = 10
+
+
+def headline_of(results: Findings) -> list[tuple[str, str]]:
+    """(metric, label) to show first: those the simulation names, else the first few there are.
+
+    A metric without a single value was not asked for in this study, and is left out.
+    """
+    trials = results.columns
+    _, metrics = axis_and_metric_names(trials)
+    headline = [(name, label) for name, label in results.manifest["headline"] if name in metrics]
+    named = (pair for pair in headline if trials[pair[0]].notna().any())
+    measured = (name for name in metrics if trials[name].notna().any())
+    found = list(islice(named, _HEADLINES)) or [
+        (name, name) for name in islice(measured, _HEADLINES)
+    ]
+    return found or headline[:_HEADLINES] or [(name, name) for name in metrics[:_HEADLINES]]
+
+
+def chosen_contrasts(
+    results: Findings, *, metrics: Sequence[str], axes: Sequence[str], each_cell: bool
+) -> pd.DataFrame:
+    """Contrasts of the metrics and axes that are named, as in contrasts.csv.
+
+    Unless named, metrics are those of the headline. Raises ResultsError for an unknown name.
+    """
+    known_axes, known = axis_and_metric_names(results.columns)
+    for name, names, what in [(n, known, "metric") for n in metrics] + [
+        (n, known_axes, "axis") for n in axes
+    ]:
+        if name not in names:
+            raise ResultsError(f"{name} is no {what} of {results.place}{did_you_mean(name, names)}")
+    table = results.contrasts
+    wanted = table["metric"].isin(list(metrics) or [name for name, _ in headline_of(results)])
+    wanted &= table["axis"].isin(list(axes) or known_axes)
+    wanted &= table["kind"] == ("cell" if each_cell else "axis")
+    return table[wanted]

@@ -1,0 +1,52 @@
+"""Results as JSON."""
+
+from __future__ import annotations
+
+import json
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from study.results.summary import axis_and_metric_names
+from study.statistics.effects import main_effects
+from study.statistics.findings import Findings, plain_verdicts
+from study.statistics.headline import headline_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def records(*tables: pd.DataFrame) -> str:
+    """Rows of tables as a JSON list of objects; what is not a number there is null."""
+    rows = [row for table in tables for row in json.loads(table.to_json(orient="records"))]
+    return json.dumps(rows, indent=2)
+
+
+def outline(results: Findings) -> dict[str, Any]:
+    """The same for machines: how the run ended, and every main effect on the headline metrics."""
+    manifest = results.manifest
+    axes, _ = axis_and_metric_names(results.columns)
+    names = [name for name, _ in headline_of(results)]
+    effects = [
+        effect
+        for axis in axes
+        for effect in main_effects(
+            results.columns, axis=axis, metrics=names, cells=manifest["cells"]
+        )[0]
+    ]
+    return {
+        "path": results.place,
+        "name": manifest["name"],
+        "state": manifest["state"],
+        "fingerprint": manifest["fingerprint"],
+        "counts": manifest["counts"],
+        "elapsed_s": manifest.get("elapsed_s"),
+        "failures": manifest["failures"],
+        "verdicts": plain_verdicts(results.judged()),
+        "effects": [
+            {
+                name: value if not isinstance(value, float) or isfinite(value) else None
+                for name, value in vars(effect).items()
+            }
+            for effect in effects
+        ],
+    }

@@ -1,0 +1,112 @@
+"""What a scenario would run, and what that takes, in a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.padding import Padding
+from rich.text import Text
+
+from study.terminal.listing import listing, show, word
+
+if TYPE_CHECKING:
+    from study.scenario import Study
+    from study.scenario.origin import Unfolded
+
+_CELLS = 12
+
+
+def show_plan(unfolded: Unfolded, *, everything: bool) -> None:
+    """Print name, counts, axes, the settings that are no defaults, and the cells."""
+    study = unfolded.study
+    title = f"{study.name}: {study.question}" if study.question else study.name
+    show(Text(title, style="bold"))
+    show(Text(_counts(study)))
+    if study.axes:
+        table = listing("axis", "levels")
+        for axis, levels in study.axes.items():
+            shown = ", ".join(map(word, levels[:_CELLS]))
+            table.add_row(Text(axis), Text(shown + ", ..." * (len(levels) > _CELLS)))
+        show(Padding(table, (1, 0, 0, 0)))
+    fixed = unfolded.fixed()
+    if fixed:
+        table = listing("same in all cells", "value", "from", dim=(2,))
+        for setting in fixed:
+            through = f" ({setting.through})" if setting.through else ""
+            table.add_row(Text(setting.key), Text(setting.text), Text(setting.place + through))
+        show(Padding(table, (1, 0, 0, 0)))
+    if study.axes and (everything or len(study.cells) <= 2 * _CELLS):
+        _show_cells(study, everything=everything)
+    else:
+        show(Text(f"\n{len(study.cells):,} cells: --cells lists them."))
+
+
+def _show_cells(study: Study, *, everything: bool) -> None:
+    columns = list(study.cells[0].levels)
+    limit = len(study.cells) if everything else _CELLS
+    table = listing("cell", *columns)
+    for cell in study.cells[:limit]:
+        table.add_row(Text(cell.id), *(Text(word(cell.levels[key])) for key in columns))
+    show(Padding(table, (1, 0, 0, 0)))
+    if limit < len(study.cells):
+        show(Text(f"and {len(study.cells) - limit:,} more: --cells lists them"))
+
+
+def _counts(study: Study) -> str:
+    cells = f"{len(study.cells):,} cell{'s' * (len(study.cells) > 1)}"
+    if study.stopping is None:
+        many = f"{study.replicates:,} replicate{'s' * (study.replicates > 1)}"
+        text = f"{cells} x {many} = {len(study):,} trials"
+    else:
+        rule = study.stopping
+        text = (
+            f"{cells} x {rule.least:,} to {rule.most:,} replicates = "
+            f"{rule.least * len(study.cells):,} to {rule.most * len(study.cells):,} trials"
+        )
+    if study.claims:
+        text += f", {len(study.claims)} claim{'s' * (len(study.claims) > 1)}"
+    return text
+
+
+def show_needs(needs: dict[str, Any]) -> None:
+    """Print time, memory and disk, as `study plan --json` has them under `estimate`."""
+    measured = needs["measured"]
+    table = listing("cores", "time", "memory")
+    for index, run in enumerate(needs["runs"]):
+        cores = f"{run['cores']:,}" + (" (this machine)" if index == 0 else "")
+        table.add_row(
+            Text(cores),
+            Text(_span(run["wall_s"], time_words)),
+            Text(size_words(run["memory_bytes"])),
+        )
+    show(Padding(table, (1, 0, 1, 0)))
+    how = "" if measured["to_the_end"] else ", drawn out from their beginning"
+    show(
+        Text(
+            f"{_span(needs['cpu_hours'], lambda h: time_words(3600 * h))} of work on one core, "
+            f"{_span(needs['disk_bytes'], size_words)} of rows on disk. Measured with "
+            f"{measured['trials']} trials of {measured['trial_s']:.2g} "
+            f"±{measured['half_interval_s']:.1g} s{how}, one at a time on this machine."
+        )
+    )
+
+
+def _span(ends: list[float], words: Any) -> str:
+    first, last = words(ends[0]), words(ends[-1])
+    return str(first) if first == last else f"{first} to {last}"
+
+
+def time_words(seconds: float) -> str:
+    """A time as a person says it: 40 s, 3 min, 2.5 h, 4 days."""
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.2g} {unit}"
+    return f"{seconds:.2g} s" if seconds < 9.5 else f"{seconds:.0f} s"
+
+
+def size_words(size: float) -> str:
+    """Bytes as a person says them: 12 KB, 1.4 MB, 3 GB."""
+    for factor, unit in ((1e9, "GB"), (1e6, "MB")):
+        if size >= factor:
+            return f"{size / factor:.3g} {unit}"
+    return f"{max(size, 1e3) / 1e3:.3g} KB"

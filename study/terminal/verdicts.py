@@ -1,0 +1,43 @@
+"""Verdicts in a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from study.statistics.words import evidence, footnote
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from study.statistics.verdict import Verdict
+
+_STYLES = {
+    "supported": "bold green",
+    "contradicted": "bold red",
+    "equivalent": "bold cyan",
+    "undecided": "bold yellow",
+    "not asked": "dim",
+}
+
+
+def verdict_parts(verdicts: Sequence[Verdict], *, alpha: float) -> Iterator[RenderableType]:
+    """The verdicts on all claims; nothing if there is no claim."""
+    from rich.table import Table
+    from rich.text import Text
+
+    if not verdicts:
+        return
+    # A claim whose cells an override took away is counted, not told.
+    asked = [verdict for verdict in verdicts if verdict.verdict != "not asked"]
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    most = max((verdict.n for verdict in asked), default=0)
+    for verdict in asked:
+        table.add_row(Text(verdict.verdict, style=_STYLES[verdict.verdict]), Text(verdict.says))
+        table.add_row("", Text(evidence(verdict, most=most), style="dim"))
+    if asked:
+        yield table
+    yield Text(footnote(verdicts, alpha=alpha), style="dim")
+    yield Text()
