@@ -288,8 +288,8 @@ def _holm(frame: pd.DataFrame) -> pd.DataFrame:
 def holm(p: Array) -> Array:
     """Holm's correction of those p-values that are numbers (Holm 1979, step down).
 
-    Not statsmodels' multipletests, which gives the same and collects garbage each time: in a process
-    of some size that takes longer than all the tests.
+    Not statsmodels' multipletests, which gives the same and collects garbage each time: in a
+    process of some size that takes longer than all the tests.
     """
     adjusted = np.array(p, np.float64)
     there = np.flatnonzero(np.isfinite(p))
