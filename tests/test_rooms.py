@@ -75,7 +75,7 @@ KEPT_IN = {
     "pydantic": {"scenario", "results"},
     "numba": {"zone"},
     "ray": {"fanout"},
-    "pandas": {"report", "results", "statistics"},
+    "pandas": {"report", "results", "statistics", "terminal"},
     "pyarrow": {"results"},
     "fsspec": {"results"},
     "scipy": {"results", "scenario", "statistics"},
