@@ -369,7 +369,7 @@ class _Machine(_Group):
             "source": "" if told.source == "none" else told.source,
         }
         versions = dict.fromkeys(names, "")
-        if not only_named():
+        if any(names.values()) and not only_named():
             from study.zone.extension import find
 
             versions = {kind: find(kind, n).digest if n else "" for kind, n in names.items()}
