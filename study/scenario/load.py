@@ -563,7 +563,7 @@ class _Unfolding:
                 others = set().union(*(varied.get(group, set()) for group in near)) - {axis}
                 return not near & self.unsound and not others
 
-            self._complain(machine, combination, axes, known)
+            self._complain(machine, machine.settings(), combination, axes, known)
 
     def _expanded(self, combination: Mapping[str, Level]) -> dict[str, Level]:
         """A combination with named levels replaced by the settings they stand for."""
@@ -591,9 +591,10 @@ class _Unfolding:
             # Each level was found valid by itself, and no key's type depends on another's.
             told = self._expanded(combination)
             machine = Machine.model_validate(with_kernel(with_levels(base, told)))
-            self._complain(machine, combination, axes)
+            settings = machine.settings()
+            self._complain(machine, settings, combination, axes)
             if not self.faults:
-                made.append((combination, machine, machine.settings()))
+                made.append((combination, machine, settings))
         identities = _identities([settings for _, _, settings in made])
         for combination, machine, settings in made:
             identity = identities[settings]
@@ -668,11 +669,12 @@ class _Unfolding:
     def _complain(
         self,
         machine: Machine,
+        settings: Settings,
         combination: Mapping[str, Level],
         axes: Mapping[str, Any],
         known: Callable[[str], bool] = lambda _: True,
     ) -> None:
-        for key, text in complaints(machine):
+        for key, text in complaints(machine, settings):
             if not known(key):
                 continue
             place: tuple[Any, ...] = ("base", *key.split("."))

@@ -1,7 +1,8 @@
 """What a scenario may say about one machine, in people's words and units; checked by pydantic.
 
-Each group of keys is a class, each key a field with its default. `Machine.settings()` turns the
-words into the plain numbers that the simulated zone is told.
+Keys follow from the settings (zone/settings.py), group by group: name, kind, bounds, default and
+sentence. Only those whose words differ from the machine's are declared here. `Machine.settings()`
+turns words into the plain numbers that a simulated zone takes.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ def of(members: type[IntEnum]) -> OneOf:
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _working_set(value: Any) -> str | float:
@@ -274,34 +275,34 @@ _BY_KIND = {bool: Switch, int: Count, float: Number}
 
 def _derived(one: plain.Declared) -> tuple[Any, Any]:
     """The key of a setting, as it is declared."""
-    said, default = one.setting, one.default
+    setting, default = one.setting, one.default
     if issubclass(one.kind, IntEnum):
         kind: Any = Annotated[str, of(one.kind)]
         default = next(word for word, m in plain.words_of(one.kind).items() if m == default)
     else:
         kind = _BY_UNIT.get(one.unit) or _BY_KIND[one.kind]
-        bounds = {"ge": said.least, "gt": said.above, "le": said.most}
+        bounds = {"ge": setting.least, "gt": setting.above, "le": setting.most}
         kind = within(kind, **{k: bound for k, bound in bounds.items() if bound is not None})
         default = get_args(kind)[0](default)
-    return _key(kind, default, one.about, policy=said.policy)
+    return _key(kind, default, one.about, policy=setting.policy)
 
 
 def _keys() -> dict[str, tuple[Any, Any]]:
     """Every dotted key, in the order of the settings that they give."""
-    found = {
+    keys = {
         one.key: _OWN[one.key] if one.key in _OWN else _derived(one)
         for one in plain.declared().values()
         if one.key
     }
-    return found | {key: told for key, told in _OWN.items() if key not in found}
+    return keys | {key: typed for key, typed in _OWN.items() if key not in keys}
 
 
 def _groups() -> dict[str, tuple[Any, Any]]:
     """A model for each group of keys."""
     keys: dict[str, dict[str, Any]] = {}
-    for key, told in _keys().items():
+    for key, typed in _keys().items():
         group, _, name = key.partition(".")
-        keys.setdefault(group, {})[name] = told
+        keys.setdefault(group, {})[name] = typed
     models = {
         group: create_model(f"{group.capitalize()}Group", __base__=_Group, **named)
         for group, named in keys.items()
@@ -309,14 +310,35 @@ def _groups() -> dict[str, tuple[Any, Any]]:
     return {group: (model, Field(default_factory=model)) for group, model in models.items()}
 
 
-_USUAL = plain.Settings()
+_TYPES: dict[str, Any] = {name: type(group) for name, group in vars(plain.Settings()).items()}
+"""Of each group of settings."""
+
+
+@lru_cache(maxsize=1)
+def _readings() -> dict[str, list[tuple[str, Any, str, str]]]:
+    """Group of the settings -> field, how to read it, and the group and the name of its key; only
+    of settings that are given in their own words.
+    """
+    readings: dict[str, list[tuple[str, Any, str, str]]] = {}
+    for one in plain.declared().values():
+        group, _, field = one.name.rpartition(".")
+        of_group = readings.setdefault(group, [])
+        if one.key and one.key not in _OWN:
+            is_enum = issubclass(one.kind, IntEnum)
+            read: Any = plain.words_of(one.kind).__getitem__ if is_enum else one.kind
+            group, _, key = one.key.partition(".")
+            of_group.append((field, read, group, key))
+    return readings
 
 
 class _Machine(_Group):
     """One cell of the matrix: a machine, its kernel's policies and its load."""
 
-    kernel: Annotated[str, OneOf(tuple(KERNELS)), POLICY] = "2.6.8"
-    """Sets all that a kernel changed: marks, paths, kswapd, grouping, reclaim, compaction."""
+    kernel: Annotated[str, OneOf(tuple(KERNELS)), POLICY] = Field(
+        default="2.6.8",
+        description="Sets all that a kernel changed: marks, paths, kswapd, grouping, reclaim, "
+        "compaction.",
+    )
 
     if TYPE_CHECKING:
 
@@ -325,48 +347,45 @@ class _Machine(_Group):
 
     def settings(self) -> plain.Settings:
         """The same machine in the kernel's units."""
-        own = self._conversions()
-        values: dict[str, Any] = {}
-        groups: dict[str, dict[str, Any]] = {}
-        for name, one in plain.declared().items():
-            value = own[name] if name in own else _plain(one.kind, self._at(one.key))
-            group, _, field = name.rpartition(".")
-            (groups.setdefault(group, {}) if group else values)[field] = value
-        made = {group: type(getattr(_USUAL, group))(**told) for group, told in groups.items()}
-        return plain.Settings(**values, **made)
+        converted, groups = self._conversions(), vars(self)
+        settings: dict[str, Any] = {}
+        for group, readings in _readings().items():
+            values = {field: read(vars(groups[of])[key]) for field, read, of, key in readings}
+            values |= converted.get(group, {})
+            settings |= {group: _TYPES[group](**values)} if group else values
+        return plain.Settings(**settings)
 
-    def _at(self, key: str) -> Any:
-        group, _, name = key.partition(".")
-        return getattr(getattr(self, group), name)
-
-    def _conversions(self) -> dict[str, Any]:
-        """The settings that people give in other words, by name."""
+    def _conversions(self) -> dict[str, dict[str, Any]]:
+        """The settings that people give in other words, by group and name."""
         zone, watermarks, user, nic = self.zone, self.watermarks, self.user, self.nic
         marks = (watermarks.min, watermarks.low, watermarks.high)
         working_set = user.working_set
         rx_order, tx_order = nic_rules.rx_order(nic.driver, nic.mtu), nic_rules.tx_order(nic.mtu)
         return {
-            "memory.lowmem_pages": zone.lowmem or zone.memory,
-            "memory.buddyinfo": zone.buddyinfo,
-            "watermarks.explicit_pages": None if None in marks else marks,
-            "user.working_set_pages": pages_from(working_set)
-            if isinstance(working_set, str)
-            else round(working_set * zone.memory),
-            "processes.stack_order": nic_rules.kmalloc_order(self.stacks.size),
-            "nic.replaces": nic.driver in nic_rules.REPLACING,
-            "nic.rx_order": rx_order if nic.rx_order is None else nic.rx_order,
-            "nic.tx_order": tx_order if nic.tx_order is None else nic.tx_order,
-            "nic.frame_pages": nic_rules.frame_pages(nic.mtu),
-            "nic.wire_ns": nic_rules.wire_ns(nic.mtu, nic.line_rate),
-            **self._extension(),
+            "memory": {"lowmem_pages": zone.lowmem or zone.memory, "buddyinfo": zone.buddyinfo},
+            "watermarks": {"explicit_pages": None if None in marks else marks},
+            "user": {
+                "working_set_pages": pages_from(working_set)
+                if isinstance(working_set, str)
+                else round(working_set * zone.memory)
+            },
+            "processes": {"stack_order": nic_rules.kmalloc_order(self.stacks.size)},
+            "nic": {
+                "replaces": nic.driver in nic_rules.REPLACING,
+                "rx_order": rx_order if nic.rx_order is None else nic.rx_order,
+                "tx_order": tx_order if nic.tx_order is None else nic.tx_order,
+                "frame_pages": nic_rules.frame_pages(nic.mtu),
+                "wire_ns": nic_rules.wire_ns(nic.mtu, nic.line_rate),
+            },
+            "extension": self._extension(),
         }
 
     def _extension(self) -> dict[str, Any]:
         """The extensions by name, with the versions there are; the numbers are theirs."""
-        told = self.extension
+        own = self.extension
         names = {
-            "victims": "" if told.victims == "lru" else told.victims,
-            "source": "" if told.source == "none" else told.source,
+            "victims": "" if own.victims == "lru" else own.victims,
+            "source": "" if own.source == "none" else own.source,
         }
         versions = dict.fromkeys(names, "")
         if any(names.values()) and not only_named():
@@ -374,15 +393,10 @@ class _Machine(_Group):
 
             versions = {kind: find(kind, n).digest if n else "" for kind, n in names.items()}
         return {
-            **{f"extension.{kind}": name for kind, name in names.items()},
-            **{f"extension.{kind}_digest": version for kind, version in versions.items()},
-            "extension.numbers": told.numbers if any(names.values()) else (),
+            **names,
+            **{f"{kind}_digest": version for kind, version in versions.items()},
+            "numbers": own.numbers if any(names.values()) else (),
         }
-
-
-def _plain(kind: Any, value: Any) -> Any:
-    """The value of a key as one of a setting's type."""
-    return plain.words_of(kind)[value] if issubclass(kind, IntEnum) else kind(value)
 
 
 if TYPE_CHECKING:

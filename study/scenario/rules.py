@@ -16,9 +16,11 @@ Complaint = tuple[str, str]
 """Dotted key, and what is wrong with it."""
 
 
-def complaints(machine: Machine) -> Iterator[Complaint]:
-    """Everything impossible about one machine; nothing if it can be simulated."""
-    settings = machine.settings()
+def complaints(machine: Machine, settings: Settings) -> Iterator[Complaint]:
+    """Everything impossible about one machine; nothing if it can be simulated.
+
+    settings  the same machine, in the kernel's units
+    """
     yield from _memory(settings)
     yield from _marks(machine, settings)
     yield from _orders(settings)

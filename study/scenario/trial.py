@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from study.zone.settings import Extension, Settings, declared
@@ -84,15 +85,24 @@ _RENAMED: dict[str, str] = {}
 """Dotted names of settings that have another one since, and what ids go on calling them."""
 
 
+@cache
+def _naming() -> list[tuple[attrgetter[Any], str, str, bool, Any]]:
+    """Of each setting: how to get it, group and name in ids, is it always there, its default."""
+    naming = []
+    for name, one in declared().items():
+        group, _, own = _RENAMED.get(name, name).rpartition(".")
+        naming.append((attrgetter(name), group, own, (group, own) in _ALWAYS, one.default))
+    return naming
+
+
 def _written(settings: Settings) -> dict[str, Any]:
     """What an id is made from: group -> name -> value. A setting that was added later is in it
     only if it is not at its default, so that it leaves the ids of all earlier cells alone.
     """
     written: dict[str, Any] = {}
-    for name, one in declared().items():
-        value: Any = reduce(getattr, name.split("."), settings)
-        group, _, own = _RENAMED.get(name, name).rpartition(".")
-        if (group, own) in _ALWAYS or value != one.default:
+    for value_in, group, own, always, default in _naming():
+        value = value_in(settings)
+        if always or value != default:
             (written.setdefault(group, {}) if group else written)[own] = value
     # A machine without extensions is the one it was before there were any.
     if settings.extension == Extension():

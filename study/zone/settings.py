@@ -588,15 +588,15 @@ class Settings:
 @cache
 def _sentences() -> dict[tuple[str, str], str]:
     """What stands under each field of this module, by the names of its class and itself."""
-    found = {}
+    sentences = {}
     for of in ast.parse(inspect.getsource(sys.modules[__name__])).body:
         if not isinstance(of, ast.ClassDef):
             continue
         for above, below in pairwise(of.body):
             match above, below:
                 case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str(text))):
-                    found[of.name, name] = " ".join(text.split())
-    return found
+                    sentences[of.name, name] = " ".join(text.split())
+    return sentences
 
 
 def _declared(
@@ -606,15 +606,15 @@ def _declared(
     for one in fields(of):
         kind, full = kinds[one.name], f"{name}.{one.name}".lstrip(".")
         if "prefix" in one.metadata:
-            key = one.metadata["key"] or one.name
-            yield from _declared(kind, full, key, one.metadata["prefix"])
+            of_group = one.metadata["key"] or one.name
+            yield from _declared(kind, full, of_group, one.metadata["prefix"])
             continue
-        said: Setting = one.metadata.get("setting", Setting())
+        setting: Setting = one.metadata.get("setting", Setting())
         ending = next((u for u in UNITS if f"_{one.name}".endswith(f"_{u}")), "")
-        own = said.key if said.key is not None else one.name.removesuffix(f"_{ending}")
-        unit = ending if said.unit is None else said.unit
+        own = setting.key if setting.key is not None else one.name.removesuffix(f"_{ending}")
+        unit = ending if setting.unit is None else setting.unit
         number = isinstance(kind, type) and issubclass(kind, int | float)
-        read = number and prefix is not None and said.constant and not unit.startswith("per_")
+        read = number and prefix is not None and setting.constant and not unit.startswith("per_")
         yield Declared(
             full,
             own if "." in own or not own else f"{key}.{own}",
@@ -623,7 +623,7 @@ def _declared(
             unit,
             one.default,
             sentences.get((of.__name__, one.name), ""),
-            said,
+            setting,
         )
 
 
