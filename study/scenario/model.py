@@ -41,71 +41,6 @@ from study.zone import settings as plain
 _Bundle = dict[str, dict[str, Any]]
 
 
-def _after(before: _Bundle, **changes: dict[str, Any]) -> _Bundle:
-    """The settings of a kernel that differs from the one before it in these."""
-    return {group: before.get(group, {}) | changes.get(group, {}) for group in before | changes}
-
-
-def _kernels() -> dict[str, _Bundle]:
-    """What each kernel sets; every later one says what it changed.
-
-    Between 2.6.8 and 2.6.11 more changed than the patch: the marks (c07161d8c0, 2.6.10-rc3), the
-    allocation path (ac12db05e3, 2.6.9-rc2; f86789bcbb, 2.6.11-rc1), kswapd's loop (31a9b2ac21,
-    2.6.9-rc4) and what it counts as scanned. The patch itself is kswapd.policy (d4cf10128c).
-    """
-    found: dict[str, _Bundle] = {}
-    found["2.6.8"] = {
-        "zone": {"grouping": "off", "reserve": "off", "nofragment": False},
-        "watermarks": {"marks": "2.6.8", "boost_factor": 0},
-        "allocation": {"path": "2.6.8"},
-        "kswapd": {"loop": "2.6.8", "policy": "count-only"},
-        "reclaim": {"lumpy": False},
-        "compaction": {"direct": "off", "daemon": False, "proactiveness": 0, "rules": "2.6.35"},
-    }
-    found["2.6.9"] = _after(found["2.6.8"], allocation={"path": "2.6.9"}, kswapd={"loop": "2.6.9"})
-    found["2.6.10"] = _after(
-        found["2.6.9"], watermarks={"marks": "2.6.10"}, kswapd={"loop": "2.6.10"}
-    )
-    found["2.6.11"] = _after(
-        found["2.6.10"],
-        allocation={"path": "2.6.11"},
-        kswapd={"loop": "2.6.11", "policy": "order-aware"},
-    )
-    found["2.6.23"] = _after(found["2.6.11"], reclaim={"lumpy": True})
-    found["2.6.24"] = _after(
-        found["2.6.23"],
-        zone={"grouping": "on", "reserve": "migrate-reserve"},
-        allocation={"path": "2.6.24"},
-    )
-    found["2.6.35"] = _after(found["2.6.24"], compaction={"direct": "costly"})
-    # By then compaction served every order (2.6.38), kswapd compacted as well and left the order
-    # to it (3.3), and lumpy reclaim was gone (c53919adc0). The daemon stands for kswapd's own.
-    found["3.5"] = _after(
-        found["2.6.35"],
-        reclaim={"lumpy": False},
-        kswapd={"loop": "3.3"},
-        compaction={"direct": "all", "daemon": True},
-    )
-    found["4.4"] = _after(
-        found["3.5"],
-        zone={"reserve": "highatomic"},
-        allocation={"path": "4.4"},
-        compaction={"rules": "3.19"},
-    )
-    found["4.8"] = _after(
-        found["4.4"],
-        watermarks={"marks": "4.6"},
-        kswapd={"loop": "4.8"},
-    )
-    found["5.0"] = _after(
-        found["4.8"], watermarks={"boost_factor": 15_000}, zone={"nofragment": True}
-    )
-    found["5.9"] = _after(found["5.0"], compaction={"proactiveness": 20})
-    return found
-
-
-KERNELS: dict[str, _Bundle] = _kernels()
-
 POLICY = "policy"
 """Marks a key by which kernels and their administrators choose how memory is managed. All others
 are the machine and its load: what there is, and who asks for what. Figures compare the former."""
@@ -297,10 +232,13 @@ def _keys() -> dict[str, tuple[Any, Any]]:
     return keys | {key: typed for key, typed in _OWN.items() if key not in keys}
 
 
+_KEYS = _keys()
+
+
 def _groups() -> dict[str, tuple[Any, Any]]:
     """A model for each group of keys."""
     keys: dict[str, dict[str, Any]] = {}
-    for key, typed in _keys().items():
+    for key, typed in _KEYS.items():
         group, _, name = key.partition(".")
         keys.setdefault(group, {})[name] = typed
     models = {
@@ -309,6 +247,71 @@ def _groups() -> dict[str, tuple[Any, Any]]:
     }
     return {group: (model, Field(default_factory=model)) for group, model in models.items()}
 
+
+def _after(before: _Bundle, **changes: dict[str, Any]) -> _Bundle:
+    """The settings of a kernel that differs from the one before it in these."""
+    return {group: before.get(group, {}) | changes.get(group, {}) for group in before | changes}
+
+
+def _kernels() -> dict[str, _Bundle]:
+    """What each kernel sets; every later one says what it changed.
+
+    Between 2.6.8 and 2.6.11 more changed than the patch: the marks (c07161d8c0, 2.6.10-rc3), the
+    allocation path (ac12db05e3, 2.6.9-rc2; f86789bcbb, 2.6.11-rc1), kswapd's loop (31a9b2ac21,
+    2.6.9-rc4) and what it counts as scanned. The patch itself is kswapd.policy (d4cf10128c).
+    """
+    kernels: dict[str, _Bundle] = {"2.6.8": {}}
+    kernels["2.6.9"] = _after(
+        kernels["2.6.8"], allocation={"path": "2.6.9"}, kswapd={"loop": "2.6.9"}
+    )
+    kernels["2.6.10"] = _after(
+        kernels["2.6.9"], watermarks={"marks": "2.6.10"}, kswapd={"loop": "2.6.10"}
+    )
+    kernels["2.6.11"] = _after(
+        kernels["2.6.10"],
+        allocation={"path": "2.6.11"},
+        kswapd={"loop": "2.6.11", "policy": "order-aware"},
+    )
+    kernels["2.6.23"] = _after(kernels["2.6.11"], reclaim={"lumpy": True})
+    kernels["2.6.24"] = _after(
+        kernels["2.6.23"],
+        zone={"grouping": "on", "reserve": "migrate-reserve"},
+        allocation={"path": "2.6.24"},
+    )
+    kernels["2.6.35"] = _after(kernels["2.6.24"], compaction={"direct": "costly"})
+    # By then compaction served every order (2.6.38), kswapd compacted as well and left the order
+    # to it (3.3), and lumpy reclaim was gone (c53919adc0). The daemon stands for kswapd's own.
+    kernels["3.5"] = _after(
+        kernels["2.6.35"],
+        reclaim={"lumpy": False},
+        kswapd={"loop": "3.3"},
+        compaction={"direct": "all", "daemon": True},
+    )
+    kernels["4.4"] = _after(
+        kernels["3.5"],
+        zone={"reserve": "highatomic"},
+        allocation={"path": "4.4"},
+        compaction={"rules": "3.19"},
+    )
+    kernels["4.8"] = _after(
+        kernels["4.4"],
+        watermarks={"marks": "4.6"},
+        kswapd={"loop": "4.8"},
+    )
+    kernels["5.0"] = _after(
+        kernels["4.8"], watermarks={"boost_factor": 15_000}, zone={"nofragment": True}
+    )
+    kernels["5.9"] = _after(kernels["5.0"], compaction={"proactiveness": 20})
+    # What any of them sets has its default in those before.
+    usual: _Bundle = {}
+    for bundle in kernels.values():
+        for group, names in bundle.items():
+            keys = {name: _KEYS[f"{group}.{name}"][1].default for name in names}
+            usual[group] = usual.get(group, {}) | keys
+    return {kernel: _after(usual, **bundle) for kernel, bundle in kernels.items()}
+
+
+KERNELS: dict[str, _Bundle] = _kernels()
 
 _TYPES: dict[str, Any] = {name: type(group) for name, group in vars(plain.Settings()).items()}
 """Of each group of settings."""
