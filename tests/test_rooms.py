@@ -22,7 +22,7 @@ ORDER = [
     "statistics",
     "report",
     "explain",
-    "conduct",
+    "runs",
     "terminal",
     "commands",
     "cli",

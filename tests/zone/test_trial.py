@@ -187,7 +187,8 @@ def test_extremes_neither_hang_nor_break(settings: Settings) -> None:
 def test_a_zone_starts_from_a_buddyinfo_line() -> None:
     """The article's line gives exactly its counts, 760 free pages, and a sound zone."""
     line = (258, 9, 5, 0, 1, 2, 0, 1, 1, 0, 0)
-    zone = Zone(Settings(memory=Memory(buddyinfo=line), nic=Nic(rx_frames_per_s=0.0)), seed=3)
+    memory = Memory(lowmem_pages=229_376, buddyinfo=line)
+    zone = Zone(Settings(memory=memory, nic=Nic(rx_frames_per_s=0.0)), seed=3)
 
     assert tuple(zone.nr_free) == line
     assert zone.free == 760
