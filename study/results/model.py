@@ -6,13 +6,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 
+CELLS_MOST = 10_000
+TRIALS_MOST = 10_000_000
+"""Both as the reader of scenarios has them, which takes half a second to load."""
+
 _REPLICATES_MOST = 100_000_000
-_TRIALS_MOST = 2**53
+_COUNTED_MOST = 2**53
 _SECONDS_MOST = 1e15
 
 Text = str
 Line = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=0, le=_TRIALS_MOST)]
+Count = Annotated[int, Field(ge=0, le=_COUNTED_MOST)]
 Seconds = Annotated[float, Field(ge=0, le=_SECONDS_MOST)]
 Level = str | int | float | bool | None
 Part = Annotated[
