@@ -25,6 +25,21 @@ Part = Annotated[
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
+_LISTED_MOST = {
+    "cells": CELLS_MOST,
+    "parts": 1_000_000,
+    "failures": 1_000,
+    "headline": 1_000,
+    "axes": 1_000,
+    "versions": 1_000,
+    "extended_from": 10_000,
+    "command": 100_000,
+}
+"""Entries that a field may have; looked at before anything else of it is."""
+_KEYS_MOST = 1_000
+"""Of a cell."""
+
+
 class _Shape(BaseModel):
     # What a later version adds is none of ours to judge.
     model_config = ConfigDict(
@@ -56,7 +71,17 @@ class Failure(_Shape):
     """Why, in one line."""
 
 
-class Manifest(_Shape):
+class _Cells(_Shape):
+    cells: Annotated[dict[Line, dict[Line, Level]], Field(min_length=1)]
+    """Id -> levels."""
+
+
+class _Parts(_Shape):
+    parts: dict[Part, Digest] = {}
+    """Digest of every part."""
+
+
+class Manifest(_Cells, _Parts):
     """What made a results folder, and how far it got."""
 
     format: Annotated[int, Field(ge=1)]
@@ -93,16 +118,12 @@ class Manifest(_Shape):
     """Whether any trial left samples."""
     noted_first: bool = False
     """Whether every part's digest was in here before the part had its name."""
-    parts: dict[Part, Digest] = {}
-    """Digest of every part."""
     failures: list[Failure]
     """The first trials that failed."""
     headline: list[Annotated[list[Text], Field(min_length=2, max_length=2)]]
     """Metric and label of what is shown first."""
     axes: list[Line]
     """Dotted keys, in the order of the file."""
-    cells: Annotated[dict[Line, dict[Line, Level]], Field(min_length=1)]
-    """Id -> levels."""
     scenario: dict[Line, Any]
     """The whole scenario; its own reader judges it."""
     elapsed_s: Seconds | None = None
@@ -125,8 +146,26 @@ def first_problem(manifest: dict[str, Any]) -> tuple[list[str], bool] | None:
         The way to the first value that is wrong, key by key, and whether it is missing altogether;
         None if all is well.
     """
+    for name, most in _LISTED_MOST.items():
+        if isinstance(manifest.get(name), dict | list) and len(manifest[name]) > most:
+            return [name], False
+    # One by one: of a million that are wrong the first is enough.
+    rest = dict(manifest)
+    for name, kind in (("cells", _Cells), ("parts", _Parts)):
+        entries = manifest.get(name)
+        if isinstance(entries, dict) and entries:
+            for key, entry in entries.items():
+                if isinstance(entry, dict) and len(entry) > _KEYS_MOST:
+                    return [name, key], False
+                if (found := _problem(kind, {name: {key: entry}})) is not None:
+                    return found
+            rest[name] = dict([next(iter(entries.items()))])
+    return _problem(Manifest, rest)
+
+
+def _problem(kind: type[BaseModel], values: dict[str, Any]) -> tuple[list[str], bool] | None:
     try:
-        Manifest.model_validate(manifest)
+        kind.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         return [str(key) for key in first["loc"]], first["type"] == "missing"
