@@ -105,7 +105,7 @@ class Bounds:
 
         if pa.types.is_string(field.type):
             return self.letters.get(field.name, 0)
-        return max(1, field.type.bit_width // 8)
+        return max(1, int(field.type.bit_width) // 8)
 
     def _check_words(self, part: Part, name: str) -> None:
         """Hold the words of a column against the longest that there can be.
@@ -138,6 +138,9 @@ def _check_chunk(part: Part, chunk: Any, rows: int, width: int) -> None:
     most = rows * (width + _VALUE_BYTES) + _CHUNK_BYTES
     if chunk.num_values != rows or chunk.total_uncompressed_size > most:
         raise NotOfTheStudy(_TOO_LARGE)
+    if not rows:
+        # Parquet looks at no page then, and its footer need not say where one would be.
+        return
     begins = chunk.data_page_offset
     if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < begins:
         begins = chunk.dictionary_page_offset
@@ -228,7 +231,7 @@ def _trials_most(manifest: Mapping[str, Any]) -> int:
     """How many trials a study can have."""
     asked = manifest["scenario"].get("replicates")
     most = asked.get("max", TRIALS_MOST) if isinstance(asked, Mapping) else asked
-    each = max(manifest["replicates"], most if type(most) is int else 0)
+    each: int = max(manifest["replicates"], most if type(most) is int else 0)
     return min(len(manifest["cells"]) * each, TRIALS_MOST)
 
 

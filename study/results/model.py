@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
@@ -23,6 +24,8 @@ Part = Annotated[
     str, Field(pattern=r"^(trials|series|\.trials\.new|\.series\.new)/part-[0-9]{6,12}\.parquet$")
 ]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Cells = Annotated[dict[Line, dict[Line, Level]], Field(min_length=1)]
+Parts = dict[Part, Digest]
 
 
 _LISTED_MOST = {
@@ -72,16 +75,14 @@ class Failure(_Shape):
 
 
 class _Cells(_Shape):
-    cells: Annotated[dict[Line, dict[Line, Level]], Field(min_length=1)]
-    """Id -> levels."""
+    cells: Cells
 
 
 class _Parts(_Shape):
-    parts: dict[Part, Digest] = {}
-    """Digest of every part."""
+    parts: Parts
 
 
-class Manifest(_Cells, _Parts):
+class Manifest(_Shape):
     """What made a results folder, and how far it got."""
 
     format: Annotated[int, Field(ge=1)]
@@ -118,12 +119,16 @@ class Manifest(_Cells, _Parts):
     """Whether any trial left samples."""
     noted_first: bool = False
     """Whether every part's digest was in here before the part had its name."""
+    parts: Parts = {}
+    """Digest of every part."""
     failures: list[Failure]
     """The first trials that failed."""
     headline: list[Annotated[list[Text], Field(min_length=2, max_length=2)]]
     """Metric and label of what is shown first."""
     axes: list[Line]
     """Dotted keys, in the order of the file."""
+    cells: Cells
+    """Id -> levels."""
     scenario: dict[Line, Any]
     """The whole scenario; its own reader judges it."""
     elapsed_s: Seconds | None = None
@@ -159,7 +164,7 @@ def first_problem(manifest: dict[str, Any]) -> tuple[list[str], bool] | None:
                     return [name, key], False
                 if (found := _problem(kind, {name: {key: entry}})) is not None:
                     return found
-            rest[name] = dict([next(iter(entries.items()))])
+            rest[name] = dict(islice(entries.items(), 1))
     return _problem(Manifest, rest)
 
 

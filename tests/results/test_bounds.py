@@ -105,7 +105,7 @@ opens, at = 0, 0
 
 def watch(event, arguments):
     global opens
-    if event == "open" and arguments[0] and os.fspath(arguments[0]) == part:
+    if event == "open" and str(arguments[0]) == part:
         opens += 1
         if opens == at:
             os.link(f"{path}/foreign", f"{path}/linked")
@@ -147,8 +147,10 @@ def test_a_part_changed_in_place_is_not_read(over: Path, monkeypatch: pytest.Mon
     """Other bytes of the same number, with the file's times put back, are seen by a reader."""
     part = over / "trials" / FIRST
     plain = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+    plain["write_page_checksum"] = False
     rows = read_part(part)
-    exchange(part, with_column(rows, "refaults", [-1.0] * len(rows)), **plain)
+    lost = [None if value is None else -1.0 for value in rows.column("refaults").to_pylist()]
+    exchange(part, with_column(rows, "refaults", lost), **plain)
     foreign = part.read_bytes()
     exchange(part, rows, **plain)
     assert part.stat().st_size == len(foreign)
@@ -157,7 +159,7 @@ def test_a_part_changed_in_place_is_not_read(over: Path, monkeypatch: pytest.Mon
         exchange(part, rows, **plain)
         results = study.read(over)
         columns, before = results.columns, part.stat()
-        own = results.trials["refaults"].tolist()
+        own = results.trials["refaults"]
         with part.open("r+b") as file:
             file.write(foreign)
         os.utime(part, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -165,7 +167,7 @@ def test_a_part_changed_in_place_is_not_read(over: Path, monkeypatch: pytest.Mon
         with pytest.raises(ResultsError, match="other bytes than were written"):
             read_trials(results.folder)
         try:
-            assert columns["refaults"].tolist() == own
+            assert columns["refaults"].equals(own)
         except ResultsError as refusal:
             assert "its bytes changed while it was read" in str(refusal)  # noqa: PT017
 
@@ -180,7 +182,7 @@ def test_a_large_part_is_read_as_it_is(over: Path, monkeypatch: pytest.MonkeyPat
 
     assert again.trials.equals(trials)
     assert again.series.equals(series)
-    assert again.columns["refaults"].tolist() == trials["refaults"].tolist()
+    assert again.columns["refaults"].equals(trials["refaults"])
     assert sum(map(len, series_batches(again.folder))) == len(series)
 
 
@@ -359,9 +361,9 @@ def test_bytes_that_are_no_text_end_in_words(over: Path, column: str):
     if column != "kswapd.policy":
         assert "holds bytes that are no text" in status_of(over)["left_out"][0]
     for read in (read_trials, TrialColumns):
-        with pytest.raises(ResultsError, match="no text|is not that of its cell"):
+        with pytest.raises(ResultsError, match=r"no text|is not that of its cell"):
             read(open_folder(over))
-    assert len(adopt(open_folder(over)).damaged) == 2
+    assert [part.split(" ")[0] for part in adopt(open_folder(over)).damaged] == [f"trials/{FIRST}"]
 
 
 def to_double(rows: pa.Table) -> pa.Table:
@@ -402,7 +404,7 @@ def test_no_figure_is_drawn_of_other_samples(over: Path, which: str):
     part = over / "series" / FIRST
     exchange(part, OTHER_SERIES[which](read_part(part)))
 
-    with pytest.raises(ResultsError, match="nr_free5|other columns"):
+    with pytest.raises(ResultsError, match=r"nr_free5|other columns"):
         over_time(study.read(over))
 
 
@@ -465,7 +467,7 @@ def test_the_part_that_is_being_written_is_not_missed(begun: Path):
         read_trials(begun)
 
 
-def test_parts_that_were_sorted_into_one_are_not_missed(begun: Path, over: Path):
+def test_parts_that_were_sorted_into_one_are_not_missed(over: Path):
     """A run that dies when the sorted part has its place leaves a table that is read."""
     sorted_part = over / "trials" / FIRST
     manifest = json.loads((over / "manifest.json").read_text())
