@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from study.results.part import Part
 
-_ROWS_MORE = 10_000
-"""A part may have rows that are no longer wanted, and be there twice when a run has died."""
+_ROWS_MORE, _SAMPLES_MORE = 10_000, 100_000
+"""A part may have rows that are no longer wanted; so many do no harm."""
 _TIMES = 4
 """A table that a run replaces is looked at again."""
 _SAMPLES_MOST = 1_000_100
@@ -44,11 +44,13 @@ class Bounds:
 
     rows     in all
     letters  column of text -> bytes of its longest word
+    more     rows beyond that a part may have
     seen     rows of the parts that were looked at
     """
 
     rows: int
     letters: Mapping[str, int]
+    more: int = _ROWS_MORE
     seen: int = 0
 
     @classmethod
@@ -65,10 +67,10 @@ class Bounds:
     def of_series(cls, manifest: Mapping[str, Any]) -> Bounds:
         """For the samples."""
         rows = _trials_most(manifest) * _samples_most(manifest)
-        return cls(rows, {"cell": _longest(manifest["cells"])})
+        return cls(rows, {"cell": _longest(manifest["cells"])}, _SAMPLES_MORE)
 
     def _count(self, rows: int) -> None:
-        most = self.rows + _ROWS_MORE
+        most = self.rows + self.more
         if rows > most:
             raise NotOfTheStudy(f"it has {rows:,} rows, the study at most {self.rows:,}")
         self.seen += rows
