@@ -101,7 +101,7 @@ def _measured(rows: Sequence[Row], metrics: Sequence[str]) -> list[pa.Array]:
 def series_schema() -> pa.Schema:
     """One row a sample: the trial, when it was taken, free blocks by order, pages by use.
 
-    These are the fields of what a trial hands back (SAMPLE in study/zone/trial/metrics.py), which
+    These are the fields of what a trial hands back (SAMPLE in study/zone/trial/measure.py), which
     is loaded with all machine code.
     """
     import pyarrow as pa

@@ -30,7 +30,7 @@ from study.results.noted import (
     write_parts,
 )
 from study.results.part import Part, of_the_part, reading
-from study.zone.names import METRICS
+from study.zone.trial.metrics import METRICS
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,11 +7,11 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from study.scenario.errors import FAULTS_MOST, did_you_mean, nearest_version, shown
-from study.scenario.model import Machine
+from study.scenario.model import Machine, fields
 from study.scenario.versions import VERSION_KEYS
 
 Finding = tuple[tuple[str | int, ...], str]
@@ -21,14 +21,7 @@ Finding = tuple[tuple[str | int, ...], str]
 @lru_cache(maxsize=1)
 def known_keys() -> tuple[str, ...]:
     """Every dotted key that a machine has: kernel, zone.memory, ..., clock.sample."""
-    keys = []
-    for name, field in Machine.model_fields.items():
-        group = field.annotation
-        if isinstance(group, type) and issubclass(group, BaseModel):
-            keys += [f"{name}.{key}" for key in group.model_fields]
-        else:
-            keys.append(name)
-    return tuple(keys)
+    return tuple(fields())
 
 
 @lru_cache(maxsize=1)

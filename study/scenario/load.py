@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from study.scenario import matrix
 from study.scenario.check import findings, known_keys, machine_of, nearest
@@ -21,6 +21,7 @@ from study.scenario.claims import Claim, read_claims, words
 from study.scenario.compose import RESERVED, compose, is_named, reads_as_word
 from study.scenario.effect import asleep, without_effect
 from study.scenario.errors import FAULTS_MOST, Fault, ScenarioError, did_you_mean, listing, shown
+from study.scenario.head import NAME, SECTIONS, Head
 from study.scenario.model import KERNELS, Machine
 from study.scenario.origin import Unfolded
 from study.scenario.override import apply_overrides
@@ -31,29 +32,13 @@ from study.scenario.sense import complaints
 from study.scenario.stopping import Stopping
 from study.scenario.study import Study
 from study.scenario.trial import LONG_ID_DIGITS, Cell, Level, cell_id
-from study.scenario.units import count_from
 from study.scenario.versions import spell_versions
 from study.trust.extensions import allowed_extensions, allowing, only_naming
-from study.zone.names import METRICS
 from study.zone.settings import Settings
+from study.zone.trial.metrics import METRICS
 
 MAX_TRIALS = 10_000_000
 LEVEL_LETTERS_MOST = 60
-NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-
-
-class _Head(BaseModel):
-    """The keys of the study itself."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    name: Annotated[str, Field(pattern=rf"^{NAME}$")] = "study"
-    question: str = ""
-    seed: Annotated[int, BeforeValidator(count_from)] = 1
-    replicates: Annotated[int, BeforeValidator(count_from), Field(ge=1)] = 5
-
-
-_SECTIONS = ("base", "axes", "include", "exclude", "sampling", "claims")
 
 
 def load(
@@ -303,8 +288,8 @@ class _Unfolding:
             self.fault(("claims", *path), text)
         return claims
 
-    def _head(self) -> _Head:
-        allowed = (*_Head.model_fields, *_SECTIONS)
+    def _head(self) -> Head:
+        allowed = (*Head.model_fields, *SECTIONS)
         for key in self.raw:
             if key not in allowed:
                 where = did_you_mean(key, allowed)
@@ -312,11 +297,11 @@ class _Unfolding:
                     where = f"; settings of the machine stand under base: base.{key}"
                 self.fault((key,), f"{shown(key)} is not a key of a scenario{where}")
         try:
-            return _Head.model_validate({k: v for k, v in self.raw.items() if v is not None})
+            return Head.model_validate({k: v for k, v in self.raw.items() if v is not None})
         except ValidationError as error:
             for path, text in findings(error):
                 self.fault(path, self._of_head(str(path[0]), text))
-            return _Head()
+            return Head()
 
     def _of_head(self, key: str, text: str) -> str:
         """A finding about the study's own keys, in better words where there are any."""

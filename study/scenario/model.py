@@ -7,9 +7,14 @@ words into the plain numbers that the simulated zone is told.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
+from pydantic_core import core_schema
 
 from study.scenario import nic as nic_rules
 from study.scenario.errors import shown
@@ -30,21 +35,6 @@ from study.scenario.units import (
 )
 from study.trust.extensions import only_named
 from study.zone import settings as plain
-
-KernelVersion = Literal[
-    "2.6.8",
-    "2.6.9",
-    "2.6.10",
-    "2.6.11",
-    "2.6.23",
-    "2.6.24",
-    "2.6.35",
-    "3.5",
-    "4.4",
-    "4.8",
-    "5.0",
-    "5.9",
-]
 
 _Bundle = dict[str, dict[str, Any]]
 
@@ -114,6 +104,31 @@ def _kernels() -> dict[str, _Bundle]:
 
 KERNELS: dict[str, _Bundle] = _kernels()
 
+T = TypeVar("T")
+POLICY = "policy"
+Policy = Annotated[T, POLICY]
+"""A key by which kernels and their administrators choose how memory is managed. All others are the
+machine and its load: what there is, and who asks for what. Figures compare the former."""
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """The words that a key may have."""
+
+    words: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> Any:
+        return core_schema.literal_schema(list(self.words))
+
+
+def of(members: type[IntEnum]) -> OneOf:
+    """The words for the members of a zone enum."""
+    return OneOf(tuple(plain.words_of(members)))
+
+
+_COMPACTING_FROM = {"off": 0, "costly": 4, "all": 1}
+"""Order from which a request compacts, by the word for it."""
+
 
 class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
@@ -158,19 +173,19 @@ class ZoneGroup(_Group):
     """Present pages of all lowmem zones, from which the marks follow; unless given, this zone's."""
     reserved: Pages = 3_072
     """Kernel image, mem_map and boot memory, never freed. Assumed."""
-    percpu_lists: Switch = True
+    percpu_lists: Policy[Switch] = True
     """Order-0 pages go through per-cpu lists (hot and cold), as in every 2.6 kernel."""
-    swap: Switch = True
+    swap: Policy[Switch] = True
     """Anonymous pages can be swapped out."""
-    grouping: Literal["off", "on"] = "off"
+    grouping: Policy[Annotated[str, of(plain.Grouping)]] = "off"
     """Free lists per migratetype, with fallback and stealing: off is 2.6.8, on is 6.1."""
-    pageblock_order: Count = 10
+    pageblock_order: Policy[Count] = 10
     """Size of a pageblock, for grouping and compaction: 10 is a huge page of i386 (4 MB)."""
-    reserve: Literal["off", "migrate-reserve", "highatomic"] = "off"
+    reserve: Policy[Annotated[str, of(plain.Reserve)]] = "off"
     """Pageblocks for who cannot wait: two from boot on (2.6.24) or as needed (4.4)."""
-    nofragment: Switch = False
+    nofragment: Policy[Switch] = False
     """Refills of per-cpu lists do not break into pageblocks of other types (5.0)."""
-    placement: Literal["buddy", "best-fit", "by-lifetime"] = "buddy"
+    placement: Policy[Annotated[str, of(plain.Placement)]] = "buddy"
     """Linux's choice of a block, or a bound: by lowest address, or knowing kernel pages' lives."""
     buddyinfo: Annotated[
         tuple[int, ...] | None,
@@ -180,73 +195,73 @@ class ZoneGroup(_Group):
 
 
 class WatermarksGroup(_Group):
-    marks: Literal["2.6.8", "2.6.10", "4.6"] = "2.6.8"
+    marks: Policy[Annotated[str, of(plain.Marks)]] = "2.6.8"
     """The formula for min, low and high."""
-    boost_factor: Count = 0
+    boost_factor: Policy[Count] = 0
     """vm.watermark_boost_factor: most that a steal raises the marks, in 1/10000 of high (5.0)."""
-    min: Pages | None = None
+    min: Policy[Pages | None] = None
     """Given together with low and high, instead of the formula."""
-    low: Pages | None = None
+    low: Policy[Pages | None] = None
     """kswapd is woken below it."""
-    high: Pages | None = None
+    high: Policy[Pages | None] = None
     """kswapd rests above it."""
 
 
 class AllocationGroup(_Group):
-    path: Literal["2.6.8", "2.6.9", "2.6.11", "2.6.24", "4.4"] = "2.6.8"
+    path: Policy[Annotated[str, of(plain.AllocationPath)]] = "2.6.8"
     """Which __alloc_pages: who may go below which mark."""
 
 
 class KswapdGroup(_Group):
-    policy: Literal["count-only", "order-aware"] = "count-only"
+    policy: Policy[Annotated[str, of(plain.KswapdPolicy)]] = "count-only"
     """Rest when enough pages are free, or (Nick Piggin's patch) enough in large enough blocks."""
-    loop: Literal["2.6.8", "2.6.9", "2.6.10", "2.6.11", "3.3", "4.8"] = "2.6.8"
+    loop: Policy[Annotated[str, of(plain.KswapdLoop)]] = "2.6.8"
     """How balance_pgdat ends a run."""
     speed: ScanSpeed = 200.0
     """Pages scanned per millisecond. Assumed."""
 
 
 class ReclaimGroup(_Group):
-    lumpy: Switch = False
+    lumpy: Policy[Switch] = False
     """Take the neighbours of a victim in its aligned block as well (2.6.23 to 3.4)."""
 
 
 class CompactionGroup(_Group):
-    direct: Literal["off", "costly", "all"] = "off"
+    direct: Policy[Annotated[str, OneOf(tuple(_COMPACTING_FROM))]] = "off"
     """Requests that may sleep compact before they reclaim: above order 3 (2.6.35) or 0 (2.6.38)."""
-    daemon: Switch = False
+    daemon: Policy[Switch] = False
     """kswapd wakes kcompactd before it sleeps (4.6)."""
-    proactiveness: Count = 0
+    proactiveness: Policy[Count] = 0
     """vm.compaction_proactiveness, 0 to 100: kcompactd also works unasked (5.9 has 20)."""
-    threshold: Count = 500
+    threshold: Policy[Count] = 500
     """vm.extfrag_threshold, 0 to 1000: a lower index is lack of memory and left to reclaim."""
-    rules: Literal["2.6.35", "3.19"] = "2.6.35"
+    rules: Policy[Annotated[str, of(plain.CompactionRules)]] = "2.6.35"
     """Each run scans anew and keeps low free; or runs resume, drain, and keep min free."""
 
 
 class DefragGroup(_Group):
-    mode: Literal["off", "rmap-evict", "rmap-migrate"] = "off"
+    mode: Policy[Annotated[str, of(plain.DefragMode)]] = "off"
     """What the reverse-map defragmenter does with the pages of a block it wants free."""
-    run: Literal["inline", "daemon"] = "daemon"
+    run: Policy[Annotated[str, of(plain.DefragRun)]] = "daemon"
     """From kswapd, or rarely and in a process of its own."""
-    choice: Literal["cheapest", "beside-free"] = "cheapest"
+    choice: Policy[Annotated[str, of(plain.DefragChoice)]] = "cheapest"
     """The block with the fewest pages to move, or one around a free half (Marcelo Tosatti)."""
-    order: Count = 3
+    order: Policy[Count] = 3
     """The order whose blocks it frees."""
-    interval: Duration = 10_000_000_000
+    interval: Policy[Duration] = 10_000_000_000
     """Daemon: shortest time between two runs."""
-    blocks_wanted: Count = 64
+    blocks_wanted: Policy[Count] = 64
     """A run ends when so many blocks of the order are free."""
-    budget: Pages = 2_048
+    budget: Policy[Pages] = 2_048
     """Most pages that a run evicts or migrates."""
-    scan: Pages = 4_096
+    scan: Policy[Pages] = 4_096
     """Inline: pages looked at per run."""
 
 
 class StacksGroup(_Group):
     size: Bytes = 8_192
     """THREAD_SIZE: 8KiB, or 4KiB with CONFIG_4KSTACKS."""
-    source: Literal["kmalloc", "vmalloc", "kvmalloc"] = "kmalloc"
+    source: Annotated[str, of(plain.StackSource)] = "kmalloc"
     """One block; single pages (4.9); or single pages where no block is free."""
 
 
@@ -308,13 +323,13 @@ class SlabGroup(_Group):
 
 
 class NicGroup(_Group):
-    driver: Literal["e1000", "tg3", "acenic", "s2io", "ixgb"] = "e1000"
+    driver: Annotated[str, OneOf(tuple(nic_rules.MTU_LIMITS))] = "e1000"
     """Whose rules give the order of receive buffers (study/scenario/nic.py)."""
     mtu: Count = 9_000
     """Bytes; with the driver it decides the order of receive buffers."""
-    receive: Literal["linear", "page-array"] = "linear"
+    receive: Annotated[str, of(plain.NicReceive)] = "linear"
     """One contiguous buffer a frame, or order-0 fragments."""
-    transmit: Literal["linear", "scatter-gather"] = "linear"
+    transmit: Annotated[str, of(plain.NicTransmit)] = "linear"
     """One contiguous copy a frame, or order-0 fragments."""
     ring: Count = 256
     """Receive descriptors; 0 switches receiving off."""
@@ -363,7 +378,7 @@ class CostsGroup(_Group):
 
 
 class ProbeGroup(_Group):
-    victims: Literal["off", "random", "lru", "rmap-evict", "rmap-migrate"] = "off"
+    victims: Annotated[str, of(plain.ProbeVictims)] = "off"
     """After the measured time, free such pages until `blocks` more blocks of `order` are free."""
     order: Count = 3
     """The order of the blocks that it asks for."""
@@ -414,7 +429,7 @@ def _extension(kind: str, none: str) -> BeforeValidator:
 
 
 class ExtensionGroup(_Group):
-    victims: Annotated[str, _extension("victims", "lru")] = "lru"
+    victims: Policy[Annotated[str, _extension("victims", "lru")]] = "lru"
     """Who picks reclaim's next victim: LRU, or a function of yours (docs/scenarios.md)."""
     source: Annotated[str, _extension("source", "none")] = "none"
     """A further load: a function of yours (docs/scenarios.md)."""
@@ -453,7 +468,7 @@ class ClockGroup(_Group):
 class Machine(_Group):
     """One cell of the matrix: a machine, its kernel's policies and its load."""
 
-    kernel: KernelVersion = "2.6.8"
+    kernel: Policy[Annotated[str, OneOf(tuple(KERNELS))]] = "2.6.8"
     """Sets all that a kernel changed: marks, paths, kswapd, grouping, reclaim, compaction."""
     zone: ZoneGroup = Field(default_factory=ZoneGroup)
     watermarks: WatermarksGroup = Field(default_factory=WatermarksGroup)
@@ -526,7 +541,7 @@ class Machine(_Group):
             ),
             reclaim=plain.Reclaim(lumpy=self.reclaim.lumpy),
             compaction=plain.Compaction(
-                direct_order={"off": 0, "costly": 4, "all": 1}[self.compaction.direct],
+                direct_order=_COMPACTING_FROM[self.compaction.direct],
                 daemon=self.compaction.daemon,
                 proactiveness=self.compaction.proactiveness,
                 threshold=self.compaction.threshold,
@@ -644,7 +659,24 @@ class Machine(_Group):
         )
 
 
-def _member(enum: Any, word: str) -> Any:
-    """The member of a zone enum that a scenario's word names: `count-only`, `2.6.8`."""
-    name = word.upper().replace("-", "_").replace(".", "_")
-    return enum[f"V{name}" if name[0].isdigit() else name]
+@lru_cache(maxsize=1)
+def fields() -> dict[str, FieldInfo]:
+    """Every dotted key that a machine has, in the order of the groups: kernel, zone.memory, ..."""
+    found: dict[str, FieldInfo] = {}
+    for name, field in Machine.model_fields.items():
+        group = field.annotation
+        if isinstance(group, type) and issubclass(group, BaseModel):
+            found |= {f"{name}.{key}": inner for key, inner in group.model_fields.items()}
+        else:
+            found[name] = field
+    return found
+
+
+@lru_cache(maxsize=1)
+def policy_keys() -> frozenset[str]:
+    """The dotted keys by which kernels and administrators choose how memory is managed."""
+    return frozenset(key for key, field in fields().items() if POLICY in field.metadata)
+
+
+def _member(enum: type[Any], word: str) -> Any:
+    return plain.words_of(enum)[word]

@@ -22,7 +22,7 @@ from study.scenario.sampling import KINDS, SamplingKeys
 from study.scenario.stopping import StoppingKeys
 from study.scenario.units import Count
 from study.scenario.versions import VERSION_KEYS
-from study.zone.names import METRICS
+from study.zone.trial.metrics import METRICS
 
 Schema = dict[str, Any]
 _SCALAR: Schema = {"type": ["string", "number", "boolean", "null"]}

@@ -15,6 +15,16 @@ NR_ORDERS = 11
 """Orders 0..10: MAX_ORDER is 11 (include/linux/mmzone.h, 2.6.8)."""
 
 
+def words_of(members: type[IntEnum]) -> dict[str, IntEnum]:
+    """The members of an enum by the words that people write for them: `count-only`, `2.6.8`."""
+    found = {}
+    for member in members:
+        name = member.name.lower()
+        is_version = name[0] == "v" and name[1].isdigit()
+        found[name[1:].replace("_", ".") if is_version else name.replace("_", "-")] = member
+    return found
+
+
 class Grouping(IntEnum):
     """Whether free blocks are kept by mobility: not in 2.6.8; since 2.6.24, here as in 6.1."""
 

@@ -30,7 +30,7 @@ from study.results.trials import TrialColumns
 from study.scenario.load import MAX_TRIALS
 from study.scenario.matrix import MAX_CELLS
 from study.statistics.sensitivity import sensitivity
-from study.zone.trial.metrics import SAMPLE
+from study.zone.trial.measure import SAMPLE
 
 FIRST = "part-000000.parquet"
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.conduct import conduct, resume
 from study.fanout import in_process
 from study.results import ResultsError, Store, create_folder, read_series, read_trials
 from study.results.manifest import new_manifest
 from study.results.mirror import Mirror
 from study.results.relay import Receiver, Sender, settle_received
+from study.runs import Options, resume_study, run_study
 from study.scenario import Study, load
 from study.zone.engine.compile import digest
 
@@ -29,7 +29,7 @@ def tiny(root: Path) -> Study:
 def whole(tiny: Study, tmp_path_factory) -> dict[str, bytes]:
     """The tables of a run that was at home all the time."""
     path = tmp_path_factory.mktemp("whole") / "out"
-    conduct(tiny, out=path, ray=False)
+    run_study(tiny, path, Options(ray=False))
     return {name: (path / name).read_bytes() for name in TABLES}
 
 
@@ -98,7 +98,7 @@ def test_a_log_that_breaks_off_anywhere_can_be_continued(log: list[str], tmp_pat
         finished.append(len(trials))
         assert (status == 0) == (end == len(log))
         if end % 5 == 0:
-            resume(home, ray=False)
+            resume_study(home, Options(ray=False))
             assert {name: (home / name).read_bytes() for name in TABLES} == whole
     assert finished == sorted(finished)
     assert {5, 9, 12} <= set(finished)
@@ -216,7 +216,7 @@ def test_a_log_without_files_brings_none():
 
 def test_a_run_that_was_sent_along_is_not_sent_back(tiny: Study, tmp_path: Path):
     """Files that the other side has already, and that do not change, stay out of the log."""
-    conduct(tiny, out=tmp_path / "out", ray=False)
+    run_study(tiny, tmp_path / "out", Options(ray=False))
     there = [
         p.relative_to(tmp_path / "out").as_posix()
         for p in (tmp_path / "out").rglob("*")
