@@ -233,7 +233,7 @@ def read_text(text: str, name: str) -> Document:
         try:
             node = loader.get_single_node()
         except (ValueError, OverflowError):
-            # PyYAML turns digits into letters and numbers as they come: "\\UFFFFFFFF", %YAML 1.999...
+            # PyYAML turns digits into letters and numbers as they come: "\\UFFFFFFFF".
             raise ScenarioError([_unreadable(loader, name)]) from None
         finally:
             loader.dispose()
