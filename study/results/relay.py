@@ -21,6 +21,7 @@ from pathlib import Path
 
 from study.results.errors import ResultsError
 from study.results.files import make_folder, write_bytes_whole
+from study.results.folder import MANIFEST_BYTES_MOST
 from study.results.mirror import MANIFEST, NEW, is_of_a_folder, is_of_the_rows, is_part
 from study.results.received import Awaited
 from study.scenario.errors import shown
@@ -151,10 +152,10 @@ class Receiver:
                 raise ResultsError(f"the job's log has a line that means nothing: {_said(words)}")
 
     def _begin(self, name: str, size: int, digest: str) -> None:
-        if size > FILE_BYTES_MAX:
+        most = MANIFEST_BYTES_MOST if name == MANIFEST else FILE_BYTES_MAX
+        if size > most:
             raise ResultsError(
-                f"{name} is of {size:,} bytes in the job's log; at most {FILE_BYTES_MAX:,} are "
-                "taken"
+                f"{name} is of {size:,} bytes in the job's log; at most {most:,} are taken"
             )
         self._name, self._left, self._digest, self._content = name, size, digest, []
 

@@ -254,8 +254,8 @@ def test_a_run_that_was_sent_along_is_not_sent_back(tiny: Study, tmp_path: Path)
 def put(name: str, content: bytes) -> list[str]:
     """The lines of a file, as anybody can write them."""
     lines = [f"put {name} {len(content)} {blake2b(content, digest_size=16).hexdigest()}"]
-    for start in range(0, len(content), 40_000):
-        lines.append(f"data {base64.b64encode(content[start : start + 40_000]).decode()}")
+    pieces = (content[start : start + 40_000] for start in range(0, len(content), 40_000))
+    lines += [f"data {base64.b64encode(piece).decode()}" for piece in pieces]
     return [f"study-results {line}" for line in (*lines, f"end {name}")]
 
 
