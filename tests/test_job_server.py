@@ -90,7 +90,8 @@ class Server:
         """POST /api/jobs/."""
         sent = await request.json()
         self.noted = sent["metadata"]
-        return await self.say(request, "submit", {"submission_id": sent["submission_id"]})
+        name = sent["submission_id"]
+        return await self.say(request, "submit", {"job_id": name, "submission_id": name})
 
     async def tail(self, request: Any) -> Any:
         """GET /api/jobs/NAME/logs/tail."""

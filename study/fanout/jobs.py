@@ -76,6 +76,8 @@ class JobServer:
             )
         knock(self.address)
         with _told(self.address):
+            import ray.job_submission  # noqa: F401 - its loggers are there from now on
+
             # Which archive is uploaded, and which close code a socket had, is nobody's concern.
             for name in list(logging.root.manager.loggerDict):
                 if name.startswith("ray"):
