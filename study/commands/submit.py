@@ -157,7 +157,10 @@ def submit(
 @click.argument("job")
 @_server_option
 @click.option(
-    "--out", type=click.Path(), metavar="DIR", help="Results folder; default: as was submitted."
+    "--out",
+    type=click.Path(),
+    metavar="DIR",
+    help="Results folder; default: as was submitted, if that is below the current one.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @click.option("-q", "--quiet", is_flag=True, help="Show neither progress nor tables.")
@@ -178,7 +181,6 @@ def follow(job: str, *, address: str, out: str | None, as_json: bool, quiet: boo
         noted = server.metadata(job)
     except FanoutError as fault:
         refuse(fault, status=FAILED)
-    noted = {key: word for key, word in noted.items() if isinstance(word, str)}
     elsewhere = is_url(noted.get("out", ""))
     if not noted.get("out") or not (elsewhere or noted.get("fingerprint")):
         refuse(FanoutError(f"{job} is no job of `study submit`"), status=FAILED)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from study.fanout.ray_private import job_client
@@ -175,7 +176,8 @@ class JobServer:
     def metadata(self, name: str) -> dict[str, str]:
         """What was noted with a job. Raises FanoutError if there is no such job."""
         with _told(self.address):
-            return dict(self._client.get_job_info(name).metadata or {})
+            noted: dict[str, Any] = dict(self._client.get_job_info(name).metadata or {})
+        return {key: word for key, word in noted.items() if isinstance(word, str)}
 
     def answers(self) -> bool:
         """Whether the server answers within seconds, be it that it refuses."""

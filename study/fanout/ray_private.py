@@ -95,7 +95,7 @@ def job_client(
     def bound(response: Any, **_: Any) -> None:
         response.raw = BoundedBody(response.raw, most=most, within_s=within_s, refuse=refuse)
 
-    class Client(JobSubmissionClient):  # type: ignore[misc]
+    class Client(JobSubmissionClient):
         def _do_request(self, *arguments: Any, **options: Any) -> Any:
             options = {"timeout": within_s, "hooks": {"response": bound}, **options}
             return super()._do_request(*arguments, **options)

@@ -261,8 +261,8 @@ def read_text(text: str, name: str) -> Document:
 
 def _unreadable(loader: _Loader, name: str) -> Fault:
     """What PyYAML was about to turn into a letter or a number that there is not."""
-    mark = loader.get_mark()  # type: ignore[no-untyped-call]
-    digits = shown(re.split(r"[^0-9A-Fa-f]", loader.prefix(40))[0], 20)  # type: ignore[no-untyped-call]
+    mark = loader.get_mark()
+    digits = shown(re.split(r"[^0-9A-Fa-f]", loader.prefix(40))[0], 20)
     return Fault(
         name, mark.line + 1, mark.column + 1, f"not YAML: {digits} stands for no letter or number"
     )
