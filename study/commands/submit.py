@@ -22,6 +22,7 @@ from study.commands.refusal import FAILED, refuse
 
 if TYPE_CHECKING:
     from study.fanout.jobs import JobServer
+    from study.results.received import Awaited
     from study.scenario import Study
 
 _BEGUN = "begun"
@@ -92,13 +93,13 @@ def submit(
     limits = limits_from(time_limit, memory_limit)
 
     from study.fanout import FanoutError
-    from study.fanout.jobs import JobServer, sources
-    from study.results import ResultsError
-    from study.results.folder import remove_folder
+    from study.fanout.jobs import JobServer
+    from study.results import ResultsError, adopt
+    from study.results.folder import open_local, remove_folder
+    from study.results.received import Awaited
     from study.results.storage import is_url
     from study.runs import writing
     from study.scenario import ScenarioError, load
-    from study.trust.folders import temporary_root
 
     try:
         study = load(scenario, overrides, extensions=extensions)
@@ -130,11 +131,11 @@ def submit(
         noted["fingerprint"] = folder.manifest["fingerprint"]
     with held:
         try:
-            with tempfile.TemporaryDirectory(prefix="study-job-", dir=temporary_root()) as files:
-                _pack(Path(files), task, None if folder is None or is_new else folder.path)
-                entrypoint = f"{python} -m study job {_TASK}"
-                server.submit(name, entrypoint, Path(files), package=sources(), metadata=noted)
-        except (FanoutError, OSError) as fault:
+            if folder is not None and not is_new:
+                # What cannot be gone on from is set aside here, and not sent along.
+                adopt(open_local(folder.path), study)
+            _send(server, task, noted, None if folder is None or is_new else folder.path, python)
+        except (FanoutError, ResultsError, OSError) as fault:
             if folder is not None and is_new:
                 remove_folder(folder)
             refuse(fault, status=FAILED)
@@ -143,8 +144,12 @@ def submit(
             if no_wait:
                 click.echo(f"Follow with: {_follow_with(server, name, place)}")
                 return
-            status = _bring_home(server, name, place, None if elsewhere else place, quiet=quiet)
-    home = None if elsewhere else place
+            home = None if elsewhere else place
+            awaited = None
+            if folder is not None:
+                # The very words as well: they were sent along.
+                awaited = Awaited(noted["fingerprint"], folder.manifest, words=True)
+            status = _bring_home(server, name, place, home, awaited, quiet=quiet)
     _end(status, home, name, as_json=as_json, quiet=quiet, extensions=study.allowed)
 
 
@@ -152,7 +157,10 @@ def submit(
 @click.argument("job")
 @_server_option
 @click.option(
-    "--out", type=click.Path(), metavar="DIR", help="Results folder; default: as was submitted."
+    "--out",
+    type=click.Path(),
+    metavar="DIR",
+    help="Results folder; default: as was submitted, if that is below the current one.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @click.option("-q", "--quiet", is_flag=True, help="Show neither progress nor tables.")
@@ -166,6 +174,7 @@ def follow(job: str, *, address: str, out: str | None, as_json: bool, quiet: boo
     from study.results import ResultsError
     from study.results.folder import only_writer
     from study.results.storage import is_url
+    from study.scenario.errors import shown
 
     try:
         server = JobServer(address)
@@ -177,13 +186,18 @@ def follow(job: str, *, address: str, out: str | None, as_json: bool, quiet: boo
         refuse(FanoutError(f"{job} is no job of `study submit`"), status=FAILED)
     if elsewhere:
         with _going_on(server, job, noted["out"]):
-            status = _bring_home(server, job, noted["out"], None, quiet=quiet)
+            status = _bring_home(server, job, noted["out"], None, None, quiet=quiet)
         _end(status, None, job, as_json=as_json, quiet=quiet)
+    if out is None and not _is_below(noted["out"]):
+        raise click.UsageError(
+            f"the job server says that {job} was to come home into {shown(noted['out'], 200)}, "
+            "which is no folder below the current one; name the folder with --out"
+        )
     home = Path(out or noted["out"])
     try:
-        _receive_into(home, noted["fingerprint"])
+        awaited = _receive_into(home, noted["fingerprint"])
         with only_writer(home), _going_on(server, job, str(home)):
-            status = _bring_home(server, job, str(home), str(home), quiet=quiet)
+            status = _bring_home(server, job, str(home), str(home), awaited, quiet=quiet)
     except (ResultsError, OSError, ValueError) as fault:
         refuse(fault)
     _end(status, str(home), job, as_json=as_json, quiet=quiet)
@@ -259,19 +273,41 @@ def _going_on(server: JobServer, name: str, place: str) -> Iterator[None]:
         sys.exit(STOPPED)
 
 
-def _bring_home(
-    server: JobServer, name: str, place: str, home: str | None, *, quiet: bool
-) -> int | None:
-    """Show a job's log and take the files out of it; returns the status of the study, if known.
+def _is_below(place: str) -> bool:
+    """Whether what a job server says is the plain name of a folder below the current one."""
+    parts = Path(place).parts
+    if not place.isprintable() or not parts or any(part.startswith((".", "~")) for part in parts):
+        return False
+    try:
+        here = Path.cwd().resolve()
+        return not Path(place).is_absolute() and (here / place).resolve().is_relative_to(here)
+    except (OSError, RuntimeError, ValueError):
+        return False
 
-    home  folder to put the files into; None if the job writes them elsewhere
+
+def _bring_home(
+    server: JobServer,
+    name: str,
+    place: str,
+    home: str | None,
+    awaited: Awaited | None,
+    *,
+    quiet: bool,
+) -> int | None:
+    """Show a job's log and take the rows out of it; returns the status of the study, if known.
+
+    home     folder to put the rows into; None if the job writes them elsewhere
+    awaited  the study that they must be of
     """
     from study.fanout import FanoutError
     from study.results import ResultsError
-    from study.results.relay import Receiver, settle_received
+    from study.results.received import keep_before, settle_received
+    from study.results.relay import Receiver
 
-    receiver = Receiver(Path(home) if home is not None else None)
+    receiver = Receiver(Path(home) if home is not None else None, awaited)
     try:
+        if home is not None:
+            keep_before(Path(home))
         for line in server.log(name, note=lambda said: click.echo(said, err=True)):
             shown = receiver.take(line)
             if shown is not None and not quiet and not _OF_RAY.match(shown):
@@ -281,11 +317,28 @@ def _bring_home(
         if receiver.status is None:
             ended = server.ended(name)
             click.echo(f"study: job {name} {ended.state}: {ended.message}", err=True)
+    except KeyboardInterrupt:
+        _settled(home)
+        raise
     except (FanoutError, ResultsError, OSError) as fault:
         again = f"try again: {_follow_with(server, name, place)}"
-        told = "\n".join([str(fault), again, *_way_on(home)])
-        refuse(RuntimeError(told), status=FAILED)
+        # Whatever came before is whole, or what was here before is there again.
+        told = dict.fromkeys([str(fault), *_settled(home), again, *_way_on(home)])
+        refuse(RuntimeError("\n".join(told)), status=FAILED)
     return receiver.status
+
+
+def _settled(home: str | None) -> list[str]:
+    """Settle what came home of a log that broke off; what there is to say of that."""
+    from study.results import ResultsError
+    from study.results.received import settle_received
+
+    try:
+        if home is not None:
+            settle_received(Path(home))
+    except ResultsError as fault:
+        return [str(fault)]
+    return []
 
 
 def _way_on(home: str | None) -> list[str]:
@@ -321,10 +374,14 @@ def _end(
         sys.exit(FAILED if status is None else status)
     from study.results import ResultsError
     from study.results.errors import shell_word
-    from study.statistics import read_findings
+    from study.results.summary import write_summary
+    from study.statistics import read_findings, write_findings
 
     try:
         findings = read_findings(home)
+        if status is not None and findings.manifest["state"] != "running":
+            write_summary(findings.folder)
+            findings = write_findings(findings.folder)
     except ResultsError as fault:
         refuse(ResultsError(f"job {name} brought no results: {fault}"), status=status or FAILED)
     counts, state = findings.manifest["counts"], findings.manifest["state"]
@@ -338,18 +395,38 @@ def _end(
     end(findings, as_json=as_json, quiet=quiet, extensions=extensions)
 
 
-def _receive_into(home: Path, fingerprint: str) -> None:
-    """See to it that a folder is there, and that it is empty or holds this very study."""
-    from study.results import ResultsError, open_folder
+def _receive_into(home: Path, fingerprint: str) -> Awaited:
+    """See to it that a folder is there, and that it is empty or holds this very study.
+
+    Returns what a log may bring into it.
+    """
+    from study.results import ResultsError
     from study.results.errors import disk_errors
-    from study.results.folder import check_room, is_blank
+    from study.results.folder import check_room, is_blank, open_local
+    from study.results.received import Awaited
 
     check_room(home)
     with disk_errors(f"cannot write {home}"):
         if not home.exists() or is_blank(home):
             home.mkdir(parents=True, exist_ok=True)
-        elif open_folder(home).manifest.get("fingerprint") != fingerprint:
+            return Awaited(fingerprint)
+        manifest = open_local(home).manifest
+        if manifest["fingerprint"] != fingerprint:
             raise ResultsError(f"{home} holds results of something else; give another --out")
+        return Awaited(fingerprint, manifest)
+
+
+def _send(
+    server: JobServer, task: dict[str, Any], noted: dict[str, str], begun: Path | None, python: str
+) -> None:
+    """Pack a task, and a run to be continued, and start the job of that name."""
+    from study.fanout.jobs import sources
+    from study.trust.folders import temporary_root
+
+    with tempfile.TemporaryDirectory(prefix="study-job-", dir=temporary_root()) as files:
+        _pack(Path(files), task, begun)
+        entrypoint = f"{python} -m study job {_TASK}"
+        server.submit(task["name"], entrypoint, Path(files), package=sources(), metadata=noted)
 
 
 def _pack(files: Path, task: dict[str, Any], begun: Path | None) -> None:

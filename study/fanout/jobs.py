@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from study.fanout.ray_private import job_client
 from study.fanout.session import FanoutError, first_line, knock
 from study.trust.folders import new_folder
 
@@ -31,6 +33,14 @@ _PATIENCE_S = 300.0
 _ASK_EVERY_S, _ANSWER_S, _RETRY_S = 3.0, 3.0, 2.0
 """Where a job's log is silent: between two questions to the server, and for its answer. That it is
 lost is said within ten seconds."""
+
+ANSWER_BYTES_MOST = 4 << 20
+"""Of an answer of the job server: what it knows of a job is some kilobytes."""
+
+_UNREADABLE = (TypeError, ValueError, LookupError, AttributeError)
+"""What Ray's client raises for an answer that no job server gives."""
+_SAID_LETTERS = 300
+_NO_ANSWER = "an answer that means nothing: "
 
 LINE_LETTERS_MAX = 1 << 20
 """Of a line of a log: what is longer is handed on in pieces. A file's lines have 65,600."""
@@ -67,7 +77,7 @@ class JobServer:
             )
         knock(self.address)
         with _told(self.address):
-            from ray.job_submission import JobSubmissionClient
+            import ray.job_submission  # noqa: F401 - its loggers are there from now on
 
             # Which archive is uploaded, and which close code a socket had, is nobody's concern.
             for name in list(logging.root.manager.loggerDict):
@@ -76,10 +86,15 @@ class JobServer:
             # Ray prefers RAY_ADDRESS to what it is given, but this is the address asked for.
             before = os.environ.pop("RAY_ADDRESS", None)
             try:
-                self._client = JobSubmissionClient(self.address)
+                self._client = job_client(
+                    self.address, most=ANSWER_BYTES_MOST, within_s=_PATIENCE_S, refuse=self._refused
+                )
             finally:
                 if before is not None:
                     os.environ["RAY_ADDRESS"] = before
+
+    def _refused(self, why: str) -> FanoutError:
+        return FanoutError(f"the job server at {self.address} gives {why}")
 
     def submit(
         self, name: str, entrypoint: str, files: Path, *, package: Path, metadata: dict[str, str]
@@ -156,19 +171,22 @@ class JobServer:
         """How a job ended whose log has ended."""
         with _told(self.address):
             found = self._client.get_job_info(name)
-        return Ended(str(found.status.value).lower(), found.message or "")
+            return Ended(str(found.status.value).lower(), str(found.message or ""))
 
     def metadata(self, name: str) -> dict[str, str]:
         """What was noted with a job. Raises FanoutError if there is no such job."""
         with _told(self.address):
-            return self._client.get_job_info(name).metadata or {}
+            noted: dict[str, Any] = dict(self._client.get_job_info(name).metadata or {})
+        return {key: word for key, word in noted.items() if isinstance(word, str)}
 
     def answers(self) -> bool:
         """Whether the server answers within seconds, be it that it refuses."""
         import requests
 
         try:
-            requests.get(f"{self.address}/api/version", timeout=_ANSWER_S)
+            # What it says is not read: it may go on for ever.
+            address = f"{self.address}/api/version"
+            requests.get(address, timeout=_ANSWER_S, stream=True, allow_redirects=False).close()
         except requests.RequestException:
             return False
         return True
@@ -182,16 +200,25 @@ class JobServer:
         while time.monotonic() < deadline:
             if not self.answers():
                 raise OSError("no answer")
-            if self._client.get_job_info(name).status.is_terminal():
+            if self._has_ended(name):
                 return
             time.sleep(0.2)
+
+    def _has_ended(self, name: str) -> bool:
+        """Whether a job is at its end. Raises FanoutError for an answer that means nothing."""
+        try:
+            return bool(self._client.get_job_info(name).status.is_terminal())
+        except OSError:
+            raise  # so does requests say that an answer is no JSON: what stands between may be ill
+        except _UNREADABLE as fault:
+            raise self._refused(_NO_ANSWER + _said(fault)) from fault
 
     def _known(self, name: str) -> None:
         """Raise FanoutError if there is no such job, and OSError if the server is silent."""
         if not self.answers():
             raise OSError("no answer")
         try:
-            self._client.get_job_info(name)
+            self._has_ended(name)
         except RuntimeError as fault:
             if "does not exist" in str(fault):
                 raise FanoutError(f"{self.address} knows no job {name}") from fault
@@ -264,6 +291,11 @@ async def _done(task: asyncio.Task[str | None], wait_s: float) -> bool:
     return task.done()
 
 
+def _said(fault: BaseException) -> str:
+    """What a fault says, in which there may be what the server says."""
+    return first_line(fault)[:_SAID_LETTERS]
+
+
 @contextmanager
 def _told(address: str) -> Iterator[None]:
     """Turn what Ray's client raises into a sentence."""
@@ -272,10 +304,13 @@ def _told(address: str) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, RuntimeError, ValueError, requests.RequestException) as fault:
-        raise FanoutError(f"the job server at {address} refused: {first_line(fault)}") from fault
+    except (OSError, RuntimeError, requests.RequestException) as fault:
+        raise FanoutError(f"the job server at {address} refused: {_said(fault)}") from fault
+    except _UNREADABLE as fault:
+        told = f"the job server at {address} gives {_NO_ANSWER}{_said(fault)}"
+        raise FanoutError(told) from fault
     except ray.exceptions.RayError as fault:
-        raise FanoutError(f"the job server at {address} refused: {first_line(fault)}") from fault
+        raise FanoutError(f"the job server at {address} refused: {_said(fault)}") from fault
 
 
 @contextmanager

@@ -5,7 +5,8 @@ tests/fanout/test_ray_private.py says at once what a new release of Ray has take
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -69,3 +70,60 @@ def forget_tokens() -> None:
 
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
+
+
+def job_client(
+    address: str, *, most: int, within_s: float, refuse: Callable[[str], Exception]
+) -> Any:
+    """Ray's client of a job server, for which no answer of the server is endless.
+
+    Ray asks through one method, `_do_request`, which hands on to requests what it does not know.
+
+    Parameters
+    ----------
+    address
+        http://HOST:PORT of the job server.
+    most
+        Bytes that an answer may have, unpacked.
+    within_s
+        How long may pass before an answer begins, and until it has ended; in seconds.
+    refuse
+        Makes the exception that is raised for an answer of more.
+    """
+    from ray.job_submission import JobSubmissionClient
+
+    def bound(response: Any, **_: Any) -> None:
+        response.raw = BoundedBody(response.raw, most=most, within_s=within_s, refuse=refuse)
+
+    class Client(JobSubmissionClient):
+        def _do_request(self, *arguments: Any, **options: Any) -> Any:
+            options = {"timeout": within_s, "hooks": {"response": bound}, **options}
+            return super()._do_request(*arguments, **options)
+
+    return Client(address)
+
+
+class BoundedBody:
+    """The body of an answer as requests reads it, which raises rather than go on for ever."""
+
+    def __init__(
+        self, raw: Any, *, most: int, within_s: float, refuse: Callable[[str], Exception]
+    ) -> None:
+        self._raw = raw
+        self._most = most
+        self._within_s = within_s
+        self._refuse = refuse
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    def stream(self, *arguments: Any, **options: Any) -> Iterator[bytes]:
+        """The body piece by piece."""
+        ends, size = time.monotonic() + self._within_s, 0
+        for piece in self._raw.stream(*arguments, **options):
+            size += len(piece)
+            if size > self._most:
+                raise self._refuse(f"an answer of over {self._most:,} bytes")
+            if time.monotonic() > ends:
+                raise self._refuse(f"an answer that has no end after {self._within_s:.0f} s")
+            yield piece

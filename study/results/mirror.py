@@ -26,8 +26,8 @@ NEW = ".new"
 
 _NAME = re.compile(
     r"(?:(?:\.new/)?(?:trials|series)/part-[0-9]{6,12}\.parquet"
-    r"|damaged/[a-z]{1,40}-part-[0-9]{6,12}\.parquet"
-    r"|[a-z][a-z_-]{0,40}\.(?:json|csv|npz|html))"
+    r"|damaged/(?:trials|series)-part-[0-9]{6,12}\.parquet"
+    r"|manifest\.json|(?:summary|contrasts|verdicts)\.csv|report\.html|zonemaps\.npz)"
 )
 """Files of a results folder, as they are called here and elsewhere."""
 
@@ -37,6 +37,16 @@ Stamp = tuple[int, int, int]
 def is_of_a_folder(name: str) -> bool:
     """Whether a file of this name, relative to a results folder, belongs to one."""
     return _NAME.fullmatch(name) is not None
+
+
+def is_of_the_rows(name: str) -> bool:
+    """Whether a file is one from which all the others of a results folder are made."""
+    return is_of_a_folder(name) and (name == MANIFEST or is_part(name.removeprefix(f"{NEW}/")))
+
+
+def is_drawn(name: str) -> bool:
+    """Whether a file is made from the rows in no time, and says nothing that they do not."""
+    return name.endswith((".csv", ".html"))
 
 
 class Carrier(Protocol):

@@ -5,7 +5,8 @@ at any time; nothing else that a job makes can be fetched through the job server
 into the log as lines of base64 between two that name it, with its digest. Files come in the order
 in which a Mirror puts them: whoever has read the log up to any point, has a whole run of some rows.
 
-The log is not trusted to name files: only those of a results folder are taken.
+The log is not trusted to name files: only the rows of a results folder and its manifest are taken,
+and of the study that was sent. What is drawn from rows, tables and a page, is drawn at home.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 
-from study.results.errors import ResultsError, disk_errors
-from study.results.files import make_folder, remove, write_bytes_whole
-from study.results.mirror import MANIFEST, NEW, is_of_a_folder
+from study.results.errors import ResultsError
+from study.results.files import make_folder, write_bytes_whole
+from study.results.folder import MANIFEST_BYTES_MOST
+from study.results.mirror import MANIFEST, NEW, is_of_a_folder, is_of_the_rows, is_part
+from study.results.received import Awaited
 from study.scenario.errors import shown
 
 _MARK = "study-results"
@@ -36,13 +39,15 @@ _STATUS_MAX = 255
 
 
 class Sender:
-    """Writes files into a log, as a Mirror asks for. Takes the descriptor of the log."""
+    """Writes rows into a log, as a Mirror asks for. Takes the descriptor of the log."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
     def put(self, name: str, source: Path) -> None:
         """Write a file into the log, line by line."""
+        if not is_of_the_rows(name):
+            return
         content = source.read_bytes()
         self._line("put", name, str(len(content)), _digest(content))
         for start in range(0, len(content), _LINE_BYTES):
@@ -55,7 +60,8 @@ class Sender:
 
     def remove(self, name: str) -> None:
         """Say that a file is gone."""
-        self._line("remove", name)
+        if is_of_the_rows(name):
+            self._line("remove", name)
 
     def exit(self, status: int) -> None:
         """Say how it ended; nothing comes after."""
@@ -69,14 +75,24 @@ class Sender:
 
 
 class Receiver:
-    """Reads a log line by line and puts the files in it into a folder; None takes no file.
+    """Reads a log line by line and puts the rows in it into a folder.
 
     status  how the sender ended, None while it has not said so
+
+    Parameters
+    ----------
+    folder
+        To put them into; None takes no file.
+    awaited
+        The study that they must be of.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, awaited: Awaited | None) -> None:
+        if folder is not None and awaited is None:
+            raise ValueError("no file is taken without knowing of which study")
         self.status: int | None = None
         self._folder = folder
+        self._awaited = awaited
         self._name: str | None = None
         self._digest = ""
         self._left = 0
@@ -89,7 +105,8 @@ class Receiver:
         ------
         ResultsError
             For a line that says what no sender does, a file that arrives damaged, is larger than
-            was said or is not one of a results folder, and for what cannot be written here.
+            was said or is not one of a results folder, for a manifest of another study, and for
+            what cannot be written here.
         """
         mark, _, rest = line.rstrip("\r\n").partition(" ")
         if mark != _MARK:
@@ -117,24 +134,28 @@ class Receiver:
                 self._add(self._name, _decoded(text))
             case ["end", name] if name == self._name:
                 self._store(folder, name)
-            case ["move", name, target]:
+            case ["move", name, target] if name == f"{NEW}/{target}" and is_part(target):
                 # Asked before a folder is made for what is not there.
                 (folder / _checked(name)).lstat()
                 _place_for(folder, name).replace(_place_for(folder, _checked(target)))
                 _prune(folder / NEW)
             case ["remove", name]:
+                if not is_of_the_rows(_checked(name)):
+                    return
                 if os.path.lexists(folder / _checked(name)):
                     _place_for(folder, name).unlink(missing_ok=True)
-            case ["put", name, *_] if not is_of_a_folder(name):
+            case ["put" | "move", name, *others]:
                 _checked(name)
+                _checked(others[-1] if words[0] == "move" and others else name)
+                raise ResultsError(f"the job's log has a line that means nothing: {_said(words)}")
             case _:
                 raise ResultsError(f"the job's log has a line that means nothing: {_said(words)}")
 
     def _begin(self, name: str, size: int, digest: str) -> None:
-        if size > FILE_BYTES_MAX:
+        most = MANIFEST_BYTES_MOST if name == MANIFEST else FILE_BYTES_MAX
+        if size > most:
             raise ResultsError(
-                f"{name} is of {size:,} bytes in the job's log; at most {FILE_BYTES_MAX:,} are "
-                "taken"
+                f"{name} is of {size:,} bytes in the job's log; at most {most:,} are taken"
             )
         self._name, self._left, self._digest, self._content = name, size, digest, []
 
@@ -150,6 +171,10 @@ class Receiver:
         self._name, self._content = None, []
         if self._left or _digest(content) != self._digest:
             raise ResultsError(f"{name} came damaged through the job's log")
+        if not is_of_the_rows(name):
+            return
+        if name == MANIFEST and self._awaited is not None:
+            self._awaited.check(content)
         write_bytes_whole(_place_for(folder, name), content)
 
 
@@ -161,37 +186,6 @@ def _place_for(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def settle_received(folder: Path) -> None:
-    """Finish what a log that ended early left half done, as the manifest that came last has it.
-
-    A part that waits in .new/ takes its place if the manifest names it; one that the manifest does
-    not name, has either been replaced or is of rows that are to be run again.
-    """
-    from study.results.folder import open_local, prepare_tables
-    from study.results.part import check_part
-
-    if not (folder / MANIFEST).is_file():
-        return
-    opened = open_local(folder)
-    with disk_errors(f"cannot write {folder}"):
-        prepare_tables(folder)
-        for table in (opened.trials, opened.series):
-            aside = folder / NEW / table.name
-            # Through a link the parts of another folder would be taken away from there.
-            if aside.parent.is_symlink() or aside.is_symlink():
-                continue
-            for part in sorted(aside.glob("part-*.parquet")):
-                target = table / part.name
-                whole = check_part(part, opened.digest_of(target) or "none") is None
-                if whole and not part.is_symlink():
-                    part.replace(target)
-        remove(folder / NEW)
-        for table in (opened.trials, opened.series):
-            for part in table.glob("part-*.parquet"):
-                if opened.digest_of(part) is None:
-                    remove(part)
-
-
 def sendable(folder: Path) -> Iterator[str]:
     """Names of the files in a folder from which a run can be continued; a link is none."""
     for path in sorted(folder.rglob("*")):
@@ -199,7 +193,7 @@ def sendable(folder: Path) -> Iterator[str]:
         if (
             path.is_file()
             and not path.is_symlink()
-            and is_of_a_folder(name)
+            and is_of_the_rows(name)
             and not name.startswith(NEW)
         ):
             yield name

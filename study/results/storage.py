@@ -38,7 +38,7 @@ from study.results.folder import (
     open_local,
 )
 from study.results.manifest import parsed
-from study.results.mirror import NEW, Mirror, is_of_a_folder, is_part
+from study.results.mirror import NEW, Mirror, is_drawn, is_of_a_folder, is_part
 from study.results.part import digest_of_file
 
 _RENEW_S = 30.0
@@ -113,8 +113,9 @@ class Storage:
         for name in sorted(listed - {MANIFEST}):
             if name.startswith(f"{NEW}/") or name.split("/")[0] in without:
                 continue
-            # What is not of a results folder stays where it is, of whatever kind and size.
-            if is_of_a_folder(name) and not is_part(name):
+            # What is not of a results folder stays where it is, of whatever kind and size; and what
+            # others have drawn from the rows is drawn from them here.
+            if is_of_a_folder(name) and not is_part(name) and not is_drawn(name):
                 self._get(name, local / name)
                 fetched.append(name)
         for table in {TRIALS, SERIES} - without:

@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -41,6 +42,13 @@ _PERCENT = re.compile(r"([0-9]{1,99}(?:\.[0-9]{1,99})?)\s{0,99}%")
 
 
 CLAIMS_MOST = 1_000
+AGAINST_MOST = 1_000
+"""Sides of one claim."""
+LOOKED_AT_MOST = 2_000_000
+"""Cells that all claims of a scenario may have to be gone through for, some seconds' work."""
+_GROUPINGS_MOST = 32
+_HINTS_MOST = 20
+"""Findings for which a like name is searched for."""
 
 
 def _is_number(value: Any) -> bool:
@@ -81,9 +89,15 @@ def _matters(value: Any) -> tuple[float, bool]:
 
 
 def _levels(value: Any) -> Any:
-    if not isinstance(value, dict) or any(isinstance(level, dict) for level in value.values()):
+    if not isinstance(value, dict) or not all(map(_is_wanted, value.values())):
         raise ValueError(f"is {shown(value)}; it maps axes to a level or to a list of levels")
     return value
+
+
+def _is_wanted(value: Any) -> bool:
+    """Is it a level, or a list of levels?"""
+    levels = value if isinstance(value, list) else [value]
+    return not any(isinstance(level, dict | list) for level in levels)
 
 
 def _against(value: Any) -> Any:
@@ -92,6 +106,8 @@ def _against(value: Any) -> Any:
     sides = value if isinstance(value, list) else [value]
     if not sides or not all(isinstance(side, dict) for side in sides):
         raise ValueError(f"is {shown(value)}; it is a side (axes with levels), a list, or a number")
+    if len(sides) > AGAINST_MOST:
+        raise ValueError(f"has {len(sides):,} sides; at most {AGAINST_MOST:,}")
     return [_levels(side) for side in sides]
 
 
@@ -220,23 +236,31 @@ class Claim:
         if self.baseline is not None:
             yield ("baseline",), self.baseline
 
-    def comparisons(self, cells: Mapping[str, Mapping[str, Level]]) -> tuple[Comparison, ...]:
+    def comparisons(
+        self, cells: Mapping[str, Mapping[str, Level]] | CellsByLevel
+    ) -> tuple[Comparison, ...]:
         """The claim as sums over cells.
 
-        cells  id -> levels
-        Raises ValueError, with the reason, when the study has not the cells for it.
+        Parameters
+        ----------
+        cells
+            Id -> levels; who asks for several claims has them sorted once.
+
+        Raises
+        ------
+        ValueError
+            The study has not the cells for it; the text says why.
         """
         others: Sequence[Levels | None] = (None,)
         if isinstance(self.against, tuple):
             others = self.against
-        return tuple(self._comparison(cells, other) for other in others)
+        by_level = cells if isinstance(cells, CellsByLevel) else CellsByLevel(cells)
+        return tuple(self._comparison(by_level, other) for other in others)
 
-    def _comparison(
-        self, cells: Mapping[str, Mapping[str, Level]], other: Levels | None
-    ) -> Comparison:
+    def _comparison(self, cells: CellsByLevel, other: Levels | None) -> Comparison:
         named = [side for side in (self.side, other, self.baseline) if side is not None]
-        compared = {key for side in named for key in side}
-        groups = [_by_rest(cells, {**self.where, **side}, compared) for side in named]
+        compared = frozenset(key for side in named for key in side)
+        groups = [cells.by_rest({**self.where, **side}, compared) for side in named]
         for side, group in zip(named, groups, strict=True):
             if not group:
                 raise ValueError(f"no cell has {words({**self.where, **side})}")
@@ -263,16 +287,98 @@ def words(levels: Levels) -> str:
     )
 
 
-def _by_rest(
-    cells: Mapping[str, Mapping[str, Level]], wanted: Levels, compared: set[str]
-) -> dict[tuple[tuple[str, Level], ...], list[str]]:
-    """Cells that have the wanted levels, by what the axes say that are not compared."""
-    found: dict[tuple[tuple[str, Level], ...], list[str]] = {}
-    for cell, levels in cells.items():
-        if all(has(levels, key, level) for key, level in wanted.items()):
-            rest = tuple((key, level) for key, level in levels.items() if key not in compared)
-            found.setdefault(rest, []).append(cell)
-    return found
+class TooManyCells(ValueError):
+    """Claims for which more cells would have to be gone through than anybody waits for."""
+
+
+class CellsByLevel:
+    """The cells of a study, found by their levels.
+
+    Parameters
+    ----------
+    cells
+        Id -> levels.
+    most
+        Cells that may be gone through in all; None for any number.
+    """
+
+    def __init__(
+        self, cells: Mapping[str, Mapping[str, Level]], *, most: int | None = None
+    ) -> None:
+        self.cells = cells
+        self.left = most
+        self._all = list(cells)
+        self._places = {cell: place for place, cell in enumerate(cells)}
+        self._having: dict[str, dict[Level, list[str]]] = {}
+        self._rests: dict[frozenset[str], dict[str, int]] = {}
+        for cell, levels in cells.items():
+            for key, level in levels.items():
+                self._having.setdefault(key, {}).setdefault(level, []).append(cell)
+
+    @property
+    def levels(self) -> Mapping[str, Mapping[Level, list[str]]]:
+        """Axis -> level -> the cells that have it; levels in the order of the cells."""
+        return self._having
+
+    def by_rest(self, wanted: Levels, compared: frozenset[str]) -> dict[int, list[str]]:
+        """Cells that have the wanted levels, by what the axes say that are not compared.
+
+        Returns
+        -------
+        dict[int, list[str]]
+            A number for each setting of those axes, the same for all that are asked with the same
+            `compared` -> ids.
+
+        Raises
+        ------
+        TooManyCells
+            So many may not be gone through.
+        """
+        rests = self._rests_of(compared)
+        near = self._near(wanted)
+        self._look_at(len(near) + 1)
+        found: dict[int, list[str]] = {}
+        for cell in near:
+            levels = self.cells[cell]
+            if all(has(levels, key, level) for key, level in wanted.items()):
+                found.setdefault(rests[cell], []).append(cell)
+        return found
+
+    def _look_at(self, count: int) -> None:
+        if self.left is not None:
+            self.left -= count
+            if self.left < 0:
+                raise TooManyCells
+
+    def _rests_of(self, compared: frozenset[str]) -> dict[str, int]:
+        """Cell -> number of what the axes say that are not compared."""
+        if compared not in self._rests:
+            self._look_at(len(self.cells))
+            if len(self._rests) >= _GROUPINGS_MOST:
+                self._rests.clear()
+            numbers: dict[tuple[tuple[str, Level], ...], int] = {}
+            self._rests[compared] = {
+                cell: numbers.setdefault(
+                    tuple((key, level) for key, level in levels.items() if key not in compared),
+                    len(numbers),
+                )
+                for cell, levels in self.cells.items()
+            }
+        return self._rests[compared]
+
+    def _near(self, wanted: Levels) -> Sequence[str]:
+        """The fewest cells of which it is known that all those with the wanted levels are among."""
+        fewest: Sequence[str] = self._all
+        for key, level in wanted.items():
+            levels = dict.fromkeys(level if isinstance(level, list) else [level])
+            having = self._having.get(key, {})
+            lists = [having[each] for each in levels if each in having]
+            if sum(map(len, lists)) < len(fewest):
+                fewest = lists[0] if len(lists) == 1 else self._in_order(lists)
+        return fewest
+
+    def _in_order(self, lists: Sequence[Sequence[str]]) -> list[str]:
+        return sorted((cell for some in lists for cell in some), key=self._places.__getitem__)
 
 
 def has(levels: Mapping[str, Level], key: str, wanted: Level | list[Level]) -> bool:
@@ -280,10 +386,7 @@ def has(levels: Mapping[str, Level], key: str, wanted: Level | list[Level]) -> b
     return key in levels and levels[key] in (wanted if isinstance(wanted, list) else [wanted])
 
 
-def _mean_over(
-    groups: Mapping[tuple[tuple[str, Level], ...], list[str]],
-    rests: Sequence[tuple[tuple[str, Level], ...]],
-) -> Weights:
+def _mean_over(groups: Mapping[int, list[str]], rests: Sequence[int]) -> Weights:
     return {cell: 1 / len(rests) / len(groups[rest]) for rest in rests for cell in groups[rest]}
 
 
@@ -324,7 +427,7 @@ def read_claims(
     claims: list[Claim] = []
     wrong: list[Finding] = []
     ids: set[str] = set()
-    there = _levels_by_axis(cells)
+    by_level = CellsByLevel(cells, most=LOOKED_AT_MOST)
     for index, entry in enumerate(raw):
         if len(wrong) > FAULTS_MOST:
             break
@@ -336,25 +439,35 @@ def read_claims(
         if claim.id in ids:
             wrong.append(((index, "id"), f"there are two claims with the id {claim.id}"))
         ids.add(claim.id)
-        found, fits = _with_cells(claim, cells, there)
-        claims += [claim] * fits
-        found = [] if cut(index) or not cells else found
-        wrong += [((index, *path), f"claim {shown(claim.id)}: {text}") for path, text in found]
+        if not cells:
+            continue
+        try:
+            found = _misfits(claim, by_level, cut=cut(index), hints=_HINTS_MOST - len(wrong))
+        except TooManyCells:
+            wrong.append(((), f"claims compare sides over {LOOKED_AT_MOST:,} times with a cell"))
+            break
+        claims += [claim] * (found is None)
+        wrong += [
+            ((index, *path), f"claim {shown(claim.id)}: {text}") for path, text in found or ()
+        ]
     return claims, wrong
 
 
-def _with_cells(
-    claim: Claim,
-    cells: Mapping[str, Mapping[str, Level]],
-    there: Mapping[str, Mapping[Level, None]],
-) -> tuple[list[Finding], bool]:
-    """What a claim names that is not there, and whether there are cells for it."""
-    found = list(_unknown_levels(claim, there))
+def _misfits(claim: Claim, cells: CellsByLevel, *, cut: bool, hints: int) -> list[Finding] | None:
+    """What a claim names that is not there; None if there are cells for it.
+
+    cut    nothing is to be said about it
+    hints  how many searches for a like name may be made, which take time
+    """
+    unknown = _unknown_levels(claim, cells.levels, hints)
+    found = [] if cut else list(islice(unknown, FAULTS_MOST + 1))
     try:
         claim.comparisons(cells)
+    except TooManyCells:
+        raise
     except ValueError as error:
-        return found or [(("side",), str(error))], False
-    return found, True
+        return found or ([] if cut else [(("side",), str(error))])
+    return found or None
 
 
 class _Wrong(Exception):
@@ -385,25 +498,19 @@ def _no_key(name: str) -> str:
     return f"{shown(name)} is not a key of a claim{hint}"
 
 
-def _levels_by_axis(cells: Mapping[str, Mapping[str, Level]]) -> dict[str, dict[Level, None]]:
-    """Axis -> the levels that cells have of it, in their order."""
-    found: dict[str, dict[Level, None]] = {}
-    for levels in cells.values():
-        for key, level in levels.items():
-            found.setdefault(key, {})[level] = None
-    return found
-
-
-def _unknown_levels(claim: Claim, there: Mapping[str, Mapping[Level, None]]) -> Iterator[Finding]:
+def _unknown_levels(
+    claim: Claim, there: Mapping[str, Mapping[Level, list[str]]], hints: int
+) -> Iterator[Finding]:
     for path, side in claim.sides():
         for key, wanted in side.items():
             if key not in there:
-                hint = did_you_mean(key, there)
+                hint = did_you_mean(key, there) if hints > 0 else ""
+                hints -= 1
                 yield (*path, key), f"{shown(key)} is no axis of this study{hint}"
                 continue
             asked: list[Any] = wanted if isinstance(wanted, list) else [wanted]
             for level in asked:
-                if isinstance(level, list) or level not in there[key]:
+                if level not in there[key]:
                     yield (
                         (*path, key),
                         f"{key} has no level {shown(level)}; it has {listing(there[key])}",

@@ -71,7 +71,7 @@ def shown(value: object, limit: int = 60) -> str:
 
 _LISTED_MOST = 20
 _NAME_LETTERS_MOST = 60
-_KNOWN_MOST = 1_000
+_KNOWN_MOST = 400
 
 
 def listing(values: Collection[object]) -> str:

@@ -200,6 +200,7 @@ class _Unfolding:
         sound = {group: keys for group, keys in base.items() if group not in self.unsound}
         if self._check_size(axes):
             self._check_levels(sound, axes, include)
+            self._check_include(axes, include)
         self._check_clashes([*axes, *self.ranges])
         if self.faults:
             self._claims({})
@@ -474,6 +475,18 @@ class _Unfolding:
             )
         return size <= matrix.MAX_CELLS
 
+    def _check_include(
+        self, axes: Mapping[str, Sequence[Level]], include: Sequence[Mapping[str, Level]]
+    ) -> None:
+        """Refuse more entries than can be laid over the combinations of the axes in a while."""
+        size = matrix.size(axes)
+        if len(include) * size > matrix.MAX_LAID_OVER:
+            self.fault(
+                ("include",),
+                f"include has {len(include):,} entries for {size:,} combinations of the axes; "
+                f"at most {matrix.MAX_LAID_OVER // size:,}",
+            )
+
     def _check_levels(
         self,
         base: Mapping[str, Any],
@@ -500,6 +513,7 @@ class _Unfolding:
             for key, axis in self.ranges.items()
             for level in axis.ends()
         ]
+        self._check_within(base)
         tries += [
             (("include", i, key), key, level)
             for i, entry in enumerate(include)
@@ -513,6 +527,30 @@ class _Unfolding:
             for _, text in found:
                 self.fault(place, text)
                 self.unsound.add(key.partition(".")[0])
+
+    def _check_within(self, base: Mapping[str, Any]) -> None:
+        """Try a level from within each range whose ends are sound: it need not be whole."""
+        for key, axis in self.ranges.items():
+            ends = (with_kernel(with_levels(base, {key: end})) for end in axis.ends())
+            if not any(machine_of(end)[1] for end in ends):
+                self._check_point(base, {key: axis.within()})
+
+    def _check_point(self, base: Mapping[str, Any], levels: Mapping[str, Level]) -> Machine | None:
+        """The machine of some levels; what is wrong with one that was drawn, is told at its axis.
+
+        Raises ScenarioError when nothing can be drawn from a range that its setting would take.
+        """
+        machine, found = machine_of(with_kernel(with_levels(base, levels)))
+        for path, text in found:
+            key = ".".join(map(str, path))
+            self.unsound.add(str(path[0]))
+            if (axis := self.ranges.get(key)) is None:
+                self.fault(("base", *path), text)
+                continue
+            whole = axis.as_integers()
+            hint = f"; draw whole ones with {{integers: {whole}}}" if whole else ""
+            self.fault(("axes", key), f"{key} is drawn from within a range: {text}{hint}")
+        return machine
 
     def _check_clashes(self, axes: Sequence[str]) -> None:
         """No key is set by two axes: one of them would be without effect."""
@@ -583,6 +621,14 @@ class _Unfolding:
         listed = matrix.combinations(axes, exclude, include)
         if not listed:
             self.fault(("exclude",), "exclude leaves no cell at all")
+        if len(listed) * len(points) > matrix.MAX_CELLS:
+            drawn = f" of {len(points):,} points each" if self.ranges else ""
+            self.fault(
+                ("include",),
+                f"axes and include combine into {len(listed) * len(points):,} cells "
+                f"({len(listed):,}{drawn}); at most {matrix.MAX_CELLS:,}",
+            )
+            raise ScenarioError(self.faults)
         combined = [{**point, **levels} for levels in listed for point in points]
         columns = [*axes, *dict.fromkeys(k for c in combined for k in c if k not in axes)]
         cells: dict[str, Cell] = {}
@@ -590,7 +636,9 @@ class _Unfolding:
         for combination in combined:
             # Each level was found valid by itself, and no key's type depends on another's.
             told = self._expanded(combination)
-            machine = Machine.model_validate(with_kernel(with_levels(base, told)))
+            machine = self._check_point(base, told)
+            if machine is None:
+                raise ScenarioError(self.faults)
             settings = machine.settings()
             self._complain(machine, settings, combination, axes)
             if not self.faults:

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from study.scenario.trial import Level
 
 MAX_CELLS = 10_000
+MAX_LAID_OVER = 5_000_000
+"""Include entries times combinations: how often one may have to be laid over another."""
 
 Combination = dict[str, Level]
 

@@ -73,6 +73,8 @@ _TAGS: dict[type[yaml.Node], frozenset[str]] = {
     yaml.SequenceNode: frozenset({"tag:yaml.org,2002:seq"}),
 }
 MAX_DIGITS = 300
+_HALF = re.compile("[\ud800-\udfff]")
+"""What "\\ud800" stands for: half of a letter, which no file can hold."""
 _NO_MERGE = "YAML 1.2 has no merging; extend a file or a preset, or give an alias as a whole value"
 _PROBLEMS = {
     "mapping values are not allowed here": (
@@ -184,6 +186,7 @@ class _Reader:
                 self.harmless_at(key_node.start_mark, "a key must be a word")
                 continue
             key = key_node.value
+            self._check_whole(key_node)
             if key in result:
                 first = self.document.places[(*path, key)]
                 self.harmless_at(
@@ -198,8 +201,13 @@ class _Reader:
             result[key] = self.plain(value_node, (*path, key), above)
         return result
 
+    def _check_whole(self, node: yaml.ScalarNode) -> None:
+        if half := _HALF.search(node.value):
+            self.fault_at(node.start_mark, f"U+{ord(half[0]):04X} is half of a letter")
+
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         kind = _KINDS[node.tag]
+        self._check_whole(node)
         # A tag that is written out may name another kind than the text has: !!int abc.
         if node.tag in _PATTERNS and not _PATTERNS[node.tag].match(node.value):
             name = node.tag.rpartition(":")[2]
@@ -224,6 +232,9 @@ def read_text(text: str, name: str) -> Document:
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
+        except (ValueError, OverflowError):
+            # PyYAML turns digits into letters and numbers as they come: "\\UFFFFFFFF".
+            raise ScenarioError([_unreadable(loader, name)]) from None
         finally:
             loader.dispose()
         value = reader.plain(node, (), ()) if node is not None else None
@@ -246,6 +257,15 @@ def read_text(text: str, name: str) -> Document:
         raise ScenarioError(reader.faults)
     reader.document.value = value
     return reader.document
+
+
+def _unreadable(loader: _Loader, name: str) -> Fault:
+    """What PyYAML was about to turn into a letter or a number that there is not."""
+    mark = loader.get_mark()
+    digits = shown(re.split(r"[^0-9A-Fa-f]", loader.prefix(40))[0], 20)
+    return Fault(
+        name, mark.line + 1, mark.column + 1, f"not YAML: {digits} stands for no letter or number"
+    )
 
 
 def _problem(error: yaml.MarkedYAMLError) -> str:

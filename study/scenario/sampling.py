@@ -83,6 +83,16 @@ class Range:
         """The lowest and the highest level."""
         return self.level(0.0), self.level(math.nextafter(1.0, 0.0))
 
+    def within(self) -> Level:
+        """A level between the ends, which is whole only where all are."""
+        return self.level((math.sqrt(5) - 1) / 2)
+
+    def as_integers(self) -> str | None:
+        """The same ends as `integers` has them; None if it has them, or they are not whole."""
+        if self.kind == "integers" or not (self.low.is_integer() and self.high.is_integer()):
+            return None
+        return f"[{int(self.low)}{self.unit}, {int(self.high)}{self.unit}]"
+
 
 def is_range(levels: Any) -> bool:
     """Is it a range, rather than a list of levels or levels with names?"""

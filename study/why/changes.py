@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from study.why import gfp
-from study.why.report import Report, ZoneState
+from study.why.report import NO_LOWMEM, Report, ZoneState
 from study.why.verdict import Cause, Verdict, ZoneVerdict
 from study.why.watermark import Marks, Outcome, ZoneFree, last_try, marks_of
 
@@ -213,23 +213,12 @@ def _pages(count: int) -> str:
     return f"{count:,} page" if count == 1 else f"{count:,} pages"
 
 
-def _lowmem(report: Report) -> list[ZoneState]:
-    return [
-        zone for zone in report.zones.values() if zone.name not in ("HighMem", "Movable", "Device")
-    ]
-
-
 def share_of(report: Report, zone: ZoneState) -> tuple[int, int] | None:
     """What part of min_free_kbytes a zone gets: (its size, size of all), in pages or in marks."""
-    lowmem = _lowmem(report)
-    if zone not in lowmem:
+    if zone.name in NO_LOWMEM:
         return None
-    sizes = [(z.size_kb, z) for z in lowmem if not (z.is_empty and not z.size_kb)]
-    if all(size is not None for size, _ in sizes):
-        page_kb = report.page_kb
-        whole = sum((size or 0) // page_kb for size, _ in sizes)
-        return (zone.size_kb or 0) // page_kb, whole
-    return None
+    whole = report.lowmem_pages
+    return None if whole is None else ((zone.size_kb or 0) // report.page_kb, whole)
 
 
 def marks_for(report: Report, zone: ZoneState, min_free_kbytes: int, kind: str) -> Marks | None:

@@ -921,9 +921,10 @@ def _by_form(report: Report) -> Kernel | None:
 def _lend(reports: list[Report]) -> None:
     """Give a later buddyinfo of the same zones the request and marks of the report before it."""
     lender: Report | None = None
+    page_kb = PAGE_KB
     for report in reports:
         if report.request is not None and any(z.has_marks for z in report.zones.values()):
-            lender = report
+            lender, page_kb = report, report.page_kb
             continue
         if lender is None or "/proc" not in report.kind or report.request is not None:
             continue
@@ -943,4 +944,4 @@ def _lend(reports: list[Report]) -> None:
             report.request = lender.request
             report.kernel = lender.kernel
             report.notes.append(f"Request and marks are those of the report at line {lender.line}.")
-            report.set_page_size(lender.page_kb)
+            report.set_page_size(page_kb)

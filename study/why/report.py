@@ -6,13 +6,18 @@ of the task that asked is kept apart, and shown only to who wants it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from study.why.gfp import Flags
 from study.why.kernel import Version
 
 ZONES = ("DMA", "DMA32", "Normal", "HighMem", "Movable", "Device")
 """Zones from the bottom up, as the kernel numbers those that it is built with."""
+
+NO_LOWMEM = ("HighMem", "Movable", "Device")
+"""Zones that have no part in min_free_kbytes."""
 
 PAGE_KB = 4
 """The page size taken where no list of the text shows one."""
@@ -165,6 +170,48 @@ class Report:
     counters: dict[str, int] = field(default_factory=dict)
     evidence: set[str] = field(default_factory=set)
     pageblock: int | None = None
+    _known: dict[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def settle(self) -> None:
+        """All is in it that will be: what is worked out from now on is worked out once."""
+        self._known = {}
+
+    def _once(self, name: str, work: Callable[[], Any]) -> Any:
+        """What follows from all zones, of which there may be thousands that each ask for it."""
+        if self._known is None:
+            return work()
+        if name not in self._known:
+            self._known[name] = work()
+        return self._known[name]
+
+    def on_node(self, node: int | None) -> list[ZoneState]:
+        """The zones of a node."""
+
+        def work() -> dict[int | None, list[ZoneState]]:
+            by_node: dict[int | None, list[ZoneState]] = {}
+            for zone in self.zones.values():
+                by_node.setdefault(zone.node, []).append(zone)
+            return by_node
+
+        found: list[ZoneState] = self._once("on_node", work).get(node, [])
+        return found
+
+    @property
+    def lowmem_pages(self) -> int | None:
+        """Pages of all zones that share min_free_kbytes; None if a size is not known."""
+
+        def work() -> int | None:
+            sizes = [
+                zone.size_kb
+                for zone in self.zones.values()
+                if zone.name not in NO_LOWMEM and not (zone.is_empty and not zone.size_kb)
+            ]
+            if None in sizes:
+                return None
+            return sum((size or 0) // self.page_kb for size in sizes)
+
+        found: int | None = self._once("lowmem_pages", work)
+        return found
 
     @property
     def is_refusal(self) -> bool:
@@ -174,18 +221,21 @@ class Report:
     @property
     def page_kb(self) -> int:
         """Page size: from the lists, else PAGE_KB."""
-        for zone in self.zones.values():
-            if zone.free_list is not None and zone.free_list.page_kb is not None:
-                return zone.free_list.page_kb
-        return PAGE_KB
+        return self._page_kb or PAGE_KB
+
+    @property
+    def _page_kb(self) -> int | None:
+        lists = (zone.free_list for zone in self.zones.values())
+        sizes = (listed.page_kb for listed in lists if listed is not None)
+        found: int | None = self._once(
+            "page_kb", lambda: next((size for size in sizes if size is not None), None)
+        )
+        return found
 
     @property
     def page_size_known(self) -> bool:
         """Whether a list of the text shows the page size."""
-        return any(
-            zone.free_list is not None and zone.free_list.page_kb is not None
-            for zone in self.zones.values()
-        )
+        return self._page_kb is not None
 
     @property
     def pageblock_order(self) -> int:
@@ -196,6 +246,7 @@ class Report:
 
     def set_page_size(self, page_kb: int) -> None:
         """Take a page size for the lists that do not show one, and for what was given in pages."""
+        self._known = None
         for zone in self.zones.values():
             listed = zone.free_list
             if listed is not None and listed.page_kb is None:
@@ -211,10 +262,10 @@ class Report:
     @property
     def orders(self) -> int | None:
         """How many orders the lists have; None without lists."""
-        lengths = [
-            len(zone.free_list.counts) for zone in self.zones.values() if zone.free_list is not None
-        ]
-        return max(lengths, default=None)
+        lists = (zone.free_list for zone in self.zones.values())
+        lengths = (len(listed.counts) for listed in lists if listed is not None)
+        found: int | None = self._once("orders", lambda: max(lengths, default=None))
+        return found
 
 
 @dataclass(frozen=True)

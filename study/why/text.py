@@ -27,6 +27,8 @@ _QUOTED_TEXT = {"3D": "=", "09": "\t", "A0": " ", "C2=A0": " ", "E2=80=8B": "", 
 _OCTAL_BREAK = re.compile(r"#012|\\x0a|\\x0A|\\012")
 _OCTAL_SPACE = re.compile(r"#011|#015|\\x09|\\x0d|\\t(?=[ \d])")
 _TAG = re.compile(r"</?(?:br|p|pre|code|tt|span|div|td|tr)\b[^<>\n]{0,120}>", re.IGNORECASE)
+# Of more digits there is no letter, and Python converts no number of very many.
+_ENTITY = re.compile(r"&(?:#[0-9]{1,10}|#[xX][0-9a-fA-F]{1,8}|[A-Za-z][A-Za-z0-9]{1,31});?")
 _EMPHASIS = re.compile(r"</?(?:em|i)>", re.IGNORECASE)  # what markdown makes of a pair of *
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]|\x1b[@-Z\\-_]")
 _QUOTE = re.compile(r"(?:[ \t]{0,4}[>|]){1,20}[ \t]?")
@@ -102,7 +104,7 @@ def _plain(text: str) -> str:
     if "\\n" in text and text.count("\\n") > text.count("\n"):
         text = text.replace("\\n", "\n").replace("\\t", " ")
     if "&" in text:
-        text = html.unescape(text)
+        text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
     if "<" in text and "kB" in text:
         text = _TAG.sub(" ", _EMPHASIS.sub("*", text))
     if "\x1b" in text:

@@ -105,6 +105,7 @@ def judge(report: Report) -> Verdict:
         With everything that is missing for an answer; nothing missing is taken for granted but
         what notes say.
     """
+    report.settle()
     request = report.request
     order = None if request is None else request.order
     version = None if report.kernel is None else report.kernel.version
@@ -278,7 +279,7 @@ def reserve_of(
         return 0, "lowmem_reserve[] is not in the text: taken as 0 (--reserve PAGES)."
     if len(zone.reserve) == 1:
         return zone.reserve[0], None
-    seen = {z.name for z in report.zones.values() if z.node == zone.node} | {"Normal"}
+    seen = {z.name for z in report.on_node(zone.node)} | {"Normal"}
     values: list[int] = []
     for built in _builds(report, zone.node, seen, len(zone.reserve), version):
         below = [i for i, name in enumerate(built) if ZONES.index(name) <= ZONES.index(wanted)]
@@ -294,7 +295,7 @@ def reserve_of(
 
 def _above(report: Report, zone: ZoneState, wanted: str) -> bool:
     """Whether the machine has memory between a zone and the one asked for first, if that shows."""
-    known = [z for z in report.zones.values() if z.node == zone.node and z is not zone]
+    known = [z for z in report.on_node(zone.node) if z is not zone]
     if not known:
         return True
     low, high = ZONES.index(zone.name), ZONES.index(wanted)
@@ -308,8 +309,8 @@ def _builds(
     must = seen | ({"Movable"} if version >= (2, 6, 23) else set())
     arrays = [
         (z.name, z.reserve)
-        for z in report.zones.values()
-        if z.node == node and z.reserve is not None and len(z.reserve) == length
+        for z in report.on_node(node)
+        if z.reserve is not None and len(z.reserve) == length
     ]
     fitting = []
     for built in combinations(ZONES, length):

@@ -1,23 +1,32 @@
 """Files through a job's log: what is read of it is a whole run of some rows, or nothing."""
 
+import base64
+import json
 import os
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from study.fanout import in_process
 from study.results import ResultsError, Store, create_folder, read_series, read_trials
-from study.results.manifest import new_manifest
+from study.results.manifest import fingerprint_of, new_manifest
 from study.results.mirror import Mirror
-from study.results.relay import Receiver, Sender, settle_received
+from study.results.part import read_part, write_part
+from study.results.received import Awaited, keep_before, settle_received
+from study.results.relay import Receiver, Sender
 from study.runs import Options, resume_study, run_study
 from study.scenario import Study, load
 from study.zone.engine.compile import digest
 
-TABLES = ("trials/part-000000.parquet", "series/part-000000.parquet", "summary.csv")
+PARTS = ("trials/part-000000.parquet", "series/part-000000.parquet")
+TABLES = (*PARTS, "summary.csv")
+NONE = Awaited("0" * 32)
+"""A study that no log is of."""
 
 
 @pytest.fixture(scope="module")
@@ -60,36 +69,42 @@ def take_all(receiver: Receiver, lines: list[str]) -> None:
         receiver.take(line)
 
 
-def received(lines: list[str], home: Path) -> Receiver:
-    home.mkdir()
-    receiver = Receiver(home)
+def awaited(study: Study) -> Awaited:
+    return Awaited(fingerprint_of(study.document, digest()))
+
+
+def received(lines: list[str], home: Path, study: Study) -> Receiver:
+    home.mkdir(exist_ok=True)
+    keep_before(home)
+    receiver = Receiver(home, awaited(study))
     take_all(receiver, lines)
     settle_received(home)
     return receiver
 
 
-def test_all_of_a_log_is_all_of_the_run(log: list[str], tmp_path: Path, whole):
+def test_all_of_a_log_is_all_of_the_run(log: list[str], tmp_path: Path, tiny: Study, whole):
     """What has come home is, byte for byte, what lies there; other lines are handed on."""
-    receiver = Receiver(tmp_path)
+    receiver = Receiver(tmp_path, awaited(tiny))
     shown = [line for line in log if receiver.take(line) is not None]
 
     assert shown == ["5/12 trials", "9/12 trials", "12/12 trials"]
     assert receiver.status == 0
-    assert {name: (tmp_path / name).read_bytes() for name in TABLES} == whole
-    assert {p.name for p in tmp_path.iterdir()} == {
-        "manifest.json",
-        "summary.csv",
-        "trials",
-        "series",
-    }
+    assert {name: (tmp_path / name).read_bytes() for name in PARTS} == only_parts(whole)
+    assert {p.name for p in tmp_path.iterdir()} == {"manifest.json", "trials", "series"}
 
 
-def test_a_log_that_breaks_off_anywhere_can_be_continued(log: list[str], tmp_path: Path, whole):
+def only_parts(tables: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: tables[name] for name in PARTS}
+
+
+def test_a_log_that_breaks_off_anywhere_can_be_continued(
+    log: list[str], tmp_path: Path, tiny: Study, whole
+):
     """After every line in turn: rows and samples are read back, none twice, and the run goes on."""
     finished = []
     for end in range(1, len(log) + 1):
         home = tmp_path / str(end)
-        status = received(log[:end], home).status
+        status = received(log[:end], home, tiny).status
         if not (home / "manifest.json").exists():
             continue
         trials, series = read_trials(home), read_series(home)
@@ -109,15 +124,16 @@ def test_what_arrives_is_what_was_sent_or_nothing(content: bytes, flip: int, tmp
     """Any bytes pass; if a letter of the lines is another, the file is refused and not written."""
     top = tmp_path_factory.mktemp("any")
     (top / "source").write_bytes(content)
+    part = "trials/part-000000.parquet"
     with (top / "log").open("ab") as log:
-        Sender(log.fileno()).put("zonemaps.npz", top / "source")
+        Sender(log.fileno()).put(part, top / "source")
     lines = (top / "log").read_text().splitlines()
     assert max(map(len, lines)) < 70_000
-    receiver = Receiver(top)
+    receiver = Receiver(top, NONE)
     assert [receiver.take(line) for line in lines] == [None] * len(lines)
-    assert (top / "zonemaps.npz").read_bytes() == content
+    assert (top / part).read_bytes() == content
 
-    (top / "zonemaps.npz").unlink()
+    (top / part).unlink()
     data = [number for number, line in enumerate(lines) if " data " in line]
     if data:
         number = data[flip % len(data)]
@@ -126,19 +142,20 @@ def test_what_arrives_is_what_was_sent_or_nothing(content: bytes, flip: int, tmp
         lines[number] = lines[number][:at] + other + lines[number][at + 1 :]
         with pytest.raises(ResultsError, match="damaged"):
             take_all(receiver, lines)
-        assert not (top / "zonemaps.npz").exists()
+        assert not (top / part).exists()
 
 
 @pytest.mark.parametrize(
     "name",
     ["../x.json", "/etc/x.json", "trials/../../x.json", "trials/part-1.parquet", ".lock", "a/b.csv",
-     "manifest.json/x", "report.html\x00", ".new/manifest.json", "x.py"],
+     "manifest.json/x", "report.html\x00", ".new/manifest.json", "x.py", "config.json",
+     "package.json", "index.html", "data.csv", "weights.npz", "damaged/x-part-000000.parquet"],
 )  # fmt: skip
 def test_a_log_names_no_other_files(tmp_path: Path, name: str):
     """Only files of a results folder are taken, whatever a log says."""
     for words in (f"put {name} 0 0", f"remove {name}", f"move {name} manifest.json"):
         with pytest.raises(ResultsError, match="names a file of no results folder"):
-            Receiver(tmp_path).take(f"study-results {words}")
+            Receiver(tmp_path, NONE).take(f"study-results {words}")
     assert not list(tmp_path.iterdir())
 
 
@@ -181,7 +198,7 @@ PUT = f"put summary.csv 3 {'0' * 32}"
 )
 def test_a_log_that_was_tampered_with_ends_in_words(tmp_path: Path, said: list[str]):
     """What no sender says is refused in one line without control characters; nothing is written."""
-    receiver = Receiver(tmp_path)
+    receiver = Receiver(tmp_path, NONE)
     with pytest.raises(ResultsError) as error:
         take_all(receiver, [f"study-results {words}" for words in said])
 
@@ -194,19 +211,20 @@ def test_a_log_that_was_tampered_with_ends_in_words(tmp_path: Path, said: list[s
 def test_what_is_in_the_way_of_a_file_is_told(tmp_path: Path):
     """A folder that cannot take what comes is named with the reason."""
     (tmp_path / "trials").write_text("")
-    (tmp_path / "summary.csv").mkdir()
+    there = "series/part-000000.parquet"
+    (tmp_path / there).mkdir(parents=True)
     empty = blake2b(b"", digest_size=16).hexdigest()
-    for name in ("trials/part-000000.parquet", "summary.csv"):
+    for name in ("trials/part-000000.parquet", there):
         put = f"study-results put {name} 0 {empty}"
         with pytest.raises(ResultsError, match=r"cannot|where a folder has to be"):
-            take_all(Receiver(tmp_path), [put, f"study-results end {name}"])
-    with pytest.raises(ResultsError, match=r"cannot be done in .*: remove summary.csv: Is a dir"):
-        Receiver(tmp_path).take("study-results remove summary.csv")
+            take_all(Receiver(tmp_path, NONE), [put, f"study-results end {name}"])
+    with pytest.raises(ResultsError, match=r"cannot be done in .*: remove series/.*: Is a dir"):
+        Receiver(tmp_path, NONE).take(f"study-results remove {there}")
 
 
 def test_a_log_without_files_brings_none():
     """Where the job writes its results elsewhere, its log says how it ended and nothing more."""
-    receiver = Receiver(None)
+    receiver = Receiver(None, None)
     assert receiver.take("12/12 trials") == "12/12 trials"
     with pytest.raises(ResultsError, match="none is expected"):
         receiver.take(f"study-results {PUT}")
@@ -227,5 +245,139 @@ def test_a_run_that_was_sent_along_is_not_sent_back(tiny: Study, tmp_path: Path)
         mirror.carry()
         assert not log.tell()
         (tmp_path / "out" / "verdicts.csv").unlink()
+        (tmp_path / "out" / "contrasts.csv").write_text("")
+        (tmp_path / "out" / PARTS[0]).unlink()
         mirror.carry()
-    assert (tmp_path / "log").read_text() == "study-results remove verdicts.csv\n"
+    assert (tmp_path / "log").read_text() == f"study-results remove {PARTS[0]}\n"
+
+
+def put(name: str, content: bytes) -> list[str]:
+    """The lines of a file, as anybody can write them."""
+    lines = [f"put {name} {len(content)} {blake2b(content, digest_size=16).hexdigest()}"]
+    pieces = (content[start : start + 40_000] for start in range(0, len(content), 40_000))
+    lines += [f"data {base64.b64encode(piece).decode()}" for piece in pieces]
+    return [f"study-results {line}" for line in (*lines, f"end {name}")]
+
+
+def sent(folder: Path, **changed: object) -> list[str]:
+    """The log of a job that sends a whole folder, whose manifest says other things."""
+    manifest = json.loads((folder / "manifest.json").read_text()) | changed
+    lines = [line for name in PARTS for line in put(name, (folder / name).read_bytes())]
+    return [*lines, *put("manifest.json", json.dumps(manifest).encode())]
+
+
+@pytest.fixture(scope="module")
+def other(root: Path, tmp_path_factory) -> Path:
+    """The folder of a study that differs in its seed alone."""
+    path = tmp_path_factory.mktemp("other") / "out"
+    run_study(load(root / "tests/fanout/tiny.yaml", ["seed=8"]), path, Options(ray=False))
+    return path
+
+
+def state(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_manifest_of_another_study_is_not_taken(tiny: Study, other: Path, tmp_path: Path):
+    """Neither into an empty folder nor over rows, whatever fingerprint it shows; in words."""
+    home = tmp_path / "home"
+    run_study(tiny, home, Options(ray=False))
+    ours = json.loads((home / "manifest.json").read_text())
+    before = state(home)
+    theirs = json.loads((other / "manifest.json").read_text())
+    forgeries: list[dict[str, object]] = [
+        {},
+        {"fingerprint": ours["fingerprint"]},
+        {"fingerprint": ours["fingerprint"], "scenario": ours["scenario"]},
+        {"fingerprint": ours["fingerprint"], "seed": 7},
+    ]
+    for changed in forgeries:
+        for place, wanted in (
+            (tmp_path / "new", Awaited(ours["fingerprint"])),
+            (home, Awaited(ours["fingerprint"], ours)),
+        ):
+            place.mkdir(exist_ok=True)
+            keep_before(place)
+            with pytest.raises(ResultsError, match="log has results of something else"):
+                take_all(Receiver(place, wanted), sent(other, **changed))
+            with suppress(ResultsError):
+                settle_received(place)
+        assert state(home) == before
+        assert state(tmp_path / "new") == {}
+    assert theirs["seed"] == 8
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"name": "other"}, {"question": "Another?"}, {"cells": {"x": {}}}, {"seed": 9}, {"axes": []},
+     {"replicates": 9}, {"simulation": "0"}, {"parts": 3}, {"counts": None}],
+    ids=str,
+)  # fmt: skip
+def test_what_was_sent_is_what_comes_back(tiny: Study, tmp_path: Path, changed):
+    """Nothing of what decides a study or says what it asks may be another in what comes home."""
+    home = tmp_path / "home"
+    create_folder(home, new_manifest(tiny, simulation=digest(), command=()))
+    ours = json.loads((home / "manifest.json").read_text())
+    wanted = Awaited(ours["fingerprint"], ours, words=True)
+    wanted.check(json.dumps(ours | {"state": "failed"}).encode())
+    with pytest.raises(ResultsError, match=r"something else|manifest that is none"):
+        wanted.check(json.dumps(ours | changed).encode())
+    for content in (b"", b"{", b"[]", b"\xff", b'{"format": 1}', b"[" * 100_000):
+        with pytest.raises(ResultsError, match="manifest that is none"):
+            wanted.check(content)
+
+
+def half(tiny: Study, home: Path) -> dict[str, bytes]:
+    """A folder with eight of twelve trials, and what is in it."""
+    store = Store(create_folder(home, new_manifest(tiny, simulation=digest(), command=())))
+    for rows in in_process(list(tiny.trials())[:8]):
+        store.add(rows)
+    store.flush()
+    # Gone through once, as by every run: the manifest then names the parts in their order.
+    keep_before(home)
+    settle_received(home)
+    return state(home)
+
+
+@pytest.mark.parametrize("way", ["removed", "replaced by fewer", "all gone", "other numbers"])
+def test_rows_that_were_there_before_are_not_lost_to_a_log(tiny: Study, tmp_path: Path, way: str):
+    """A log that takes finished trials away, or changes their rows, leaves all as it was."""
+    home, there = tmp_path / "home", tmp_path / "there"
+    before = half(tiny, home)
+    store = Store(create_folder(there, new_manifest(tiny, simulation=digest(), command=())))
+    for rows in in_process(
+        list(tiny.trials())[:5] if way == "replaced by fewer" else tiny.trials()
+    ):
+        store.add(rows)
+    store.close("complete")
+    if way == "other numbers":
+        part = there / PARTS[0]
+        table = read_part(part)
+        at = table.column_names.index("touches")
+        table = table.set_column(at, "touches", pc.add(table.column(at), 1.0))
+        note = json.loads((there / "manifest.json").read_text())
+        note["parts"][PARTS[0]] = write_part(table, part)
+        (there / "manifest.json").write_text(json.dumps(note))
+    log = sent(there)
+    if way in ("removed", "all gone"):
+        log = [f"study-results remove {name}" for name in PARTS]
+        log += ["study-results remove manifest.json"] * (way == "all gone")
+    with pytest.raises(ResultsError, match=rf"{3 if way == 'replaced by fewer' else 8} finished"):
+        received(log, home, tiny)
+
+    assert state(home) == before
+
+
+def test_what_a_log_has_drawn_is_not_taken(tiny: Study, tmp_path: Path, log: list[str]):
+    """Tables and the page are drawn from the rows at home: a log's own are passed over."""
+    drawn = ("summary.csv", "contrasts.csv", "verdicts.csv", "report.html", "zonemaps.npz")
+    forged = [line for name in drawn for line in put(name, b"=1\n<script>")]
+    received([*log, *forged], tmp_path / "home", tiny)
+    assert {p.name for p in (tmp_path / "home").iterdir()} == {"manifest.json", "trials", "series"}
+    (tmp_path / "home/summary.csv").write_text("ours")
+    received([*log, *forged, "study-results remove summary.csv"], tmp_path / "home", tiny)
+    assert (tmp_path / "home/summary.csv").read_text() == "ours"

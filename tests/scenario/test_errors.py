@@ -342,6 +342,11 @@ def test_a_pipe_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
         ),
         ("base: {nic: {ring: 8}\nseed: 3", "(a flow mapping, begun at 1:7)"),
         ("a: 1\n---\nb: 1", "x.yaml:2:1: not YAML: a second document begins here"),
+        ('question: "a\\U00110000"', "x.yaml:1:15: not YAML: 00110000 stands for no letter"),
+        ('question: "\\UFFFFFFFF"', "x.yaml:1:14: not YAML: FFFFFFFF stands for no letter"),
+        ('question: "\\ud800"', "x.yaml:1:11: U+D800 is half of a letter"),
+        ('"\\udfff": 1', "x.yaml:1:1: U+DFFF is half of a letter"),
+        (f"%YAML 1.{'9' * 5_000}\n---\na: 1", "x.yaml:1:9: not YAML: 99999999999999999... stands"),
         ("name: x\nseed: \x07", "x.yaml:2:7: not YAML: the character U+0007"),
         ("base: &b {nic: {mtu: 1500}}\naxes: {card: {a: {<<: *b}}}", "YAML 1.2 has no merging"),
         ("base: {nic: {mtu:9000}}", "a colon needs a space behind it"),
@@ -435,3 +440,12 @@ def test_no_mutation_of_the_article_gives_anything_else(root: Path, data: st.Dat
 
     assert isinstance(outcome, Study | tuple)
     assert outcome
+
+
+@pytest.mark.parametrize("letter", [r"\U00110000", r"\UFFFFFFFF", r"\ud800"])
+def test_a_letter_that_there_is_not_is_told_in_an_override(letter: str) -> None:
+    """YAML's escapes can spell more than there is; an override says so as a file does."""
+    for key in ("question", "nic.ring"):
+        (line,) = faults("base: {}", f'{key}="{letter}"')
+        assert line.startswith(f"override '{key}=")
+        assert "stands for no letter" in line or "is half of a letter" in line

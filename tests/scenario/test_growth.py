@@ -47,6 +47,16 @@ SHAPES = {
         + "claims:\n"
         + lines(min(n, 900), f"  - {{id: c#, says: x, expect: more, matters: 1, {SIDES}1}}")
     ),
+    "sides that no cell has": lambda n: (
+        levels(500)
+        + "claims:\n  - {id: c, says: x, expect: more, matters: 1, metric: rx_success_ratio, "
+        + f"side: {{nic.ring: 64}}, against: [{', '.join(['{nic.ring: 1}'] * (n // 9))}]}}\n"
+    ),
+    "unknown axes of a claim": lambda n: (
+        levels(100)
+        + "claims:\n  - {id: c, says: x, expect: more, matters: 1, "
+        + f"{SIDES}, where: {{{', '.join(f'nic.wring{i}: 1' for i in range(n))}}}}}\n"
+    ),
     "keys twice": lambda n: "base:\n" + lines(n, "  nic: {}"),
     "extended presets": lambda n: (
         "extends:\n" + lines(n, "  - policy/stock") + "axes:\n  a: {x: {}}"
@@ -92,6 +102,43 @@ def test_an_axis_of_40_000_levels_is_refused_with_its_size():
     """What is said is how many cells there would be, and how many there may be."""
     with pytest.raises(ScenarioError, match=r"combine into 40,000 cells; at most 10,000"):
         unfold_text(levels(40_000), "large.yaml")
+
+
+def test_cells_are_counted_with_include_and_points(monkeypatch):
+    """What include adds is multiplied by the points that are drawn, before any cell is made."""
+    text = (
+        "axes: {user.zipf: {uniform: [0.6, 1.2]}}\nsampling: {design: sobol, points: 8192}\n"
+        "include:\n" + lines(90, "  - {nic.ring: #}")
+    )
+    with pytest.raises(ScenarioError, match=r"737,280 cells \(90 of 8,192 points each\); at most"):
+        unfold_text(text, "large.yaml")
+    monkeypatch.setattr("study.scenario.matrix.MAX_CELLS", 100)
+    with pytest.raises(ScenarioError, match=r"combine into 110 cells \(110\); at most 100"):
+        unfold_text(levels(20) + "include:\n" + lines(90, "  - {nic.ring: 5#}"), "large.yaml")
+    monkeypatch.setattr("study.scenario.matrix.MAX_LAID_OVER", 1_000)
+    with pytest.raises(ScenarioError, match=r"include has 60 entries for 20 combinations"):
+        unfold_text(levels(20) + "include:\n" + lines(60, "  - {nic.mtu: 15#}"), "large.yaml")
+
+
+def sides(claims: int, count: int) -> str:
+    """So many claims, each against as many sides; each side is half of the cells."""
+    side = "{nic.receive: page-array}"
+    return "claims:\n" + lines(
+        claims,
+        "  - {id: c#, says: x, expect: more, matters: 1, metric: rx_success_ratio, "
+        f"side: {{nic.receive: linear}}, against: [{', '.join([side] * count)}]}}",
+    )
+
+
+def test_claims_are_compared_with_so_many_cells_and_no_more(monkeypatch):
+    """A claim has at most a thousand sides, and all together look at cells so often."""
+    axes = levels(100) + "  nic.receive: [linear, page-array]\n"
+    with pytest.raises(ScenarioError, match=r"against has 1,001 sides; at most 1,000"):
+        unfold_text(axes + sides(1, 1_001), "large.yaml")
+    assert len(unfold_text(axes + sides(30, 1), "large.yaml").study.claims) == 30
+    monkeypatch.setattr("study.scenario.claims.LOOKED_AT_MOST", 6_000)
+    with pytest.raises(ScenarioError, match=r"claims compare sides over 6,000 times with a cell"):
+        unfold_text(axes + sides(30, 1), "large.yaml")
 
 
 def test_a_message_lists_some_of_very_many_levels():

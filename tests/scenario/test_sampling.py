@@ -67,6 +67,21 @@ def test_the_same_seed_draws_the_same_points() -> None:
         ("design: saltelli", "design: grid", "design is grid; allowed are saltelli"),
         ("points: 4", "points: 4, number: 3", "number is not a key of sampling"),
         ("points: 4", "points: 4096", "cells; at most 10,000"),
+        (
+            "user.extent: { integers: [4, 8] }",
+            "nic.ring: { uniform: [16, 20] }",
+            "it must be a whole number; draw whole ones with {integers: [16, 20]}",
+        ),
+        (
+            "user.extent: { integers: [4, 8] }",
+            "nic.ring: { log_uniform: [16, 64] }",
+            "it must be a whole number; draw whole ones with {integers: [16, 64]}",
+        ),
+        (
+            "user.extent: { integers: [4, 8] }",
+            "zone.memory: { uniform: [512MiB, 513MiB] }",
+            "no whole number of 4 KiB pages; draw whole ones with {integers: [512MiB, 513MiB]}",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_range_is_said(old: str, new: str, fault: str) -> None:
