@@ -49,7 +49,6 @@ _WITH_RAY = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist, registered later, otherwise looks for groups before
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that start Ray run one after another, when there are several processes for tests.
 
