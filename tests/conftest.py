@@ -49,6 +49,7 @@ _WITH_RAY = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist's own, which comes later, looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that start Ray run one after another, when there are several processes for tests.
 
@@ -57,6 +58,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(_WITH_RAY):
             item.add_marker(pytest.mark.xdist_group("ray"))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Groups that xdist does not see are no groups: two Rays at a time, in silence."""
+    if session.config.getoption("loadgroup", default=False):
+        alone = [i for i in session.items if i.get_closest_marker("xdist_group")]
+        if not all(item.nodeid.endswith("@ray") for item in alone):
+            raise pytest.UsageError("this pytest does not tell xdist of groups of tests")
 
 
 @pytest.fixture(scope="session")
