@@ -9,11 +9,12 @@ is added up here.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from study.fanout.trial import ERROR_LETTERS
+from study.results.bounds.pages import pages_of
 from study.results.expected import NotOfTheStudy
 from study.results.model import TRIALS_MOST
 
@@ -34,7 +35,6 @@ _VALUE_BYTES = 12
 _CHUNK_BYTES = 64 * 1024
 """Beside the values of a column: what describes its pages."""
 _TOO_LARGE = "it unpacks to more than the rows of this study can take"
-_HEADER_BYTES = (256, 64 * 1024)
 _BATCH_ROWS = 65_536
 
 
@@ -147,86 +147,10 @@ def _check_chunk(part: Part, chunk: Any, rows: int, width: int) -> None:
     if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < begins:
         begins = chunk.dictionary_page_offset
     unpacked = 0
-    for size, values in _pages(part, begins, begins + chunk.total_compressed_size):
+    for size, values in pages_of(part, begins, begins + chunk.total_compressed_size):
         unpacked += size
         if unpacked > most or not 0 <= values <= rows:
             raise NotOfTheStudy(_TOO_LARGE)
-
-
-def _pages(part: Part, begins: int, ends: int) -> Iterator[tuple[int, int]]:
-    """What each page of a column unpacks to, and how many values it has, as its header says.
-
-    Raises NotOfTheStudy where there is no page.
-    """
-    at = begins
-    while at < ends:
-        header, length = _header(part, at)
-        size, packed = header.get(2), header.get(3)
-        if not (isinstance(size, int) and isinstance(packed, int) and size >= 0 and packed >= 0):
-            raise NotOfTheStudy("it has no pages where its footer has them")
-        counted = [inner.get(1) for inner in header.values() if isinstance(inner, dict)]
-        yield size, max((each for each in counted if isinstance(each, int)), default=0)
-        at += length + packed
-    if at != ends:
-        raise NotOfTheStudy("it has no pages where its footer has them")
-
-
-def _header(part: Part, at: int) -> tuple[dict[int, Any], int]:
-    """The header of the page there, field by field, and its length in bytes."""
-    for size in _HEADER_BYTES:
-        try:
-            return _fields(part.peek(at, size), 0, 0)
-        except (IndexError, ValueError):
-            continue
-    raise NotOfTheStudy("it has no pages where its footer has them")
-
-
-# Thrift's compact protocol, as far as headers of pages have it: see thrift-compact-protocol.md of
-# Apache Thrift, and PageHeader in parquet.thrift of Apache Parquet.
-_STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _STRUCT = 0, 1, 2, 3, 7, 8, 12
-_WHOLE = (4, 5, 6)
-_DEPTH_MOST = 4
-
-
-def _fields(content: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:
-    """The numbers and structures of a structure, by field, and where it ends."""
-    if depth > _DEPTH_MOST:
-        raise ValueError
-    found: dict[int, Any] = {}
-    field = 0
-    while (head := content[at]) != _STOP:
-        at += 1
-        kind = head & 15
-        if head >> 4:
-            field += head >> 4
-        else:
-            number, at = _number(content, at)
-            field = number >> 1 ^ -(number & 1)
-        if kind in _WHOLE:
-            number, at = _number(content, at)
-            found[field] = number >> 1 ^ -(number & 1)
-        elif kind == _STRUCT:
-            found[field], at = _fields(content, at, depth + 1)
-        elif kind == _BINARY:
-            number, at = _number(content, at)
-            at += number
-        elif kind in (_BYTE, _DOUBLE):
-            at += 1 if kind == _BYTE else 8
-        elif kind not in (_TRUE, _FALSE):
-            raise ValueError
-    return found, at + 1
-
-
-def _number(content: bytes, at: int) -> tuple[int, int]:
-    """A number of seven bits a byte, and where it ends."""
-    found = 0
-    for shift in range(0, 70, 7):
-        byte = content[at]
-        at += 1
-        found |= (byte & 127) << shift
-        if byte < 128:
-            return found, at
-    raise ValueError
 
 
 def _trials_most(manifest: Mapping[str, Any]) -> int:
