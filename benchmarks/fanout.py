@@ -210,7 +210,7 @@ def ray_alone() -> dict[str, float]:
 
 def study_alone() -> dict[str, float]:
     """From the start of `study run` to the first finished trial, and to the end of the command."""
-    from study.conduct import Watcher, conduct
+    from study.runs import Options, Watcher, run_study
     from study.scenario import load
 
     seen: list[float] = []
@@ -224,7 +224,7 @@ def study_alone() -> dict[str, float]:
 
     with tempfile.TemporaryDirectory() as folder:
         study = load(HERE / "tenth.yaml", ["replicates=2"])
-        conduct(study, out=f"{folder}/out", workers=CORES, watcher=Seeing())
+        run_study(study, f"{folder}/out", Options(workers=CORES), watcher=Seeing())
     return {"first_trial_s": seen[0]}
 
 

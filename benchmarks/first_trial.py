@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from benchmarks.startup import SCENARIO
-from study.conduct import Watcher, conduct
+from study.runs import Options, Watcher, run_study
 from study.scenario import load
 
 
@@ -24,4 +24,4 @@ if __name__ == "__main__":
     out, way = sys.argv[1:]
     study = load(SCENARIO, ["replicates=1"])
     ray = way == "ray"
-    conduct(study, out=f"{out}/out", ray=ray, workers=2 if ray else None, watcher=Saying())
+    run_study(study, f"{out}/out", Options(ray=ray, workers=2 if ray else None), watcher=Saying())

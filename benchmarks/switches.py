@@ -26,7 +26,8 @@ SWITCHES = tuple(
     """
     grouping placement reserve nofragment lumpy ignore_references no_io
     boost_factor boost_asked boost kswapd_boost kswapd_boost_left
-    compact_direct compact_daemon proactiveness defrag_choice stack_source recycle nr_recycled
+    compact_direct_order compact_daemon compact_proactiveness defrag_choice stack_source recycle
+    nr_recycled
     """.split()  # noqa: SIM905
 )
 """Fields of the zone's record that a cure is switched by; 0 is 2.6.8 for all of them."""

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
-    from study.conduct import Watcher
     from study.fanout import FanoutError
     from study.report.illustrated import Illustrated
     from study.results import ResultsError
+    from study.runs import Watcher
     from study.scenario import ScenarioError, Study
     from study.statistics import Findings
 
@@ -88,7 +88,7 @@ def run(
     """
     from dataclasses import replace
 
-    from study.conduct import SILENT, conduct
+    from study.runs import SILENT, Options, run_study
     from study.scenario import Study
     from study.trust.extensions import allowed_extensions
 
@@ -104,17 +104,15 @@ def run(
         from study.terminal.progress import terminal_watcher
 
         watcher = terminal_watcher()
-    results = conduct(
-        scenario,
-        out=out,
+    options = Options(
         workers=workers,
         address=address,
         ray=ray,
         force=force,
         extend=extend,
-        watcher=watcher,
         command=("study.run",),
     )
+    results = run_study(scenario, out, options, watcher=watcher)
     if results.manifest["state"] == "interrupted":
         raise KeyboardInterrupt(f"finished trials are kept in {results.path}")
     from study.report.illustrated import Illustrated

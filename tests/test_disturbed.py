@@ -23,10 +23,10 @@ from typing import NamedTuple
 
 import pytest
 
-from study.conduct import conduct
 from study.fanout import in_process, prepare_simulation
 from study.results import Store, create_folder
 from study.results.manifest import new_manifest
+from study.runs import Options, run_study
 from study.scenario import Study, load
 from study.zone.engine.cache import cache_root
 from study.zone.engine.compile import digest
@@ -69,7 +69,7 @@ def tables(path: Path) -> dict[str, bytes]:
 def go_on(root: Path, out: Path, *overrides: str) -> dict[str, bytes]:
     """Run what is missing in a folder, as `study run` does but for the report; its tables."""
     prepare_simulation()
-    conduct(load(root / "tests/fanout/tiny.yaml", overrides), out=out, ray=False)
+    run_study(load(root / "tests/fanout/tiny.yaml", overrides), out, Options(ray=False))
     return tables(out)
 
 

@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
-from study.conduct import conduct
 from study.fanout import FanoutError
+from study.runs import Options, run_study
 from study.scenario import load
 
 pytestmark = [
@@ -160,7 +160,7 @@ def server() -> Iterator[Server]:
 def ours(root: Path, tmp_path_factory) -> Path:
     """The folder of a finished study."""
     path = tmp_path_factory.mktemp("ours") / "out"
-    conduct(load(root / "tests/fanout/tiny.yaml", ["replicates=2"]), out=path, ray=False)
+    run_study(load(root / "tests/fanout/tiny.yaml", ["replicates=2"]), path, Options(ray=False))
     return path
 
 
@@ -169,7 +169,7 @@ def theirs(root: Path, tmp_path_factory) -> Path:
     """The same of another seed."""
     path = tmp_path_factory.mktemp("theirs") / "out"
     scenario = load(root / "tests/fanout/tiny.yaml", ["replicates=2", "seed=8"])
-    conduct(scenario, out=path, ray=False)
+    run_study(scenario, path, Options(ray=False))
     return path
 
 

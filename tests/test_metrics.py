@@ -1,33 +1,127 @@
-"""docs/metrics.md explains what a trial measures: every metric, and none that is not there."""
+"""Metrics: one declaration gives columns, names, labels, headline and docs/metrics.md."""
 
+from __future__ import annotations
+
+import json
 import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from study.zone.names import METRICS
+import pytest
 
-CALLERS = ("user", "stack", "page_table", "slab", "huge", "rx", "tx", "source")
-PLACES = {"CALLER": CALLERS, "SLEEPER": CALLERS[:5]}
+from study.zone.engine.record import COUNTERS, ZONE_COUNTERS
+from study.zone.trial.metrics import COLUMNS, HEADLINE, LABELS, METRICS, SECTIONS, Label, declared
 
-
-def explained(root: Path) -> set[str]:
-    """Names in the first column of the tables, with what their capitals stand for."""
-    found = set()
-    for line in (root / "docs/metrics.md").read_text().splitlines():
-        if not line.startswith("| `"):
-            continue
-        for name in re.findall(r"`([\w]+)`", line.split("|")[1]):
-            place = [word for word in PLACES if word in name]
-            if place:
-                found |= {name.replace(place[0], one) for one in PLACES[place[0]]}
-            elif "orderN" in name:
-                first = 1 if name.startswith("probe_") else 0
-                found |= {name.replace("orderN", f"order{n}") for n in range(first, 11)}
-            else:
-                found.add(name)
-    return found
+UNSHOWN = {"deleted"}
+"""Counters that no metric shows."""
 
 
-def test_every_metric_is_explained(root: Path) -> None:
-    """The document and the code name the same metrics, and agree on how many."""
-    assert explained(root) == set(METRICS)
-    assert f"same {len(METRICS)} numbers" in (root / "docs/metrics.md").read_text()
+def test_the_document_is_what_the_declarations_give(root: Path) -> None:
+    """docs/metrics.md is what docs/metrics.py writes: every metric, each with a sentence."""
+    written = subprocess.run(
+        [sys.executable, root / "docs/metrics.py"], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert (root / "docs/metrics.md").read_text() == written
+    assert f"same {len(METRICS)} numbers" in written
+    rows = re.findall(r"^\| `(\w+)` \| ([\w ]+) \| (.+) \|$", written, re.MULTILINE)
+    assert [name for name, *_ in rows] == [name for s in SECTIONS for name in declared(s)]
+
+
+def test_names_are_whole_and_given_once() -> None:
+    """No name has a word left that stands for others, and none is declared twice."""
+    names = [name for section in SECTIONS for name in declared(section)]
+
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch("[a-z][a-z0-9_]*", name) for name in METRICS)
+
+
+def test_every_label_has_its_metric_and_every_place_one_label() -> None:
+    """Labels of a family are those of its members, and no two share a place in the tables."""
+    metrics = [metric for section in SECTIONS for metric in declared(section).values()]
+    labels = [label for m in metrics for label in (m.label, *m.labels.values()) if label]
+    places = [label.place for label in labels if label.place is not None]
+
+    assert sorted(label.text for label in labels) == sorted(LABELS.values())
+    assert sorted(places) == list(range(1, len(HEADLINE) + 1))
+    assert all(isinstance(label, Label) for label in labels)
+
+
+def test_every_counter_is_shown() -> None:
+    """What the simulation counts comes out as a metric."""
+    used = {
+        counter
+        for name, column in COLUMNS.items()
+        for counter in (column.metric.counters or name).split()
+    }
+
+    assert {*COUNTERS.names, *ZONE_COUNTERS.names} - used == UNSHOWN
+
+
+SCENARIO = """\
+question: Is it there?
+replicates: 2
+base:
+  zone: { memory: 16MiB, reserved: 1MiB }
+  user: { delete_rate: 50/s }
+  clock: { ageing: 1s, measure: 1s }
+axes:
+  kswapd.policy: [count-only, order-aware]
+claims:
+  - { id: c, says: It is., metric: deleted_extents, side: { kswapd.policy: order-aware },
+      against: { kswapd.policy: count-only }, expect: same, matters: 1 }
+"""
+DECLARED = '''
+    deleted_extents = Metric("extents", "deleted", label=Label("extents deleted", 0))
+    """Extents that programs have deleted."""
+'''
+
+
+@pytest.fixture
+def changed(root: Path, tmp_path: Path) -> Callable[..., str]:
+    """Runs a script of Python beside a copy of study/ whose metrics.py declares one more."""
+    shutil.copytree(
+        root / "study", tmp_path / "study", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    file = tmp_path / "study/zone/trial/metrics.py"
+    text = file.read_text()
+    before = '    forks = Metric("processes")\n'
+    assert text.count(before) == 1
+    file.write_text(text.replace(before, f"{DECLARED.lstrip(chr(10))}{before}"))
+    (tmp_path / "docs").mkdir()
+    shutil.copy(root / "docs/metrics.py", tmp_path / "docs")
+    (tmp_path / "new.yaml").write_text(SCENARIO)
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(tmp_path), "HOME": str(Path.home()), "COLUMNS": "100"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_a_new_metric_is_one_declaration(changed: Callable[..., str]) -> None:
+    """Where a counter is there, a metric takes a change in metrics.py alone: claims, the schema,
+    the results, the terminal, the page and the document have it. A new counter is a line in
+    engine/record.py and what counts it, which makes three files.
+    """
+    assert "deleted_extents" in json.dumps(json.loads(changed("-m", "study", "schema")))
+    assert "| `deleted_extents` | extents | Extents that programs have deleted |" in changed(
+        "docs/metrics.py"
+    )
+    shown = changed("-m", "study", "run", "new.yaml", "--out", "out", "--no-ray")
+    assert "extents deleted" in shown
+    page = changed("-c", "import study; print(study.read('out').report().read_text())")
+    assert "Extents deleted" in page
+    mean = "import study; print(study.read('out').trials['deleted_extents'].mean())"
+    assert float(changed("-c", mean)) > 0

@@ -22,7 +22,7 @@ ORDER = [
     "statistics",
     "report",
     "explain",
-    "conduct",
+    "runs",
     "terminal",
     "commands",
     "cli",
@@ -31,21 +31,21 @@ ORDER = [
 # study/__init__.py gathers the public names and opens everything but the command line.
 GATE = "__init__"
 # The zone's own rooms, likewise from the ground up; what lies beside them is a face.
-ZONE_ORDER = ["settings", "names", "engine", "mm", "load", "extension", "trial", "simulate"]
+ZONE_ORDER = ["settings", "engine", "mm", "load", "extension", "trial", "simulate"]
 # What the other rooms know of the zone: what a trial is told, how it runs, what it hands back,
 # and which simulation that is.
 FACES_OF_THE_ZONE = {
     "settings",
     "simulate",
-    "names",
     "engine.cache",
     "engine.compile",
     "engine.table",
+    "trial.metrics",
     "trial.schedule",
 }
 # The scenario only needs to know what a trial can be told, what its metrics are called, and which
 # extensions there are.
-FACES_FOR_THE_SCENARIO = {"settings", "names", "extension"}
+FACES_FOR_THE_SCENARIO = {"settings", "extension", "trial.metrics"}
 # The replay drives the allocator itself.
 FACES_FOR_THE_REPLAY = {"settings", "trial.feed", "trial.indices"}
 # The report takes pictures of it; the explanation watches it at work.

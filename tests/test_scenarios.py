@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from study.conduct import conduct
+from study.runs import Options, run_study
 from study.scenario.load import unfold
 
 SCENARIOS = sorted((Path(__file__).parents[1] / "scenarios").glob("*.yaml"))
@@ -49,7 +49,7 @@ def test_every_scenario_runs_at_a_tiny_size(path: Path, tmp_path: Path) -> None:
     tiny.write_text(yaml.safe_dump({"extends": str(path), "replicates": 2, "base": base}))
     study = unfold(tiny, CUT.get(path.stem, ())).study
 
-    findings = conduct(study, out=tmp_path / "out", ray=False)
+    findings = run_study(study, tmp_path / "out", Options(ray=False))
 
     assert findings.manifest["state"] == "complete"
     assert len(findings.trials) == 2 * len(study.cells)

@@ -26,8 +26,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from study.conduct import conduct
 from study.fanout import prepare_simulation
+from study.runs import Options, run_study
 from study.scenario import load
 
 TABLES = ("trials/part-000000.parquet", "series/part-000000.parquet", "summary.csv")
@@ -143,7 +143,7 @@ def whole(scenario: tuple[str, ...], tmp_path_factory) -> dict[str, bytes]:
     """The tables of a run on this machine."""
     prepare_simulation()
     path = tmp_path_factory.mktemp("whole") / "out"
-    conduct(load(scenario[0], scenario[1:]), out=path, ray=False)
+    run_study(load(scenario[0], scenario[1:]), path, Options(ray=False))
     return tables(path)
 
 
@@ -382,7 +382,7 @@ def test_what_came_home_before_the_head_was_lost_is_kept(root: Path, scenario, t
     assert done.returncode == 0, done.stderr
     assert f"{kept['counts']['finished']} trials are there already" in done.stderr
     sound = tmp_path / "sound"
-    conduct(load(longer[0], longer[1:]), out=sound, workers=2)
+    run_study(load(longer[0], longer[1:]), sound, Options(workers=2))
     assert tables(out) == tables(sound)
 
 

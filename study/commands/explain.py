@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from study.commands.refusal import refuse
+from study.zone.settings import DefragMode, KswapdPolicy, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from study.explain.watch import Step
     from study.explain.words import Moment
 
-_POLICIES = ("count-only", "order-aware")
-_MODES = ("off", "rmap-evict", "rmap-migrate")
+_POLICIES, _MODES = words_of(KswapdPolicy), words_of(DefragMode)
 
 
 @click.command()
@@ -31,11 +31,11 @@ _MODES = ("off", "rmap-evict", "rmap-migrate")
     metavar="N", help="Another seed is another run.",
 )  # fmt: skip
 @click.option(
-    "--kswapd", type=click.Choice(_POLICIES), default="count-only", show_default=True,
+    "--kswapd", type=click.Choice(list(_POLICIES)), default="count-only", show_default=True,
     help="What kswapd looks at.",
 )  # fmt: skip
 @click.option(
-    "--defrag", type=click.Choice(_MODES), default="rmap-evict", show_default=True,
+    "--defrag", type=click.Choice(list(_MODES)), default="rmap-evict", show_default=True,
     help="What the defragmenter does.",
 )  # fmt: skip
 @click.option(
@@ -69,13 +69,12 @@ def explain(
 
     from study.explain.lesson import settings
     from study.explain.watch import watch
-    from study.zone.settings import DefragMode, KswapdPolicy
 
     steps = steps or max(500, 2 * pages)
     told = settings(
         pages=pages,
-        policy=KswapdPolicy[_member(kswapd)],
-        defrag=DefragMode[_member(defrag)],
+        policy=KswapdPolicy(_POLICIES[kswapd]),
+        defrag=DefragMode(_MODES[defrag]),
     )
     if html:
         options = f"--pages {pages} --seed {seed} --kswapd {kswapd} --defrag {defrag}"
@@ -86,10 +85,6 @@ def explain(
         _one_by_one(watch(told, seed=seed, steps=steps))
     else:
         _moments(watch(told, seed=seed, steps=steps))
-
-
-def _member(word: str) -> str:
-    return word.upper().replace("-", "_")
 
 
 def _print(shown: list[tuple[Moment | None, Step]]) -> None:

@@ -87,10 +87,10 @@ def _plain(unfolded: Unfolded) -> dict[str, Any]:
 
 def _needs(study: Study, budget_s: float, cores: tuple[int, ...], *, quiet: bool) -> dict[str, Any]:
     """Time, memory and disk, as JSON would have them."""
-    from study.conduct import SILENT
     from study.fanout import usable_cores
     from study.fanout.calibrate import calibrate
     from study.results.disk import bytes_per_trial
+    from study.runs import SILENT
     from study.terminal.progress import terminal_watcher
 
     watcher = SILENT if quiet else terminal_watcher()

@@ -15,6 +15,7 @@ from study.commands.limits import limit_options, limits_from
 from study.commands.refusal import FAILED, refuse
 
 if TYPE_CHECKING:
+    from study.runs import Options, Watcher
     from study.statistics import Findings
 
 
@@ -64,12 +65,15 @@ def run(
     if force and extend:
         raise click.UsageError("--force starts over and --extend goes on: give one of them")
 
-    def work(**how: Any) -> Findings:
-        from study.conduct import conduct
+    def work(options: Options, watcher: Watcher) -> Findings:
+        from dataclasses import replace
+
+        from study.runs import run_study
         from study.scenario import load
 
         study = load(scenario, overrides, extensions=extensions)
-        return conduct(study, out=out, force=force, extend=extend, **how)
+        options = replace(options, force=force, extend=extend)
+        return run_study(study, out, options, watcher=watcher)
 
     _carry_out(work, extensions=extensions, **options)
 
@@ -84,16 +88,16 @@ def resume(folder: str, *, extensions: tuple[str, ...], **options: Any) -> None:
     made by this version of the simulation.
     """
 
-    def work(**how: Any) -> Findings:
-        from study.conduct import resume as resume_run
+    def work(options: Options, watcher: Watcher) -> Findings:
+        from study.runs import resume_study
 
-        return resume_run(folder, extensions=extensions, **how)
+        return resume_study(folder, options, extensions=extensions, watcher=watcher)
 
     _carry_out(work, extensions=extensions, **options)
 
 
 def _carry_out(
-    work: Callable[..., Findings],
+    work: Callable[[Options, Watcher], Findings],
     *,
     extensions: tuple[str, ...],
     address: str | None,
@@ -106,28 +110,28 @@ def _carry_out(
 ) -> NoReturn:
     """Run trials as the options say, show what came of it, and end with its status.
 
-    work        takes the arguments that conduct() and resume() share
+    work        runs a study, given how and who watches
     extensions  that may be imported when pictures are taken at the end
     """
     if no_ray and (address or workers):
         raise click.UsageError("--no-ray runs in one process: it goes with no other Ray option")
     limits = limits_from(time_limit, memory_limit)
 
-    from study.conduct import SILENT
     from study.fanout import FanoutError
     from study.results import ResultsError
+    from study.runs import SILENT, Options
     from study.scenario import ScenarioError
     from study.terminal.progress import terminal_watcher
 
     try:
-        results = work(
+        options = Options(
             workers=workers,
             address=address,
             ray=not no_ray,
             limits=limits,
-            watcher=SILENT if quiet else terminal_watcher(),
-            command=sys.argv,
+            command=tuple(sys.argv),
         )
+        results = work(options, SILENT if quiet else terminal_watcher())
     except (ScenarioError, ResultsError) as fault:
         refuse(fault)
     except FanoutError as fault:

@@ -92,13 +92,13 @@ def submit(
     """
     limits = limits_from(time_limit, memory_limit)
 
-    from study.conduct import writing
     from study.fanout import FanoutError
     from study.fanout.jobs import JobServer
     from study.results import ResultsError, adopt
     from study.results.folder import open_local, remove_folder
     from study.results.received import Awaited
     from study.results.storage import is_url
+    from study.runs import writing
     from study.scenario import ScenarioError, load
 
     try:
@@ -220,11 +220,11 @@ def job(task: str) -> None:
 
 
 def _run_task(told: dict[str, Any], sender: Any) -> NoReturn:
-    from study.conduct import conduct
     from study.fanout import FanoutError, Limits
     from study.results import ResultsError, study_of
     from study.results.mirror import Mirror
     from study.results.relay import sendable
+    from study.runs import Options, run_study
     from study.terminal.progress import terminal_watcher
 
     home = Path.cwd() / _BEGUN
@@ -233,16 +233,19 @@ def _run_task(told: dict[str, Any], sender: Any) -> NoReturn:
         begun = list(sendable(home)) if home.is_dir() else []
         mirror = Mirror(home, sender, place=told["place"], carried=begun)
     try:
-        results = conduct(
-            study_of({"scenario": told["scenario"]}, told["name"], extensions=told["extensions"]),
-            out=told["out"] or home,
+        options = Options(
             workers=told["workers"],
             address="auto",
             extend=told["extend"],
             limits=Limits(*told["limits"]),
-            mirror=mirror,
+            command=tuple(told["command"]),
+        )
+        results = run_study(
+            study_of({"scenario": told["scenario"]}, told["name"], extensions=told["extensions"]),
+            told["out"] or home,
+            options,
             watcher=terminal_watcher(),
-            command=told["command"],
+            mirror=mirror,
         )
     except ResultsError as fault:
         refuse(fault)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 Stop = Callable[[], bool]
 """Asked between trials; true means: start no more."""
 
-_ERROR_LETTERS = 500
+ERROR_LETTERS = 500
+"""Of the line that says why a trial failed."""
 _SPARE_BYTES = 64 * 1024 * 1024
 """Ray's threads and the interpreter take memory as well while a trial runs."""
 
@@ -138,7 +139,7 @@ def one_line(fault: BaseException) -> str:
     A name of a file that is no UTF-8 is written with backslashes: a table holds letters only.
     """
     text = f"{type(fault).__name__}: {' '.join(str(fault).split())}"
-    return text.encode(errors="backslashreplace").decode()[:_ERROR_LETTERS]
+    return text.encode(errors="backslashreplace").decode()[:ERROR_LETTERS]
 
 
 def in_process(

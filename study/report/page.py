@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from study.report import select
 from study.report.colours import INK, LINES, OWNERS, PAPER
-from study.report.labels import LABELS
 from study.report.template import template
 from study.results.errors import ResultsError, shell_word
 from study.results.files import write_whole
 from study.results.folder import REPORT
 from study.scenario.write import yaml_text
+from study.zone.trial.metrics import LABELS, is_share
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from matplotlib.figure import Figure
@@ -84,7 +85,7 @@ def render(findings: Findings) -> str:
             for word in ("supported", "contradicted", "equivalent", "undecided")
         },
         baseline=select.all_levels(first),
-        held=_held(cells),
+        held=_held(cells, select.named_axes(manifest)),
         pictures=[_picture(name, findings) for name in _WORDS],
         zone_maps=_zone_maps(findings),
         owners=OWNERS,
@@ -218,24 +219,20 @@ def _zone_maps(findings: Findings) -> list[dict[str, Any]]:
 
 
 _COLUMNS = (
-    ("rx_success_ratio", "receive buffers served (%)", 100.0, 2),
-    ("tx_success_ratio", "send buffers served (%)", 100.0, 2),
-    ("unusable_index_order3_mean", "free memory useless to order 3 (%)", 100.0, 1),
-    ("reclaimed_pages", "pages reclaimed", 1.0, 0),
-    ("moved_pages", "pages evicted or moved", 1.0, 0),
-    ("refaults", "refaults", 1.0, 0),
-    ("time_lost_share", "time lost to refaults (%)", 100.0, 1),
+    *("rx_success_ratio", "tx_success_ratio", "unusable_index_order3_mean"),
+    *("reclaimed_pages", "moved_pages", "refaults", "time_lost_share"),
 )
+"""Metrics in the page's table; shares in per cent."""
 
 
-def _held(cells: dict[str, dict[str, Any]]) -> str:
+def _held(cells: dict[str, dict[str, Any]], named: Mapping[str, Any]) -> str:
     """The levels on which the figures of policies rest, in words; empty if they show all cells."""
-    shown = select.compared_cells(cells)
+    shown = select.compared_cells(cells, named)
     if len(shown) == len(cells):
         return ""
     first = next(iter(cells.values()))
-    load = [axis for axis in first if axis not in select.policies_of(first)]
-    return ", ".join(f"{axis} {select.word(first[axis])}" for axis in load)
+    held = select.held_axes(first, named)
+    return ", ".join(f"{axis} {select.word(first[axis])}" for axis in held)
 
 
 def _table(findings: Findings) -> dict[str, Any]:
@@ -243,20 +240,17 @@ def _table(findings: Findings) -> dict[str, Any]:
     cells = findings.manifest["cells"]
     axes = list(dict.fromkeys(axis for levels in cells.values() for axis in levels))
     summary = findings.summary
-    columns = [column for column in _COLUMNS if column[0] in set(summary["metric"])]
-    wanted = summary[summary["metric"].isin([name for name, *_ in columns])]
+    columns = [name for name in _COLUMNS if name in set(summary["metric"])]
+    wanted = summary[summary["metric"].isin(columns)]
     by_place = {
         (row["cell"], row["metric"]): row
         for row in wanted[["cell", "metric", "n", "mean", "high"]].to_dict("records")
     }
     rows = []
     for cell, levels in list(cells.items())[:ROWS_MOST]:
-        numbers = [
-            _number(by_place.get((cell, name)), factor, places)
-            for name, _, factor, places in columns
-        ]
+        numbers = [_number(by_place.get((cell, name)), share=is_share(name)) for name in columns]
         n = max(
-            (by_place[cell, name]["n"] for name, *_ in columns if (cell, name) in by_place),
+            (by_place[cell, name]["n"] for name in columns if (cell, name) in by_place),
             default=0,
         )
         rows.append(
@@ -269,16 +263,17 @@ def _table(findings: Findings) -> dict[str, Any]:
         )
     return {
         "axes": axes,
-        "metrics": [label for _, label, *_ in columns],
+        "metrics": [LABELS[name] + " (%)" * is_share(name) for name in columns],
         "rows": rows,
         "example": " ".join(rows[-1]["levels"][:2]),
         "left_out": max(len(cells) - ROWS_MOST, 0),
     }
 
 
-def _number(row: dict[Any, Any] | None, factor: float, places: int) -> dict[str, Any]:
+def _number(row: dict[Any, Any] | None, *, share: bool) -> dict[str, Any]:
     if row is None or not isfinite(row["mean"]):
         return {"sort": "", "text": "-", "half": ""}
+    factor, places = (100.0, 2) if share else (1.0, 0)
     mean, half = factor * row["mean"], factor * (row["high"] - row["mean"])
     return {
         "sort": repr(float(mean)),

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from study.results.errors import ResultsError
+from study.scenario.model import policy_keys
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from study.statistics import Findings
 
-POLICIES = ("kswapd", "defrag", "allocation", "watermarks", "kernel")
-"""Groups of settings that a kernel may choose; the others are its hardware and its load."""
 CELLS_MOST = 24
 BASELINE = "baseline"
 """What figures call the first cell, which all others are told by their difference from."""
 
 _Cells = Mapping[str, Mapping[str, Any]]
+_Axes = Mapping[str, Mapping[str, Mapping[str, Any]]]
+_NONE: _Axes = {}
+_ABSENT = object()
+_SWITCHED = ("off", "on", "false", "true", "null")
+"""Levels that say nothing without the name of their axis."""
 
 
 def finished(findings: Findings, *metrics: str) -> pd.DataFrame:
@@ -44,18 +49,41 @@ def policies(findings: Findings) -> dict[str, Mapping[str, Any]]:
             "the cells are points in ranges, not policies; `study sensitivity DIR` tells which "
             "ranges matter"
         )
-    return compared_cells(findings.manifest["cells"])
+    return compared_cells(findings.manifest["cells"], named_axes(findings.manifest))
 
 
-def policies_of(axes: Iterable[str]) -> list[str]:
-    """The axes that are policies."""
-    return [axis for axis in axes if axis.split(".")[0] in POLICIES]
+def named_axes(manifest: Mapping[str, Any]) -> _Axes:
+    """Axes whose levels have names -> level -> the settings it stands for."""
+    axes = manifest["scenario"].get("axes")
+    return {
+        axis: levels
+        for axis, levels in (axes if isinstance(axes, Mapping) else {}).items()
+        if isinstance(levels, Mapping)
+        and all(isinstance(level, Mapping) for level in levels.values())
+    }
 
 
-def compared_cells(cells: _Cells) -> dict[str, Mapping[str, Any]]:
+def policies_of(axes: Iterable[str], named: _Axes = _NONE) -> list[str]:
+    """The axes that are policies: two of their levels differ in such keys and in no other."""
+    return [
+        axis
+        for axis in axes
+        if (_policies_alone(list(named[axis].values())) if axis in named else axis in policy_keys())
+    ]
+
+
+def _policies_alone(levels: Collection[Mapping[str, Any]]) -> bool:
+    """Do two of these levels differ in policies and in nothing else?"""
+    return any(
+        0 < len(differing := _differing(one, other)) == len(policy_keys().intersection(differing))
+        for one, other in combinations(levels, 2)
+    )
+
+
+def compared_cells(cells: _Cells, named: _Axes = _NONE) -> dict[str, Mapping[str, Any]]:
     """The cells that differ from the first in policies only; all, if none does. At most 24."""
     first = next(iter(cells.values()))
-    load = [axis for axis in first if axis not in policies_of(first)]
+    load = held_axes(first, named)
     same = {
         cell: levels
         for cell, levels in cells.items()
@@ -63,6 +91,12 @@ def compared_cells(cells: _Cells) -> dict[str, Mapping[str, Any]]:
     }
     chosen = same if len(same) > 1 else dict(cells)
     return dict(list(chosen.items())[:CELLS_MOST])
+
+
+def held_axes(axes: Iterable[str], named: _Axes = _NONE) -> list[str]:
+    """The axes that are no policies: figures of policies show one level of each."""
+    axes = list(axes)
+    return [axis for axis in axes if axis not in policies_of(axes, named)]
 
 
 def telling_cells(findings: Findings, most: int = 4) -> list[str]:
@@ -87,7 +121,8 @@ def telling_cells(findings: Findings, most: int = 4) -> list[str]:
         return tuple(float(gap) for gap in gaps)
 
     ranked = sorted(near, key=change, reverse=True)
-    policies = [cell for cell in ranked if policies_of(_differing(cells[cell], first))]
+    named = named_axes(findings.manifest)
+    policies = [cell for cell in ranked if policies_of(_differing(cells[cell], first), named)]
     # Policies first, but one other change beside them.
     chosen = policies[: most - 2]
     others = [cell for cell in ranked if cell not in policies]
@@ -96,7 +131,10 @@ def telling_cells(findings: Findings, most: int = 4) -> list[str]:
 
 
 def _differing(levels: Mapping[str, Any], first: Mapping[str, Any]) -> list[str]:
-    return [axis for axis, level in first.items() if levels.get(axis) != level]
+    """The keys that both do not have the same of; what one lacks, differs."""
+    return [
+        key for key in {**first, **levels} if levels.get(key, _ABSENT) != first.get(key, _ABSENT)
+    ]
 
 
 def word(level: Any) -> str:
@@ -130,18 +168,44 @@ def policy_names(cells: _Cells, axes: Sequence[str]) -> dict[str, tuple[str, int
         for axis in axes
         if axis != fill and len({word(levels.get(axis)) for levels in cells.values()}) > 1
     ]
+    texts = [text for axis in varying for text in {word(c.get(axis)) for c in cells.values()}]
+    ambiguous = {text for text in texts if texts.count(text) > 1}
+    called = {axis: level_names(cells, axis, ambiguous) for axis in varying}
     found = {}
     for cell, levels in cells.items():
         # A defragmenter that is off runs nowhere.
         off = word(levels.get("defrag.mode")).lower() in ("off", "false")
-        words = [
-            word(levels.get(axis))
+        names = [
+            called[axis][word(levels.get(axis))]
             for axis in varying
             if not (off and axis.startswith("defrag.") and axis != "defrag.mode")
         ]
-        names = [f"defrag {text}" if text == "off" else text for text in words]
         found[cell] = (", ".join(names) or "all cells", _place(cells, fill, levels) if fill else 1)
     return found
+
+
+def level_names(cells: _Cells, axis: str, ambiguous: Collection[str] = ()) -> dict[str, str]:
+    """Level -> what it is called where its axis is not in sight: 'order-aware', 'zone.grouping on'.
+
+    Parameters
+    ----------
+    cells
+        Whose levels to name.
+    axis
+        Of these levels.
+    ambiguous
+        Levels that other axes have as well.
+    """
+    levels = {word(of_cell.get(axis)): of_cell.get(axis) for of_cell in cells.values()}
+    bare = {
+        text
+        for text, level in levels.items()
+        if not isinstance(level, str) or text in _SWITCHED or text in ambiguous
+    }
+    if axis.endswith(".mode"):
+        # A mode has a name of its own, unless it is none.
+        return {text: f"{axis[:-5]} {text}" if text in bare else text for text in levels}
+    return {text: f"{axis} {text}" if bare else text for text in levels}
 
 
 def fill_axis(cells: _Cells, axes: Sequence[str]) -> str | None:

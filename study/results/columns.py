@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.fanout.metrics import Metrics
 from study.results.errors import ResultsError
+from study.zone.settings import NR_ORDERS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from study.fanout import Row
 
 BEFORE_AXES = ("cell",)
+FREE_BLOCKS = "nr_free"
+_USES = ("free", "percpu", "active", "inactive", "file", "anonymous", "kernel", "dirty")
 AFTER_AXES = ("replicate", "seed", "status", "error")
 
 
@@ -93,6 +96,26 @@ def _measured(rows: Sequence[Row], metrics: Sequence[str]) -> list[pa.Array]:
         pa.array(column, mask=lacks if lacks.any() else None)
         for column, lacks in zip(numbers, missing, strict=True)
     ]
+
+
+def series_schema() -> pa.Schema:
+    """One row a sample: the trial, when it was taken, free blocks by order, pages by use.
+
+    These are the fields of what a trial hands back (SAMPLE in study/zone/trial/measure.py), which
+    is loaded with all machine code.
+    """
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("cell", pa.string()),
+            pa.field("replicate", pa.int64()),
+            pa.field("time_ns", pa.int64()),
+            pa.field("phase", pa.uint8()),
+            *(pa.field(f"{FREE_BLOCKS}{order}", pa.int32()) for order in range(NR_ORDERS)),
+            *(pa.field(f"{use}_pages", pa.int32()) for use in _USES),
+        ]
+    )
 
 
 def series_table(rows: Sequence[Row]) -> pa.Table:

@@ -11,13 +11,22 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from study.results.columns import AFTER_AXES, BEFORE_AXES, axis_columns, level_as, trials_schema
+from study.fanout.trial import ERROR_LETTERS
+from study.results.columns import (
+    AFTER_AXES,
+    BEFORE_AXES,
+    FREE_BLOCKS,
+    axis_columns,
+    level_as,
+    series_schema,
+    trials_schema,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
+    from study.results.part import Part
     from study.scenario import Study
 
 REPLICATES_MOST = 100_000_000
@@ -84,15 +93,26 @@ class Expected:
         """Hold columns against those of samples. Raises NotOfTheStudy."""
         import pyarrow as pa
 
-        kinds = {"cell": pa.string(), "replicate": pa.int64()}
-        kinds |= {"time_ns": pa.int64(), "phase": pa.uint8()}
+        kinds = {field.name: field.type for field in series_schema()}
         names = schema.names
         if len(set(names)) < len(names) or tuple(names[:2]) != KEYS:
             raise NotOfTheStudy(_OTHER_COLUMNS)
         for field in schema:
-            fits = field.type == kinds.get(field.name, field.type)
-            if not (fits and (field.name == "cell" or pa.types.is_primitive(field.type))):
+            # Another version may have written other columns, never other kinds of the same.
+            is_number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+            if field.type != kinds.get(field.name) and (field.name in kinds or not is_number):
                 raise NotOfTheStudy(f"its column {field.name} holds {field.type}")
+        orders = {name for name in kinds if name.startswith(FREE_BLOCKS)}
+        if len(names) > len(KEYS) and not (
+            set(SAMPLED) <= set(names) and orders.intersection(names) in (set(), orders)
+        ):
+            raise NotOfTheStudy(_OTHER_COLUMNS)
+
+    def check_samples(self, table: pa.Table) -> None:
+        """Hold samples, some or all columns, against the study. Raises NotOfTheStudy."""
+        self.check_keys(table)
+        if any(column.null_count for column in table.columns):
+            raise NotOfTheStudy(_EMPTY_FIELDS)
 
     def check_keys(self, table: pa.Table) -> None:
         """Hold cells and replicates against the study. Raises NotOfTheStudy."""
@@ -100,6 +120,7 @@ class Expected:
 
         if any(table.column(name).null_count for name in KEYS):
             raise NotOfTheStudy(_EMPTY_FIELDS)
+        _check_text(table)
         strange = set(pc.unique(table.column("cell")).to_pylist()) - set(self.cells)
         if strange:
             raise NotOfTheStudy(f"cell {min(strange)[:40]} is none of this study")
@@ -126,6 +147,9 @@ class Expected:
         status = table.column("status")
         if strange := set(pc.unique(status).to_pylist()) - _STATES:
             raise NotOfTheStudy(f"a trial's status is {min(strange)[:40]!r}")
+        longest = pc.max(pc.utf8_length(table.column("error"))).as_py() or 0
+        if longest > ERROR_LETTERS:
+            raise NotOfTheStudy(f"a trial's error has {longest:,} letters")
         silent = pc.equal(table.column("error"), "")
         if not pc.all(pc.equal(pc.equal(status, pa.scalar("ok")), silent), min_count=0).as_py():
             raise NotOfTheStudy("a trial that did not fail has an error, or one that failed none")
@@ -136,6 +160,25 @@ class Expected:
         if len(keys.group_by(list(KEYS)).aggregate([])) < len(keys):
             raise NotOfTheStudy("a trial is there twice")
 
+    def check_levels(self, table: pa.Table) -> None:
+        """Hold the axis columns that are there against the levels of the rows' cells.
+
+        Raises NotOfTheStudy.
+        """
+        coded, levels = self._coded(table)
+        for name in self.axes:
+            if name in table.column_names:
+                _check_level(table.column(name), coded, levels, name)
+
+    def _coded(self, table: pa.Table) -> tuple[pa.DictionaryArray, list[Mapping[str, Any]]]:
+        """The cell of each row as a number, and the levels of the cells by that number."""
+        import pyarrow as pa
+
+        coded = table.column("cell").combine_chunks().dictionary_encode()
+        if isinstance(coded, pa.ChunkedArray):
+            coded = coded.unify_dictionaries().combine_chunks()
+        return coded, [self.cells[cell] for cell in coded.dictionary.to_pylist()]
+
     def restated(self, table: pa.Table) -> pa.Table:
         """The same rows as this study writes them: axis columns of other types, in another order.
 
@@ -143,20 +186,10 @@ class Expected:
 
         Raises NotOfTheStudy if levels are not those of the rows' cells.
         """
-        import pyarrow as pa
-
-        coded = table.column("cell").combine_chunks().dictionary_encode()
-        if isinstance(coded, pa.ChunkedArray):
-            coded = coded.unify_dictionaries().combine_chunks()
-        levels = [self.cells[cell] for cell in coded.dictionary.to_pylist()]
+        coded, levels = self._coded(table)
         for name, kind in self.axes.items():
             there = table.column(name)
-            try:
-                held = _by_row(coded, levels, name, _kind_of(there.type), there.type)
-            except (pa.ArrowException, ValueError, TypeError, OverflowError):
-                held = None
-            if held is None or not there.equals(held):
-                raise NotOfTheStudy(f"{name} is not that of its cell")
+            _check_level(there, coded, levels, name)
             type_now = trials_schema({name: kind}, ()).field(name).type
             if there.type != type_now:
                 stated = _by_row(coded, levels, name, kind, type_now)
@@ -208,7 +241,7 @@ class Samples:
             {cell: index[clock] for cell, clock in clocks.items()}, tuple(times), tuple(of_phase)
         )
 
-    def trials_in(self, part: pq.ParquetFile) -> Iterator[tuple[list[Key], list[int] | None]]:
+    def trials_in(self, part: Part) -> Iterator[tuple[list[Key], list[int] | None]]:
         """The trials of a part of the series, some at a time, as they lie.
 
         Yields their keys, and the free pages in the last sample of each, if that is a column.
@@ -216,14 +249,15 @@ class Samples:
         """
         import pyarrow as pa
 
-        names = [name for name in (*SAMPLED, FREE) if name in part.schema_arrow.names]
+        names = [name for name in (*SAMPLED, FREE) if name in part.schema.names]
         left: pa.Table | None = None
-        for group in range(part.num_row_groups):
-            rows = part.read_row_group(group, columns=names)
+        groups = part.file.num_row_groups
+        for group in range(groups):
+            rows = part.file.read_row_group(group, columns=names)
             rows = rows if left is None else pa.concat_tables([left, rows])
             left = None
             bounds = _trials_at(rows)
-            if group + 1 < part.num_row_groups:
+            if group + 1 < groups:
                 # The last trial may go on in the next group.
                 begins = int(bounds[-2]) if len(bounds) > 1 else 0
                 left, rows, bounds = rows.slice(begins), rows.slice(0, begins), bounds[:-1]
@@ -266,6 +300,55 @@ def _trials_at(rows: pa.Table) -> np.ndarray[Any, Any]:
     replicates = rows.column("replicate").to_numpy()
     changes = (np.diff(cells) != 0) | (np.diff(replicates) != 0)
     return np.concatenate([[0], np.flatnonzero(changes) + 1, [len(rows)]])
+
+
+def check_alike(schema: pa.Schema, others: list[pa.Schema]) -> None:
+    """Hold the columns of a part against those of the parts before it, to which it is added.
+
+    A part has fewer if no trial of it has succeeded: neither metrics nor samples.
+
+    Raises NotOfTheStudy.
+    """
+    schema = schema.remove_metadata()
+    if others and not schema.equals(others[0]):
+        fewer, more = sorted((schema, others[0]), key=len)
+        known = (*KEYS, *AFTER_AXES)
+        if fewer.names != more.names[: len(fewer)] or fewer.names[-1] not in known:
+            raise NotOfTheStudy("its columns are not those of the parts before it")
+        if any(field.type != more.field(field.name).type for field in fewer):
+            raise NotOfTheStudy("its columns hold other than those of the parts before it")
+        others[0] = more
+    elif not others:
+        others.append(schema)
+
+
+def _check_text(table: pa.Table) -> None:
+    """Have all text be text. Raises NotOfTheStudy."""
+    import pyarrow as pa
+
+    for name in table.column_names:
+        column = table.column(name)
+        if pa.types.is_string(column.type):
+            try:
+                column.validate(full=True)
+            except pa.ArrowInvalid:
+                raise NotOfTheStudy(f"its column {name} holds bytes that are no text") from None
+
+
+def _check_level(
+    there: pa.ChunkedArray,
+    coded: pa.DictionaryArray,
+    levels: Collection[Mapping[str, Any]],
+    name: str,
+) -> None:
+    import pyarrow as pa
+
+    try:
+        held = _by_row(coded, levels, name, _kind_of(there.type), there.type)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        held = None
+    if held is None or not there.equals(held):
+        raise NotOfTheStudy(f"{name} is not that of its cell")
 
 
 def _by_row(

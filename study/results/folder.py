@@ -23,12 +23,15 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from study.results.errors import ResultsError, disk_errors, reason, shell_word, storage_errors
 from study.results.files import kind_of, make_folder, read_regular, remove, write_whole
 from study.results.manifest import FORMAT, differences, misshapen, parsed
 from study.results.mirror import Mirror
+
+if TYPE_CHECKING:
+    from study.results.part import Hashed
 
 MANIFEST = "manifest.json"
 TRIALS = "trials"
@@ -63,13 +66,13 @@ class Folder:
     """A results folder and the manifest in it.
 
     mirror   carries it elsewhere, if this is the copy of a folder on another filesystem
-    checked  parts that were held against their digests -> what their files were like
+    checked  large parts that were held against their digests -> what was hashed
     """
 
     path: Path
     manifest: dict[str, Any] = field(repr=False)
     mirror: Mirror | None = field(default=None, repr=False, compare=False)
-    checked: dict[str, tuple[Any, ...]] = field(default_factory=dict, repr=False, compare=False)
+    checked: dict[str, Hashed] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def place(self) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from itertools import islice
+from itertools import chain, islice
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +31,17 @@ _WORDS = ("name", "question", "claims")
 _ABSENT = object()
 _SHORT = 60
 _DEPTH = 60
-_VALUES_MOST = 5_000_000
+_VALUES_MOST = 1_500_000
+"""Keys among them: ten thousand cells of thirty keys, and a part every ten seconds for months."""
+_LETTERS_MOST = 32 * 1024 * 1024
+"""Of text that is not all ASCII: in memory each letter may take four bytes."""
+_WORD_MOST = 4 * 1024 * 1024
+_LONG_WORD = re.compile(f'"[^"]{{{_WORD_MOST}}}')
 _LONGEST_KEY = 200
 _DIFFERENCES_MOST = 1_000
 """A scenario is read to a depth of forty, and lies in here."""
 _LARGEST = 2**64
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str)
 _PACKAGES = ("ray", "numba", "numpy", "pandas", "pyarrow", "scipy")
 
 
@@ -126,6 +133,13 @@ def parsed(text: str) -> Any:
     ValueError
         It is no JSON, or none of this kind.
     """
+    # Counted before anything is made of it: an empty list of two letters takes 64 bytes then.
+    if sum(map(text.count, ",:[{")) > _VALUES_MOST:
+        raise ValueError(f"it has over {_VALUES_MOST:,} values")
+    if not text.isascii() and len(text) > _LETTERS_MOST:
+        raise ValueError(f"it has over {_LETTERS_MOST:,} letters")
+    if _LONG_WORD.search(text):
+        raise ValueError(f"a word in it, or a row of numbers, has over {_WORD_MOST:,} letters")
     try:
         found = json.loads(text)
     except RecursionError:
@@ -140,26 +154,28 @@ def _unbounded(document: Any) -> str | None:
     if isinstance(document, dict):
         # A command line names files, of which not every name is text.
         document = {**document, "command": None}
-    waiting: list[tuple[Any, int]] = [(document, 0)]
+    waiting: list[tuple[Any, int]] = [([document], -1)]
     values = 0
     while waiting:
         value, depth = waiting.pop()
         if depth > _DEPTH:
             return "it is nested too deeply"
-        values += 1
+        values += len(value) * (2 if isinstance(value, dict) else 1)
         if values > _VALUES_MOST:
             return f"it has over {_VALUES_MOST:,} values"
-        if isinstance(value, dict | list):
-            inner = [*value, *value.values()] if isinstance(value, dict) else value
-            waiting += [(each, depth + 1) for each in inner]
-        elif (wrong := _of_no_run(value)) is not None:
-            return wrong
+        for each in chain(value, value.values()) if isinstance(value, dict) else value:
+            if isinstance(each, dict | list):
+                waiting.append((each, depth + 1))
+            elif (wrong := _of_no_run(each)) is not None:
+                return wrong
     return None
 
 
 def _of_no_run(value: Any) -> str | None:
     """What is wrong with a single value, if no run writes such."""
-    if isinstance(value, str) and not _can_be_written(value):
+    if isinstance(value, str):
+        if value.isascii() or _can_be_written(value):
+            return None
         return f"a word in it is no text (surrogates not allowed): {_short(value)}"
     if isinstance(value, int) and abs(value) > _LARGEST:
         return f"a number in it has {value.bit_length()} bits"
@@ -309,8 +325,15 @@ def _differing(
 
 
 def _short(value: Any) -> str:
-    text = _canonical(value) if value is not _ABSENT else "nothing"
-    return text if len(text) <= _SHORT else f"{text[: _SHORT - 3]}..."
+    if value is _ABSENT:
+        return "nothing"
+    # Of something large no more is written than is shown.
+    text = ""
+    for piece in _ENCODER.iterencode(value):
+        text += piece
+        if len(text) > _SHORT:
+            return f"{text[: _SHORT - 3]}..."
+    return text
 
 
 def versions() -> dict[str, str]:
@@ -332,4 +355,4 @@ def _version(distribution: str) -> str:
 
 
 def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return _ENCODER.encode(value)

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 
+CELLS_MOST = 10_000
+TRIALS_MOST = 10_000_000
+"""Both as the reader of scenarios has them, which takes half a second to load."""
+
 _REPLICATES_MOST = 100_000_000
-_TRIALS_MOST = 2**53
+_COUNTED_MOST = 2**53
 _SECONDS_MOST = 1e15
 
 Text = str
 Line = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=0, le=_TRIALS_MOST)]
+Count = Annotated[int, Field(ge=0, le=_COUNTED_MOST)]
 Seconds = Annotated[float, Field(ge=0, le=_SECONDS_MOST)]
 Level = str | int | float | bool | None
 Part = Annotated[
     str, Field(pattern=r"^(trials|series|\.trials\.new|\.series\.new)/part-[0-9]{6,12}\.parquet$")
 ]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Cells = Annotated[dict[Line, dict[Line, Level]], Field(min_length=1)]
+Parts = dict[Part, Digest]
+
+
+_LISTED_MOST = {
+    "cells": CELLS_MOST,
+    "parts": 1_000_000,
+    "failures": 1_000,
+    "headline": 1_000,
+    "axes": 1_000,
+    "versions": 1_000,
+    "extended_from": 10_000,
+    "command": 100_000,
+}
+"""Entries that a field may have; looked at before anything else of it is."""
+_KEYS_MOST = 1_000
+"""Of a cell."""
 
 
 class _Shape(BaseModel):
@@ -50,6 +72,14 @@ class Failure(_Shape):
     """Which of the cell's."""
     error: Text
     """Why, in one line."""
+
+
+class _Cells(_Shape):
+    cells: Cells
+
+
+class _Parts(_Shape):
+    parts: Parts
 
 
 class Manifest(_Shape):
@@ -89,7 +119,7 @@ class Manifest(_Shape):
     """Whether any trial left samples."""
     noted_first: bool = False
     """Whether every part's digest was in here before the part had its name."""
-    parts: dict[Part, Digest] = {}
+    parts: Parts = {}
     """Digest of every part."""
     failures: list[Failure]
     """The first trials that failed."""
@@ -97,7 +127,7 @@ class Manifest(_Shape):
     """Metric and label of what is shown first."""
     axes: list[Line]
     """Dotted keys, in the order of the file."""
-    cells: Annotated[dict[Line, dict[Line, Level]], Field(min_length=1)]
+    cells: Cells
     """Id -> levels."""
     scenario: dict[Line, Any]
     """The whole scenario; its own reader judges it."""
@@ -121,8 +151,26 @@ def first_problem(manifest: dict[str, Any]) -> tuple[list[str], bool] | None:
         The way to the first value that is wrong, key by key, and whether it is missing altogether;
         None if all is well.
     """
+    for name, most in _LISTED_MOST.items():
+        if isinstance(manifest.get(name), dict | list) and len(manifest[name]) > most:
+            return [name], False
+    # One by one: of a million that are wrong the first is enough.
+    rest = dict(manifest)
+    for name, kind in (("cells", _Cells), ("parts", _Parts)):
+        entries = manifest.get(name)
+        if isinstance(entries, dict) and entries:
+            for key, entry in entries.items():
+                if isinstance(entry, dict) and len(entry) > _KEYS_MOST:
+                    return [name, key], False
+                if (found := _problem(kind, {name: {key: entry}})) is not None:
+                    return found
+            rest[name] = dict(islice(entries.items(), 1))
+    return _problem(Manifest, rest)
+
+
+def _problem(kind: type[BaseModel], values: dict[str, Any]) -> tuple[list[str], bool] | None:
     try:
-        Manifest.model_validate(manifest)
+        kind.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         return [str(key) for key in first["loc"]], first["type"] == "missing"

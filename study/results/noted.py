@@ -10,19 +10,21 @@ table that was being sorted; they are read, and a run that goes on holds each ro
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from study.results.errors import ResultsError, shell_word
 from study.results.files import make_folder, open_regular, write_bytes_whole
 from study.results.folder import DAMAGED, Folder, open_local
 from study.results.part import (
+    OtherBytes,
+    Part,
     digest_of_bytes,
     digest_of_file,
     of_the_part,
+    open_hashed,
     part_bytes,
     reading,
 )
@@ -30,10 +32,22 @@ from study.results.part import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Found = TypeVar("Found")
+
 PART = re.compile(r"part-(\d{6,12})\.parquet")
+
+GONE = "it is not there"
 
 _TRIES = 3
 """A run that ends while it is read replaces its parts; then the reader looks again."""
+
+
+class NotOfTheFolder(ValueError):
+    """A part that no run of this folder has written; the text says why."""
+
+
+class PartRefused(ResultsError):
+    """A part of a table is not used, so that neither is the table."""
 
 
 def name_of(part: Path) -> str:
@@ -69,8 +83,8 @@ def write_parts(folder: Folder, tables: Mapping[Path, pa.Table]) -> None:
         write_bytes_whole(path, written)
 
 
-def problem_of(folder: Folder, part: Path, *, bytes_too: bool = True) -> str | None:
-    """Say why a part is not one that this folder's runs wrote.
+def problem_of(folder: Folder, part: Path) -> str | None:
+    """Say why a part cannot be one that this folder's runs wrote, whatever its bytes are.
 
     Parameters
     ----------
@@ -78,8 +92,6 @@ def problem_of(folder: Folder, part: Path, *, bytes_too: bool = True) -> str | N
         Whose manifest is asked.
     part
         A file of one of its tables.
-    bytes_too
-        Also hold its bytes against its digest, once for each Folder that is open.
 
     Returns
     -------
@@ -94,23 +106,49 @@ def problem_of(folder: Folder, part: Path, *, bytes_too: bool = True) -> str | N
     if PART.fullmatch(part.name) is None:
         return "no part has such a name"
     try:
-        with open_regular(part) as file:
-            found = os.fstat(file.fileno())
-        wanted = _digests(folder, part)
-        if not wanted:
-            return None if _may_be_unnoted(folder, part) else "the manifest does not name it"
-        stamp = (found.st_mtime_ns, found.st_size, found.st_ino, *sorted(wanted))
-        if bytes_too and folder.checked.get(name_of(part)) != stamp:
-            if digest_of_file(part) not in wanted:
-                return "other bytes than were written"
-            folder.checked[name_of(part)] = stamp
+        open_regular(part).close()
     except OSError as error:
         return of_the_part(error)
+    if not is_noted(folder, part) and not _may_be_unnoted(folder, part):
+        return "the manifest does not name it"
     return None
 
 
+def open_noted(folder: Folder, part: Path) -> Part:
+    """Open a part that this folder's runs wrote: what is read from it are the bytes they wrote.
+
+    Parameters
+    ----------
+    folder
+        Whose manifest is asked.
+    part
+        A file of one of its tables.
+
+    Returns
+    -------
+    Part
+        With the digest of its bytes.
+
+    Raises
+    ------
+    NotOfTheFolder
+        It is none.
+    OSError, pyarrow.ArrowException
+        It cannot be read.
+    """
+    if (why := problem_of(folder, part)) is not None:
+        raise NotOfTheFolder(why)
+    try:
+        found = open_hashed(part, _digests(folder, part), folder.checked.get(name_of(part)))
+    except OtherBytes as error:
+        raise NotOfTheFolder(str(error)) from None
+    if found.hashed is not None:
+        folder.checked[name_of(part)] = found.hashed
+    return found
+
+
 def parts_of(folder: Folder, table: Path) -> list[Path]:
-    """The parts of a table, after each was held against the manifest.
+    """The parts of a table, after their names were held against the manifest.
 
     Parameters
     ----------
@@ -122,22 +160,112 @@ def parts_of(folder: Folder, table: Path) -> list[Path]:
     Raises
     ------
     ResultsError
-        One of them is not as this folder's runs wrote it.
+        One of them is none that this folder's runs wrote, or one that they wrote is gone.
     """
-    wrong: list[tuple[Path, str]] = []
+    wrong: list[tuple[str, str]] = []
     for _ in range(_TRIES):
         with reading(f"{folder.place}/{table.name}"):
             parts = sorted(table.glob("part-*.parquet"))
-            wrong = [(part, why) for part in parts if (why := problem_of(folder, part)) is not None]
+            found = [(name_of(part), problem_of(folder, part)) for part in parts]
+            wrong = [(name, why) for name, why in found if why is not None]
+            wrong += [(name, GONE) for name in gone_from(folder, table)]
         if not wrong:
             return parts
         if not look_again(folder):
             break
-    part, why = wrong[0]
-    others = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    raise ResultsError(
-        f"{folder.place}/{name_of(part)}{others} is not used: {why}; a run that goes on sets it "
-        f"aside and runs its trials again: study resume {shell_word(folder.place)}"
+    (name, why), others = wrong[0], len(wrong) - 1
+    raise _refusal(folder, f"{name} (and {others} more)" if others else name, why)
+
+
+def opened_parts(folder: Folder, table: Path) -> Iterator[tuple[Path, Part]]:
+    """The parts of a table, one open after the other.
+
+    Raises
+    ------
+    ResultsError
+        As parts_of() does, or when the bytes of one are not those that were written.
+    """
+    for path in parts_of(folder, table):
+        with reading(f"{folder.place}/{name_of(path)}"):
+            try:
+                part = open_noted(folder, path)
+            except FileNotFoundError:
+                raise _refusal(folder, name_of(path), GONE) from None
+            except NotOfTheFolder as error:
+                raise _refusal(folder, name_of(path), str(error)) from None
+        yield path, part
+
+
+def read_parts(folder: Folder, table: Path, read: Callable[[Path, Part], Found]) -> list[Found]:
+    """What is read from the parts of a table; all of it anew if a run replaces them meanwhile.
+
+    Parameters
+    ----------
+    folder, table
+        As for parts_of().
+    read
+        Takes the path of a part and the part.
+
+    Raises
+    ------
+    ResultsError
+        A part is not as this folder's runs wrote it, or read() finds something wrong with it.
+    """
+    for _ in range(_TRIES):
+        found = []
+        try:
+            for path, part in opened_parts(folder, table):
+                with reading(f"{folder.place}/{name_of(path)}"):
+                    found.append(read(path, part))
+        except PartRefused as refusal:
+            last = refusal
+        else:
+            return found
+        if not look_again(folder):
+            break
+    raise last
+
+
+def gone_from(folder: Folder, table: Path) -> list[str]:
+    """Names of the parts of a table that the manifest has, and that are not there.
+
+    Those that a sorted part has replaced are not missed, nor is the newest while a run writes, or
+    when one has been killed: its digest is noted before it has its name.
+
+    Raises
+    ------
+    OSError
+        The table cannot be read.
+    """
+    noted = folder.manifest.get("parts", {})
+    names = [name for name in noted if name.startswith(f"{table.name}/")]
+    gone = [name for name in names if not (folder.path / name).exists()]
+    if not gone:
+        return []
+    for name in noted:
+        sorted_part = table / name.rpartition("/")[2]
+        if (
+            name.startswith(f"{sorted_aside(table).name}/")
+            and sorted_part.exists()
+            and digest_of_file(sorted_part) == noted[name]
+        ):
+            return []
+    if folder.manifest["state"] == "running":
+        newest = max(map(_number_of, noted))
+        gone = [name for name in gone if _number_of(name) != newest]
+    return sorted(gone)
+
+
+def _number_of(name: str) -> int:
+    match = PART.search(name)
+    return int(match[1]) if match else -1
+
+
+def _refusal(folder: Folder, name: str, why: str) -> PartRefused:
+    does = "runs" if why == GONE else "sets it aside and runs"
+    return PartRefused(
+        f"{folder.place}/{name} is not used: {why}; a run that goes on {does} its trials again: "
+        f"study resume {shell_word(folder.place)}"
     )
 
 
@@ -155,15 +283,6 @@ def forget(folder: Folder, part: Path) -> None:
     """Have no digest of a part any more."""
     folder.manifest.get("parts", {}).pop(name_of(part), None)
     folder.checked.pop(name_of(part), None)
-
-
-def digest_now(folder: Folder, part: Path) -> str:
-    """The digest of a part that has no problem, read anew only where the manifest leaves a doubt.
-
-    Raises OSError.
-    """
-    noted = _digests(folder, part)
-    return noted.pop() if len(noted) == 1 else digest_of_file(part)
 
 
 def is_noted(folder: Folder, part: Path) -> bool:

@@ -8,11 +8,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from study.results.bounds import Bounds
 from study.results.columns import series_table
-from study.results.expected import FREE, FREE_AT_END, KEYS, Expected, NotOfTheStudy
+from study.results.expected import (
+    FREE,
+    FREE_AT_END,
+    KEYS,
+    Expected,
+    NotOfTheStudy,
+    check_alike,
+)
 from study.results.folder import SERIES, Folder
-from study.results.noted import is_noted, name_of, parts_of
-from study.results.part import open_part, read_part, reading
+from study.results.noted import is_noted, name_of, opened_parts, read_parts
+from study.results.part import Part, reading
 from study.results.sorting import in_order, joined
 from study.results.storage import open_folder
 from study.results.summary import summarise
@@ -20,6 +28,7 @@ from study.results.trials import TrialColumns, whole_table
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     More = Callable[[pd.DataFrame], Mapping[str, int]]
     """Trials so far (as read_trials gives them) -> cell id -> replicates wanted in all."""
@@ -93,40 +102,56 @@ def read_series(folder: Folder | Path | str) -> pd.DataFrame:
     opened = _opened(folder)
     if opened.mirror is not None:
         opened.mirror.bring(SERIES)
-    expected = Expected.of(opened.manifest)
-    tables = []
-    for part in _series_parts(opened):
-        with reading(f"{opened.place}/{name_of(part)}"):
-            table = read_part(part)
-            expected.check_series(table.schema)
-            expected.check_keys(table)
-            tables.append(table)
+    checks = _Checks(opened)
+
+    def read(path: Path, part: Part) -> pa.Table:
+        checks.part(path, part)
+        table = part.read()
+        checks.samples(table)
+        return table
+
+    tables = read_parts(opened, opened.series, read)
     with reading(f"{opened.place}/{opened.series.name}"):
         found = joined(tables) if tables else series_table([])
         frame: pd.DataFrame = in_order(found, opened.manifest["cells"]).to_pandas()
     return frame
 
 
-def _series_parts(folder: Folder) -> list[Path]:
-    """The parts of the series.
+class _Checks:
+    """What samples are held against, part after part. All raise NotOfTheStudy."""
 
-    Of a part without a digest the samples have to fit the rows: it has no seed that could be held
-    against the study's.
-    """
-    parts = parts_of(folder, folder.series)
-    unknown = [part for part in parts if not is_noted(folder, part)]
-    names = [*KEYS, FREE]
-    trials = TrialColumns(folder) if unknown else None
-    for part in unknown:
-        with reading(f"{folder.place}/{name_of(part)}"):
-            file = open_part(part)
-            if trials is None or FREE not in file.schema_arrow.names or FREE_AT_END not in trials:
-                continue
-            last = file.read(columns=names).to_pandas().drop_duplicates(list(KEYS), keep="last")
-            both = last.merge(trials.finished(FREE_AT_END), on=list(KEYS))
-            if (both[FREE] != both[FREE_AT_END]).any():
-                raise NotOfTheStudy("its samples are of another run than the rows")
-    return parts
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._expected = Expected.of(folder.manifest)
+        self._bounds = Bounds.of_series(folder.manifest)
+        self._columns: list[pa.Schema] = []
+
+    def part(self, path: Path, part: Part) -> None:
+        """Hold a part against the study, before it is read."""
+        self._expected.check_series(part.schema)
+        check_alike(part.schema, self._columns)
+        self._bounds.check(part)
+        if not is_noted(self._folder, path):
+            self._fit(part)
+
+    def samples(self, table: pa.Table) -> None:
+        """Hold samples against the study."""
+        self._expected.check_samples(table)
+
+    def _fit(self, part: Part) -> None:
+        """Have the samples of a part without a digest fit the rows.
+
+        It has no seed that could be held against the study's.
+        """
+        trials = TrialColumns(self._folder)
+        if FREE not in part.schema.names or FREE_AT_END not in trials:
+            return
+        samples = part.read([*KEYS, FREE])
+        self.samples(samples)
+        last = samples.to_pandas().drop_duplicates(list(KEYS), keep="last")
+        both = last.merge(trials.finished(FREE_AT_END), on=list(KEYS))
+        if (both[FREE] != both[FREE_AT_END]).any():
+            raise NotOfTheStudy("its samples are of another run than the rows")
 
 
 def series_batches(folder: Folder) -> Iterator[pd.DataFrame]:
@@ -138,19 +163,18 @@ def series_batches(folder: Folder) -> Iterator[pd.DataFrame]:
 
     if folder.mirror is not None:
         folder.mirror.bring(SERIES)
-    expected = Expected.of(folder.manifest)
-    for part in _series_parts(folder):
-        place = f"{folder.place}/{name_of(part)}"
+    checks = _Checks(folder)
+    for path, part in opened_parts(folder, folder.series):
+        place = f"{folder.place}/{name_of(path)}"
         with reading(place):
-            file = open_part(part)
-            expected.check_series(file.schema_arrow)
-            batches = file.iter_batches(batch_size=_SAMPLES_AT_ONCE)
+            checks.part(path, part)
+            batches = part.file.iter_batches(batch_size=_SAMPLES_AT_ONCE)
         while True:
             with reading(place):
                 if (batch := next(batches, None)) is None:
                     break
                 table = pa.Table.from_batches([batch]).replace_schema_metadata()
-                expected.check_keys(table)
+                checks.samples(table)
                 frame: pd.DataFrame = table.to_pandas()
             yield frame
 

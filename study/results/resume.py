@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.results.columns import AFTER_AXES, BEFORE_AXES
+from study.results.bounds import Bounds
+from study.results.columns import AFTER_AXES, BEFORE_AXES, series_schema
 from study.results.errors import ResultsError, disk_errors
 from study.results.expected import (
     FREE_AT_END,
-    KEYS,
-    SAMPLED,
     Expected,
     Key,
     NotOfTheStudy,
@@ -23,16 +22,15 @@ from study.results.folder import DAMAGED, Folder, open_local, prepare_tables
 from study.results.manifest import continued, differences, extended, study_of
 from study.results.noted import (
     PART,
-    digest_now,
     forget,
     is_noted,
     name_of,
-    problem_of,
+    open_noted,
     set_aside,
     write_parts,
 )
-from study.results.part import of_the_part, open_part, read_part, reading
-from study.zone.names import METRICS
+from study.results.part import Part, of_the_part, reading
+from study.zone.trial.metrics import METRICS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     from study.scenario import Study
 
 _DIFFERENCES_SHOWN = 8
+_SAMPLES_AT_ONCE = 65_536
 _NUMBER_MOST = 10**11
 """Parts are numbered with at most twelve digits."""
 
@@ -156,7 +155,10 @@ class _Adoption:
         self._failed: dict[Key, bool] = {}
         self._free_at_end: dict[Key, float] = {}
         self._metrics: tuple[str, ...] | None = None
-        self._columns: list[str] | None = None
+        self._bounds = Bounds.of_trials(folder.manifest)
+        self._sampling = Bounds.of_series(folder.manifest)
+        self._as_read: dict[Path, str] = {}
+        self._kept: dict[str, str] = {}
         numbers = [int(match[1]) for name in self._numbered() if (match := PART.search(name))]
         # A number that no run has reached is somebody's jest, after which there would be none.
         self._next = 1 + max((number for number in numbers if number < _NUMBER_MOST), default=-1)
@@ -187,6 +189,13 @@ class _Adoption:
     def _parts(self, table: Path) -> list[Path]:
         return sorted(table.glob("part-*.parquet"))
 
+    def _opened(self, path: Path) -> Part:
+        """A part, open; it has to have the same bytes as when it was opened before."""
+        part = open_noted(self._folder, path)
+        if part.digest is None or self._as_read.setdefault(path, part.digest) != part.digest:
+            raise ResultsError(f"{path} was changed while it was read")
+        return part
+
     def _numbered(self) -> list[str]:
         """Names of all files that may be called after a part."""
         folder = self._folder
@@ -195,22 +204,20 @@ class _Adoption:
 
     def _trials(self, part: Path) -> _Held | None:
         """A part of the trials table, unless it is to be set aside."""
-        why = problem_of(self._folder, part)
-        if why is None:
-            try:
-                return self._read_trials(part)
-            except Exception as error:  # noqa: BLE001 - pyarrow raises what it likes
-                why = of_the_part(error)
-        self._set_aside(part, why)
+        try:
+            return self._read_trials(part)
+        except Exception as error:  # noqa: BLE001 - pyarrow raises what it likes
+            self._set_aside(part, of_the_part(error))
         return None
 
     def _read_trials(self, part: Path) -> _Held:
         expected = self._expected
-        file = open_part(part)
-        expected.check_trials(file.schema_arrow, axes_as_well=False)
-        metrics = metrics_of(file.schema_arrow.names)
+        file = self._opened(part)
+        expected.check_trials(file.schema, axes_as_well=False)
+        self._bounds.check(file)
+        metrics = metrics_of(file.schema.names)
         ours = [*BEFORE_AXES, *expected.axes, *AFTER_AXES]
-        table = file.read(columns=[*ours, *({FREE_AT_END} & {*metrics})])
+        table = file.read([*ours, *({FREE_AT_END} & {*metrics})])
         if not is_noted(self._folder, part):
             # Of this nobody knows what its bytes were: at least all of them can be read.
             file.read()
@@ -244,31 +251,29 @@ class _Adoption:
 
     def _series(self, part: Path, sampled: set[Key]) -> _Held | None:
         """A part of the series, unless it is to be set aside; adds the trials it has samples of."""
-        why = problem_of(self._folder, part)
-        if why is None:
-            try:
-                keys = self._read_series(part)
-            except Exception as error:  # noqa: BLE001 - pyarrow raises what it likes
-                why = of_the_part(error)
-        if why is not None:
-            self._set_aside(part, why)
+        try:
+            keys = self._read_series(part)
+        except Exception as error:  # noqa: BLE001 - pyarrow raises what it likes
+            self._set_aside(part, of_the_part(error))
             return None
         wanted = [self._failed.get(key) is False and key not in sampled for key in keys]
         sampled.update(key for key, keep in zip(keys, wanted, strict=True) if keep)
         return _Held(part, keys, wanted)
 
     def _read_series(self, part: Path) -> list[Key]:
-        file = open_part(part)
-        names = file.schema_arrow.names
-        self._expected.check_series(file.schema_arrow)
-        if not file.metadata.num_rows:
+        import pyarrow as pa
+
+        file = self._opened(part)
+        self._expected.check_series(file.schema)
+        if not file.file.metadata.num_rows:
             return []
-        if not set(SAMPLED) <= set(names) or names != (self._columns or names):
+        # What goes on is of the version that began: the fingerprint says so.
+        if not file.schema.remove_metadata().equals(series_schema()):
             raise NotOfTheStudy("it has other columns than the series of this study")
-        self._expected.check_keys(file.read(columns=list(KEYS)))
+        self._sampling.check(file)
+        for batch in file.file.iter_batches(batch_size=_SAMPLES_AT_ONCE):
+            self._expected.check_samples(pa.Table.from_batches([batch]))
         unknown = not is_noted(self._folder, part)
-        if unknown:
-            file.read()
         keys: list[Key] = []
         for some, free in self._samples.trials_in(file):
             keys += some
@@ -280,7 +285,6 @@ class _Adoption:
                 raise NotOfTheStudy("its samples are of another run than the rows")
         if len(set(keys)) < len(keys):
             raise NotOfTheStudy("samples of a trial are there twice")
-        self._columns = names
         return keys
 
     def _set_aside(self, part: Path, why: str) -> None:
@@ -293,18 +297,21 @@ class _Adoption:
         What takes its place is another part: a run that dies here leaves both, and no doubt which
         bytes each must have.
         """
-        if held.keys and all(held.wanted) and not held.restate:
-            return
         part = held.part
+        if held.keys and all(held.wanted) and not held.restate:
+            self._kept[name_of(part)] = self._as_read[part]
+            return
         with reading(part):
-            table = read_part(part)
+            table = self._opened(part).read()
             if part.parent == self._folder.trials:
                 kept = self._expected.restated(table.filter(held.wanted))
             else:
                 stay = {key for key, keep in zip(held.keys, held.wanted, strict=True) if keep}
                 kept = table.filter([key in stay for key in _keys(table)])
         if len(kept):
-            write_parts(self._folder, {part.with_name(f"part-{self._next:06d}.parquet"): kept})
+            place = part.with_name(f"part-{self._next:06d}.parquet")
+            write_parts(self._folder, {place: kept})
+            self._kept[name_of(place)] = self._folder.digest_of(place) or ""
             self._next += 1
         if held.too_many:
             self._set_aside(part, f"replicates beyond the {self._most} of the study")
@@ -313,9 +320,9 @@ class _Adoption:
             forget(self._folder, part)
 
     def _note_what_is_there(self) -> None:
+        """Have the digests of the parts that were read, as they were then, and of no others."""
         folder = self._folder
-        there = (*self._parts(folder.trials), *self._parts(folder.series))
-        folder.manifest["parts"] = {name_of(part): digest_now(folder, part) for part in there}
+        folder.manifest["parts"] = self._kept
         folder.manifest["noted_first"] = True
         folder.checked.clear()
         folder.save_manifest()

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from study.results.files import create_file, make_empty_folder, write_bytes_whole
 from study.results.folder import Folder, replace_table
-from study.results.noted import forget, is_noted, parts_of, problem_of, set_aside, sorted_aside
+from study.results.noted import (
+    forget,
+    is_noted,
+    opened_parts,
+    parts_of,
+    problem_of,
+    read_parts,
+    set_aside,
+    sorted_aside,
+)
 from study.results.part import (
     WRITTEN_WITH,
     digest_of_bytes,
@@ -18,7 +27,6 @@ from study.results.part import (
     finish_part,
     open_part,
     part_bytes,
-    read_part,
     reading,
 )
 
@@ -54,11 +62,12 @@ def sort_table(folder: Folder, table: Path, *, bytes_at_once: int = BYTES_AT_ONC
             make_empty_folder(aside)
             pieces = min(_MOST_PIECES, -(-_bytes_of(parts) // bytes_at_once))
             if pieces <= 1:
-                content = part_bytes(in_order(joined(map(read_part, parts)), cells))
+                tables = read_parts(folder, table, lambda _, part: part.read())
+                content = part_bytes(in_order(joined(tables), cells))
                 write_bytes_whole(aside / NAME, content)
                 digest = digest_of_bytes(content)
             else:
-                digest = _sort_in_pieces(parts, aside, cells, pieces, bytes_at_once)
+                digest = _sort_in_pieces(folder, table, pieces, bytes_at_once)
         # A crash may leave the old parts or the new one: until it is over both are noted.
         folder.note_part(aside / NAME, digest)
         folder.save_manifest()
@@ -111,20 +120,22 @@ def _order(table: pa.Table, cells: Mapping[str, Any]) -> np.ndarray[Any, Any]:
     return np.lexsort((table.column("replicate").to_numpy(), by_cell))
 
 
-def _sort_in_pieces(
-    parts: Sequence[Path], aside: Path, cells: Mapping[str, Any], pieces: int, bytes_at_once: int
-) -> str:
+def _sort_in_pieces(folder: Folder, table: Path, pieces: int, bytes_at_once: int) -> str:
     """Deal all rows to files, one a piece of the sorted table; then sort each. Returns a digest."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    keys = joined(read_part(part, ["cell", "replicate"]) for part in parts)
+    aside, cells = sorted_aside(table), folder.manifest["cells"]
+    found = read_parts(
+        folder, table, lambda _, part: (part.schema, part.read(["cell", "replicate"]))
+    )
+    keys = joined(rows for _, rows in found)
     order = _order(keys, cells)
     piece_of = np.empty(len(order), np.int16)
     piece_of[order] = np.arange(len(order)) * pieces // len(order)
     dealt = [aside / f".piece-{piece}" for piece in range(pieces)]
-    schema = pa.unify_schemas([open_part(part).schema_arrow.remove_metadata() for part in parts])
+    schema = pa.unify_schemas([of_part.remove_metadata() for of_part, _ in found])
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     most = max(1, bytes_at_once // (_NUMBER_BYTES * len(schema)))
     with ExitStack() as opened:
@@ -133,7 +144,7 @@ def _sort_in_pieces(
         writers = [
             opened.enter_context(pa.ipc.new_stream(file, schema, options=options)) for file in files
         ]
-        for rows, pieces_of_rows in _with(_batches(parts, schema, most), piece_of):
+        for rows, pieces_of_rows in _with(_batches(folder, table, schema, most), piece_of):
             for piece in np.unique(pieces_of_rows):
                 writers[piece].write_table(rows.filter(pieces_of_rows == piece))
     unfinished = aside / f".{NAME}.new"
@@ -149,14 +160,14 @@ def _sort_in_pieces(
     return digest_of_file(aside / NAME)
 
 
-def _batches(parts: Sequence[Path], schema: pa.Schema, most: int) -> Iterator[pa.Table]:
+def _batches(folder: Folder, table: Path, schema: pa.Schema, most: int) -> Iterator[pa.Table]:
     """All rows as they lie on disk, about so many at a time: each piece gets few, large shares."""
     import pyarrow as pa
 
     waiting: list[pa.Table] = []
-    for part in parts:
+    for _, part in opened_parts(folder, table):
         # A part may itself be the whole of an earlier run.
-        for batch in open_part(part).iter_batches(batch_size=most):
+        for batch in part.file.iter_batches(batch_size=most):
             rows = pa.Table.from_batches([batch]).replace_schema_metadata()
             waiting.append(joined([schema.empty_table(), rows]).cast(schema))
             if sum(map(len, waiting)) >= most:
@@ -178,5 +189,5 @@ def _with(
 
 def _bytes_of(parts: Sequence[Path]) -> int:
     """Of all columns once they are in memory: on disk equal numbers take next to nothing."""
-    found = [open_part(part).metadata for part in parts]
+    found = [open_part(part).file.metadata for part in parts]
     return sum(_NUMBER_BYTES * part.num_rows * part.num_columns for part in found)

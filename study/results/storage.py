@@ -37,6 +37,7 @@ from study.results.folder import (
     Folder,
     open_local,
 )
+from study.results.manifest import parsed
 from study.results.mirror import NEW, Mirror, is_drawn, is_of_a_folder, is_part
 from study.results.part import digest_of_file
 
@@ -377,7 +378,7 @@ def _is_held(note: dict[str, Any]) -> bool:
 def _digests(manifest: Path) -> dict[str, str]:
     """Name -> digest of the parts that a manifest names; none if it cannot be read."""
     try:
-        parts = json.loads(manifest.read_text(encoding="utf-8")).get("parts", {}).items()
+        parts = parsed(manifest.read_text(encoding="utf-8")).get("parts", {}).items()
     except (OSError, ValueError, AttributeError, RecursionError):
         return {}
     return {str(name): str(digest) for name, digest in parts if ".." not in str(name)}

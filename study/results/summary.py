@@ -50,26 +50,25 @@ def summarise(
     failed = np.bincount(cell_of[~ok], minlength=len(ids))
     finished = np.bincount(cell_of[ok], minlength=len(ids))
 
-    levels = {axis: [cells[cell].get(axis) for cell in ids] for axis in axes}
-    per_metric = [
-        pd.DataFrame(
-            {
-                **levels,
-                "cell": ids,
-                "metric": metric,
-                **_spread(trials[metric].to_numpy(np.float64)[ok], cell_of[ok], finished),
-                "failed": failed,
-            }
-        )
+    names = [*axes, "cell", "metric", "n", "mean", "sd", "low", "high", "failed", "note"]
+    if not metrics:
+        return pd.DataFrame(columns=names)
+    spreads = [
+        _spread(trials[metric].to_numpy(np.float64)[ok], cell_of[ok], finished)
         for metric in metrics
     ]
-    names = [*axes, "cell", "metric", "n", "mean", "sd", "low", "high", "failed", "note"]
-    if not per_metric:
-        return pd.DataFrame(columns=names)
+    each = np.repeat(np.arange(len(ids)), len(metrics))
     # Cell by cell reads better than metric by metric.
-    stacked = pd.concat(per_metric, ignore_index=True)
-    order = np.arange(len(stacked)).reshape(len(metrics), len(ids)).T.ravel()
-    return stacked.iloc[order].reset_index(drop=True)[names]
+    columns: dict[str, Any] = {
+        name: np.stack([spread[name] for spread in spreads], axis=1).ravel() for name in spreads[0]
+    }
+    for axis in axes:
+        levels = [cells[cell].get(axis) for cell in ids]
+        columns[axis] = [levels[index] for index in each]
+    columns["cell"] = [ids[index] for index in each]
+    columns["metric"] = metrics * len(ids)
+    columns["failed"] = failed[each]
+    return pd.DataFrame({name: columns[name] for name in names})
 
 
 def axis_and_metric_names(trials: pd.DataFrame | TrialColumns) -> tuple[list[str], list[str]]:

@@ -7,11 +7,12 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from study.scenario.errors import FAULTS_MOST, did_you_mean, nearest_version, shown
-from study.scenario.model import Machine
+from study.scenario.model import Machine, fields
+from study.scenario.units import text_of
 from study.scenario.versions import VERSION_KEYS
 
 Finding = tuple[tuple[str | int, ...], str]
@@ -21,14 +22,7 @@ Finding = tuple[tuple[str | int, ...], str]
 @lru_cache(maxsize=1)
 def known_keys() -> tuple[str, ...]:
     """Every dotted key that a machine has: kernel, zone.memory, ..., clock.sample."""
-    keys = []
-    for name, field in Machine.model_fields.items():
-        group = field.annotation
-        if isinstance(group, type) and issubclass(group, BaseModel):
-            keys += [f"{name}.{key}" for key in group.model_fields]
-        else:
-            keys.append(name)
-    return tuple(keys)
+    return tuple(fields())
 
 
 @lru_cache(maxsize=1)
@@ -100,21 +94,34 @@ def sentence(key: str, detail: ErrorDetails) -> str:
             text = f"is {found}; allowed are true, false"
         case "model_type":
             text = f"is {found}; it is a group of settings, such as {key}.{_example(key)}"
+        case kind if kind in _BOUNDS and key in fields():
+            words, name = _BOUNDS[kind]
+            value, bound = (in_units(key, v) for v in (detail["input"], context[name]))
+            text = f"is {value}; it must be {words} {bound}"
         case kind:
             text = f"is {found}; {_must(kind, context) or detail['msg'].lower()}"
     return f"{key} {text}"
 
 
+_BOUNDS = {
+    "greater_than": ("above", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("below", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+
+
+def in_units(key: str, value: Any) -> str:
+    """A value of a key, or a bound of it, as a person would write it."""
+    field = fields()[key]
+    text = text_of(field.annotation, field.metadata, value)
+    return f"{value:,.12g}" if not value or text == shown(value) else text
+
+
 def _must(kind: str, context: Mapping[str, Any]) -> str:
     """What a value must be that is of the wrong kind or size; empty for what is not foreseen."""
-    bounds = {
-        "greater_than": ("above", "gt"),
-        "greater_than_equal": ("at least", "ge"),
-        "less_than": ("below", "lt"),
-        "less_than_equal": ("at most", "le"),
-    }
-    if kind in bounds:
-        words, name = bounds[kind]
+    if kind in _BOUNDS:
+        words, name = _BOUNDS[kind]
         return f"it must be {words} {context[name]:,g}"
     return {
         "string_type": "it must be text; put a number in quotes",

@@ -31,7 +31,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from study.scenario.errors import FAULTS_MOST, did_you_mean, listing, shown
 from study.scenario.trial import Level
 from study.scenario.units import is_short
-from study.zone.names import METRICS
+from study.zone.trial.metrics import METRICS
 
 Levels = Mapping[str, Level | list[Level]]
 """Dotted axis key -> the level, or the levels, that a cell must have."""

@@ -32,8 +32,17 @@ from study.scenario.sampling import is_range
 MAX_FILES = 50
 _ADDED = ("include", "exclude", "claims")
 """Sections that are lists, to which a file adds."""
-RESERVED = frozenset({"cell", "replicate", "seed", "status", "error", "name", "metric"})
-"""Columns of the tables, which no axis may be called."""
+_SUMS = ("gain", "pages_taken", "refaults", "time_lost_share")
+RESERVED = frozenset(
+    (
+        *("name", "metric", "cell", "replicate", "seed", "status", "error", "n", "mean", "sd"),
+        *("low", "high", "failed", "note", "front", "on_front", "alike"),
+        *(f"{name}{end}" for name in _SUMS for end in ("", "_low", "_high")),
+    )
+)
+"""What no axis may be called: the columns that stand beside the axes in trials, summary and
+trade-off (rooms above this one; tests/statistics/test_columns.py holds them together).
+"""
 
 
 def compose(document: Document, read: Callable[[File], str]) -> tuple[Document, list[Fault]]:

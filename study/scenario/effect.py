@@ -11,13 +11,14 @@ from study.scenario.model import Machine
 from study.scenario.origin import Unfolded
 from study.scenario.override import apply_overrides, key_of, origin_of
 from study.scenario.read import Document
+from study.zone.settings import DefragMode, DefragRun, Grouping, ProbeVictims, Settings
 
-Asleep = tuple[tuple[str, ...], Callable[[Machine], bool], str]
+Asleep = tuple[tuple[str, ...], Callable[[Settings], bool], str]
 
 
-def _compacts(machine: Machine) -> bool:
-    compaction = machine.compaction
-    return compaction.direct != "off" or compaction.daemon or compaction.proactiveness > 0
+def _compacts(s: Settings) -> bool:
+    compaction = s.compaction
+    return bool(compaction.direct_order) or compaction.daemon or compaction.proactiveness > 0
 
 
 _ASLEEP: tuple[Asleep, ...] = (
@@ -25,80 +26,84 @@ _ASLEEP: tuple[Asleep, ...] = (
         ("defrag.run", "defrag.order", "defrag.interval", "defrag.blocks_wanted",
          "defrag.budget", "defrag.scan"),
         # The probe chooses its blocks as the defragmenter would.
-        lambda m: m.defrag.mode == "off" and not m.probe.victims.startswith("rmap"),
+        lambda s: s.defrag.mode == DefragMode.OFF and s.probe.victims < ProbeVictims.RMAP_EVICT,
         "defrag.mode is off",
     ),
-    (("defrag.choice",), lambda m: m.defrag.mode == "off", "defrag.mode is off"),
-    (("defrag.interval",), lambda m: m.defrag.run == "inline", "defrag.run is inline"),
-    (("defrag.scan",), lambda m: m.defrag.run == "daemon", "defrag.run is daemon"),
-    (("probe.order", "probe.blocks"), lambda m: m.probe.victims == "off", "probe.victims is off"),
+    (("defrag.choice",), lambda s: s.defrag.mode == DefragMode.OFF, "defrag.mode is off"),
+    (("defrag.interval",), lambda s: s.defrag.run == DefragRun.INLINE, "defrag.run is inline"),
+    (("defrag.scan",), lambda s: s.defrag.run == DefragRun.DAEMON, "defrag.run is daemon"),
+    (
+        ("probe.order", "probe.blocks"),
+        lambda s: s.probe.victims == ProbeVictims.OFF,
+        "probe.victims is off",
+    ),
     (
         ("extension.numbers",),
-        lambda m: m.extension.victims == "lru" and m.extension.source == "none",
+        lambda s: not s.extension.victims and not s.extension.source,
         "there is no extension",
     ),
     (
         ("zone.pageblock_order",),
-        lambda m: m.zone.grouping == "off" and not _compacts(m),
+        lambda s: s.memory.grouping == Grouping.OFF and not _compacts(s),
         "zone.grouping is off",
     ),
     (
         ("compaction.rules",),
-        lambda m: not _compacts(m),
+        lambda s: not _compacts(s),
         "nobody compacts (compaction.direct, daemon, proactiveness)",
     ),
     (
         ("compaction.threshold",),
-        lambda m: m.compaction.direct == "off" and not m.compaction.daemon,
+        lambda s: not s.compaction.direct_order and not s.compaction.daemon,
         "compaction.direct and compaction.daemon are off",
     ),
-    (("zone.nofragment",), lambda m: not m.zone.percpu_lists, "zone.percpu_lists is false"),
+    (("zone.nofragment",), lambda s: not s.memory.percpu_lists, "zone.percpu_lists is false"),
     (
         ("watermarks.boost_factor",),
-        lambda m: 4 << m.zone.pageblock_order > m.zone.memory,
+        lambda s: 4 << s.memory.pageblock_order > s.memory.pages,
         "the zone has fewer than four pageblocks",
     ),
     (
         ("huge.order", "huge.lifetime", "huge.lifetime_sigma", "huge.most"),
-        lambda m: m.huge.rate == 0,
+        lambda s: s.huge.per_s == 0,
         "huge.rate is 0",
     ),
     (
         ("highalloc.order", "highalloc.gap"),
-        lambda m: m.highalloc.share == 0,
+        lambda s: s.highalloc.share == 0,
         "highalloc.share is 0",
     ),
     (
         ("churn.fill", "churn.hold", "churn.part", "churn.gap"),
-        lambda m: m.churn.rounds == 0,
+        lambda s: s.churn.rounds == 0,
         "churn.rounds is 0",
     ),
     (
         ("processes.lifetime", "processes.lifetime_sigma", "processes.memory",
          "processes.page_tables"),
-        lambda m: m.processes.fork_rate == 0,
+        lambda s: s.processes.forks_per_s == 0,
         "processes.fork_rate is 0",
     ),
+    (("nic.rx_burst", "nic.rx_hold", "nic.recycle"), lambda s: s.nic.ring == 0, "nic.ring is 0"),
     (
         ("nic.rx_burst", "nic.rx_hold", "nic.recycle"),
-        lambda m: m.nic.ring == 0,
-        "nic.ring is 0",
-    ),
-    (
-        ("nic.rx_burst", "nic.rx_hold", "nic.recycle"),
-        lambda m: m.nic.rx_rate == 0,
+        lambda s: s.nic.rx_frames_per_s == 0,
         "nic.rx_rate is 0",
     ),
-    (("nic.tx_burst", "nic.tx_hold"), lambda m: m.nic.tx_rate == 0, "nic.tx_rate is 0"),
+    (
+        ("nic.tx_burst", "nic.tx_hold"),
+        lambda s: s.nic.tx_frames_per_s == 0,
+        "nic.tx_rate is 0",
+    ),
     (
         ("watermarks.marks", "zone.lowmem"),
-        lambda m: m.explicit_marks() is not None,
+        lambda s: s.watermarks.explicit_pages is not None,
         "watermarks.min, low and high are given",
     ),
 )  # fmt: skip
 
 
-def asleep(key: str, machines: Iterable[Machine]) -> str:
+def asleep(key: str, machines: Iterable[Settings]) -> str:
     """Why a setting makes no difference to any of the machines; empty if it may make one."""
     machines = list(machines)
     reasons: dict[str, None] = {}
@@ -139,7 +144,8 @@ def _why(
     unfold: Callable[[Document], Unfolded],
 ) -> str:
     key = key_of(text)
-    why = asleep(key, unfolded.machines.values()) if key not in unfolded.study.axes else ""
+    study = unfolded.study
+    why = asleep(key, (c.settings for c in study.cells)) if key not in study.axes else ""
     again = next((other for other in later if key_of(other) == key), None)
     if again is not None:
         why = f"'{shown(again)}' behind it sets {key} as well"

@@ -8,12 +8,12 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from study.scenario import matrix
 from study.scenario.check import findings, known_keys, machine_of, nearest
@@ -21,39 +21,24 @@ from study.scenario.claims import Claim, read_claims, words
 from study.scenario.compose import RESERVED, compose, is_named, reads_as_word
 from study.scenario.effect import asleep, without_effect
 from study.scenario.errors import FAULTS_MOST, Fault, ScenarioError, did_you_mean, listing, shown
+from study.scenario.head import NAME, SECTIONS, Head
 from study.scenario.model import KERNELS, Machine
 from study.scenario.origin import Unfolded
 from study.scenario.override import apply_overrides
 from study.scenario.presets import presets
 from study.scenario.read import MAX_BYTES, Document, read_text
+from study.scenario.rules import complaints
 from study.scenario.sampling import Range, SamplingKeys, draw, is_range, range_of, rows_of
-from study.scenario.sense import complaints
 from study.scenario.stopping import Stopping
 from study.scenario.study import Study
 from study.scenario.trial import LONG_ID_DIGITS, Cell, Level, cell_id
-from study.scenario.units import count_from
 from study.scenario.versions import spell_versions
 from study.trust.extensions import allowed_extensions, allowing, only_naming
-from study.zone.names import METRICS
 from study.zone.settings import Settings
+from study.zone.trial.metrics import METRICS
 
 MAX_TRIALS = 10_000_000
 LEVEL_LETTERS_MOST = 60
-NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-
-
-class _Head(BaseModel):
-    """The keys of the study itself."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    name: Annotated[str, Field(pattern=rf"^{NAME}$")] = "study"
-    question: str = ""
-    seed: Annotated[int, BeforeValidator(count_from)] = 1
-    replicates: Annotated[int, BeforeValidator(count_from), Field(ge=1)] = 5
-
-
-_SECTIONS = ("base", "axes", "include", "exclude", "sampling", "claims")
 
 
 def load(
@@ -304,8 +289,8 @@ class _Unfolding:
             self.fault(("claims", *path), text)
         return claims
 
-    def _head(self) -> _Head:
-        allowed = (*_Head.model_fields, *_SECTIONS)
+    def _head(self) -> Head:
+        allowed = (*Head.model_fields, *SECTIONS)
         for key in self.raw:
             if key not in allowed:
                 where = did_you_mean(key, allowed)
@@ -313,11 +298,11 @@ class _Unfolding:
                     where = f"; settings of the machine stand under base: base.{key}"
                 self.fault((key,), f"{shown(key)} is not a key of a scenario{where}")
         try:
-            return _Head.model_validate({k: v for k, v in self.raw.items() if v is not None})
+            return Head.model_validate({k: v for k, v in self.raw.items() if v is not None})
         except ValidationError as error:
             for path, text in findings(error):
                 self.fault(path, self._of_head(str(path[0]), text))
-            return _Head()
+            return Head()
 
     def _of_head(self, key: str, text: str) -> str:
         """A finding about the study's own keys, in better words where there are any."""
@@ -616,7 +601,7 @@ class _Unfolding:
                 others = set().union(*(varied.get(group, set()) for group in near)) - {axis}
                 return not near & self.unsound and not others
 
-            self._complain(machine, combination, axes, known)
+            self._complain(machine, machine.settings(), combination, axes, known)
 
     def _expanded(self, combination: Mapping[str, Level]) -> dict[str, Level]:
         """A combination with named levels replaced by the settings they stand for."""
@@ -654,9 +639,10 @@ class _Unfolding:
             machine = self._check_point(base, told)
             if machine is None:
                 raise ScenarioError(self.faults)
-            self._complain(machine, combination, axes)
+            settings = machine.settings()
+            self._complain(machine, settings, combination, axes)
             if not self.faults:
-                made.append((combination, machine, machine.settings()))
+                made.append((combination, machine, settings))
         identities = _identities([settings for _, _, settings in made])
         for combination, machine, settings in made:
             identity = identities[settings]
@@ -673,7 +659,7 @@ class _Unfolding:
             self.combined[identity] = combination
             self.machines[identity] = machine
         if not self.faults:
-            self._check_awake([*axes, *self.ranges])
+            self._check_awake([*axes, *self.ranges], cells.values())
         return list(cells.values())
 
     def _same(
@@ -719,23 +705,24 @@ class _Unfolding:
             self.fault((section, index), f"this entry {what}{left} has {words(entry)}")
         return idle
 
-    def _check_awake(self, axes: Sequence[str]) -> None:
+    def _check_awake(self, axes: Sequence[str], cells: Collection[Cell]) -> None:
         """No axis is one that makes no difference to any cell."""
         for axis in axes:
             levels = {combination.get(axis) for combination in self.combined.values()}
             if axis not in self.named and len(levels) > 1:
-                why = asleep(axis, self.machines.values())
+                why = asleep(axis, [cell.settings for cell in cells])
                 if why:
                     self.fault(("axes", axis), f"{axis} makes no difference in any cell: {why}")
 
     def _complain(
         self,
         machine: Machine,
+        settings: Settings,
         combination: Mapping[str, Level],
         axes: Mapping[str, Any],
         known: Callable[[str], bool] = lambda _: True,
     ) -> None:
-        for key, text in complaints(machine):
+        for key, text in complaints(machine, settings):
             if not known(key):
                 continue
             place: tuple[Any, ...] = ("base", *key.split("."))

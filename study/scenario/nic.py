@@ -25,10 +25,10 @@ S2IO_HEADERS = 22
 
 MTU_LIMITS = {
     "e1000": (68, 16_110),
-    "ixgb": (68, 16_110),
     "tg3": (68, 9_000),
     "acenic": (68, 9_000),
     "s2io": (46, 9_600),
+    "ixgb": (68, 16_110),
 }
 """Smallest and largest MTU of each driver (0x3F00 less header in e1000_main.c and ixgb.h; tg3.h;
 acenic.h, ACE_JUMBO_MTU; s2io.h, MIN_MTU and MAX_PYLD_JUMBO)."""

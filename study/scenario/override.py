@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from study.scenario.check import known_keys, nearest
 from study.scenario.compose import is_named
 from study.scenario.errors import Fault, ScenarioError, did_you_mean, listing, shown
+from study.scenario.head import SECTIONS, Head
+from study.scenario.model import fields
 from study.scenario.read import Document, read_scalar
+from study.scenario.sampling import SamplingKeys
 
-STUDY_KEYS = ("name", "question", "seed", "replicates")
-TAKE_LISTS = ("zone.buddyinfo", "extension.numbers")
-FILE_ONLY = ("extends", "base", "axes", "include", "exclude", "sampling", "claims")
-STUDY_GROUPS = ("sampling.design", "sampling.points")
+STUDY_KEYS = tuple(Head.model_fields)
+STUDY_GROUPS = tuple(f"sampling.{key}" for key in SamplingKeys.model_fields)
+FILE_ONLY = ("extends", *SECTIONS)
+TAKE_LISTS = tuple(
+    key
+    for key, field in fields().items()
+    for kind in (field.annotation, *get_args(field.annotation))
+    if get_origin(kind) is tuple
+)
 
 
 def apply_overrides(document: Document, overrides: Sequence[str]) -> None:

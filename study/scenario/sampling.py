@@ -19,7 +19,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Kind = Literal["uniform", "log_uniform", "integers"]
-KINDS: tuple[Kind, ...] = ("uniform", "log_uniform", "integers")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Design = Literal["saltelli", "latin-hypercube", "sobol"]
 POINTS_MOST = 8_192
 

@@ -1,8 +1,8 @@
 """A scenario as a JSON schema, so that an editor completes keys, shows what they mean and marks
 mistakes while they are typed.
 
-It says less than the checks of this room: how large a value may be, which values make no machine
-together. What it refuses, they refuse.
+It says less than the checks of this room: how large a value with a unit may be, which values make
+no machine together. What it refuses, they refuse.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from study.scenario.sampling import KINDS, SamplingKeys
 from study.scenario.stopping import StoppingKeys
 from study.scenario.units import Count
 from study.scenario.versions import VERSION_KEYS
-from study.zone.names import METRICS
+from study.zone.trial.metrics import METRICS
 
 Schema = dict[str, Any]
 _SCALAR: Schema = {"type": ["string", "number", "boolean", "null"]}

@@ -21,7 +21,7 @@ from pydantic import (
 
 from study.scenario.errors import did_you_mean, shown
 from study.scenario.units import count_from
-from study.zone.names import METRICS
+from study.zone.trial.metrics import METRICS
 
 Count = Annotated[int, BeforeValidator(count_from, json_schema_input_type=int | str)]
 FLOOR = 5

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any, Literal, TypeGuard, get_args
+from functools import reduce
+from operator import or_
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
@@ -264,13 +267,31 @@ Switch = Annotated[bool, _schema(switch_from, Literal[True, False, "on", "off", 
 SizeOrNumber = _in(_PAGES) | _plain()
 
 
+def within(kind: Any, **bounds: Any) -> Any:
+    """One of the kinds above with bounds, as a schema says them where a bare number may stand.
+
+    bounds  ge, gt and le: numbers, as pydantic's Field has them
+    """
+    if not bounds:
+        return kind
+    of, reader, *more = get_args(kind)
+    looks = reader.json_schema_input_type
+    if isinstance(looks, UnionType) or get_origin(looks) is Union:
+        arms = (
+            Annotated[arm, Field(**bounds)] if get_args(arm)[0] is float else arm
+            for arm in get_args(looks)
+        )
+        reader = _schema(reader.func, reduce(or_, arms))
+    return Annotated[of, *Field(**bounds).metadata, reader, *more]
+
+
 def size_text(pages: int) -> str:
     """A number of pages in the largest unit that keeps it whole, pages for less than 1 MiB."""
     size = pages * PAGE_BYTES
     for unit in ("GiB", "MiB"):
         if size and size % _SIZES[unit] == 0:
             return f"{size // _SIZES[unit]}{unit}"
-    return f"{pages} pages"
+    return f"{pages} page{'s' * (pages != 1)}"
 
 
 def _per_second_text(rate: float) -> str:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from study.scenario.model import OneOf, fields
+
 VERSION_KEYS = frozenset(
-    ("kernel", "watermarks.marks", "allocation.path", "kswapd.loop", "compaction.rules")
+    key
+    for key, field in fields().items()
+    for kind in field.metadata
+    if isinstance(kind, OneOf) and kind.words[0][0].isdigit()
 )
 
 

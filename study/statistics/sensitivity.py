@@ -83,7 +83,8 @@ def sensitivity(results: Results, metric: str) -> pd.DataFrame:
 
     Columns: the other axes, axis, metric, first, first_low, first_high, total, total_low,
     total_high, trend, points, replicates, note. `trend` is Spearman's rank correlation of the
-    metric with the axis. Raises ResultsError when no axis is a range, or the metric is unknown.
+    metric with the axis. Raises ResultsError when no axis is a range, no cell is one of its points,
+    or the metric is unknown.
     """
     import pandas as pd
 
@@ -107,6 +108,11 @@ def sensitivity(results: Results, metric: str) -> pd.DataFrame:
             rows.append(
                 {**others, "axis": axis, "metric": metric, **found, "trend": trend, **common}
             )
+    if not rows:
+        raise ResultsError(
+            f"{results.place}: no cell has the levels that are drawn from its ranges; "
+            "its scenario is not the one that made it"
+        )
     return pd.DataFrame(rows)
 
 

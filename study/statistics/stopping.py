@@ -25,7 +25,7 @@ from study.scenario.stopping import Stopping
 from study.statistics.contrasts import axis_pairs, both_sides
 from study.statistics.intervals import CONFIDENCE, differing_share, mean_interval
 from study.statistics.measured import Measured
-from study.zone.names import is_share
+from study.zone.trial.metrics import is_share
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from study.statistics.intervals import CONFIDENCE
 from study.statistics.verdict import REPLICATES_LEAST
-from study.zone.names import is_share
+from study.zone.trial.metrics import is_share
 
 if TYPE_CHECKING:
     from study.statistics.verdict import Verdict

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from study.terminal.listing import listing, show, word
+from study.zone.settings import NicReceive, NicTransmit
 
 if TYPE_CHECKING:
     from study.scenario import Cell
@@ -28,11 +29,10 @@ def show_cell(unfolded: Unfolded, cell: Cell, settings: list[Setting]) -> None:
             Text(setting.key, style=style), Text(setting.text, style=style), Text(place + through)
         )
     show(table)
-    machine = unfolded.machines[cell.id]
-    received = "page by page"
-    if machine.nic.receive == "linear":
-        received = _block(machine.rx_order())
-    sent = "page by page" if machine.nic.transmit != "linear" else _block(machine.tx_order())
+    nic = cell.settings.nic
+    by_page = "page by page"
+    received = _block(nic.rx_order) if nic.receive == NicReceive.LINEAR else by_page
+    sent = _block(nic.tx_order) if nic.transmit == NicTransmit.LINEAR else by_page
     stack = _block(cell.settings.processes.stack_order)
     text = f"It follows: frames are received into {received}, sent from {sent}; a stack is {stack}."
     show(Text(f"\n{text}"))

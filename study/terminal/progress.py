@@ -5,8 +5,8 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from study.conduct import Watcher
 from study.printable import printable
+from study.runs.watcher import Watcher
 
 if TYPE_CHECKING:
     from rich.console import Console

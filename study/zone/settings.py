@@ -1,18 +1,127 @@
-"""What one simulated zone is told before it starts: plain numbers in the kernel's own units.
+"""Every setting of one simulated zone, declared once, in the kernel's own units.
 
-Pages are 4 KiB frames, times are nanoseconds of simulated time, shares lie in [0, 1].
-Nothing here is parsed or checked for sense: that is the scenario's work, done once, where
+A field below is a setting: name, type, default, bounds and a sentence. From it come the key of a
+scenario with its checks and the JSON schema (scenario/model.py), the record that kernels read
+(engine/record.py) and docs/settings.md.
+
+Pages are 4 KiB frames, times are nanoseconds of simulated time, shares lie in [0, 1]; the end of a
+name says which. Nothing here is parsed or checked: that is the scenario's work, done once, where
 the file and line are still known.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import ast
+import inspect
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
+from functools import cache
+from itertools import pairwise
+from typing import Any, get_type_hints
 
 PAGE_BYTES = 4096
 NR_ORDERS = 11
 """Orders 0..10: MAX_ORDER is 11 (include/linux/mmzone.h, 2.6.8)."""
+ORDER_MAX = NR_ORDERS - 1
+KMALLOC_ORDER_MAX = 5
+"""kmalloc ends at 131072 bytes (include/linux/kmalloc_sizes.h, 2.6.8)."""
+PAGES_MAX = 1 << 26
+"""256 GiB: pfns are 32-bit numbers in the zone's tables, with room to spare."""
+NUMBERS_MAX = 8
+
+UNITS = ("pages", "ns", "per_s", "per_ms", "share")
+"""What the name of a setting may end in; the unit is none otherwise."""
+
+
+@cache
+def words_of(members: type[IntEnum]) -> dict[str, IntEnum]:
+    """The members of an enum by the words that people write for them: `count-only`, `2.6.8`."""
+    found = {}
+    for member in members:
+        name = member.name.lower()
+        is_version = name[0] == "v" and name[1].isdigit()
+        found[name[1:].replace("_", ".") if is_version else name.replace("_", "-")] = member
+    return found
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is declared about a setting beside its name, type and default.
+
+    Parameters
+    ----------
+    key
+        Of a scenario, within its group, or with a dot in another; empty if it has none. Unless
+        given, the name without its unit.
+    unit
+        One of UNITS, or empty. Unless given, what the name ends in.
+    least, above, most
+        Bounds of the value, in its unit.
+    policy
+        Is it a choice of how memory is managed? All others are the machine and its load.
+    constant
+        Does a kernel read it? If not, it is only used to set up a trial, as every rate is.
+    """
+
+    key: str | None = None
+    unit: str | None = None
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    policy: bool = False
+    constant: bool = True
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A setting as declared, with what follows from its place.
+
+    Parameters
+    ----------
+    name
+        Of the field in Settings, dotted: defrag.scan_pages.
+    key
+        Dotted key of a scenario: defrag.scan; empty if it has none.
+    constant
+        What the record calls it: defrag_scan_pages; empty if it is not there.
+    kind
+        Type of its values.
+    unit
+        One of UNITS, or empty.
+    default, about
+        Its value unless said otherwise, and its sentence.
+    setting
+        What else was declared.
+    """
+
+    name: str
+    key: str
+    constant: str
+    kind: Any
+    unit: str
+    default: Any
+    about: str
+    setting: Setting
+
+
+def setting(default: Any, **more: Any) -> Any:
+    """A field that is a setting of which there is more to say; see Setting."""
+    return field(default=default, metadata={"setting": Setting(**more)})
+
+
+def group(of: type, *, key: str = "", prefix: str | None = None) -> Any:
+    """A field that is a group of settings.
+
+    Parameters
+    ----------
+    key
+        Of a scenario; unless given, the field's own name.
+    prefix
+        What the record puts before the names of these settings; None: they are not in it.
+    """
+    return field(default_factory=of, metadata={"key": key, "prefix": prefix})
 
 
 class Grouping(IntEnum):
@@ -84,6 +193,14 @@ class KswapdPolicy(IntEnum):
     ORDER_AWARE = 1
 
 
+class DirectCompaction(IntEnum):
+    """From which order a request that may sleep compacts: never, above order 3, or above 0."""
+
+    OFF = 0
+    COSTLY = 4
+    ALL = 1
+
+
 class DefragMode(IntEnum):
     """What the reverse-map defragmenter does with the pages of a block it wants."""
 
@@ -145,182 +262,257 @@ class NicTransmit(IntEnum):
 
 @dataclass(frozen=True)
 class Memory:
-    """The zone itself: 225,280 pages are zone Normal of a 1 GB i386 machine (16..896 MB)."""
+    """The zone itself."""
 
-    pages: int = 225_280
-    lowmem_pages: int = 229_376
+    pages: int = setting(225_280, key="memory", least=1, most=PAGES_MAX, constant=False)
+    """Present pages of the zone: 880MiB is zone Normal of a 1 GB i386 machine (16 to 896 MB)."""
+    lowmem_pages: int = setting(225_280, constant=False)
     """Present pages of all lowmem zones together; the marks are a share of these."""
-    reserved_pages: int = 3_072
-    """Kernel image, mem_map, boot memory: never freed."""
-    percpu_lists: bool = True
-    swap: bool = True
-    grouping: Grouping = Grouping.OFF
-    pageblock_order: int = 10
-    """Size of a pageblock, of interest with grouping only: a huge page, 4 MB on i386."""
-    reserve: Reserve = Reserve.OFF
-    nofragment: bool = False
-    """A per-cpu refill does not break into another type's pageblock (ALLOC_NOFRAGMENT, 5.0)."""
-    placement: Placement = Placement.BUDDY
+    reserved_pages: int = setting(3_072, constant=False)
+    """Kernel image, mem_map and boot memory, never freed. Assumed."""
+    percpu_lists: bool = setting(True, policy=True)
+    """Order-0 pages go through per-cpu lists (hot and cold), as in every 2.6 kernel."""
+    swap: bool = setting(True, policy=True)
+    """Anonymous pages can be swapped out."""
+    grouping: Grouping = setting(Grouping.OFF, policy=True)
+    """Free lists per migratetype, with fallback and stealing: off is 2.6.8, on is 6.1."""
+    pageblock_order: int = setting(10, most=ORDER_MAX, policy=True)
+    """Size of a pageblock, for grouping and compaction: 10 is a huge page of i386 (4 MB)."""
+    reserve: Reserve = setting(Reserve.OFF, policy=True)
+    """Pageblocks for who cannot wait: two from boot on (2.6.24) or as needed (4.4)."""
+    nofragment: bool = setting(False, policy=True)
+    """Refills of per-cpu lists do not break into pageblocks of other types (ALLOC_NOFRAGMENT)."""
+    placement: Placement = setting(Placement.BUDDY, policy=True)
+    """Linux's choice of a block, or a bound: by lowest address, or knowing kernel pages' lives."""
     buddyinfo: tuple[int, ...] | None = None
-    """Start with exactly these free blocks per order, all else in use; None starts at boot."""
+    """Start with exactly these free blocks per order, all else in use."""
 
 
 @dataclass(frozen=True)
 class Watermarks:
-    marks: Marks = Marks.V2_6_8
-    explicit_pages: tuple[int, int, int] | None = None
-    """(min, low, high) in pages, instead of the formula."""
-    boost_factor: int = 0
-    """vm.watermark_boost_factor: most that a steal raises the marks, in 1/10000 of high."""
+    """min, low and high."""
+
+    marks: Marks = setting(Marks.V2_6_8, policy=True, constant=False)
+    """The formula for min, low and high."""
+    boost_factor: int = setting(0, most=1_000_000, policy=True)
+    """vm.watermark_boost_factor: most that a steal raises the marks, in 1/10000 of high (5.0)."""
+    explicit_pages: tuple[int, int, int] | None = setting(None, key="min", policy=True)
+    """min, low and high, instead of the formula."""
 
 
 @dataclass(frozen=True)
 class Kswapd:
-    policy: KswapdPolicy = KswapdPolicy.COUNT_ONLY
-    loop: KswapdLoop = KswapdLoop.V2_6_8
-    pages_per_ms: float = 200.0
-    """Pages scanned per millisecond of simulated time."""
+    """The background reclaimer."""
+
+    policy: KswapdPolicy = setting(KswapdPolicy.COUNT_ONLY, policy=True)
+    """Rest when enough pages are free, or (Nick Piggin's patch) enough in large enough blocks."""
+    loop: KswapdLoop = setting(KswapdLoop.V2_6_8, policy=True)
+    """How balance_pgdat ends a run."""
+    pages_per_ms: float = setting(200.0, key="speed", above=0)
+    """Pages scanned per millisecond. Assumed."""
 
 
 @dataclass(frozen=True)
 class Reclaim:
-    lumpy: bool = False
-    """Take the neighbours of a victim in its aligned block as well (2.6.23)."""
+    """How pages are freed, whoever does it."""
+
+    lumpy: bool = setting(False, policy=True)
+    """Take the neighbours of a victim in its aligned block as well (2.6.23 to 3.4)."""
 
 
 @dataclass(frozen=True)
 class Compaction:
-    direct_order: int = 0
-    """A request that may sleep compacts before it reclaims from this order on; 0: never."""
-    daemon: bool = False
-    """kswapd wakes kcompactd before it sleeps."""
-    proactiveness: int = 0
-    """vm.compaction_proactiveness: kcompactd also works unasked; 0: never, 100: always."""
-    threshold: int = 500
-    """vm.extfrag_threshold: below it a failure is for lack of memory, and is left to reclaim."""
-    rules: CompactionRules = CompactionRules.V2_6_35
+    """Used pages move together."""
+
+    direct_order: DirectCompaction = setting(DirectCompaction.OFF, key="direct", policy=True)
+    """Requests that may sleep compact before they reclaim: above order 3 (2.6.35) or 0 (2.6.38)."""
+    daemon: bool = setting(False, policy=True)
+    """kswapd wakes kcompactd before it sleeps (4.6)."""
+    proactiveness: int = setting(0, most=100, policy=True)
+    """vm.compaction_proactiveness: kcompactd also works unasked; 0: never, 100: always (5.9)."""
+    threshold: int = setting(500, most=1_000, policy=True)
+    """vm.extfrag_threshold: a lower index is lack of memory and left to reclaim."""
+    rules: CompactionRules = setting(CompactionRules.V2_6_35, policy=True)
+    """Each run scans anew and keeps low free; or runs resume, drain, and keep min free."""
 
 
 @dataclass(frozen=True)
 class Defrag:
-    mode: DefragMode = DefragMode.OFF
-    run: DefragRun = DefragRun.DAEMON
-    choice: DefragChoice = DefragChoice.CHEAPEST
-    order: int = 3
-    """The order whose blocks it tries to free."""
-    interval_ns: int = 10_000_000_000
+    """The reverse-map defragmenter."""
+
+    mode: DefragMode = setting(DefragMode.OFF, policy=True)
+    """What the reverse-map defragmenter does with the pages of a block it wants free."""
+    run: DefragRun = setting(DefragRun.DAEMON, policy=True)
+    """From kswapd, or rarely and in a process of its own."""
+    choice: DefragChoice = setting(DefragChoice.CHEAPEST, policy=True)
+    """The block with the fewest pages to move, or one around a free half (Marcelo Tosatti)."""
+    order: int = setting(3, least=1, most=ORDER_MAX, policy=True)
+    """The order whose blocks it frees."""
+    interval_ns: int = setting(10_000_000_000, policy=True)
     """Daemon: shortest time between two runs; a failed request above order 0 asks for one."""
-    blocks_wanted: int = 64
+    blocks_wanted: int = setting(64, policy=True)
     """A run ends when so many blocks of the order are free; larger ones count as several."""
-    budget_pages: int = 2_048
-    """A run ends when it has evicted or migrated this many pages."""
-    scan_pages: int = 4_096
-    """Inline: frames looked at per run, from where the last one stopped. The daemon sees all."""
+    budget_pages: int = setting(2_048, policy=True)
+    """Most pages that a run evicts or migrates."""
+    scan_pages: int = setting(4_096, least=1, policy=True)
+    """Inline: pages looked at per run, from where the last one stopped."""
 
 
 @dataclass(frozen=True)
 class User:
     """File and anonymous memory that user programs touch."""
 
-    working_set_pages: int = 266_649
-    extent_pages: int = 16
-    """Pages of a file or heap that become popular together."""
-    zipf_exponent: float = 0.9
-    touches_per_s: float = 20_000.0
-    run_pages: float = 8.0
-    """Mean number of consecutive pages touched per visit (geometric, cut at the extent's end)."""
-    anonymous_share: float = 0.4
-    mapped_share: float = 0.2
-    """Share of the file extents that are mapped into page tables rather than read(2)."""
-    write_share: float = 0.1
-    """Share of visits that dirty what they touch."""
-    drifts_per_s: float = 20.0
-    """Pairs of extents per second that swap their popularity."""
-    filled: bool = True
+    working_set_pages: int = setting(270_336, constant=False)
+    """Distinct pages that programs touch."""
+    extent_pages: int = setting(16, least=1, most=1 << 16)
+    """Neighbouring pages that become popular together."""
+    zipf_exponent: float = setting(0.9, key="zipf", most=10, constant=False)
+    """Exponent of popularity: 0 is uniform."""
+    touches_per_s: float = setting(20_000.0, key="touch_rate", most=1e8)
+    """Pages touched per second."""
+    run_pages: float = setting(8.0, key="run", unit="", least=1, constant=False)
+    """Mean number of neighbouring pages touched per visit (geometric, cut at the extent's end)."""
+    anonymous_share: float = setting(0.4, constant=False)
+    """Share of the working set that has no file behind it."""
+    mapped_share: float = setting(0.2, constant=False)
+    """Share of file extents that are mapped rather than read."""
+    write_share: float = setting(0.1, key="written")
+    """Share of visits that write."""
+    drifts_per_s: float = setting(20.0, key="drift_rate")
+    """Pairs of extents per second that swap popularity."""
+    deletes_per_s: float = setting(5.0, key="delete_rate")
+    """Extents per second that are freed at once (truncate, unlink, munmap)."""
+    filled: bool = setting(True, constant=False)
     """Start with memory full of the most popular extents, as after hours of use."""
-    deletes_per_s: float = 5.0
-    """Extents per second whose pages are freed at once (truncate, unlink, munmap)."""
 
 
 @dataclass(frozen=True)
 class Processes:
     """Short-lived processes: a stack, page tables and private anonymous pages each."""
 
-    stack_order: int = 1
+    stack_order: int = setting(1, key="stacks.size")
     """1 for 8K stacks, 0 for 4K stacks (CONFIG_4KSTACKS)."""
-    stack_source: StackSource = StackSource.KMALLOC
-    forks_per_s: float = 20.0
-    lifetime_median_ns: int = 200_000_000
-    lifetime_sigma: float = 2.0
-    """Lognormal: log of the lifetime has this standard deviation."""
-    anonymous_pages: float = 64.0
-    """Mean private pages per process (geometric, at most 512)."""
-    page_table_pages: int = 4
-    live_max: int = 1_024
+    stack_source: StackSource = setting(StackSource.KMALLOC, key="stacks.source")
+    """One block; single pages (4.9); or single pages where no block is free."""
+    forks_per_s: float = setting(20.0, key="fork_rate")
+    """Short-lived processes per second."""
+    lifetime_median_ns: int = setting(200_000_000, key="lifetime")
+    """Median; lognormal."""
+    lifetime_sigma: float = setting(2.0, most=10)
+    """Standard deviation of the lifetime's logarithm."""
+    anonymous_pages: float = setting(64.0, key="memory", least=1, constant=False)
+    """Mean private pages (geometric, at most 512)."""
+    page_table_pages: int = setting(4, key="page_tables", unit="", most=16, constant=False)
+    """Page-table pages of each (order 0, unmovable)."""
+    live_max: int = setting(1_024, key="most", least=1, most=1 << 16, constant=False)
+    """Most processes alive at once."""
 
 
 @dataclass(frozen=True)
 class Slab:
     """Unmovable kernel objects, at the granularity of order-0 slab pages."""
 
-    initial_share: float = 0.03
-    """Share of the zone's pages in slab pages at boot."""
-    pages_per_s: float = 100.0
-    lifetime_median_ns: int = 2_000_000_000
-    lifetime_sigma: float = 2.5
+    initial_share: float = setting(0.03, constant=False)
+    """Share of the zone in slab pages at start."""
+    pages_per_s: float = setting(100.0, key="rate")
+    """New slab pages per second."""
+    lifetime_median_ns: int = setting(2_000_000_000, key="lifetime")
+    """Median; lognormal."""
+    lifetime_sigma: float = setting(2.5, most=10)
+    """Standard deviation of the lifetime's logarithm."""
     reclaimable_share: float = 0.5
-    """Share of slab pages holding dentries and inodes, which shrink_slab may empty."""
-    objects_per_page: int = 16
+    """Share of slab pages of dentries and inodes, which reclaim may empty."""
+    objects_per_page: int = setting(16, least=1)
+    """A slab page is free when all its objects are."""
 
 
 @dataclass(frozen=True)
 class Nic:
-    receive: NicReceive = NicReceive.LINEAR
-    transmit: NicTransmit = NicTransmit.LINEAR
-    ring: int = 256
-    """Receive descriptors."""
-    replaces: bool = False
+    """A network card, its driver and its traffic."""
+
+    replaces: bool = setting(False, key="driver")
     """A frame is handed up only once there is a new buffer in its place (tg3), or else is lost."""
+    frame_pages: int = setting(3, key="mtu", constant=False)
+    """Order-0 pages that hold one frame as fragments."""
+    receive: NicReceive = NicReceive.LINEAR
+    """One contiguous buffer a frame, or order-0 fragments."""
+    transmit: NicTransmit = NicTransmit.LINEAR
+    """One contiguous copy a frame, or order-0 fragments."""
+    ring: int = setting(256, most=1 << 16)
+    """Receive descriptors; 0 switches receiving off."""
+    recycle: bool = False
+    """Keep returned receive buffers, as many as the ring has, and post them again, as a page pool
+    does (4.18).
+    """
+    wire_ns: int = setting(72_304, key="line_rate")
+    """Time between frames of one burst: 9,038 bytes at 1 Gbit/s."""
+    rx_frames_per_s: float = setting(2_000.0, key="rx_rate")
+    """Mean frames received per second."""
+    rx_burst_frames: float = setting(32.0, key="rx_burst", least=1, constant=False)
+    """Mean frames per burst (geometric); bursts arrive as a Poisson process."""
+    rx_hold_ns: int = 20_000_000
+    """Mean time (exponential) until the reader frees a buffer."""
+    tx_frames_per_s: float = setting(1_000.0, key="tx_rate")
+    """Mean frames sent per second."""
+    tx_burst_frames: float = setting(8.0, key="tx_burst", least=1, constant=False)
+    """Mean frames per burst."""
+    tx_hold_ns: int = 1_000_000
+    """Mean time until the card has sent a frame and its memory is freed."""
     rx_order: int = 3
     """Order of one linear receive buffer (e1000 at MTU 9000: kmalloc-32768)."""
     tx_order: int = 2
     """Order of one linearised frame to send (MTU 9000: kmalloc-16384)."""
-    frame_pages: int = 3
-    """Order-0 pages that hold one frame as fragments."""
-    rx_frames_per_s: float = 2_000.0
-    rx_burst_frames: float = 32.0
-    """Mean frames per burst (geometric); bursts arrive as a Poisson process."""
-    rx_hold_ns: int = 20_000_000
-    """Mean time (exponential) until the reader returns a received buffer."""
-    tx_frames_per_s: float = 1_000.0
-    tx_burst_frames: float = 8.0
-    tx_hold_ns: int = 1_000_000
-    wire_ns: int = 72_000
-    """Time between frames of one burst: 9,018 bytes at 1 Gbit/s."""
-    recycle: bool = False
-    """Keep returned receive buffers, as many as the ring has, to post them again (page pool)."""
 
 
 @dataclass(frozen=True)
 class Huge:
     """Huge pages asked for while the system runs: movable, and content with a refusal."""
 
-    order: int = 9
-    per_s: float = 0.0
-    lifetime_median_ns: int = 5_000_000_000
-    lifetime_sigma: float = 1.0
+    order: int = setting(9, least=1, most=ORDER_MAX)
+    """Of a huge page: 9 is 2 MB (x86-64), 10 is 4 MB (i386)."""
+    per_s: float = setting(0.0, key="rate")
+    """Huge pages asked for per second."""
+    lifetime_median_ns: int = setting(5_000_000_000, key="lifetime")
+    """Median; lognormal. Assumed."""
+    lifetime_sigma: float = setting(1.0, most=10)
+    """Standard deviation of the lifetime's logarithm."""
     most: int = 64
     """No more are asked for while so many live."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Time lost per page, used for reporting only: offered load does not slow down."""
+
+    refault_ns: int = 1_000_000
+    """Time a refault costs: a random read, spread over the run it brings in. Assumed."""
+    write_ns: int = 100_000
+    """Time the disk takes to write a page. Assumed."""
+    migrate_ns: int = 2_000
+    """Time to copy and remap a page. Assumed."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """After the measured time: free pages until so many more blocks of an order are free."""
+
+    victims: ProbeVictims = ProbeVictims.OFF
+    """After the measured time, free such pages until `blocks` more blocks of `order` are free."""
+    order: int = setting(3, least=1, most=ORDER_MAX)
+    """The order of the blocks that it asks for."""
+    blocks: int = setting(1, least=1)
+    """How many more of them must become free."""
 
 
 @dataclass(frozen=True)
 class HighAlloc:
     """Gorman's stress-highalloc after the measured time: ask for much of memory in huge pages."""
 
-    share: float = 0.0
-    """Share of the zone that each pass asks for; 0: no such test."""
-    order: int = 9
-    gap_ns: int = 100_000_000
+    share: float = setting(0.0, key="share")
+    """After the measured time, ask for this share of the zone in huge pages: stress-highalloc."""
+    order: int = setting(9, least=1, most=ORDER_MAX)
+    """Of these huge pages: 9 is 2 MB (x86-64), 10 is 4 MB (i386)."""
+    gap_ns: int = setting(100_000_000, above=0)
     """Time between two requests."""
 
 
@@ -329,77 +521,113 @@ class Churn:
     """LLFree's test after the measured time, the load at an end: free and ask again, in rounds."""
 
     rounds: int = 0
-    """0: no such test."""
-    fill: float = 0.92
-    """Share of the zone that is filled, in sequence, before random pages are freed."""
-    hold: float = 0.48
-    """Share of the zone that stays in use."""
-    part: float = 0.1
-    """Share of what is held that one round frees and asks for again."""
-    gap_ns: int = 1_000_000_000
+    """After the measured time, LLFree's test: so often memory is freed and asked for again."""
+    fill: float = setting(0.92, unit="share")
+    """Share of the zone that is filled in sequence at first; of the rest whole blocks stay."""
+    hold: float = setting(0.48, unit="share")
+    """Share of the zone that stays in use after random pages of it were freed."""
+    part: float = setting(0.1, unit="share")
+    """Share of what is held that a round frees and asks for again."""
+    gap_ns: int = setting(1_000_000_000, above=0)
     """Time between two rounds."""
-
-
-@dataclass(frozen=True)
-class Costs:
-    """Time lost per page, used for reporting only: offered load does not slow down."""
-
-    refault_ns: int = 1_000_000
-    write_ns: int = 100_000
-    migrate_ns: int = 2_000
-
-
-@dataclass(frozen=True)
-class Probe:
-    """After the measured time: free pages until so many more blocks of an order are free."""
-
-    victims: ProbeVictims = ProbeVictims.OFF
-    order: int = 3
-    blocks: int = 1
-
-
-NUMBERS_MAX = 8
 
 
 @dataclass(frozen=True)
 class Extension:
     """Code of somebody else's, by the names it is registered under; "" for none."""
 
-    victims: str = ""
+    victims: str = setting("", policy=True)
+    """Who picks reclaim's next victim, if not LRU."""
     source: str = ""
+    """A further load."""
     numbers: tuple[float, ...] = ()
     """What it is told, at most NUMBERS_MAX; 0 where nothing is said."""
-    victims_digest: str = ""
-    source_digest: str = ""
-    """Which version of it; "" for whichever there is."""
+    victims_digest: str = setting("", key="")
+    """Which version; empty for whichever there is."""
+    source_digest: str = setting("", key="")
+    """Which version; empty for whichever there is."""
 
 
 @dataclass(frozen=True)
 class Clock:
+    """The phases of a trial."""
+
     ageing_ns: int = 240_000_000_000
-    measure_ns: int = 60_000_000_000
-    sample_ns: int = 1_000_000_000
+    """Simulated time before anything counts."""
+    measure_ns: int = setting(60_000_000_000, above=0)
+    """Simulated time that is measured."""
+    sample_ns: int = setting(1_000_000_000, above=0)
+    """Time between two looks at /proc/buddyinfo."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """Everything one trial needs besides its seed and replicate."""
 
-    memory: Memory = field(default_factory=Memory)
-    watermarks: Watermarks = field(default_factory=Watermarks)
-    allocation: AllocationPath = AllocationPath.V2_6_8
-    kswapd: Kswapd = field(default_factory=Kswapd)
-    reclaim: Reclaim = field(default_factory=Reclaim)
-    compaction: Compaction = field(default_factory=Compaction)
-    defrag: Defrag = field(default_factory=Defrag)
-    user: User = field(default_factory=User)
-    processes: Processes = field(default_factory=Processes)
-    slab: Slab = field(default_factory=Slab)
-    nic: Nic = field(default_factory=Nic)
-    huge: Huge = field(default_factory=Huge)
-    costs: Costs = field(default_factory=Costs)
-    probe: Probe = field(default_factory=Probe)
-    highalloc: HighAlloc = field(default_factory=HighAlloc)
-    churn: Churn = field(default_factory=Churn)
-    extension: Extension = field(default_factory=Extension)
-    clock: Clock = field(default_factory=Clock)
+    memory: Memory = group(Memory, key="zone", prefix="")
+    watermarks: Watermarks = group(Watermarks, prefix="")
+    allocation: AllocationPath = setting(AllocationPath.V2_6_8, key="allocation.path", policy=True)
+    """Which __alloc_pages: who may go below which mark."""
+    kswapd: Kswapd = group(Kswapd, prefix="kswapd_")
+    reclaim: Reclaim = group(Reclaim, prefix="")
+    compaction: Compaction = group(Compaction, prefix="compact_")
+    defrag: Defrag = group(Defrag, prefix="defrag_")
+    user: User = group(User, prefix="")
+    processes: Processes = group(Processes, prefix="")
+    slab: Slab = group(Slab, prefix="slab_")
+    nic: Nic = group(Nic, prefix="")
+    huge: Huge = group(Huge, prefix="huge_")
+    costs: Costs = group(Costs, prefix="cost_")
+    probe: Probe = group(Probe)
+    highalloc: HighAlloc = group(HighAlloc)
+    churn: Churn = group(Churn)
+    extension: Extension = group(Extension)
+    clock: Clock = group(Clock)
+
+
+@cache
+def _sentences() -> dict[tuple[str, str], str]:
+    """What stands under each field of this module, by the names of its class and itself."""
+    sentences = {}
+    for of in ast.parse(inspect.getsource(sys.modules[__name__])).body:
+        if not isinstance(of, ast.ClassDef):
+            continue
+        for above, below in pairwise(of.body):
+            match above, below:
+                case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                    sentences[of.name, name] = " ".join(text.split())
+    return sentences
+
+
+def _declared(
+    of: type, name: str = "", key: str = "", prefix: str | None = ""
+) -> Iterator[Declared]:
+    kinds, sentences = get_type_hints(of), _sentences()
+    for one in fields(of):
+        kind, full = kinds[one.name], f"{name}.{one.name}".lstrip(".")
+        if "prefix" in one.metadata:
+            of_group = one.metadata["key"] or one.name
+            yield from _declared(kind, full, of_group, one.metadata["prefix"])
+            continue
+        setting: Setting = one.metadata.get("setting", Setting())
+        ending = next((u for u in UNITS if f"_{one.name}".endswith(f"_{u}")), "")
+        own = setting.key if setting.key is not None else one.name.removesuffix(f"_{ending}")
+        unit = ending if setting.unit is None else setting.unit
+        number = isinstance(kind, type) and issubclass(kind, int | float)
+        read = number and prefix is not None and setting.constant and not unit.startswith("per_")
+        yield Declared(
+            full,
+            own if "." in own or not own else f"{key}.{own}",
+            f"{prefix}{one.name}" if read else "",
+            kind,
+            unit,
+            one.default,
+            sentences.get((of.__name__, one.name), ""),
+            setting,
+        )
+
+
+@cache
+def declared() -> dict[str, Declared]:
+    """Every setting by its name, dotted, in the order of the reference."""
+    return {one.name: one for one in _declared(Settings)}

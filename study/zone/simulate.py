@@ -9,26 +9,6 @@ import numpy as np
 
 from study.zone.settings import Clock, Settings
 
-HEADLINE: tuple[tuple[str, str], ...] = (
-    ("probe_freed_pages", "pages that the probe had to free or move"),
-    ("probe_touches_lost_share", "touches that lose their page by it"),
-    ("rx_success_ratio", "receive buffer requests served"),
-    ("frames_dropped_ratio", "received frames dropped"),
-    ("tx_success_ratio", "send buffer requests served"),
-    ("huge_success_ratio", "huge pages had while running"),
-    ("source_success_ratio", "blocks that the added source got"),
-    ("highalloc_pass1_ratio", "huge pages had under load, asked at once"),
-    ("highalloc_rest_ratio", "huge pages had at rest"),
-    ("stack_stalls", "stack requests that had to wait"),
-    ("order3_absent_share", "time without a free order-3 block"),
-    ("unusable_index_order3_mean", "free memory useless to order 3"),
-    ("reclaimed_pages", "pages reclaimed"),
-    ("moved_pages", "pages evicted or migrated"),
-    ("refaults", "refaults"),
-    ("time_lost_share", "time lost to refaults"),
-)
-"""The metrics to look at first, and what to call them."""
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -36,7 +16,7 @@ class Outcome:
 
     metrics  name -> value; NaN where a ratio has no denominator; the same names in the same order
              for every trial of every scenario
-    series   dtype metrics.SAMPLE, one row per sample: time_ns, phase (0 ageing, 1 measured),
+    series   dtype measure.SAMPLE, one row per sample: time_ns, phase (0 ageing, 1 measured),
              nr_free (11 counts per order), pages by use
     """
 
@@ -56,7 +36,8 @@ def simulate(
     from study.zone.trial.advance import advance
     from study.zone.trial.churn import churn
     from study.zone.trial.highalloc import stress_highalloc
-    from study.zone.trial.metrics import SAMPLE, measure, sample
+    from study.zone.trial.measure import SAMPLE, measure, sample
+    from study.zone.trial.metrics import METRICS
     from study.zone.trial.probe import probe
     from study.zone.trial.schedule import AGEING, MEASURED, phases, sample_times
     from study.zone.trial.verify import verify
@@ -78,7 +59,8 @@ def simulate(
             row += 1
             if time_limit_s is not None and perf_counter() - started > time_limit_s:
                 raise TimeoutError(f"took more than {time_limit_s:g} s")
-    metrics = measure(zone, series[series["phase"] == MEASURED])
+    metrics = dict.fromkeys(METRICS, float("nan"))
+    metrics |= measure(zone, series[series["phase"] == MEASURED])
     metrics |= stress_highalloc(zone)
     metrics |= churn(zone)
     metrics |= probe(zone)
@@ -92,7 +74,7 @@ def load() -> None:
         advance,
         churn,
         highalloc,
-        metrics,
+        measure,
         probe,
         verify,
         zone,

@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 import pytest
 
 import study
-from study.conduct import conduct, resume
 from study.fanout import in_process
 from study.results import (
     ResultsError,
@@ -31,6 +30,7 @@ from study.results.manifest import new_manifest
 from study.results.part import WRITTEN_WITH, digest_of_file, read_part
 from study.results.status import status_of
 from study.results.trials import read_outcomes
+from study.runs import Options, resume_study, run_study
 from study.scenario import Study, load
 from study.zone.engine.compile import digest
 
@@ -57,7 +57,7 @@ def half_done(path: Path, study_: Study) -> Path:
 def whole(tiny: Study, tmp_path_factory) -> dict[str, bytes]:
     """The tables of a run that nothing disturbed."""
     path = tmp_path_factory.mktemp("whole") / "out"
-    conduct(tiny, out=path, ray=False)
+    run_study(tiny, path, Options(ray=False))
     return tables(path)
 
 
@@ -126,7 +126,7 @@ def test_a_part_of_another_seed_is_never_a_row(begun: Path, other: Path, whole, 
     assert [part.split(" ")[0] for part in counted["left_out"]] == [
         f"trials/part-00000{name}.parquet"
     ]
-    assert resume(begun, ray=False).manifest["counts"]["finished"] == 12
+    assert resume_study(begun, Options(ray=False)).manifest["counts"]["finished"] == 12
     assert tables(begun) == whole
     assert aside(begun) == {f"{table}-part-00000{name}.parquet" for table in ("trials", "series")}
     assert status_of(begun)["left_out"] == []
@@ -146,7 +146,7 @@ def test_a_folder_exchanged_for_another_gives_no_row(begun: Path, other: Path, w
     with pytest.raises(ResultsError):
         read_series(begun)
     assert adopt(open_folder(begun)).done == frozenset()
-    resume(begun, ray=False)
+    resume_study(begun, Options(ray=False))
     assert tables(begun) == whole
 
 
@@ -161,7 +161,7 @@ def test_samples_of_another_seed_are_not_taken_for_its_own(begun: Path, other: P
     with pytest.raises(ResultsError, match="samples are of another run than the rows"):
         read_series(begun)
     assert len(adopt(open_folder(begun)).done) == 7
-    resume(begun, ray=False)
+    resume_study(begun, Options(ray=False))
     assert tables(begun) == whole
 
 
@@ -180,7 +180,7 @@ def test_a_folder_of_before_is_read_and_continued(begun: Path, whole, noted: str
     again = json.loads((begun / "manifest.json").read_text())
     assert again["noted_first"] is True
     assert len(again["parts"]) == 6
-    resume(begun, ray=False)
+    resume_study(begun, Options(ray=False))
     assert tables(begun) == whole
     assert not aside(begun)
 
@@ -257,14 +257,14 @@ def test_what_does_not_fit_is_set_aside_and_run_again(begun: Path, whole, which:
 
     assert len(kept.done) == 4
     assert [why in told for told in kept.damaged] == [True], kept.damaged
-    assert resume(begun, ray=False).manifest["counts"]["finished"] == 12
+    assert resume_study(begun, Options(ray=False)).manifest["counts"]["finished"] == 12
     assert tables(begun) == whole
 
 
 def test_replicates_beyond_those_wanted_are_no_rows(root: Path, begun: Path, tmp_path: Path, whole):
     """Rows of replicates that nobody asked for lie in DIR/damaged; the others are kept."""
     larger = tmp_path / "larger"
-    conduct(load(root / "tests/fanout/tiny.yaml", ["replicates=5"]), out=larger, ray=False)
+    run_study(load(root / "tests/fanout/tiny.yaml", ["replicates=5"]), larger, Options(ray=False))
     put(larger, 0, begun, 9)
     names = [f"{table}/part-000009.parquet" for table in ("trials", "series")]
     edit(begun, lambda m: m["parts"].update({n: digest_of_file(begun / n) for n in names}))
@@ -273,7 +273,7 @@ def test_replicates_beyond_those_wanted_are_no_rows(root: Path, begun: Path, tmp
     assert len(kept.done) == 12
     assert max(replicate for _, replicate in kept.done) == 2
     assert "replicates beyond the 3 of the study" in kept.damaged[0]
-    resume(begun, ray=False)
+    resume_study(begun, Options(ray=False))
     assert tables(begun) == whole
 
 
@@ -287,7 +287,7 @@ def test_samples_of_a_trial_come_from_one_part(begun: Path, whole):
 
     assert len(kept.done) == 8
     assert sum(len(read_part(part)) for part in (begun / "series").iterdir()) == 8 * 6
-    resume(begun, ray=False)
+    resume_study(begun, Options(ray=False))
     assert tables(begun) == whole
 
 
@@ -349,7 +349,7 @@ WATCHED = """
 import json, os, sys
 from pathlib import Path
 out, scenario, most = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-from study.conduct import conduct
+from study.runs import Options, run_study
 from study.results.part import digest_of_file
 from study.scenario import load
 renames, unnoted = 0, []
@@ -373,7 +373,7 @@ def watch(event, arguments):
     noted = json.loads((out / "manifest.json").read_text())["parts"]
     unnoted.extend(name for part, name in parts if noted.get(name) != digest_of_file(part))
 sys.addaudithook(watch)
-conduct(load(scenario), out=out, ray=False)
+run_study(load(scenario), out, Options(ray=False))
 print(json.dumps({"renames": renames, "unnoted": unnoted}))
 """
 
@@ -427,7 +427,7 @@ def test_a_run_killed_while_it_sorts_leaves_noted_parts(
     kept = adopt(open_folder(out))
     assert len(kept.done) == len(study.read(out).trials)
     assert kept.damaged == ()
-    resume(out, ray=False)
+    resume_study(out, Options(ray=False))
     assert tables(out) == whole
 
 

@@ -17,10 +17,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from study.conduct import conduct, resume
 from study.fanout import Limits, in_process, run_trial
 from study.results import ResultsError, Store, adopt, only_writer, open_folder, reopen
 from study.results.manifest import new_manifest
+from study.runs import Options, resume_study, run_study
 from study.scenario import Study, load, load_text
 from study.zone.engine.compile import digest
 
@@ -31,7 +31,7 @@ TABLES = ("trials/part-000000.parquet", "series/part-000000.parquet", "summary.c
 def whole(tiny: Study, tmp_path_factory) -> dict[str, bytes]:
     """The tables of a run that nothing disturbed."""
     path = tmp_path_factory.mktemp("whole") / "out"
-    conduct(tiny, out=path, ray=False)
+    run_study(tiny, path, Options(ray=False))
     return tables(path)
 
 
@@ -70,7 +70,7 @@ def copy_first(table: Path, name: str) -> None:
 
 def test_a_run_that_stopped_half_way_is_continued(begun: Path, whole):
     """The trials that are missing are run, and the tables are those of an undisturbed run."""
-    results = resume(begun, ray=False)
+    results = resume_study(begun, Options(ray=False))
 
     assert results.manifest["state"] == "complete"
     assert results.manifest["counts"]["finished"] == 12
@@ -97,7 +97,7 @@ def test_what_is_damaged_is_set_aside_and_run_again(begun: Path, whole, harm, lo
     kept = adopt(open_folder(begun))
 
     assert len(kept.done) == 8 - lost
-    assert resume(begun, ray=False).manifest["counts"]["finished"] == 12
+    assert resume_study(begun, Options(ray=False)).manifest["counts"]["finished"] == 12
     assert tables(begun) == whole
 
 
@@ -119,7 +119,7 @@ def test_a_part_of_something_else_is_set_aside(begun: Path, whole, table: str):
     ]
     for number, foreign in enumerate(strange, 7):
         pq.write_table(foreign, begun / table / f"part-{number:06d}.parquet")
-    results = resume(begun, ray=False)
+    results = resume_study(begun, Options(ray=False))
 
     assert tables(begun) == whole
     assert results.manifest["counts"]["finished"] == 12
@@ -133,7 +133,7 @@ def test_damage_is_kept_when_the_run_cannot_start(begun: Path, tiny: Study):
     for part in begun.glob("*/part-*.parquet"):
         flip(part)
     with pytest.raises(FanoutError, match=r"(?s)no Ray to join.*Resume with: study resume"):
-        conduct(tiny, out=begun, address="127.0.0.1:9")
+        run_study(tiny, begun, Options(address="127.0.0.1:9"))
 
     assert len(list((begun / "damaged").iterdir())) == 6
     assert open_folder(begun).manifest["state"] == "interrupted"
@@ -153,7 +153,7 @@ claims:
 """
     text = (root / "tests/fanout/tiny.yaml").read_text().replace("jumbo frames?", "us?")
     before = open_folder(begun).manifest
-    results = conduct(load_text(text + claim, "new.yaml"), out=begun, ray=False)
+    results = run_study(load_text(text + claim, "new.yaml"), begun, Options(ray=False))
 
     assert tables(begun) == whole
     assert results.manifest["question"].endswith("help us?")
@@ -178,16 +178,16 @@ def test_more_replicates_and_cells_join_what_is_there(root: Path, tmp_path: Path
     small = load(root / "tests/fanout/tiny.yaml", ["replicates=1", "nic.mtu=[1500]"])
     large = load(root / "tests/fanout/tiny.yaml")
     out = tmp_path / "out"
-    conduct(small, out=out, ray=False)
+    run_study(small, out, Options(ray=False))
 
     with pytest.raises(ResultsError, match="or --extend to add what is new to it"):
-        conduct(large, out=out, ray=False)
-    results = conduct(large, out=out, ray=False, extend=True)
+        run_study(large, out, Options(ray=False))
+    results = run_study(large, out, Options(ray=False, extend=True))
 
     assert results.manifest["counts"] == {"cells": 4, "trials": 12, "finished": 12, "failed": 0}
     assert tables(out) == whole
     with pytest.raises(ResultsError, match="2 of its 4 cells are not in the study"):
-        conduct(small, out=out, ray=False, extend=True)
+        run_study(small, out, Options(ray=False, extend=True))
 
 
 def test_a_level_may_change_the_type_of_its_column(root: Path, tmp_path: Path):
@@ -195,8 +195,8 @@ def test_a_level_may_change_the_type_of_its_column(root: Path, tmp_path: Path):
     text = (root / "tests/fanout/tiny.yaml").read_text() + "  user.working_set: [1.0, 1.5]\n"
     small = load_text(text, "small.yaml", ["replicates=1"])
     large = load_text(text.replace("1.5]", "1.5, 12MiB]"), "large.yaml", ["replicates=1"])
-    conduct(small, out=tmp_path / "out", ray=False)
-    trials = conduct(large, out=tmp_path / "out", ray=False, extend=True).trials
+    run_study(small, tmp_path / "out", Options(ray=False))
+    trials = run_study(large, tmp_path / "out", Options(ray=False, extend=True)).trials
 
     assert set(trials["user.working_set"]) == {"1.0", "1.5", "12MiB"}
 
@@ -224,7 +224,7 @@ def test_a_round_may_ask_for_more(root: Path, tmp_path: Path, whole):
             int(trials.groupby("cell").size()[first]) if len(trials) < 12 else 0, {}
         )
 
-    results = conduct(one, out=tmp_path / "out", ray=False, more=more)
+    results = run_study(one, tmp_path / "out", Options(ray=False), more=more)
 
     assert sizes == [4, 6, 12]
     assert results.manifest["counts"]["trials"] == 12
@@ -239,7 +239,7 @@ def test_two_runs_do_not_write_one_folder(begun: Path, tiny: Study):
     with only_writer(begun):
         assert status_of(begun)["state"] == "running"
         with pytest.raises(ResultsError, match=f"written by another run .process {os.getpid()}"):
-            conduct(tiny, out=begun, ray=False)
+            run_study(tiny, begun, Options(ray=False))
     assert not (begun / ".lock").exists()
 
 
@@ -251,7 +251,7 @@ def test_what_is_being_written_is_not_touched(root: Path, begun: Path):
         before = {p: p.read_bytes() for p in begun.rglob("*") if p.is_file()}
         for study, how in ((larger, {"extend": True}), (same, {"force": True})):
             with pytest.raises(ResultsError, match="is being written by another run"):
-                conduct(study, out=begun, ray=False, **how)
+                run_study(study, begun, Options(ray=False, **how))
 
         assert {p: p.read_bytes() for p in begun.rglob("*") if p.is_file()} == before
 
@@ -416,7 +416,7 @@ def test_a_full_disk_ends_the_run_with_a_word(root: Path, begun: Path, whole):
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[1:] == goes_on(begun)
     assert sum(pq.read_metadata(p).num_rows for p in (begun / "trials").glob("part-*")) == 8
-    assert resume(begun, ray=False).manifest["state"] == "complete"
+    assert resume_study(begun, Options(ray=False)).manifest["state"] == "complete"
     assert tables(begun) == whole
 
 
@@ -466,7 +466,7 @@ def test_a_disk_that_is_really_full_loses_nothing(root: Path, begun: Path, whole
         assert done.stderr.splitlines()[1:] == goes_on(out)
         (disk / "filler").unlink()
         subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
-        assert resume(out, ray=False).manifest["state"] == "complete"
+        assert resume_study(out, Options(ray=False)).manifest["state"] == "complete"
         assert tables(out) == whole
 
 

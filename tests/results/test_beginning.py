@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from study.conduct import writing
 from study.results import ResultsError, open_folder
+from study.runs import writing
 from study.scenario import Study
 
 # Begins a study again and again. The n-th time the n-th thing that it asks of the disk below the
@@ -19,7 +19,7 @@ from study.scenario import Study
 BEGIN = """
 import errno, json, os, shutil, signal, sys
 from pathlib import Path
-from study.conduct import resume, writing
+from study.runs import resume_study, writing
 from study.results import ResultsError, open_folder
 from study.scenario import load
 

@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from study.cli import main
-from study.conduct import conduct, resume
 from study.results import (
     ResultsError,
     Store,
@@ -19,6 +18,7 @@ from study.results import (
     reopen,
 )
 from study.results.relay import Receiver, Sender, sendable, settle_received
+from study.runs import Options, resume_study, run_study
 from study.scenario import Study
 from study.statistics import write_findings
 
@@ -54,7 +54,7 @@ def folder(make_store: Callable[..., Store], simulated) -> Path:
 def made(tiny: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of a real run."""
     path = tmp_path_factory.mktemp("made") / "out"
-    conduct(tiny, out=path, ray=False)
+    run_study(tiny, path, Options(ray=False))
     return path
 
 
@@ -170,7 +170,7 @@ def test_a_place_by_url_is_written_through_no_link(made: Path, tmp_path: Path):
     (folder / "verdicts.csv").hardlink_to(tmp_path / "other")
     before = content(tmp_path / "victims")
     (folder / "trials/part-000009.parquet").write_bytes(b"damaged")
-    resume(f"file://{folder}", ray=False)
+    resume_study(f"file://{folder}", Options(ray=False))
 
     assert content(tmp_path / "victims") == before
     assert (tmp_path / "other").read_text() == "mine"
@@ -180,7 +180,7 @@ def test_a_place_by_url_is_written_through_no_link(made: Path, tmp_path: Path):
     (folder / "manifest.json").write_text((made / "manifest.json").read_text())
     (tmp_path / "victims/trials/part-000000.parquet").write_bytes(b"damaged")
     with pytest.raises(ResultsError, match="trials is a symbolic link"):
-        resume(f"file://{folder}", ray=False)
+        resume_study(f"file://{folder}", Options(ray=False))
     assert len(content(tmp_path / "victims")) == len(before)
 
 

@@ -16,13 +16,13 @@ import pytest
 from rich.console import Console
 
 import study
-from study.conduct import conduct, resume
 from study.report.page import render
 from study.results import ResultsError, open_folder
 from study.results.manifest import new_manifest
 from study.results.model import Manifest
 from study.results.part import digest_of_file, read_part
 from study.results.status import status_of
+from study.runs import Options, resume_study, run_study
 from study.scenario import load
 from study.statistics import read_findings
 from study.statistics.outline import outline
@@ -66,7 +66,7 @@ ODD: dict[str, Any] = {
 def sound(root: Path, tmp_path_factory) -> Path:
     """The folder of a small run that is over."""
     path = tmp_path_factory.mktemp("sound") / "out"
-    conduct(load(root / "tests/fanout/tiny.yaml", ["replicates=1"]), out=path, ray=False)
+    run_study(load(root / "tests/fanout/tiny.yaml", ["replicates=1"]), path, Options(ray=False))
     return path
 
 
@@ -117,7 +117,7 @@ WAYS: dict[str, Callable[[Path], object]] = {
     "status": status_of,
     "summary": show,
     "read": read_all,
-    "resume": lambda path: resume(path, ray=False),
+    "resume": lambda path: resume_study(path, Options(ray=False)),
 }
 
 

@@ -113,7 +113,7 @@ def test_a_manifest_of_too_many_values_is_refused(folder: Path):
     manifest.write_text(f'{text[:-1]}, "more": [{"0," * 6_000_000}0]}}')
     assert manifest.stat().st_size < MANIFEST_BYTES_MOST
 
-    with pytest.raises(ResultsError, match="damaged: it has over 5,000,000 values"):
+    with pytest.raises(ResultsError, match="damaged: it has over 1,500,000 values"):
         status_of(folder)
 
 

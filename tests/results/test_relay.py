@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.conduct import conduct, resume
 from study.fanout import in_process
 from study.results import ResultsError, Store, create_folder, read_series, read_trials
 from study.results.manifest import fingerprint_of, new_manifest
@@ -20,6 +19,7 @@ from study.results.mirror import Mirror
 from study.results.part import read_part, write_part
 from study.results.received import Awaited, keep_before, settle_received
 from study.results.relay import Receiver, Sender, sendable
+from study.runs import Options, resume_study, run_study
 from study.scenario import Study, load
 from study.zone.engine.compile import digest
 
@@ -38,7 +38,7 @@ def tiny(root: Path) -> Study:
 def whole(tiny: Study, tmp_path_factory) -> dict[str, bytes]:
     """The tables of a run that was at home all the time."""
     path = tmp_path_factory.mktemp("whole") / "out"
-    conduct(tiny, out=path, ray=False)
+    run_study(tiny, path, Options(ray=False))
     return {name: (path / name).read_bytes() for name in TABLES}
 
 
@@ -113,7 +113,7 @@ def test_a_log_that_breaks_off_anywhere_can_be_continued(
         finished.append(len(trials))
         assert (status == 0) == (end == len(log))
         if end % 5 == 0:
-            resume(home, ray=False)
+            resume_study(home, Options(ray=False))
             assert {name: (home / name).read_bytes() for name in TABLES} == whole
     assert finished == sorted(finished)
     assert {5, 9, 12} <= set(finished)
@@ -234,7 +234,7 @@ def test_a_log_without_files_brings_none():
 
 def test_a_run_that_was_sent_along_is_not_sent_back(tiny: Study, tmp_path: Path):
     """Files that the other side has already, and that do not change, stay out of the log."""
-    conduct(tiny, out=tmp_path / "out", ray=False)
+    run_study(tiny, tmp_path / "out", Options(ray=False))
     there = [
         p.relative_to(tmp_path / "out").as_posix()
         for p in (tmp_path / "out").rglob("*")
@@ -270,7 +270,7 @@ def sent(folder: Path, **changed: object) -> list[str]:
 def other(root: Path, tmp_path_factory) -> Path:
     """The folder of a study that differs in its seed alone."""
     path = tmp_path_factory.mktemp("other") / "out"
-    conduct(load(root / "tests/fanout/tiny.yaml", ["seed=8"]), out=path, ray=False)
+    run_study(load(root / "tests/fanout/tiny.yaml", ["seed=8"]), path, Options(ray=False))
     return path
 
 
@@ -285,7 +285,7 @@ def state(folder: Path) -> dict[str, bytes]:
 def test_a_manifest_of_another_study_is_not_taken(tiny: Study, other: Path, tmp_path: Path):
     """Neither into an empty folder nor over rows, whatever fingerprint it shows; in words."""
     home = tmp_path / "home"
-    conduct(tiny, out=home, ray=False)
+    run_study(tiny, home, Options(ray=False))
     ours = json.loads((home / "manifest.json").read_text())
     before = state(home)
     theirs = json.loads((other / "manifest.json").read_text())
@@ -393,7 +393,7 @@ def test_a_run_that_was_sent_along_is_continued_there(tiny: Study, tmp_path: Pat
         (there / name).write_bytes(before[name])
     with (tmp_path / "log").open("ab") as log:
         mirror = Mirror(there, Sender(log.fileno()), place="home", carried=names)
-        conduct(tiny, out=there, ray=False, mirror=mirror)
+        run_study(tiny, there, Options(ray=False), mirror=mirror)
     lines = (tmp_path / "log").read_text().splitlines()
     for end in (len(lines) // 2, len(lines)):
         received(lines[:end], home, tiny)

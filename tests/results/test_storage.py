@@ -15,11 +15,11 @@ import fsspec
 import pandas as pd
 import pytest
 
-from study.conduct import conduct, resume
 from study.results import ResultsError, open_folder, read_series, read_trials
 from study.results.mirror import Mirror
 from study.results.status import status_of
 from study.results.storage import Storage, mirror_of
+from study.runs import Options, resume_study, run_study
 from study.scenario import Study, load
 
 TABLES = ("trials/part-000000.parquet", "series/part-000000.parquet", "summary.csv")
@@ -34,7 +34,7 @@ def tiny(root: Path) -> Study:
 def whole(tiny: Study, tmp_path_factory) -> dict[str, bytes]:
     """The tables of a run into a folder of this machine."""
     path = tmp_path_factory.mktemp("whole") / "out"
-    conduct(tiny, out=path, ray=False)
+    run_study(tiny, path, Options(ray=False))
     return {name: (path / name).read_bytes() for name in TABLES}
 
 
@@ -75,7 +75,7 @@ def files(place: str) -> dict[str, bytes]:
 
 def test_the_tables_there_are_those_here(place: str, tiny: Study, whole):
     """A run into any filesystem leaves the bytes of a run into a folder, and nothing besides."""
-    results = conduct(tiny, out=place, ray=False)
+    results = run_study(tiny, place, Options(ray=False))
     there = files(place)
 
     assert {name: there[name] for name in TABLES} == whole
@@ -103,7 +103,7 @@ def test_a_run_that_died_there_is_continued(place: str, tiny: Study, whole):
             assert before or not [name for name in named if name.startswith("trials")]
             assert len(read_trials(at).drop_duplicates(["cell", "replicate"])) == before
             assert len(read_series(at).drop_duplicates()) == len(read_series(at))
-            resume(at, ray=False)
+            resume_study(at, Options(ray=False))
             continued += 1
             assert {name: files(at)[name] for name in TABLES} == whole
             assert not [name for name in files(at) if name.startswith((".new", "damaged"))]
@@ -165,12 +165,12 @@ def broken_run(study: Study, place: str, *, after: int) -> bool:
 
 def test_other_bytes_than_the_manifest_names_are_set_aside(place: str, tiny: Study, whole):
     """A part that was changed there is found out by its digest, set aside, and run again."""
-    conduct(tiny, out=place, ray=False)
+    run_study(tiny, place, Options(ray=False))
     fs, top = fsspec.core.url_to_fs(place)
     broken = bytearray(fs.cat_file(f"{top}/{TABLES[0]}"))
     broken[len(broken) // 2] ^= 0xFF
     fs.pipe_file(f"{top}/{TABLES[0]}", bytes(broken))
-    resume(place, ray=False)
+    resume_study(place, Options(ray=False))
     there = files(place)
 
     assert {name: there[name] for name in TABLES} == whole
@@ -179,12 +179,12 @@ def test_other_bytes_than_the_manifest_names_are_set_aside(place: str, tiny: Stu
 
 def test_two_runs_do_not_write_one_place(place: str, tiny: Study):
     """While one run writes, another is refused and a reader sees it; a dead one holds nobody up."""
-    conduct(tiny, out=place, ray=False)
+    run_study(tiny, place, Options(ray=False))
     fs, top = fsspec.core.url_to_fs(place)
     with open_folder(place).only_writer():
         assert status_of(place)["state"] == "complete"
         with pytest.raises(ResultsError, match=f"written by another run .process {os.getpid()} "):
-            resume(place, ray=False)
+            resume_study(place, Options(ray=False))
         note = json.loads(fs.cat_file(f"{top}/.lock"))
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
                           check=True, capture_output=True, text=True)  # fmt: skip
@@ -195,7 +195,7 @@ def test_two_runs_do_not_write_one_place(place: str, tiny: Study):
     old = {**note, "host": "elsewhere", "seen": "2004-09-08T00:00:00+00:00"}
     fs.pipe_file(f"{top}/.lock", json.dumps(old).encode())
 
-    assert resume(place, ray=False).manifest["state"] == "complete"
+    assert resume_study(place, Options(ray=False)).manifest["state"] == "complete"
     assert ".lock" not in files(place)
 
 
@@ -209,7 +209,7 @@ def test_two_runs_do_not_write_one_place(place: str, tiny: Study):
 def test_a_place_that_cannot_be_is_refused(tiny: Study, url: str, told: str):
     """What is wrong with a URL is said before any trial runs."""
     with pytest.raises(ResultsError, match=told):
-        conduct(tiny, out=url, ray=False)
+        run_study(tiny, url, Options(ray=False))
 
 
 def test_a_place_of_somebody_else_is_left_alone(place: str, tiny: Study):
@@ -218,7 +218,7 @@ def test_a_place_of_somebody_else_is_left_alone(place: str, tiny: Study):
     fs.pipe_file(f"{top}/thesis.txt", b"years of work")
 
     with pytest.raises(ResultsError, match=f"{place} is not empty and holds no results"):
-        conduct(tiny, out=place, ray=False)
+        run_study(tiny, place, Options(ray=False))
     assert files(place) == {"thesis.txt": b"years of work"}
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from study.scenario import Fault, ScenarioError, Stopping, load, load_text
-from study.zone.names import METRICS, is_share
 from study.zone.settings import Clock, Memory, Settings
 from study.zone.simulate import simulate
+from study.zone.trial.metrics import METRICS, is_share
 
 HEAD = """
 axes:

@@ -117,7 +117,7 @@ def faults(text: str, *overrides: str) -> list[str]:
         # Impossible values.
         (
             "base: {defrag: {order: 11}}",
-            "x.yaml:1:17: defrag.order is 11; the largest block is of order 10 (4MiB)",
+            "x.yaml:1:17: defrag.order is 11; it must be at most 10",
         ),
         (
             "base: {watermarks: {min: 5, low: 4, high: 9}}",
@@ -162,12 +162,24 @@ def faults(text: str, *overrides: str) -> list[str]:
         ),
         (
             "base: {clock: {measure: 0s}}",
-            "x.yaml:1:16: clock.measure is 0; there would be nothing to measure",
+            "x.yaml:1:16: clock.measure is 0; it must be above 0",
+        ),
+        (
+            "base: {zone: {memory: 300GiB}}",
+            "x.yaml:1:15: zone.memory is 300GiB; it must be at most 256GiB",
+        ),
+        (
+            "base: {user: {extent: 0B, touch_rate: 2e8/s}}",
+            "x.yaml:1:15: user.extent is 0; it must be at least 1 page",
+        ),
+        (
+            "base: {user: {extent: 0B, touch_rate: 2e8/s}}",
+            "x.yaml:1:27: user.touch_rate is 200000000/s; it must be at most 100000000/s",
         ),
         # The matrix.
         (
             "axes: {defrag.order: [3, 11]}",
-            "x.yaml:1:26: defrag.order is 11; the largest block is of order 10 (4MiB)",
+            "x.yaml:1:26: defrag.order is 11; it must be at most 10",
         ),
         (
             "axes: {nic.mtu: 9000}",
@@ -283,10 +295,7 @@ def test_what_may_follow_from_another_fault_is_not_told() -> None:
         ),
         (
             "defrag.order=12",
-            (
-                "override 'defrag.order=12': defrag.order is 12; the largest block is of order 10 "
-                "(4MiB)"
-            ),
+            "override 'defrag.order=12': defrag.order is 12; it must be at most 10",
         ),
     ],
 )

@@ -27,7 +27,7 @@ from study.scenario import ScenarioError, Study
 from study.scenario.check import groups, known_keys
 from study.scenario.load import unfold_text
 from study.scenario.presets import presets
-from study.zone.names import METRICS
+from study.zone.trial.metrics import METRICS
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "150"))
 LONGEST_S = 20

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from study.scenario import load_text
+from study.scenario.check import known_keys
 from study.scenario.presets import KINDS
 from study.scenario.schema import schema
 
@@ -33,3 +36,15 @@ def test_the_axes_of_the_reference_load(root: Path) -> None:
 
     assert list(study.axes) == ["stacks.size", "user.zipf", "card", "policy", "user.extent"]
     assert study.axes["policy"] == ("stock", "order-aware")
+
+
+def test_the_page_of_settings_is_what_the_declarations_give(root: Path) -> None:
+    """docs/settings.md is what docs/settings.py writes: every key, each with a sentence."""
+    written = subprocess.run(
+        [sys.executable, root / "docs/settings.py"], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert (root / "docs/settings.md").read_text() == written
+    rows = re.findall(r"^\| `([\w.]+)`\*? \| .+ \| (.+) \|$", written, re.MULTILINE)
+    assert [key for key, _ in rows] == list(known_keys())
+    assert all(len(about) > 5 for _, about in rows)

@@ -501,7 +501,7 @@ def test_an_asynchronous_run_in_vain_puts_off_nobody(quiet, direct, counted):
     from study.zone.mm.linux_2_6 import allocate as alloc
 
     zone = zone_with(quiet, free=range(3, PAGES, 4), pinned=range(0, PAGES, 8))
-    zone.state["compact_direct"] = direct
+    zone.state["compact_direct_order"] = direct
     alloc.allocate_or_wait(zone.state, 3, int(Gfp.KERNEL), int(Caller.HUGE), 0, -1)
     assert zone.count["compact_stalls"] > 0
     assert (zone.count["compact_failures"] > 0) == counted
@@ -519,7 +519,7 @@ def test_reclaim_makes_room_for_compaction(quiet):
     for direct in (1, 4):
         # Large enough for every call at a low priority to scan a batch.
         zone = zone_with(quiet, LATER, pages=1 << 16, free=range(3, 60, 4))
-        zone.state["compact_direct"] = direct
+        zone.state["compact_direct_order"] = direct
         # The pages that came first lie far apart, or reclaim would make the block by itself.
         for pfn in sorted(listed(zone, HEAD_INACTIVE), key=lambda pfn: -(pfn * 37 % (1 << 16))):
             lru_del(zone.state, pfn)

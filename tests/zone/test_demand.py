@@ -282,6 +282,8 @@ def test_the_oracle_asks_for_short_lives_as_reclaimable(quiet):
 def test_by_lifetime_keeps_short_and_long_lives_apart():
     """Network buffers and long-lived slab pages share no more pageblocks than types can help."""
     settings = small(pages=16_384)
+    # A short run with few blocks to count: where frames come closer or not, they may be none.
+    settings = replace(settings, nic=replace(settings.nic, wire_ns=72_000))
     shared = {}
     for placement in (Placement.BUDDY, Placement.BY_LIFETIME):
         memory = replace(

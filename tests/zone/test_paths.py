@@ -433,7 +433,7 @@ def test_a_block_that_lacks_one_page_goes_first_and_a_full_one_last(quiet: Quiet
     assert zone.count["defrag_evicted"] == 1
     assert zone.frame[80]["home"] == Home.BUDDY
     assert zone.frame[80]["order"] == 3
-    zone.state["defrag_wanted"] = 3
+    zone.state["defrag_blocks_wanted"] = 3
     run_daemon(zone.state)
     assert zone.count["defrag_evicted"] == 1 + 2 + 8
 

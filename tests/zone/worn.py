@@ -55,7 +55,7 @@ def zone_of(
         zone.frame[pfn]["flags"] = 0
     for pfn in sorted(empty):
         return_block(z, pfn, 0, 1 if z["grouping"] else 0)
-    z["percpu"] = percpu
+    z["percpu_lists"] = percpu
     return zone
 
 

@@ -11,6 +11,7 @@ from study.report import select
 from study.report.colours import FAINT, INK, PAPER, SERIES
 from study.report.figures.sheet import Sheet, wrapped
 from study.results.errors import ResultsError
+from study.zone.trial.metrics import is_share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
 
     from study.statistics import Findings
 
-METRICS: dict[str, tuple[str, str]] = {
-    "rx_success_ratio": ("receive buffers served\n(percentage points)", "points"),
-    "reclaimed_pages": ("pages reclaimed (%)", "percent"),
-    "refaults": ("refaults (%)", "percent"),
+METRICS: dict[str, str] = {
+    name: text + ("\n(percentage points)" if is_share(name) else " (%)")
+    for name, text in {
+        "rx_success_ratio": "receive buffers served",
+        "reclaimed_pages": "pages reclaimed",
+        "refaults": "refaults",
+    }.items()
 }
+"""Metrics of the panels, and what stands below them."""
 ROWS_MOST = 30
 _ROW, _LINE = 0.46, 0.15
 """Inches, of a row and of a line of its name."""
@@ -54,7 +59,7 @@ def paired_differences(findings: Findings) -> pd.DataFrame:
     table = table[
         (table["kind"] == "axis") & (table["against"] == table["axis"].map(firsts))
     ].copy()
-    points = table["metric"].map(lambda name: METRICS[name][1] == "points").to_numpy(bool)
+    points = table["metric"].map(is_share).to_numpy(bool)
     for target, gap, ratio in (
         ("value", "difference", "ratio"),
         ("low", "low", "ratio_low"),
@@ -82,9 +87,7 @@ def forest(table: pd.DataFrame, sheet: Sheet) -> Figure:
     beside = Sheet(sheet.width, len(METRICS) if sheet.columns > 1 else 1)
     figure, panels = beside.panels(len(METRICS), height=row * len(rows) + 0.6, rest=0.1)
     place = {row: len(rows) - 1 - i for i, row in enumerate(rows)}
-    for number, (axes, (metric, (label, _))) in enumerate(
-        zip(panels, METRICS.items(), strict=True)
-    ):
+    for number, (axes, (metric, label)) in enumerate(zip(panels, METRICS.items(), strict=True)):
         _marks(axes, table[table["metric"] == metric], place)
         axes.set_xlabel(label)
         axes.grid(visible=False, axis="y")
@@ -102,7 +105,7 @@ def tell_forest(table: pd.DataFrame) -> str:
             (table["axis"] == axis) & (table["level"] == level) & (table["against"] == against)
         ]
         differing = [
-            f"{METRICS[row['metric']][0].replace(chr(10), ' ')} {_figures(row)}"
+            f"{METRICS[row['metric']].replace(chr(10), ' ')} {_figures(row)}"
             for row in of_row.to_dict("records")
             if row["low"] > 0 or row["high"] < 0
         ]

@@ -205,10 +205,11 @@ class Looks:
 
     def name(self, cell: str) -> str:
         """What a cell's policy is called, in full."""
-        name, filled = self._names[cell]
+        name, _ = self._names[cell]
         if not self._fill:
             return name
-        level = select.fill_levels(self.cells, self._fill)[filled]
+        levels = select.level_names(self.cells, self._fill)
+        level = levels[select.word(self.cells[cell].get(self._fill))]
         return f"{level}, {name}" if len(self._looks) > 1 else level
 
     def mark(self, cell: str, *, size: float = 6) -> dict[str, Any]:

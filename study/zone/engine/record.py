@@ -9,10 +9,14 @@ caches, scan_control) or because it is none of the kernel's affairs (the load, t
 A name says its unit: _ns, _pages; what begins with nr_ is a number of things, a page if no other is
 named. Points in time are ns since the trial began. A gap is the mean time between two arrivals of a
 source, 0 if none ever comes.
+
+The settings that kernels read are in it too, each under its own name (see Declared.constant in
+zone/settings.py, where they are explained).
 """
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -26,7 +30,7 @@ from study.zone.engine.layout import (
     NR_STREAMS,
     TABLES,
 )
-from study.zone.settings import NR_ORDERS, NUMBERS_MAX
+from study.zone.settings import NR_ORDERS, NUMBERS_MAX, Settings, declared
 
 ZONE_COUNTERS = np.dtype(
     [
@@ -158,23 +162,12 @@ _MACHINE = """
     next_seq              number of the next event to be booked
     event_overflow        did an event find no room?
 
-    allocation            AllocationPath
-    percpu                are there per-cpu lists?
-    swap                  is there swap?
-    grouping              Grouping
-    pageblock_order
     types_from_trace      are pageblocks given their types by a recorded trace, not by a steal?
     claims_only           does a steal move free pages only if it claims the pageblock (6.10)?
-    nofragment            does a per-cpu refill leave other types' pageblocks alone (5.0)?
-    reserve               Reserve
-    placement             Placement
-    boost_factor          most that a steal raises the marks, in 1/10000 of high
 
     nr_mapped             pages reached through a page table (page_state)
     nr_dirty              file pages that differ from the disk
     nr_writeback          pages being written
-    write_cost_ns         time the disk takes for a page
-    migrate_cost_ns       time it takes to move one
     write_first           row of the oldest write in flight
     nr_writes             writes in flight, those of pages deleted meanwhile included
     disk_free_at          when the last of them is done
@@ -186,12 +179,9 @@ _MACHINE = """
 
     victims               pages that reclaim holds, to be freed together
     slab_scan             objects that shrink_slab still owes, below a batch
-    lumpy                 are a victim's neighbours taken as well?
     ignore_references     does the scan that runs take pages in use (lumpy, above order 3)?
     no_io                 does it leave alone what must be written (boost)?
 
-    kswapd_policy         KswapdPolicy
-    kswapd_loop           KswapdLoop
     kswapd_awake          has it work?
     kswapd_max_order      largest order asked for since its run began
     kswapd_order          that it works for
@@ -204,22 +194,10 @@ _MACHINE = """
     kswapd_boost          boost when the run began
     kswapd_boost_left     pages still to be freed for it
 
-    defrag_mode           DefragMode
-    defrag_run            DefragRun
-    defrag_choice         DefragChoice
-    defrag_order          of the blocks it makes
-    defrag_interval_ns    daemon: least time between two runs
-    defrag_wanted         free blocks that end a run
-    defrag_budget         pages evicted or moved that end a run
-    defrag_window         pages that an inline run looks at
     defrag_cursor         block where the next inline run begins
     defrag_armed          daemon: is a run booked?
     defrag_last           when the last run began
 
-    compact_direct        order from which a request compacts; 0 never, 1 with reclaim making room
-    compact_daemon        is there a kcompactd?
-    compact_threshold     vm.extfrag_threshold
-    compact_rules         CompactionRules
     compact_async         is the run that runs a request's first try?
     compact_spent_ns      what the last run took
     compact_undrained     lowest pfn freed to per-cpu lists and not drained; NEVER if none
@@ -227,10 +205,8 @@ _MACHINE = """
     kcompactd_order       largest order asked for since its last run
     kcompactd_armed       is a run booked?
     kcompactd_free_at     when its last run is over
-    proactiveness         vm.compaction_proactiveness
     proactive_defer       looks that are still to be skipped
 
-    slab_objects          on a reclaimable slab page
     slot_free             first free row of the slot table among those once used
     slots_used            rows ever used
     nr_reclaimable        slab pages that shrink_slab may empty
@@ -238,7 +214,6 @@ _MACHINE = """
 
     process_vpages        pages of the working set; those of processes come after
     extents               in the working set
-    extent_pages
     zipf_rows             popularity ranks, one an extent
     touch_period_ns       between two touches; there are none if next_touch is NEVER
     next_touch            when the next one is due
@@ -256,41 +231,23 @@ _MACHINE = """
     later_write
     drift_gap_ns
     delete_gap_ns
-    refault_cost_ns       time lost by a refault; counted only
 
     fork_gap_ns
-    lifetime_median_ns    of processes
     process_tables        page tables of each
     process_free          first free row of the process table
     live                  processes
-    stack_order
-    stack_source          StackSource
 
     slab_gap_ns
-    slab_median_ns        lifetime of slab pages
 
-    rx_mode               NicReceive
-    tx_mode               NicTransmit
-    rx_replaces           is a frame handed up only once its buffer is replaced?
-    ring                  receive descriptors
-    rx_order              of a linear buffer
-    tx_order
     fragments             pages of a frame that is kept in such
-    wire_ns               between two frames of a burst
     rx_gap_ns             between the bursts
     tx_gap_ns
-    rx_hold_ns            mean time until a received buffer comes back
-    tx_hold_ns            mean time until a frame is sent
     posted_first          row of the posted buffer that is used next
     nr_posted             buffers
     nr_held               received and not back yet
-    recycle               are buffers that come back kept?
     nr_recycled           of them, those that wait to be posted
 
     huge_gap_ns
-    huge_order
-    huge_median_ns        lifetime
-    huge_most             no more are asked for while so many live
     nr_huge               huge pages that live
     held_first            pfn of the first that is held without end
     nr_held_blocks        of these
@@ -300,15 +257,10 @@ _MACHINE = """
 """
 _MACHINE_FRACTIONS = """
     kswapd_ns_per_page    time of a page's scan
-    write_share           of visits
-    reclaimable_share     of slab pages
     run_log               log of the probability that a run of touches goes on after one more
     process_log           that a process has one more page
     rx_log                that a burst has one more frame
     tx_log
-    lifetime_sigma        standard deviation of the logarithm of a lifetime, of processes
-    slab_sigma
-    huge_sigma
 """
 _MACHINE_VECTORS = [
     # The row of the first event in each bucket of the wheel.
@@ -338,14 +290,27 @@ def _fields(text: str, kind: str) -> list[tuple[Any, ...]]:
     return [(line.split()[0], kind) for line in text.splitlines() if line]
 
 
+_CONSTANTS = [
+    (one.constant, "f8" if issubclass(one.kind, float) else "i8")
+    for one in declared().values()
+    if one.constant
+]
 ZONE = np.dtype(_fields(_ZONE, "i8") + _ZONE_VECTORS)
 MACHINE = np.dtype(
     [(f"{name}_{what}", kind) for name in TABLES for what, kind in (("at", "u8"), ("rows", "i8"))]
     + [("zone", ZONE)]
+    + _CONSTANTS
     + _fields(_MACHINE, "i8")
     + _fields(_MACHINE_FRACTIONS, "f8")
     + _MACHINE_VECTORS
 )
+
+
+def set_settings(z: Any, settings: Settings) -> None:
+    """Write into a record the settings that kernels read."""
+    for name, one in declared().items():
+        if one.constant:
+            z[one.constant] = reduce(getattr, name.split("."), settings)
 
 
 def counters(z: Any) -> dict[str, Any]:

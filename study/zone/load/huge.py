@@ -44,7 +44,7 @@ def ask_for_huge(z, lifetime_ms):
 @kernel
 def huge_arrives(z):
     """A program could do with a huge page; how long it would keep it is drawn in any case."""
-    lifetime = lognormal(z, Stream.HUGE, z.huge_median_ns, z.huge_sigma)
+    lifetime = lognormal(z, Stream.HUGE, z.huge_lifetime_median_ns, z.huge_lifetime_sigma)
     book(z, z.now + 1 + exponential(z, Stream.HUGE, z.huge_gap_ns), Event.HUGE_ARRIVAL, 0)
     if z.nr_huge < z.huge_most:
         ask_for_huge(z, min(lifetime // 1_000_000, HELD - 1))

@@ -61,7 +61,7 @@ def _receive_buffer(z):
         z.nr_recycled -= 1
         z.count.recycled += 1
         return recycled_buffers(z)[z.nr_recycled].row
-    if z.rx_mode == NicReceive.LINEAR:
+    if z.receive == NicReceive.LINEAR:
         return kmalloc_atomic(z, z.rx_order, Caller.RX, Kind.RX)
     return _take_fragments(z, z.fragments, Caller.RX, Kind.RX)
 
@@ -104,16 +104,16 @@ def rx_frame(z, left):
         z.count.frames_dropped += 1
         refill_ring(z)
         return
-    replacement = _receive_buffer(z) if z.rx_replaces else NO_PFN
+    replacement = _receive_buffer(z) if z.replaces else NO_PFN
     pfn = _take_posted(z)
-    if z.rx_replaces and replacement == NO_PFN:
+    if z.replaces and replacement == NO_PFN:
         z.count.frames_dropped += 1
         _post(z, pfn)
         return
     z.count.frames_received += 1
     z.nr_held += 1
     book(z, z.now + 1 + hold, Event.RX_RETURN, pfn)
-    if z.rx_replaces:
+    if z.replaces:
         _post(z, replacement)
     else:
         refill_ring(z)
@@ -127,7 +127,7 @@ def rx_return(z, pfn):
         recycled_buffers(z)[z.nr_recycled].row = pfn
         z.nr_recycled += 1
         return
-    if z.rx_mode == NicReceive.LINEAR:
+    if z.receive == NicReceive.LINEAR:
         kfree(z, pfn, z.rx_order)
     else:
         _free_fragments(z, pfn)
@@ -150,7 +150,7 @@ def tx_frame(z, left):
     else:
         book(z, z.now + z.wire_ns + exponential(z, Stream.TX, z.tx_gap_ns), Event.TX_FRAME, 0)
     hold = exponential(z, Stream.TX, z.tx_hold_ns)
-    if z.tx_mode == NicTransmit.LINEAR:
+    if z.transmit == NicTransmit.LINEAR:
         pfn = kmalloc_atomic(z, z.tx_order, Caller.TX, Kind.TX)
     else:
         pfn = _take_fragments(z, z.fragments, Caller.TX, Kind.TX)
@@ -164,7 +164,7 @@ def tx_frame(z, left):
 @kernel
 def tx_done(z, pfn):
     """The card has sent a frame; its memory is freed."""
-    if z.tx_mode == NicTransmit.LINEAR:
+    if z.transmit == NicTransmit.LINEAR:
         kfree(z, pfn, z.tx_order)
     else:
         _free_fragments(z, pfn)

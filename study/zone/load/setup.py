@@ -48,45 +48,24 @@ def load_table_rows(settings: Settings) -> dict[str, int]:
 
 
 def set_load(z: Any, s: Settings) -> None:
-    """Write into the record what does not change during a trial."""
+    """Write into the record what follows from the settings and does not change during a trial."""
     user, processes, slab, nic = s.user, s.processes, s.slab, s.nic
     z["process_vpages"] = nr_extents(s) * user.extent_pages
     z["extents"] = z["zipf_rows"] = nr_extents(s)
-    z["extent_pages"] = user.extent_pages
     z["touch_period_ns"] = _gap_ns(user.touches_per_s)
     if user.touches_per_s <= 0:
         z["next_touch"] = NEVER
     z["run_log"] = log_of_going_on(user.run_pages)
-    z["write_share"] = user.write_share
     z["drift_gap_ns"] = _gap_ns(user.drifts_per_s)
     z["delete_gap_ns"] = _gap_ns(user.deletes_per_s)
-    z["stack_order"] = processes.stack_order
-    z["stack_source"] = processes.stack_source
     z["fork_gap_ns"] = _gap_ns(processes.forks_per_s)
-    z["lifetime_median_ns"] = processes.lifetime_median_ns
-    z["lifetime_sigma"] = processes.lifetime_sigma
     z["process_log"] = log_of_going_on(processes.anonymous_pages)
     z["process_tables"] = min(processes.page_table_pages, PAGE_TABLES_MAX)
     z["slab_gap_ns"] = _gap_ns(slab.pages_per_s)
-    z["slab_median_ns"] = slab.lifetime_median_ns
-    z["slab_sigma"] = slab.lifetime_sigma
-    z["reclaimable_share"] = slab.reclaimable_share
-    z["rx_mode"], z["tx_mode"] = nic.receive, nic.transmit
-    z["ring"] = nic.ring
-    z["rx_replaces"] = nic.replaces
-    z["recycle"] = nic.recycle
     z["huge_gap_ns"] = _gap_ns(s.huge.per_s)
-    z["huge_order"] = s.huge.order
-    z["huge_median_ns"] = s.huge.lifetime_median_ns
-    z["huge_sigma"] = s.huge.lifetime_sigma
-    z["huge_most"] = s.huge.most
     z["held_first"] = NO_PFN
-    z["rx_order"], z["tx_order"] = nic.rx_order, nic.tx_order
     z["fragments"] = min(nic.frame_pages, FRAGMENTS_MAX)
-    z["wire_ns"] = nic.wire_ns
     z["rx_log"] = log_of_going_on(nic.rx_burst_frames)
     z["tx_log"] = log_of_going_on(nic.tx_burst_frames)
     z["rx_gap_ns"] = _burst_gap_ns(nic.rx_frames_per_s, nic.rx_burst_frames, nic.wire_ns)
     z["tx_gap_ns"] = _burst_gap_ns(nic.tx_frames_per_s, nic.tx_burst_frames, nic.wire_ns)
-    z["rx_hold_ns"], z["tx_hold_ns"] = nic.rx_hold_ns, nic.tx_hold_ns
-    z["refault_cost_ns"] = s.costs.refault_ns

@@ -34,8 +34,8 @@ def settle_slab(z, pfn, reclaimable, lifetime):
 @kernel
 def slab_arrives(z):
     """A cache grows by one slab page."""
-    lifetime = lognormal(z, Stream.SLAB, z.slab_median_ns, z.slab_sigma)
-    reclaimable = uniform(z, Stream.SLAB) <= z.reclaimable_share
+    lifetime = lognormal(z, Stream.SLAB, z.slab_lifetime_median_ns, z.slab_lifetime_sigma)
+    reclaimable = uniform(z, Stream.SLAB) <= z.slab_reclaimable_share
     book(z, z.now + 1 + exponential(z, Stream.SLAB, z.slab_gap_ns), Event.SLAB_ARRIVAL, 0)
     # A request that sleeps can remember one number: the lifetime is rounded to milliseconds.
     lifetime_ms = min(lifetime // 1_000_000, 1 << 29)

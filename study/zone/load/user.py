@@ -131,7 +131,7 @@ def fault(z, page, write, caller, born):
         z.count.first_faults += 1
     else:
         z.count.refaults += 1
-        z.count.lost_ns += z.refault_cost_ns
+        z.count.lost_ns += z.cost_refault_ns
         if thrown == Thrown.DEFRAG:
             z.count.refaults_after_defrag += 1
     gfp = GFP_USER

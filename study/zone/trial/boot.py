@@ -78,7 +78,7 @@ def prepare(z, anonymous_share: float, mapped_share: float):
 def boot_slabs(z, nr_pages):
     """Slab pages of start-up: they stay, unless shrink_slab empties them."""
     for _ in range(nr_pages):
-        reclaimable = uniform(z, Stream.START) <= z.reclaimable_share
+        reclaimable = uniform(z, Stream.START) <= z.slab_reclaimable_share
         pfn = take_typed_page(z, False, _RECLAIMABLE if reclaimable else _UNMOVABLE)
         if pfn == NO_PFN:
             return
@@ -100,7 +100,7 @@ def _fill_used(z, reserved, kernel_pages):
             continue
         unmovable = below(z, Stream.START, unused) < kernel_pages
         if unmovable or page >= z.extents * z.extent_pages:
-            if new_slab(z, pfn, uniform(z, Stream.START) <= z.reclaimable_share) == NO_ROW:
+            if new_slab(z, pfn, uniform(z, Stream.START) <= z.slab_reclaimable_share) == NO_ROW:
                 new_object(z, pfn, 0, Kind.SLAB)
         else:
             frame[pfn].order = 0
@@ -198,7 +198,7 @@ def start_workload(z):
     _book_first(z, z.drift_gap_ns, Stream.DRIFT, Event.DRIFT)
     _book_first(z, z.delete_gap_ns, Stream.DELETE, Event.DELETE)
     _book_first(z, z.huge_gap_ns, Stream.HUGE, Event.HUGE_ARRIVAL)
-    if z.proactiveness > 0:
+    if z.compact_proactiveness > 0:
         start_proactive(z)
     if z.source_at:
         call_at(z.source_at, z, SOURCE_BEGINS)

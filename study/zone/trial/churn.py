@@ -18,10 +18,8 @@ from study.zone.load.user import fault
 from study.zone.mm.interface import free_user_page
 from study.zone.trial.advance import advance
 from study.zone.trial.highalloc import end_load
+from study.zone.trial.indices import HUGE_ORDER, huge_blocks
 from study.zone.trial.zone import Zone
-
-HUGE_ORDER = 9
-"""2 MB, whatever the zone's pageblocks are."""
 
 
 @kernel
@@ -63,22 +61,16 @@ def _ask_again(z, held: np.ndarray, nr_pages):
         _bring_in(z, held[i])
 
 
-def _whole(z: np.void) -> int:
-    """Free blocks of 2 MB."""
-    return int(sum(int(z["zone"]["nr_free"][o]) << (o - HUGE_ORDER) for o in range(HUGE_ORDER, 11)))
-
-
 def churn(zone: Zone) -> dict[str, float]:
     """Run the test on the zone as it is, its load at an end; leaves it consistent.
 
     Returns churn_whole_start and churn_whole_end (free 2 MB blocks before and after the rounds),
     churn_whole_possible (what the free memory would make at the end) and churn_score: 1 if all of
-    it is whole, 0 if nothing has come back, below 0 if more is broken; NaN without such a test.
+    it is whole, 0 if nothing has come back, below 0 if more is broken; nothing without such a test.
     """
     asked, z = zone.settings.churn, zone.state
-    names = ("whole_start", "whole_end", "whole_possible", "score")
     if asked.rounds == 0:
-        return {f"churn_{name}": float("nan") for name in names}
+        return {}
     end_load(zone)
     pages = zone.settings.memory.pages
     filled = min(int(asked.fill * pages), int(z["process_vpages"]))
@@ -87,13 +79,17 @@ def churn(zone: Zone) -> dict[str, float]:
     surplus = max(filled - int(asked.hold * pages), 0)
     _free_some(z, held, surplus)
     held = held[surplus:].copy()
-    start = _whole(z)
+    start = huge_blocks(zone.nr_free)
     part = int(asked.part * len(held))
     for _ in range(asked.rounds):
         _free_some(z, held, part)
         _ask_again(z, held, part)
         advance(z, z["now"] + asked.gap_ns)
-    end, possible = _whole(z), int(z["zone"]["free"]) >> HUGE_ORDER
+    end, possible = huge_blocks(zone.nr_free), int(z["zone"]["free"]) >> HUGE_ORDER
     score = (end - start) / (possible - start) if possible > start else float("nan")
-    found = (start, end, possible, score)
-    return {f"churn_{name}": float(value) for name, value in zip(names, found, strict=True)}
+    return {
+        "churn_whole_start": float(start),
+        "churn_whole_end": float(end),
+        "churn_whole_possible": float(possible),
+        "churn_score": score,
+    }

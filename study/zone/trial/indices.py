@@ -12,6 +12,9 @@ import numpy as np
 
 from study.zone.settings import NR_ORDERS
 
+HUGE_ORDER = 9
+"""2 MB: a huge page of x86-64, whatever the zone's pageblocks are."""
+
 
 def _free_blocks_pages_suitable(nr_free: Sequence[int], order: int) -> tuple[int, int, int]:
     counts = [int(n) for n in nr_free]
@@ -55,3 +58,14 @@ def unusable_indices(nr_free: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         index = (pages - usable) * 1000 // np.maximum(pages, 1)
     return np.where(pages == 0, 1000, index)
+
+
+def huge_blocks(nr_free: np.ndarray) -> int:
+    """Free blocks of 2 MB, those within larger ones included.
+
+    Parameters
+    ----------
+    nr_free
+        Free blocks of each order, 11 numbers.
+    """
+    return sum(int(nr_free[o]) << (o - HUGE_ORDER) for o in range(HUGE_ORDER, NR_ORDERS))

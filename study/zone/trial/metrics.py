@@ -1,238 +1,524 @@
-"""What a trial measured, by names that carry their units; the same names for every trial."""
+"""Every metric of a trial, declared once: its name, its unit, what it is and what it comes from.
+
+From these declarations come the columns of the results and their order (measure.py computes them),
+the names that claims may use, what tables show first and what they call it, and docs/metrics.md. No
+numpy here: the names are needed before anything is simulated.
+
+A section below is a class, a metric an attribute with a sentence under it. A name that has been
+given is not changed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from math import nan
 from typing import Any
 
-import numpy as np
+from study.zone.engine.enums import Caller, Reclaimer
+from study.zone.settings import NR_ORDERS
 
-from study.zone.engine.enums import Caller, Home, Reclaimer
-from study.zone.settings import NR_ORDERS, Settings
-from study.zone.trial.indices import unusable_indices
-from study.zone.trial.zone import Zone
-
-Counts = dict[str, Any]
-
-_HUGE_ORDER = 9
-"""2 MB: a huge page of x86-64, whatever the zone's pageblocks are."""
-
-SAMPLE = np.dtype(
-    [
-        ("time_ns", "i8"),
-        ("phase", "u1"),
-        ("nr_free", "i4", (NR_ORDERS,)),
-        ("free_pages", "i4"),
-        ("percpu_pages", "i4"),
-        ("active_pages", "i4"),
-        ("inactive_pages", "i4"),
-        ("file_pages", "i4"),
-        ("anonymous_pages", "i4"),
-        ("kernel_pages", "i4"),
-        ("dirty_pages", "i4"),
-    ]
-)
+SHARE = "share"
+"""The unit of what lies between 0 and 1, whatever happens."""
 
 
-def sample(zone: Zone, phase: int, row: np.void) -> None:
-    """Write down the state of the zone as /proc would show it, into a row of dtype SAMPLE."""
-    own = zone.own
-    row["time_ns"] = zone.now
-    row["phase"] = phase
-    row["nr_free"] = zone.nr_free
-    row["free_pages"] = zone.free
-    row["percpu_pages"] = own["nr_hot"] + own["nr_cold"]
-    row["active_pages"] = own["nr_active"]
-    row["inactive_pages"] = own["nr_inactive"]
-    row["file_pages"] = own["nr_file"]
-    row["anonymous_pages"] = own["nr_anon"]
-    row["kernel_pages"] = own["nr_kernel"]
-    row["dirty_pages"] = zone.state["nr_dirty"]
+@dataclass(frozen=True)
+class Label:
+    """What tables and pages call a metric; one without a label goes by its name.
 
-
-def _ratio(part: float, whole: float) -> float:
-    """part / whole; NaN where there was nothing to take a part of."""
-    return part / whole if whole else float("nan")
-
-
-def _served_ratio(attempts: float, failures: float) -> float:
-    """Share of requests that were served; one refused may have been asked for during ageing."""
-    return _ratio(max(attempts - failures, 0), attempts)
-
-
-def measure(zone: Zone, samples: np.ndarray) -> dict[str, float]:
-    """Metrics of the measured phase.
-
-    samples  rows of dtype SAMPLE, measured phase only, at least one
-    Ratios and shares lie in [0, 1] and are NaN where nothing was asked for; indices in [0, 1].
+    Parameters
+    ----------
+    text
+        Without a unit.
+    place
+        Among the metrics that tables show by default; None: it is none of them.
     """
-    found: dict[str, float] = {}
-    count = zone.count
-    _by_caller(found, count)
-    _by_order(found, count)
-    _contiguity(found, samples)
-    _reclaim(found, zone, count)
-    _cures(found, zone, count)
-    _users(found, zone.settings, count)
-    return {name: float(value) for name, value in found.items()}
+
+    text: str
+    place: int | None = None
 
 
-def _by_caller(found: dict[str, float], count: Counts) -> None:
-    for caller in Caller:
-        if caller == Caller.MIGRATION:
+def _sum(*counted: Any) -> Any:
+    return sum(counted)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric, or one for each member of a family.
+
+    Parameters
+    ----------
+    unit
+        Of its values; SHARE only if they cannot leave 0 to 1.
+    counters
+        What it comes from: names of counters (engine/record.py) or of what measure.py takes from
+        zone and samples. Unless given, the counter of its own name. In a family each is an array,
+        of which the member's entry is taken.
+    by
+        Makes their values into the metric.
+    label
+        What tables call it.
+    labels
+        The same for a family, by the name of the member.
+    """
+
+    unit: str
+    counters: str = ""
+    by: Callable[..., Any] = _sum
+    label: Label | None = None
+    labels: Mapping[str, Label] = field(default_factory=dict)
+
+
+class Result(Metric):
+    """A metric that a test after the measured time hands over by its name, if it is run."""
+
+
+def _sum_of_all(by_member: Any) -> Any:
+    return by_member.sum()
+
+
+def _mean(over_samples: Any) -> Any:
+    return over_samples.mean()
+
+
+def _last(over_samples: Any) -> Any:
+    return over_samples[-1]
+
+
+def _ms(nanoseconds: Any) -> Any:
+    return nanoseconds / 1e6
+
+
+def _ratio(part: Any, whole: Any) -> Any:
+    """part / whole; NaN where there was nothing to take a part of."""
+    return part / whole if whole else nan
+
+
+def _part(part: Any, rest: Any) -> Any:
+    return _ratio(part, part + rest)
+
+
+def _served(attempts: Any, failures: Any, excused: Any = 0) -> Any:
+    """Share of requests served; one refused may have been made during ageing."""
+    return _ratio(max(attempts - max(failures - excused, 0), 0), attempts)
+
+
+class Requests:
+    """`CALLER` is one of `user` (pages of programs and files), `stack`, `page_table` (of
+    processes), `slab`, `huge` (2 MB pages of programs), `rx`, `tx` (receive and send buffers) and
+    `source` (a load of your own); `SLEEPER` is one of the first five, which may wait for memory.
+    """
+
+    CALLER_attempts = Metric("requests", "attempts")
+    """All requests."""
+    CALLER_failures = Metric(
+        "requests",
+        "failures",
+        labels={
+            "rx": Label("receive buffers refused"),
+            "stack": Label("stack requests refused"),
+        },
+    )
+    """Those refused."""
+    CALLER_success_ratio = Metric(
+        SHARE,
+        "attempts failures",
+        _served,
+        labels={
+            "rx": Label("receive buffer requests served", 3),
+            "tx": Label("send buffer requests served", 5),
+            "huge": Label("huge pages had while running", 6),
+            "source": Label("blocks that the added source got", 7),
+        },
+    )
+    """Share served."""
+    CALLER_starved = Metric("requests", "starved")
+    """Of those refused: the marks would have refused a single page as well."""
+    CALLER_contiguity_ratio = Metric(SHARE, "attempts failures starved", _served)
+    """Share served if those starved are not counted as refused: what fragmentation alone leaves."""
+
+    SLEEPER_stalls = Metric(
+        "requests", "stalls", labels={"stack": Label("stack requests that had to wait", 10)}
+    )
+    """Requests that had to reclaim or wait."""
+    SLEEPER_stall_mean_ms = Metric(
+        "ms",
+        "stall_ns stalls",
+        lambda nanoseconds, stalls: _ratio(_ms(nanoseconds), stalls),
+        labels={"huge": Label("wait for a huge page (ms)")},
+    )
+    """How long from the request to its end, on average."""
+    SLEEPER_stall_longest_ms = Metric("ms", "stall_longest_ns", _ms)
+    """The longest of these times."""
+    SLEEPER_stall_rounds = Metric("rounds", "stall_rounds")
+    """Rounds of direct reclaim in them."""
+    SLEEPER_stall_reclaimed_pages = Metric(
+        "pages",
+        "stall_reclaimed",
+        labels={"stack": Label("pages reclaimed by stack requests that wait")},
+    )
+    """Pages freed in them."""
+
+
+class Orders:
+    """Requests of order `N`, 0 to 10, over all callers, and blocks of that order."""
+
+    orderN_attempts = Metric(
+        "requests",
+        "attempts_order",
+        labels={str(order): Label(f"requests of order {order}") for order in (1, 2, 3)},
+    )
+    """All requests."""
+    orderN_failures = Metric("requests", "failures_order")
+    """Those refused."""
+    orderN_success_ratio = Metric(SHARE, "attempts_order failures_order", _served)
+    """Share served."""
+    orderN_blocks_formed = Metric("blocks", "formed")
+    """Blocks that two halves merged into."""
+    orderN_blocks_split = Metric("blocks", "split")
+    """Blocks cut in two."""
+
+
+class FreeMemoryAndFragmentation:
+    """`_mean` is over the samples of `series/`, `_end` the last of them."""
+
+    free_pages_mean = Metric("pages", "free_pages", _mean, Label("free pages, on average"))
+    """Free pages."""
+    free_pages_end = Metric("pages", "free_pages", _last)
+    """The same at the end."""
+    largest_free_order_mean = Metric("order", "largest_free_order", _mean)
+    """Order of the largest free block; -1 if nothing is free."""
+    largest_free_order_end = Metric("order", "largest_free_order", _last)
+    """The same at the end."""
+
+    free_orderN_blocks_mean = Metric("blocks", "free_blocks", _mean)
+    """Free blocks, a column of `/proc/buddyinfo`."""
+    free_orderN_blocks_end = Metric("blocks", "free_blocks", _last)
+    """The same at the end."""
+    orderN_absent_share = Metric(
+        SHARE, "absent", _mean, labels={"3": Label("time without a free order-3 block", 11)}
+    )
+    """Share of samples in which no free block was of order N or larger."""
+    unusable_index_orderN_mean = Metric(
+        SHARE, "unusable_index", _mean, labels={"3": Label("free memory useless to order 3", 12)}
+    )
+    """Share of free memory in blocks too small for order N (`unusable_index` of debugfs)."""
+    extfrag_index_orderN_mean = Metric("index", "extfrag_index")
+    """Why order N failed, in samples without a block: towards 0 for want of memory, towards 1
+    because it is scattered; below 0 if a block or two are all that is free (`extfrag_index`).
+    """
+
+
+class Reclaim:
+    """`RECLAIMER` is `kswapd`, or `direct` for requests that found too little."""
+
+    RECLAIMER_scanned_pages = Metric("pages", "scanned")
+    """Pages looked at."""
+    RECLAIMER_reclaimed_pages = Metric("pages", "reclaimed")
+    """Pages freed."""
+
+    reclaimed_pages = Metric("pages", "reclaimed", _sum_of_all, Label("pages reclaimed", 13))
+    """Pages freed in LRU order and from slab, by kswapd and by those who asked; what the
+    defragmenter evicts is not in it.
+    """
+    reclaimed_pages_per_order3_block = Metric(
+        "pages",
+        "reclaimed formed",
+        lambda reclaimed, formed: _ratio(reclaimed.sum(), formed[3]),
+        Label("pages LRU reclaims for an order-3 block"),
+    )
+    """Reclaimed pages for each order-3 block formed, for whatever reason."""
+    slab_reclaimed_pages = Metric("pages", "slab_reclaimed")
+    """Of the reclaimed pages, slab pages."""
+    deactivated_pages = Metric("pages", "deactivated")
+    """Moved from the active list."""
+    activated_pages = Metric("pages", "activated")
+    """Moved to the active list."""
+    written_pages = Metric("pages", "written")
+    """Written to disk."""
+    swapped_out_pages = Metric("pages", "swapped_out")
+    """Of those written, to swap."""
+    kswapd_wakeups = Metric("times", "wakeups")
+    """Times that kswapd was woken."""
+    kswapd_wakeups_refused = Metric("times", "wakeups_refused")
+    """Times that it was called and found nothing to do."""
+    blockless_requests = Metric("requests", "blockless")
+    """Requests above order 0 that met no free block of their order or larger."""
+    blockless_kswapd_rests_ratio = Metric(
+        SHARE,
+        "blockless_rests blockless",
+        _ratio,
+        Label("requests without a block that leave kswapd at rest"),
+    )
+    """Share of them that left kswapd at rest."""
+    blockless_above_low_asked = Metric("requests", "blockless_asked")
+    """Those that found kswapd at rest while more pages than the low mark were free."""
+    blockless_above_low_woken = Metric("requests", "blockless_woken")
+    """Of those, the ones that woke it."""
+    blockless_above_low_woken_ratio = Metric(
+        SHARE,
+        "blockless_woken blockless_asked",
+        _ratio,
+        Label("requests without a block, above the low mark, that wake kswapd"),
+    )
+    """Their share."""
+    kswapd_busy_share = Metric("ratio", "kswapd_ns measure_ns", _ratio)
+    """Time that it works, against the measured time: above 1 if its last step ends later."""
+    oom_kills = Metric("requests", "oom")
+    """Requests that found nothing to reclaim, where the kernel would have killed a process."""
+
+
+class TheDefragmenter:
+    """What it does with the reverse map."""
+
+    defrag_runs = Metric("runs")
+    """Runs of the defragmenter."""
+    defrag_scanned_pages = Metric("pages", "defrag_scanned")
+    """Frames looked at."""
+    defrag_blocks = Metric("blocks")
+    """Blocks emptied."""
+    defrag_evicted_pages = Metric(
+        "pages", "defrag_evicted", label=Label("pages the defragmenter evicts")
+    )
+    """Pages thrown out."""
+    defrag_migrated_pages = Metric("pages", "defrag_migrated")
+    """Pages moved."""
+    defrag_moved_pages = Metric(
+        "pages",
+        "defrag_evicted defrag_migrated",
+        label=Label("pages the defragmenter evicts or migrates"),
+    )
+    """The sum of both."""
+    defrag_pages_per_block = Metric(
+        "pages",
+        "defrag_evicted defrag_migrated defrag_blocks",
+        lambda evicted, migrated, blocks: _ratio(evicted + migrated, blocks),
+        Label("pages the defragmenter takes for a block"),
+    )
+    """That sum for each block emptied."""
+    defrag_written_pages = Metric("pages", "defrag_written")
+    """Dirty pages written for it."""
+    defrag_busy_ms = Metric("ms", "defrag_ns", _ms)
+    """Time it took."""
+
+
+class CompactionAndOtherCures:
+    """0 where the cure is off."""
+
+    moved_pages = Metric(
+        "pages",
+        "defrag_evicted defrag_migrated compact_migrated",
+        label=Label("pages evicted or migrated", 14),
+    )
+    """Evicted or migrated by the defragmenter, or migrated by compaction."""
+    stolen_blocks = Metric(
+        "blocks", "stolen", label=Label("blocks taken from pageblocks of another kind")
+    )
+    """Blocks smaller than a pageblock that a request took from another migratetype's list (the
+    external fragmentation events of mmtests).
+    """
+    boosts = Metric("times")
+    """Times that a steal raised the marks."""
+    recycled_buffers = Metric("buffers", "recycled")
+    """Receive buffers taken from the card's own pool instead of the allocator."""
+    reserved_pages_end = Metric("pages", "nr_reserved")
+    """Pages in pageblocks kept for those who cannot wait, at the end."""
+    compact_stalls = Metric("runs")
+    """Direct compactions run."""
+    compact_deferred = Metric("runs")
+    """Put off after failures (kcompactd's too)."""
+    compact_skipped = Metric("runs")
+    """Not begun, as too little was free or want of memory was the cause."""
+    compact_successes = Metric("runs")
+    """Compactions of any kind after which a block was there."""
+    compact_failures = Metric("runs")
+    """Compactions of any kind after which a block was not there."""
+    compact_migrated_pages = Metric("pages", "compact_migrated")
+    """Pages moved."""
+    compact_scanned_pages = Metric("pages", "compact_scanned")
+    """Frames looked at."""
+    compact_busy_ms = Metric("ms", "compact_ns", _ms)
+    """Time it took."""
+    kcompactd_wakeups = Metric("times")
+    """Times that kcompactd was woken."""
+    kcompactd_busy_ms = Metric("ms", "kcompactd_ns", _ms)
+    """Time that kcompactd took."""
+
+
+class KernelPages:
+    """Where pages lie that cannot be moved, at the end."""
+
+    unmovable_share_end = Metric(SHARE, "unmovable")
+    """Share of pages that are the kernel's."""
+    unmovable_blocks_share_end = Metric(
+        SHARE, "unmovable_blocks", label=Label("pageblocks that hold kernel pages at the end")
+    )
+    """Share of 2 MB blocks with such a page."""
+    huge_free_blocks_end = Metric("blocks", "huge_free_blocks")
+    """Whole 2 MB blocks that are free."""
+
+
+class WhatItDoesToPrograms:
+    """The load itself does not slow down."""
+
+    touches = Metric("touches")
+    """Visits to pages by programs."""
+    events = Metric("events", "touches events")
+    """Everything that happened, touches included."""
+    first_faults = Metric("pages")
+    """Pages brought in that had never been in memory, or had left it by the program's own doing."""
+    minor_faults = Metric("pages")
+    """Pages wanted back that reclaim had unmapped and not yet freed."""
+    refaults = Metric("pages", label=Label("refaults", 15))
+    """Pages wanted back that reclaim or the defragmenter had thrown out."""
+    refaults_after_defrag = Metric(
+        "pages", label=Label("refaults on pages the defragmenter evicted")
+    )
+    """Of these, thrown out by the defragmenter."""
+    refault_ratio = Metric(SHARE, "refaults touches", _ratio)
+    """Refaults as a share of touches."""
+    time_lost_share = Metric(SHARE, "lost_ns measure_ns", _part, Label("time lost to refaults", 16))
+    """Time that refaults would have cost (`costs.refault`) against that plus the measured time."""
+    forks = Metric("processes")
+    """Processes begun."""
+    forks_refused = Metric("processes")
+    """Processes that found no memory to begin with."""
+    exits = Metric("processes")
+    """Processes ended."""
+    frames_received = Metric("frames")
+    """Network frames received."""
+    frames_dropped = Metric("frames")
+    """Dropped for want of a posted buffer."""
+    frames_dropped_ratio = Metric(
+        SHARE, "frames_dropped frames_received", _part, Label("received frames dropped", 4)
+    )
+    """Share of those that arrived."""
+    frames_sent = Metric("frames")
+    """Network frames sent."""
+    frames_unsent = Metric("frames")
+    """Not sent for want of a buffer."""
+    frames_unsent_ratio = Metric(SHARE, "frames_unsent frames_sent", _part)
+    """Share of those that were to be sent."""
+
+
+class AfterTheMeasuredTime:
+    """NaN unless the test is run (`highalloc.share`, `churn.rounds`, `probe.victims`). `K` is an
+    order, 1 to 10.
+    """
+
+    highalloc_pass1_ratio = Result(
+        SHARE, label=Label("huge pages had under load, asked at once", 8)
+    )
+    """Share of `highalloc.share` of memory had in huge pages under load."""
+    highalloc_pass2_ratio = Result(SHARE)
+    """The same, at once again."""
+    highalloc_rest_ratio = Result(SHARE, label=Label("huge pages had at rest", 9))
+    """The same, with the load ended."""
+    churn_whole_start = Result("blocks")
+    """Free 2 MB blocks before LLFree's rounds of freeing and asking again."""
+    churn_whole_end = Result("blocks")
+    """Free 2 MB blocks after them."""
+    churn_whole_possible = Result("blocks")
+    """How many of them the free memory would make."""
+    churn_score = Result("score")
+    """Share of the missing 2 MB blocks that the rounds brought back: 1 all, 0 none, below 0 if more
+    are broken.
+    """
+    probe_freed_pages = Result("pages", label=Label("pages that the probe had to free or move", 1))
+    """Pages the probe freed or moved until its blocks were there; NaN if it did not get there."""
+    probe_written_pages = Result("pages")
+    """Pages written for it."""
+    probe_touches_lost_share = Result(
+        "change of share", label=Label("touches that lose their page by it", 2)
+    )
+    """Share of visits that would no longer find their page."""
+    probe_orderK_freed_pages = Result("pages")
+    """As `probe_freed_pages`, for as many blocks of order K."""
+
+
+SECTIONS: tuple[type, ...] = (
+    *(Requests, Orders, FreeMemoryAndFragmentation, Reclaim, TheDefragmenter),
+    *(CompactionAndOtherCures, KernelPages, WhatItDoesToPrograms, AfterTheMeasuredTime),
+)
+"""In the order of the columns."""
+
+_SLEEPERS = (Caller.USER, Caller.STACK, Caller.PAGE_TABLE, Caller.SLAB, Caller.HUGE)
+FAMILIES: dict[str, dict[str, int]] = {
+    "CALLER": {c.name.lower(): c for c in Caller if c != Caller.MIGRATION},
+    "SLEEPER": {c.name.lower(): c for c in _SLEEPERS},
+    "RECLAIMER": {r.name.lower(): r for r in Reclaimer},
+    "N": {str(order): order for order in range(NR_ORDERS)},
+    "K": {str(order): order for order in range(1, NR_ORDERS)},
+}
+"""What stands for a member in a metric's name -> name of each member, and its index in counters."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric of a trial.
+
+    Parameters
+    ----------
+    name
+        In full.
+    metric
+        Its declaration.
+    index
+        Of the member in the family's counters; None outside a family.
+    label
+        What tables call it, if not its name.
+    """
+
+    name: str
+    metric: Metric
+    index: int | None
+    label: Label | None
+
+    def value(self, values: Mapping[str, Any]) -> float:
+        """Compute the metric from the values of all counters."""
+        counted = [values[name] for name in (self.metric.counters or self.name).split()]
+        if self.index is not None:
+            counted = [by_member[self.index] for by_member in counted]
+        return float(self.metric.by(*counted))
+
+
+def declared(section: type) -> dict[str, Metric]:
+    """The metrics of a section, by the names that stand for them."""
+    return {name: value for name, value in vars(section).items() if isinstance(value, Metric)}
+
+
+def family_of(name: str) -> str:
+    """What stands for a member in a declared name; empty if it is of no family."""
+    return next((word for word in FAMILIES if word in name), "")
+
+
+def _columns() -> Iterator[Column]:
+    metrics = [pair for section in SECTIONS for pair in declared(section).items()]
+    # The columns of one member stand together.
+    for family, together in groupby(metrics, lambda pair: family_of(pair[0])):
+        if not family:
+            yield from (Column(name, m, None, m.label) for name, m in together)
             continue
-        name = caller.name.lower()
-        attempts, failures = count["attempts"][caller], count["failures"][caller]
-        found[f"{name}_attempts"] = attempts
-        found[f"{name}_failures"] = failures
-        found[f"{name}_success_ratio"] = _served_ratio(attempts, failures)
-        # A request that even single pages would not have helped is no matter of contiguity.
-        starved = count["starved"][caller]
-        found[f"{name}_starved"] = starved
-        found[f"{name}_contiguity_ratio"] = _served_ratio(attempts, max(failures - starved, 0))
-    for caller in (Caller.USER, Caller.STACK, Caller.PAGE_TABLE, Caller.SLAB, Caller.HUGE):
-        name = caller.name.lower()
-        stalls = count["stalls"][caller]
-        found[f"{name}_stalls"] = stalls
-        found[f"{name}_stall_mean_ms"] = _ratio(count["stall_ns"][caller] / 1e6, stalls)
-        found[f"{name}_stall_longest_ms"] = count["stall_longest_ns"][caller] / 1e6
-        found[f"{name}_stall_rounds"] = count["stall_rounds"][caller]
-        found[f"{name}_stall_reclaimed_pages"] = count["stall_reclaimed"][caller]
+        of_family = list(together)
+        for member, index in FAMILIES[family].items():
+            for name, m in of_family:
+                yield Column(name.replace(family, member), m, index, m.labels.get(member))
 
 
-def _by_order(found: dict[str, float], count: Counts) -> None:
-    for order in range(NR_ORDERS):
-        attempts, failures = count["attempts_order"][order], count["failures_order"][order]
-        found[f"order{order}_attempts"] = attempts
-        found[f"order{order}_failures"] = failures
-        found[f"order{order}_success_ratio"] = _served_ratio(attempts, failures)
-        found[f"order{order}_blocks_formed"] = count["formed"][order]
-        found[f"order{order}_blocks_split"] = count["split"][order]
+COLUMNS: dict[str, Column] = {column.name: column for column in _columns()}
+METRICS: tuple[str, ...] = tuple(COLUMNS)
+"""Every name that a trial's metrics have, in the order of the columns."""
+_LABELLED = {column.name: column.label for column in COLUMNS.values() if column.label}
+LABELS: dict[str, str] = {name: label.text for name, label in _LABELLED.items()}
+"""Metric -> what it is called; a metric that is not in it goes by its name."""
+_PLACES = {label.place: name for name, label in _LABELLED.items() if label.place is not None}
+HEADLINE: tuple[tuple[str, str], ...] = tuple(
+    (_PLACES[place], LABELS[_PLACES[place]]) for place in sorted(_PLACES)
+)
+"""The metrics to look at first, and what to call them."""
 
 
-def _contiguity(found: dict[str, float], samples: np.ndarray) -> None:
-    nr_free = samples["nr_free"].astype(np.int64)
-    present = nr_free > 0
-    largest = np.where(present.any(axis=1), NR_ORDERS - 1 - present[:, ::-1].argmax(axis=1), -1)
-    unusable = unusable_indices(nr_free) / 1000.0
-    found["free_pages_mean"] = samples["free_pages"].mean()
-    found["free_pages_end"] = samples["free_pages"][-1]
-    found["largest_free_order_mean"] = largest.mean()
-    found["largest_free_order_end"] = largest[-1]
-    for order in range(NR_ORDERS):
-        found[f"free_order{order}_blocks_mean"] = nr_free[:, order].mean()
-        found[f"free_order{order}_blocks_end"] = nr_free[-1, order]
-        found[f"order{order}_absent_share"] = (largest < order).mean()
-        found[f"unusable_index_order{order}_mean"] = unusable[:, order].mean()
-        found[f"extfrag_index_order{order}_mean"] = _extfrag_mean(nr_free, largest, order)
-
-
-def _extfrag_mean(nr_free: np.ndarray, largest: np.ndarray, order: int) -> float:
-    """Mean over the samples in which a request would have failed; NaN if there were none."""
-    failing = nr_free[(largest < order) & (largest >= 0)]
-    if failing.size == 0:
-        return float("nan")
-    pages = (failing << np.arange(NR_ORDERS)).sum(axis=1)
-    blocks = failing.sum(axis=1)
-    index = 1000 - (1000 + pages * 1000 // (1 << order)) // blocks
-    return float(index.mean()) / 1000.0
-
-
-def _reclaim(found: dict[str, float], zone: Zone, count: Counts) -> None:
-    measured_ns = zone.settings.clock.measure_ns
-    for who in Reclaimer:
-        name = who.name.lower()
-        found[f"{name}_scanned_pages"] = count["scanned"][who]
-        found[f"{name}_reclaimed_pages"] = count["reclaimed"][who]
-    found["reclaimed_pages"] = count["reclaimed"].sum()
-    # Pages the LRU order freed for each order-3 block that came together, for whatever reason.
-    found["reclaimed_pages_per_order3_block"] = _ratio(count["reclaimed"].sum(), count["formed"][3])
-    found["slab_reclaimed_pages"] = count["slab_reclaimed"]
-    found["deactivated_pages"] = count["deactivated"]
-    found["activated_pages"] = count["activated"]
-    found["written_pages"] = count["written"]
-    found["swapped_out_pages"] = count["swapped_out"]
-    found["kswapd_wakeups"] = count["wakeups"]
-    found["kswapd_wakeups_refused"] = count["wakeups_refused"]
-    found["blockless_requests"] = count["blockless"]
-    found["blockless_kswapd_rests_ratio"] = _ratio(count["blockless_rests"], count["blockless"])
-    found["blockless_above_low_asked"] = count["blockless_asked"]
-    found["blockless_above_low_woken"] = count["blockless_woken"]
-    found["blockless_above_low_woken_ratio"] = _ratio(
-        count["blockless_woken"], count["blockless_asked"]
-    )
-    found["kswapd_busy_share"] = count["kswapd_ns"] / measured_ns
-    found["oom_kills"] = count["oom"]
-    found["defrag_runs"] = count["defrag_runs"]
-    found["defrag_scanned_pages"] = count["defrag_scanned"]
-    found["defrag_blocks"] = count["defrag_blocks"]
-    found["defrag_evicted_pages"] = count["defrag_evicted"]
-    found["defrag_migrated_pages"] = count["defrag_migrated"]
-    found["defrag_moved_pages"] = count["defrag_evicted"] + count["defrag_migrated"]
-    found["defrag_pages_per_block"] = _ratio(
-        count["defrag_evicted"] + count["defrag_migrated"], count["defrag_blocks"]
-    )
-    found["defrag_written_pages"] = count["defrag_written"]
-    found["defrag_busy_ms"] = count["defrag_ns"] / 1e6
-
-
-def _cures(found: dict[str, float], zone: Zone, count: Counts) -> None:
-    moved = count["defrag_evicted"] + count["defrag_migrated"] + count["compact_migrated"]
-    found["moved_pages"] = moved
-    # The external fragmentation events of mmtests: mm_page_alloc_extfrag below pageblock_order.
-    found["stolen_blocks"] = count["stolen"]
-    found["boosts"] = count["boosts"]
-    found["recycled_buffers"] = count["recycled"]
-    found["reserved_pages_end"] = zone.own["nr_reserved"]
-    found["compact_stalls"] = count["compact_stalls"]
-    found["compact_deferred"] = count["compact_deferred"]
-    found["compact_skipped"] = count["compact_skipped"]
-    found["compact_successes"] = count["compact_successes"]
-    found["compact_failures"] = count["compact_failures"]
-    found["compact_migrated_pages"] = count["compact_migrated"]
-    found["compact_scanned_pages"] = count["compact_scanned"]
-    found["compact_busy_ms"] = count["compact_ns"] / 1e6
-    found["kcompactd_wakeups"] = count["kcompactd_wakeups"]
-    found["kcompactd_busy_ms"] = count["kcompactd_ns"] / 1e6
-    _unmovable(found, zone)
-
-
-def _unmovable(found: dict[str, float], zone: Zone) -> None:
-    """Where kernel pages lie at the end, and whole blocks of 2 MB that are free."""
-    pages = zone.settings.memory.pages
-    rows = zone.frame[:pages]
-    starts = np.flatnonzero(rows["home"] == Home.KERNEL)
-    sizes = np.int64(1) << rows["order"][starts]
-    edges = np.zeros(pages + 1, np.int64)
-    np.add.at(edges, starts, 1)
-    np.add.at(edges, starts + sizes, -1)
-    unmovable = edges.cumsum()[:pages] > 0
-    blocks = pages >> _HUGE_ORDER
-    touched = unmovable[: blocks << _HUGE_ORDER].reshape(-1, 1 << _HUGE_ORDER).any(axis=1)
-    found["unmovable_share_end"] = unmovable.mean()
-    found["unmovable_blocks_share_end"] = touched.mean() if blocks else float("nan")
-    nr_free = zone.nr_free
-    found["huge_free_blocks_end"] = nr_free[_HUGE_ORDER] + 2 * nr_free[_HUGE_ORDER + 1]
-
-
-def _users(found: dict[str, float], settings: Settings, count: Counts) -> None:
-    measured_ns = settings.clock.measure_ns
-    found["touches"] = count["touches"]
-    found["events"] = count["touches"] + count["events"]
-    found["first_faults"] = count["first_faults"]
-    found["minor_faults"] = count["minor_faults"]
-    found["refaults"] = count["refaults"]
-    found["refaults_after_defrag"] = count["refaults_after_defrag"]
-    found["refault_ratio"] = _ratio(count["refaults"], count["touches"])
-    # The load is open: what refaults would have cost is set beside the time that passed.
-    found["time_lost_share"] = count["lost_ns"] / (count["lost_ns"] + measured_ns)
-    found["forks"] = count["forks"]
-    found["forks_refused"] = count["forks_refused"]
-    found["exits"] = count["exits"]
-    arrived = count["frames_received"] + count["frames_dropped"]
-    to_send = count["frames_sent"] + count["frames_unsent"]
-    found["frames_received"] = count["frames_received"]
-    found["frames_dropped"] = count["frames_dropped"]
-    found["frames_dropped_ratio"] = _ratio(count["frames_dropped"], arrived)
-    found["frames_sent"] = count["frames_sent"]
-    found["frames_unsent"] = count["frames_unsent"]
-    found["frames_unsent_ratio"] = _ratio(count["frames_unsent"], to_send)
+def is_share(name: str) -> bool:
+    """Does the metric lie between 0 and 1, whatever happens?"""
+    return name in COLUMNS and COLUMNS[name].metric.unit == SHARE

@@ -22,12 +22,11 @@ class Owner(IntEnum):
     FREE = 16
 
 
-MOMENTS = ("start", "worn", "end")
-"""When pictures are taken: before the load, after the ageing phase, after the measured phase."""
-
-
 def pictures(settings: Settings, *, seed: int, replicate: int) -> np.ndarray:
-    """Run a trial as simulate() does and return its owners at MOMENTS, u1 of shape (3, pages)."""
+    """Run a trial as simulate() does and return its owners, u1 of shape (3, pages).
+
+    Before the load, after the ageing phase and after the measured phase.
+    """
     from study.zone.trial.advance import advance
     from study.zone.trial.schedule import phases, sample_times
     from study.zone.trial.zone import Zone

@@ -88,8 +88,8 @@ def _free_by_lru(z, order, wanted: np.ndarray, freed: np.ndarray):
 def _empty_blocks(z, order, wanted: np.ndarray, freed: np.ndarray):
     """Have the reverse-map defragmenter make the blocks, cheapest first, the whole zone in view."""
     z.defrag_order = order
-    z.defrag_wanted = wanted[order]
-    z.defrag_budget = z.zone.pages
+    z.defrag_blocks_wanted = wanted[order]
+    z.defrag_budget_pages = z.zone.pages
     before = z.count.defrag_evicted + z.count.defrag_migrated
     defragment(z, 0, z.zone.pages >> order)
     pages = z.count.defrag_evicted + z.count.defrag_migrated - before
@@ -100,7 +100,7 @@ def _empty_blocks(z, order, wanted: np.ndarray, freed: np.ndarray):
 @kernel
 def free_until(z, victims, order, wanted: np.ndarray, freed: np.ndarray):
     """Free pages until enough blocks of the order are there; pages freed, and at each order's."""
-    z.percpu = 0
+    z.percpu_lists = 0
     if victims == ProbeVictims.RANDOM:
         return _free_at_random(z, order, wanted, freed)
     if victims == ProbeVictims.LRU:
@@ -114,35 +114,30 @@ def free_until(z, victims, order, wanted: np.ndarray, freed: np.ndarray):
 def probe(zone: Zone) -> dict[str, float]:
     """Free pages until the probe's blocks are there; leaves the zone consistent, but used up.
 
-    Returns metrics, all NaN without a probe. probe_freed_pages: evicted or migrated until the goal,
+    Returns metrics, none without a probe. probe_freed_pages: evicted or migrated until the goal,
     NaN if it was not reached; probe_written_pages: of them, first written to disk;
     probe_touches_lost_share: share of user touches that meet their page before, but not after, as
     popularity stands; probe_orderK_freed_pages: pages freed when `blocks` more blocks of order K
     were free (by LRU counted in steps of up to 32 pages).
     """
     asked, z = zone.settings.probe, zone.state
+    if asked.victims == ProbeVictims.OFF:
+        return {}
     freed = np.full(NR_ORDERS, -1, np.int64)
-    pages = written = lost = float("nan")
-    if asked.victims != ProbeVictims.OFF:
-        wanted = np.array([free_blocks(z, order) + asked.blocks for order in range(NR_ORDERS)])
-        before = zone.count
-        hits_before = _hit_share(zone)
-        pages = float(free_until(z, asked.victims, asked.order, wanted, freed))
-        lost = hits_before - _hit_share(zone)
-        after = zone.count
-        written = float(sum(after[name] - before[name] for name in ("written", "defrag_written")))
-        if freed[asked.order] < 0:
-            pages = float("nan")
-    reached = {
-        f"probe_order{order}_freed_pages": float(at) if at >= 0 else float("nan")
-        for order, at in enumerate(freed)
-        if order > 0
-    }
+    wanted = np.array([free_blocks(z, order) + asked.blocks for order in range(NR_ORDERS)])
+    before = zone.count
+    hits_before = _hit_share(zone)
+    free_until(z, asked.victims, asked.order, wanted, freed)
+    lost = hits_before - _hit_share(zone)
+    after = zone.count
+    at = [float(pages) if pages >= 0 else float("nan") for pages in freed]
     return {
-        "probe_freed_pages": pages,
-        "probe_written_pages": written,
+        "probe_freed_pages": at[asked.order],
+        "probe_written_pages": float(
+            sum(after[name] - before[name] for name in ("written", "defrag_written"))
+        ),
         "probe_touches_lost_share": lost,
-        **reached,
+        **{f"probe_order{order}_freed_pages": at[order] for order in range(1, NR_ORDERS)},
     }
 
 

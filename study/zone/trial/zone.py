@@ -8,7 +8,7 @@ import numpy as np
 
 from study.zone.engine.dice import seed_streams
 from study.zone.engine.layout import TABLES
-from study.zone.engine.record import MACHINE, counters
+from study.zone.engine.record import MACHINE, counters, set_settings
 from study.zone.load.setup import load_table_rows, nr_extents, set_load
 from study.zone.load.user import alias_table
 from study.zone.mm.interface import REQUEST_ROWS, free_all, set_constants, table_rows
@@ -53,6 +53,7 @@ class Zone:
             self.state[f"{name}_at"] = rows_array.ctypes.data
             self.state[f"{name}_rows"] = len(rows_array)
         self.extents = extents
+        set_settings(self.state, settings)
         set_constants(self.state, settings)
         set_load(self.state, settings)
         self._link_extension()

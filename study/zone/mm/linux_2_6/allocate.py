@@ -42,7 +42,7 @@ _RECLAIMABLE = int(Migratetype.RECLAIMABLE)
 COSTLY_ORDER = 3
 """Up to this order a sleeping request is retried for ever (__alloc_pages, 2.6.8: order <= 3)."""
 ALL_ORDERS = 1
-"""compact_direct: from order 1 on, and reclaim is then to make room for compaction."""
+"""compact_direct_order: from order 1 on, and reclaim is then to make room for compaction."""
 RETRY_NS = 20_000_000
 """HZ/50: nap between rounds of direct reclaim."""
 NAP_NS = 100_000_000
@@ -199,7 +199,7 @@ def try_to_free_pages(z, row):
         while not shrink_done(z, Reclaimer.DIRECT):
             scanned += shrink_step(z, Reclaimer.DIRECT)
         freed = SWAP_CLUSTER_MAX - z.zone.scan_target[Reclaimer.DIRECT]
-        if z.compact_direct == ALL_ORDERS and request.order > 0:
+        if z.compact_direct_order == ALL_ORDERS and request.order > 0:
             more, looked = _reclaim_for_compaction(z, request.order, priority, freed)
             freed += more
             scanned += looked
@@ -279,8 +279,8 @@ def go_on(z, row):
     request = requests(z)[row]
     # Once a round, before reclaim begins; only the first try is asynchronous (2.6.38).
     begins = request.priority == DEF_PRIORITY
-    if begins and z.compact_direct > 0 and request.order >= z.compact_direct:
-        asynchronous = z.compact_direct == ALL_ORDERS and request.rounds == 0
+    if begins and z.compact_direct_order > 0 and request.order >= z.compact_direct_order:
+        asynchronous = z.compact_direct_order == ALL_ORDERS and request.rounds == 0
         pfn = _compact_for(z, row, asynchronous)
         if pfn != NO_PFN:
             _finish(z, row, False)
@@ -300,7 +300,7 @@ def go_on(z, row):
         if pfn != NO_PFN:
             _finish(z, row, False)
             return pfn
-    if z.compact_direct == ALL_ORDERS and request.order > COSTLY_ORDER:
+    if z.compact_direct_order == ALL_ORDERS and request.order > COSTLY_ORDER:
         # Reclaim has made room; such a request does not loop, so this is the time (2.6.38).
         pfn = _compact_for(z, row, False)
         if pfn != NO_PFN:

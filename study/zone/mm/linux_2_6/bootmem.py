@@ -61,7 +61,7 @@ def _left_on_hot_list(z, nr_pages):
     The list then goes from 5 batches and a page to 6 batches, again and again (percpu.free_page).
     """
     full = 6 * z.zone.pcp_batch
-    if z.percpu == 0:
+    if z.percpu_lists == 0:
         return 0
     if nr_pages <= full:
         return nr_pages
@@ -115,5 +115,5 @@ def take_to_fill(z, nr_pages):
 @kernel
 def end_fill(z, nr_pages):
     """Leave on the cold list what its last refill holds after so many pages were taken."""
-    if z.percpu and nr_pages % z.zone.pcp_batch:
+    if z.percpu_lists and nr_pages % z.zone.pcp_batch:
         shelve_ahead(z, z.zone.pcp_batch - nr_pages % z.zone.pcp_batch)

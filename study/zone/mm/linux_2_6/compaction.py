@@ -276,7 +276,7 @@ def _move_batch(z, migratetype):
     z.zone.migrate_cursor = min(pfn, stop)
     z.count.compact_scanned += z.zone.migrate_cursor - looked
     z.count.compact_migrated += moved
-    z.compact_spent_ns += (z.zone.migrate_cursor - looked) * LOOK_NS + moved * z.migrate_cost_ns
+    z.compact_spent_ns += (z.zone.migrate_cursor - looked) * LOOK_NS + moved * z.cost_migrate_ns
     return -1 if no_place else moved
 
 

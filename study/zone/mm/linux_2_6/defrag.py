@@ -88,7 +88,7 @@ def _evict(z, pfn):
     anon = frame[pfn].kind == Kind.ANON
     dirty = (frame[pfn].flags & Flag.DIRTY) != 0
     if dirty or (anon and not frame[pfn].flags & Flag.SWAPCACHE):
-        spent += z.write_cost_ns
+        spent += z.cost_write_ns
         z.count.defrag_written += 1
     lru_del(z, pfn)
     page = forget_page(z, pfn)
@@ -107,7 +107,7 @@ def _migrate(z, pfn):
         return -1
     migrate_page(z, pfn, target)
     z.count.defrag_migrated += 1
-    return z.migrate_cost_ns
+    return z.cost_migrate_ns
 
 
 @kernel
@@ -197,14 +197,14 @@ def _extend_free_blocks(z):
     z.count.defrag_runs += 1
     z.defrag_last = z.now
     for smaller in range(order - 1, max(order - 3, -1), -1):
-        while free_blocks(z, order) < z.defrag_wanted:
+        while free_blocks(z, order) < z.defrag_blocks_wanted:
             start = _beside_free_block(z, order, smaller)
             if start == NO_PFN:
                 break
             cost = cost_of_emptying(z, start, order)
             evicting = z.defrag_mode == DefragMode.RMAP_EVICT
             enough = evicting or z.zone.free > z.zone.min + (2 << order)
-            if moved + cost > z.defrag_budget or not enough:
+            if moved + cost > z.defrag_budget_pages or not enough:
                 break
             took = empty_block(z, start, order)
             if took < 0:
@@ -230,7 +230,10 @@ def defragment(z, first, nr_blocks):
     for cost in range(1, (1 << order) + 1):
         block = buckets(z)[cost].row
         while block != NO_ROW:
-            if free_blocks(z, order) >= z.defrag_wanted or moved + cost > z.defrag_budget:
+            if (
+                free_blocks(z, order) >= z.defrag_blocks_wanted
+                or moved + cost > z.defrag_budget_pages
+            ):
                 z.count.defrag_ns += spent
                 return spent
             # Moving needs frames elsewhere; the reserve below min is not for this.
@@ -261,7 +264,7 @@ def inline_wanted(z):
 def defragment_inline(z):
     """From kswapd: the next window of the zone; returns ns spent."""
     nr_blocks = z.zone.pages >> z.defrag_order
-    window = min(max(z.defrag_window >> z.defrag_order, 1), nr_blocks)
+    window = min(max(z.defrag_scan_pages >> z.defrag_order, 1), nr_blocks)
     if window == 0:
         return 0
     if z.defrag_cursor + window > nr_blocks:

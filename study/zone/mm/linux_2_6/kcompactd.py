@@ -83,7 +83,7 @@ def look_around(z):
     book(z, max(z.now + POLL_NS, z.kcompactd_free_at), Event.PROACTIVE, 0)
     if z.kswapd_awake:
         return
-    wanted = max(100 - z.proactiveness, 5)
+    wanted = max(100 - z.compact_proactiveness, 5)
     before = fragmentation_score(z)
     if before <= min(wanted + 10, 100):
         return

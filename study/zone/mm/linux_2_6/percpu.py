@@ -69,7 +69,7 @@ def _drain(z, head, batch):
 @kernel
 def take_page(z, cold):
     """One order-0 page, by way of the hot or the cold list (buffered_rmqueue)."""
-    if z.percpu == 0:
+    if z.percpu_lists == 0:
         return take_block(z, 0)
     if cold:
         head = z.zone.head + HEAD_COLD
@@ -162,7 +162,7 @@ def take_typed_page(z, cold, migratetype):
     """One order-0 page for what is of this migratetype; take_page with grouping off."""
     if z.grouping == 0:
         return take_page(z, cold)
-    if z.percpu == 0:
+    if z.percpu_lists == 0:
         return rmqueue(z, 0, migratetype)
     head = _typed_list(z, cold, migratetype)
     pulled = 0
@@ -202,7 +202,7 @@ def free_page(z, pfn, cold):
 
     A full list first sends its oldest batch to the buddy lists: hot holds up to 6 batches, cold 2.
     """
-    if z.percpu == 0:
+    if z.percpu_lists == 0:
         give_back(z, pfn, 0)
         return
     if z.grouping:

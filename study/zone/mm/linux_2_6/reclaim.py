@@ -281,7 +281,7 @@ def shrink_slab(z, who, scanned):
     shrink_slab, 2.6.8. Objects die at random over the reclaimable slab pages, and a page is
     free only when its last object has gone: this is why slab reclaim yields so few pages.
     """
-    objects = z.nr_reclaimable * z.slab_objects
+    objects = z.nr_reclaimable * z.slab_objects_per_page
     z.slab_scan += 4 * (scanned // SEEKS) * objects // (z.zone.nr_active + z.zone.nr_inactive + 1)
     freed = 0
     while z.slab_scan >= SHRINK_BATCH:

@@ -44,46 +44,19 @@ def table_rows(settings: Settings, user_pages: int) -> dict[str, int]:
 
 
 def set_constants(z: Any, s: Settings) -> None:
-    """Write into the record what does not change during a trial."""
+    """Write into the record what follows from the settings and does not change during a trial."""
     memory = s.memory
     z["zone"]["pages"] = memory.pages
     z["zone"]["head"] = z["frame_rows"] - NR_HEADS
     explicit = s.watermarks.explicit_pages
     marks = explicit or marks_of(s.watermarks.marks, memory.pages, memory.lowmem_pages)
     z["zone"]["min"], z["zone"]["low"], z["zone"]["high"] = marks
-    z["grouping"] = memory.grouping
-    z["pageblock_order"] = memory.pageblock_order
     z["zone"]["typed_heads"] = NR_TYPED_HEADS if memory.grouping else 0
-    z["reserve"] = memory.reserve
     z["nofragment"] = bool(memory.grouping) and memory.nofragment
-    z["placement"] = memory.placement
-    z["boost_factor"] = s.watermarks.boost_factor
-    z["lumpy"] = s.reclaim.lumpy
-    z["compact_direct"] = s.compaction.direct_order
-    z["compact_daemon"] = s.compaction.daemon
-    z["compact_threshold"] = s.compaction.threshold
-    z["compact_rules"] = s.compaction.rules
-    z["proactiveness"] = s.compaction.proactiveness
-    z["allocation"] = s.allocation
-    z["percpu"] = memory.percpu_lists
-    z["swap"] = memory.swap
     z["zone"]["pcp_batch"] = batch_pages(memory.pages)
     z["zone"]["prev_priority"] = z["zone"]["temp_priority"] = DEF_PRIORITY
-    z["kswapd_policy"] = s.kswapd.policy
-    z["kswapd_loop"] = s.kswapd.loop
     z["kswapd_ns_per_page"] = 1e6 / s.kswapd.pages_per_ms
-    z["defrag_mode"] = s.defrag.mode
-    z["defrag_run"] = s.defrag.run
-    z["defrag_choice"] = s.defrag.choice
-    z["defrag_order"] = s.defrag.order
-    z["defrag_interval_ns"] = s.defrag.interval_ns
     z["defrag_last"] = -s.defrag.interval_ns
-    z["defrag_wanted"] = s.defrag.blocks_wanted
-    z["defrag_budget"] = s.defrag.budget_pages
-    z["defrag_window"] = s.defrag.scan_pages
-    z["slab_objects"] = s.slab.objects_per_page
-    z["write_cost_ns"] = s.costs.write_ns
-    z["migrate_cost_ns"] = s.costs.migrate_ns
     for order in range(NR_CACHES):
         limit, batch, free_limit = cache_limits(order)
         z["cache_limit"][order] = limit

@@ -25,7 +25,7 @@ def new_slab(z, pfn, reclaimable):
         return NO_ROW
     row = slots(z)[slot]
     row.pfn = pfn
-    row.objects = z.slab_objects
+    row.objects = z.slab_objects_per_page
     row.place = NO_ROW
     row.death = -1
     if reclaimable:

@@ -75,7 +75,7 @@ def start_write(z, pfn, reclaim):
         z.nr_dirty -= 1
     z.nr_writeback += 1
     z.count.written += 1
-    z.disk_free_at = max(z.disk_free_at, z.now) + z.write_cost_ns
+    z.disk_free_at = max(z.disk_free_at, z.now) + z.cost_write_ns
     row = (z.write_first + z.nr_writes) % z.write_rows
     writes(z)[row].time = z.disk_free_at
     writes(z)[row].pfn = pfn

@@ -1,0 +1,65 @@
+"""The folder that a run writes: made or gone on with, and kept from other runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from study.results import Folder
+    from study.scenario import Study
+
+
+@contextmanager
+def writing(
+    study: Study,
+    out: str | os.PathLike[str] | None,
+    command: Sequence[str],
+    *,
+    force: bool = False,
+    extend: bool = False,
+) -> Iterator[tuple[Folder, bool]]:
+    """The folder to write a study into, kept from other runs, and whether it is a new one.
+
+    Raises ResultsError when it holds something else, is being written, or cannot be written.
+    """
+    from study.results import MANIFEST, create_folder, default_path, only_writer, reopen
+    from study.results.errors import disk_errors
+    from study.results.folder import check_room, remove_if_empty
+    from study.results.manifest import new_manifest
+    from study.results.storage import is_url, mirror_of, naming
+    from study.zone.engine.compile import digest
+
+    # Rows depend on the code of extensions as they do on the simulation's.
+    version = "+".join([digest(), *study.extensions()])
+    manifest = new_manifest(study, simulation=version, command=command)
+
+    def here(path: Path) -> tuple[Folder, bool]:
+        if (path / MANIFEST).is_file() and not force:
+            return reopen(path, manifest, extend=extend), False
+        return create_folder(path, manifest, force=force), True
+
+    cannot = f"cannot write the results folder {'below results/' if out is None else out}"
+    with ExitStack() as held:
+        if out is not None and is_url(out):
+            mirror = mirror_of(os.fspath(out))
+            with naming(mirror):
+                folder, is_new = here(mirror.local)
+            folder.mirror = mirror
+            held.enter_context(folder.only_writer())
+        else:
+            with disk_errors(cannot):
+                path = default_path(study.name) if out is None else Path(out)
+                check_room(path)
+                if not path.exists():
+                    path.mkdir(parents=True, exist_ok=True)
+                    # Unless it becomes a results folder; the lock in it is gone by then.
+                    held.callback(remove_if_empty, path)
+            # What is there may change until it is ours.
+            held.enter_context(only_writer(path))
+            with disk_errors(cannot):
+                folder, is_new = here(path)
+        yield folder, is_new

@@ -1,0 +1,40 @@
+"""SIGINT and SIGTERM while trials run: the first ends the run, the second ends it at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+
+@dataclass
+class Signals:
+    """Whether SIGINT or SIGTERM came. While gently is False the first one interrupts at once."""
+
+    stopped: bool = False
+    gently: bool = False
+
+
+@contextmanager
+def heeded_signals() -> Iterator[Signals]:
+    """Note SIGINT and SIGTERM instead of dying of them; only the main thread can."""
+    signals = Signals()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        again = signals.stopped
+        signals.stopped = True
+        if again or not signals.gently:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield signals
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,23 @@
+"""The keys of the study itself, and the sections that stand beside them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from study.scenario.units import count_from
+
+NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+SECTIONS = ("base", "axes", "include", "exclude", "sampling", "claims")
+
+
+class Head(BaseModel):
+    """What a study is called, what it asks, and how often it runs each cell."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: Annotated[str, Field(pattern=rf"^{NAME}$")] = "study"
+    question: str = ""
+    seed: Annotated[int, BeforeValidator(count_from)] = 1
+    replicates: Annotated[int, BeforeValidator(count_from), Field(ge=1)] = 5

@@ -1,0 +1,143 @@
+"""Rules across settings: values that are each allowed but make no machine together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from study.scenario.model import Machine
+from study.scenario.nic import MTU_LIMITS
+from study.scenario.units import size_text
+from study.zone.settings import Grouping, Placement, Reserve, Settings
+
+WORKING_SET_MAX = 1 << 28
+SAMPLES_MAX = 1_000_000
+
+Complaint = tuple[str, str]
+"""Dotted key, and what is wrong with it."""
+
+
+def complaints(machine: Machine, settings: Settings) -> Iterator[Complaint]:
+    """Everything impossible about one machine; nothing if it can be simulated.
+
+    settings  the same machine, in the kernel's units
+    """
+    yield from _memory(settings)
+    yield from _marks(machine, settings)
+    yield from _orders(settings)
+    least, most = MTU_LIMITS[machine.nic.driver]
+    if not least <= machine.nic.mtu <= most:
+        yield (
+            "nic.mtu",
+            f"is {machine.nic.mtu:,}; {machine.nic.driver} takes {least} to {most:,} bytes",
+        )
+    yield from _pageblocks(settings)
+    yield from _churn(settings)
+    if settings.extension.victims and settings.reclaim.lumpy:
+        why = "is not asked by lumpy reclaim, which takes whole blocks; set reclaim.lumpy to off"
+        yield "extension.victims", why
+    yield from _working_set(settings)
+    yield from _clock(settings)
+
+
+def _memory(s: Settings) -> Iterator[Complaint]:
+    pages, reserved = s.memory.pages, s.memory.reserved_pages
+    if reserved >= pages:
+        yield (
+            "zone.reserved",
+            f"is {size_text(reserved)}, all of the zone, whose memory is {size_text(pages)}",
+        )
+    if s.memory.lowmem_pages < pages:
+        yield (
+            "zone.lowmem",
+            (
+                f"is {s.memory.lowmem_pages:,} pages; it counts all lowmem zones, so at least the "
+                f"{pages:,} of this one"
+            ),
+        )
+    free = sum(count << order for order, count in enumerate(s.memory.buddyinfo or ()))
+    if free > max(pages - reserved, 0):
+        yield (
+            "zone.buddyinfo",
+            (
+                f"has {free:,} free pages; the zone holds {max(pages - reserved, 0):,} besides the "
+                "reserved ones"
+            ),
+        )
+
+
+def _marks(machine: Machine, s: Settings) -> Iterator[Complaint]:
+    names = ("min", "low", "high")
+    missing = [name for name in names if getattr(machine.watermarks, name) is None]
+    if missing and len(missing) < len(names):
+        yield f"watermarks.{missing[0]}", "is missing; min, low and high are given together"
+    if s.watermarks.explicit_pages is None:
+        return
+    low, mid, high = s.watermarks.explicit_pages
+    if not low < mid < high:
+        yield (
+            "watermarks.min",
+            (
+                f"is out of order: min {low:,}, low {mid:,}, high {high:,}; "
+                "it must be min < low < high"
+            ),
+        )
+    if high >= s.memory.pages:
+        yield "watermarks.high", f"is {high:,} pages, not below the zone's {s.memory.pages:,}"
+
+
+def _orders(s: Settings) -> Iterator[Complaint]:
+    for key, order, used in (
+        ("defrag.order", s.defrag.order, True),
+        ("probe.order", s.probe.order, True),
+        ("nic.rx_order", s.nic.rx_order, True),
+        ("nic.tx_order", s.nic.tx_order, True),
+        ("huge.order", s.huge.order, s.huge.per_s > 0),
+        ("highalloc.order", s.highalloc.order, s.highalloc.share > 0),
+    ):
+        if used and 1 << order > s.memory.pages:
+            yield key, f"is {order}; a block of {1 << order} pages is larger than the whole zone"
+
+
+def _pageblocks(s: Settings) -> Iterator[Complaint]:
+    """Switches that need mobility grouping, or go without it only."""
+    for key, on in (
+        ("zone.reserve", s.memory.reserve != Reserve.OFF),
+        ("watermarks.boost_factor", s.watermarks.boost_factor > 0),
+        ("zone.nofragment", s.memory.nofragment),
+    ):
+        if on and s.memory.grouping == Grouping.OFF:
+            yield key, "needs pageblocks; set zone.grouping to on"
+    placement, grouping = s.memory.placement, s.memory.grouping
+    if placement == Placement.BY_LIFETIME and grouping == Grouping.OFF:
+        yield "zone.placement", "is by-lifetime, which needs pageblocks; set zone.grouping to on"
+    if placement == Placement.BEST_FIT and grouping == Grouping.ON:
+        yield "zone.placement", "is best-fit, which is a bound to 2.6.8; set zone.grouping to off"
+
+
+def _churn(s: Settings) -> Iterator[Complaint]:
+    churn = s.churn
+    if churn.rounds == 0:
+        return
+    if churn.hold > churn.fill:
+        yield "churn.hold", f"is {churn.hold:g}, more than is filled (churn.fill {churn.fill:g})"
+    if round(churn.fill * s.memory.pages) > s.user.working_set_pages:
+        yield "churn.fill", "is more than user.working_set has pages"
+
+
+def _working_set(s: Settings) -> Iterator[Complaint]:
+    """The working set may be a multiple of the zone's memory, so its bounds are no single key's."""
+    pages, extent = s.user.working_set_pages, s.user.extent_pages
+    if pages < 1:
+        yield "user.working_set", f"is {pages:,} pages, a working set of nothing"
+    elif extent > pages:
+        yield "user.extent", f"is {extent:,} pages, more than the working set of {pages:,}"
+    if pages > WORKING_SET_MAX:
+        yield "user.working_set", f"is over {WORKING_SET_MAX:,} pages; that cannot be simulated"
+
+
+def _clock(s: Settings) -> Iterator[Complaint]:
+    clock = s.clock
+    if clock.sample_ns > clock.measure_ns:
+        yield "clock.sample", "is longer than clock.measure; there would be no sample"
+    elif (clock.ageing_ns + clock.measure_ns) / clock.sample_ns > SAMPLES_MAX:
+        yield "clock.sample", "gives over a million samples a trial; make it longer"
