@@ -18,7 +18,7 @@ from study.results.manifest import fingerprint_of, new_manifest
 from study.results.mirror import Mirror
 from study.results.part import read_part, write_part
 from study.results.received import Awaited, keep_before, settle_received
-from study.results.relay import Receiver, Sender
+from study.results.relay import Receiver, Sender, sendable
 from study.runs import Options, resume_study, run_study
 from study.scenario import Study, load
 from study.zone.engine.compile import digest
@@ -381,3 +381,22 @@ def test_what_a_log_has_drawn_is_not_taken(tiny: Study, tmp_path: Path, log: lis
     (tmp_path / "home/summary.csv").write_text("ours")
     received([*log, *forged, "study-results remove summary.csv"], tmp_path / "home", tiny)
     assert (tmp_path / "home/summary.csv").read_text() == "ours"
+
+
+def test_a_run_that_was_sent_along_is_continued_there(tiny: Study, tmp_path: Path, whole):
+    """What the job replaces of what was sent comes back in the same rows, and more of them."""
+    home, there = tmp_path / "home", tmp_path / "there"
+    before = half(tiny, home)
+    names = list(sendable(home))
+    for name in names:
+        (there / name).parent.mkdir(parents=True, exist_ok=True)
+        (there / name).write_bytes(before[name])
+    with (tmp_path / "log").open("ab") as log:
+        mirror = Mirror(there, Sender(log.fileno()), place="home", carried=names)
+        run_study(tiny, there, Options(ray=False), mirror=mirror)
+    lines = (tmp_path / "log").read_text().splitlines()
+    for end in (len(lines) // 2, len(lines)):
+        received(lines[:end], home, tiny)
+        assert len(read_trials(home)) >= 8
+    assert {name: (home / name).read_bytes() for name in PARTS} == only_parts(whole)
+    assert {p.name for p in home.iterdir()} == {"manifest.json", "trials", "series"}
