@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from study.scenario import Study
 
 REPLICATES_MOST = 100_000_000
+TRIALS_MOST = 10_000_000
 """Each cell takes a byte a replicate."""
 
 KEYS = ("cell", "replicate")

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 
 CELLS_MOST = 10_000
-TRIALS_MOST = 10_000_000
 """Both as the reader of scenarios has them, which takes half a second to load."""
 
 _REPLICATES_MOST = 100_000_000

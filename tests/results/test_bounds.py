@@ -20,8 +20,9 @@ from study.report.figures.uptime import over_time
 from study.results import ResultsError, Store, adopt, open_folder, read_series, read_trials
 from study.results.bounds.pages import _fields
 from study.results.columns import series_schema
+from study.results.expected import TRIALS_MOST
 from study.results.manifest import misshapen, parsed
-from study.results.model import CELLS_MOST, TRIALS_MOST
+from study.results.model import CELLS_MOST
 from study.results.part import WRITTEN_WITH, digest_of_file, open_part, read_part
 from study.results.read import series_batches
 from study.results.status import status_of

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.fanout.trial import ERROR_LETTERS
 from study.results.bounds.pages import pages_of
-from study.results.expected import NotOfTheStudy
-from study.results.model import TRIALS_MOST
+from study.results.expected import TRIALS_MOST, NotOfTheStudy
 
 if TYPE_CHECKING:
     import pyarrow as pa
