@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from study.scenario import Study
 
 REPLICATES_MOST = 100_000_000
-TRIALS_MOST = 10_000_000
 """Each cell takes a byte a replicate."""
+TRIALS_MOST = 10_000_000
+"""As the reader of scenarios has it, which takes half a second to load."""
 
 KEYS = ("cell", "replicate")
 OUTCOMES = (*BEFORE_AXES, *AFTER_AXES)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 
 CELLS_MOST = 10_000
-"""Both as the reader of scenarios has them, which takes half a second to load."""
+"""As the reader of scenarios has it, which takes half a second to load."""
 
 _REPLICATES_MOST = 100_000_000
 _COUNTED_MOST = 2**53
