@@ -17,7 +17,7 @@ from study.report.zone_map import read_zone_maps
 from study.results import ResultsError, open_folder
 from study.results.folder import MANIFEST_BYTES_MOST
 from study.results.manifest import differences
-from study.results.relay import settle_received
+from study.results.received import settle_received
 from study.results.status import status_of
 
 
