@@ -17,7 +17,7 @@ from study.report.zone_map import read_zone_maps
 from study.results import ResultsError, open_folder
 from study.results.folder import MANIFEST_BYTES_MOST
 from study.results.manifest import differences
-from study.results.relay import settle_received
+from study.results.received import settle_received
 from study.results.status import status_of
 
 
@@ -72,7 +72,7 @@ def test_a_number_out_of_reach_ends_no_numbering(folder: Path, root: Path, name:
     assert opened.manifest["counts"]["finished"] == 4 * opened.manifest["counts"]["cells"]
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "summary.csv", ".lock"])
+@pytest.mark.parametrize("name", ["manifest.json", "zonemaps.npz", ".lock"])
 def test_no_file_elsewhere_is_read_without_bound(folder: Path, name: str):
     """At a URL a file of 4 GB that takes no room on its disk is refused, by its size."""
     with (folder / name).open("a") as file:
