@@ -110,6 +110,7 @@ def changed(root: Path, tmp_path: Path) -> Callable[..., str]:
     return run
 
 
+@pytest.mark.nightly(part="extending")  # it compiles the simulation anew
 def test_a_new_metric_is_one_declaration(changed: Callable[..., str]) -> None:
     """Where a counter is there, a metric takes a change in metrics.py alone: claims, the schema,
     the results, the terminal, the page and the document have it. A new counter is a line in

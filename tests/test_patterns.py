@@ -18,8 +18,8 @@ from study.scenario.sampling import range_of
 ROOT = Path(__file__).resolve().parent.parent
 FUNCTIONS = {"compile", "match", "search", "sub", "fullmatch", "split", "findall", "finditer"}
 LONGEST_S = 20
-LETTERS = 300_000
-"""The square of it is 90 thousand million: minutes, where it itself is milliseconds."""
+LETTERS = 100_000
+"""The square of it is ten thousand million: minutes, where it itself is milliseconds."""
 TEXTS = {
     "blanks": " ",
     "digits": "1",

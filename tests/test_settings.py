@@ -130,6 +130,7 @@ print(on.settings.memory.straight_back, late.settings.memory.straight_back)
 """
 
 
+@pytest.mark.nightly(part="extending")  # it compiles the simulation anew
 def test_a_new_switch_is_one_declaration_and_its_use(changed: Callable[..., str]) -> None:
     """Key, schema, page, record and policies have it, and cells keep their ids: a new switch takes
     a change of settings.py and of the function that reads it; a kernel version that sets it makes
