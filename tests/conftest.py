@@ -34,11 +34,13 @@ settings.register_profile("same", deadline=None, derandomize=True, print_blob=Tr
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 _WITH_RAY = (
-    "tests/fanout/",
-    "tests/report/test_commands.py",
-    "tests/results/test_relay.py",
-    "tests/results/test_storage.py",
-    "tests/statistics/test_stopping.py",
+    "tests/fanout/test_faults.py",
+    "tests/fanout/test_loss.py",
+    "tests/fanout/test_lost_ray.py",
+    "tests/fanout/test_ray_private.py",
+    "tests/fanout/test_resume.py",
+    "tests/fanout/test_session.py",
+    "tests/fanout/test_tasks.py",
     "tests/test_api.py",
     "tests/test_cli.py",
     "tests/test_disturbed.py",
