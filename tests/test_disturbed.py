@@ -52,7 +52,12 @@ def command(root: Path, *arguments: object) -> dict[str, object]:
     """What subprocess needs to start `study` as a person would."""
     return {
         "args": [sys.executable, "-m", "study", *map(str, arguments)],
-        "env": {**os.environ, "PYTHONPATH": str(root), "STUDY_CACHE_DIR": str(cache_root())},
+        "env": {
+            **os.environ,
+            "PYTHONPATH": str(root),
+            "STUDY_CACHE_DIR": str(cache_root()),
+            "STUDY_NO_REPORT": "1",
+        },
         "cwd": root,
         "stdout": subprocess.DEVNULL,
         "stderr": subprocess.PIPE,

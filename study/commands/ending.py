@@ -19,16 +19,22 @@ STOPPED = 130
 
 
 def end(
-    results: Findings, *, as_json: bool, quiet: bool, extensions: Sequence[str] = ()
+    results: Findings,
+    *,
+    as_json: bool,
+    quiet: bool,
+    report: bool = True,
+    extensions: Sequence[str] = (),
 ) -> NoReturn:
-    """Show the results, make the report, and end with the status of the run.
+    """Show the results, make the report unless it is not wanted, and end with the run's status.
 
     extensions  that may be imported for its pictures
     """
     tables(results, as_json=as_json, quiet=quiet)
-    said = report_at_end(results, extensions)
-    if not quiet:
-        click.echo(said, err=as_json)
+    if report:
+        said = report_at_end(results, extensions)
+        if not quiet:
+            click.echo(said, err=as_json)
     sys.exit(status_of(results))
 
 

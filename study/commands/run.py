@@ -29,6 +29,12 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--no-ray", is_flag=True, help="Run the trials one by one in this process."),
         limit_options,
         allow_option,
+        click.option(
+            "--no-report",
+            is_flag=True,
+            envvar="STUDY_NO_REPORT",
+            help="Make no report.html at the end; `study report DIR` makes it later.",
+        ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object, no tables."),
         click.option("-q", "--quiet", is_flag=True, help="Show neither progress nor tables."),
     )
@@ -105,6 +111,7 @@ def _carry_out(
     no_ray: bool,
     time_limit: str | None,
     memory_limit: str | None,
+    no_report: bool,
     as_json: bool,
     quiet: bool,
 ) -> NoReturn:
@@ -136,4 +143,4 @@ def _carry_out(
         refuse(fault)
     except FanoutError as fault:
         refuse(fault, status=FAILED)
-    end(results, as_json=as_json, quiet=quiet, extensions=extensions)
+    end(results, as_json=as_json, quiet=quiet, report=not no_report, extensions=extensions)

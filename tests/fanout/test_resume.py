@@ -302,7 +302,7 @@ def command(root: Path, *arguments: object) -> dict[str, object]:
     """What subprocess needs to start `study` as a person would."""
     return {
         "args": [sys.executable, "-m", "study", *map(str, arguments)],
-        "env": {**os.environ, "PYTHONPATH": str(root)},
+        "env": {**os.environ, "PYTHONPATH": str(root), "STUDY_NO_REPORT": "1"},
         "stdout": subprocess.PIPE,
         "stderr": subprocess.PIPE,
         "text": True,

@@ -23,6 +23,16 @@ def test_a_run_ends_with_its_report(scenario, tmp_path):
     assert "data:image/png" in (out / "report.html").read_text()
 
 
+def test_a_run_may_end_without_one(scenario, tmp_path):
+    """With --no-report no page is made and none is spoken of."""
+    out = tmp_path / "out"
+    done = study_command("run", scenario, "replicates=1", "--no-ray", "--no-report", "--out", out)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"Results: {out}"
+    assert not (out / "report.html").exists()
+
+
 def test_a_report_that_fails_does_not_fail_the_run(scenario, tmp_path, monkeypatch):
     """Whatever goes wrong with the page is said in a line; the run's status is its own."""
     # matplotlib refuses to be imported with a style file that is not there.
