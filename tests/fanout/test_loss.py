@@ -136,7 +136,7 @@ def test_a_trial_that_never_comes_to_the_point_is_ended(
     trials[2] = replace(trials[2], cell=replace(trials[2].cell, settings=Endless()))
     stuck = (trials[2].cell.id, trials[2].replicate)
 
-    found = by_trial(on_ray(trials, session=session, batch=4, limits=Limits(time_s=4)))
+    found = by_trial(on_ray(trials, session=session, batch=4, limits=Limits(time_s=10)))
 
     assert found[stuck].error == "WorkerCrashedError: its process died 2 times"
     others = expected.keys() - {stuck}

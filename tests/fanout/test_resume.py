@@ -358,7 +358,7 @@ def descendants(pid: int) -> dict[int, str]:
 @pytest.mark.parametrize(
     ("lost", "replicates", "told"),
     [
-        ("raylet", 200, "study: Ray cannot go on: LocalRayletDiedError: "),
+        ("raylet", 80, "study: Ray cannot go on: LocalRayletDiedError: "),
         # More than can be done in the half minute that it takes to be sure; not run to the end.
         ("gcs_server", 5_000, "study: Ray is lost: its head has been silent for 30 s"),
     ],
