@@ -31,6 +31,8 @@ _NAME = re.compile(
 )
 """Files of a results folder, as they are called here and elsewhere."""
 
+DRAWN = ("summary.csv", "contrasts.csv", "verdicts.csv", "report.html")
+
 Stamp = tuple[int, int, int]
 
 
@@ -46,7 +48,7 @@ def is_of_the_rows(name: str) -> bool:
 
 def is_drawn(name: str) -> bool:
     """Whether a file is made from the rows in no time, and says nothing that they do not."""
-    return name.endswith((".csv", ".html"))
+    return name in DRAWN
 
 
 class Carrier(Protocol):
@@ -110,7 +112,9 @@ class Mirror:
         for name in changed:
             if name != MANIFEST and not is_part(name):
                 self._carrier.put(name, self.local / name)
-        for name in self._carried.keys() - here.keys():
+        gone = self._carried.keys() - here.keys()
+        # What was drawn may be there without ever having been here; with the rest gone it goes too.
+        for name in gone | (set(DRAWN) if MANIFEST in gone else set()):
             self._carrier.remove(name)
         self._carried = here
 
