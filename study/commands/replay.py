@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from study.commands.refusal import BAD_INPUT
+
 if TYPE_CHECKING:
     from study.replay.replay import Replay
-
-BAD_INPUT = 2
 
 
 @click.command()

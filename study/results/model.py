@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 
+from study.results.expected import REPLICATES_MOST
+
 CELLS_MOST = 10_000
 """As the reader of scenarios has it, which takes half a second to load."""
 
-_REPLICATES_MOST = 100_000_000
 _COUNTED_MOST = 2**53
 _SECONDS_MOST = 1e15
 
@@ -67,7 +68,7 @@ class Failure(_Shape):
 
     cell: Text
     """Id of its cell."""
-    replicate: Annotated[int, Field(ge=0, le=_REPLICATES_MOST)]
+    replicate: Annotated[int, Field(ge=0, le=REPLICATES_MOST)]
     """Which of the cell's."""
     error: Text
     """Why, in one line."""
@@ -98,7 +99,7 @@ class Manifest(_Shape):
     """Digest of the simulation's sources, and of the extensions'."""
     seed: Annotated[int, Field(ge=0, le=2**64 - 1)]
     """Of all trials."""
-    replicates: Annotated[int, Field(ge=1, le=_REPLICATES_MOST)]
+    replicates: Annotated[int, Field(ge=1, le=REPLICATES_MOST)]
     """Of every cell; the least number if a stopping rule may ask for more."""
     created: Text
     """When, ISO 8601."""
