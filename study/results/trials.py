@@ -104,10 +104,13 @@ def whole_table(folder: Folder) -> pa.Table:
 
 
 def _in_order(folder: Folder, part: Part) -> Part | None:
-    """A part that is the whole table, as it is to be; None if it is not in order.
+    """A part that is the whole table, as it is to be; None if it is not in order, or so small that
+    the table is better read at once.
 
     Raises NotOfTheStudy.
     """
+    if part.file.metadata.num_rows * len(part.schema) <= _VALUES_AT_ONCE:
+        return None
     expected = Expected.of(folder.manifest)
     expected.check_trials(part.schema)
     Bounds.of_trials(folder.manifest).check(part)
@@ -123,8 +126,8 @@ class TrialColumns:
     """The trials table a column at a time, by cell and replicate, as read_trials() has them.
 
     A run that has ended left one part, already in order: however large it is, no more than the
-    columns asked for, or some megabytes, is in memory. Of any other run the table is held as it was
-    when opened.
+    columns asked for is in memory. Of any other run, and where it is small, the table is held as it
+    was when opened.
 
     columns  their names
     """
@@ -138,9 +141,6 @@ class TrialColumns:
                 self._column: Callable[[str], pa.ChunkedArray] = lambda name: part.read(
                     [name]
                 ).column(name)
-                if part.file.metadata.num_rows * len(self.columns) <= _VALUES_AT_ONCE:
-                    with reading(f"{folder.place}/{folder.trials.name}"):
-                        self._column = part.read().column
                 return
         table = whole_table(folder)
         self._column = table.column
