@@ -7,8 +7,9 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,35 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         alone = [i for i in session.items if i.get_closest_marker("xdist_group")]
         if not all(item.nodeid.endswith("@ray") for item in alone):
             raise pytest.UsageError("this pytest does not tell xdist of groups of tests")
+
+
+@pytest.fixture
+def in_a_changed_copy(root: Path, tmp_path: Path) -> Callable[..., str]:
+    """Runs Python beside a copy of study/ and docs/ with changes.
+
+    Takes file -> (what stands there once, what instead), then Python's arguments; returns what is
+    printed.
+    """
+    for folder in ("study", "docs"):
+        shutil.copytree(
+            root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
+
+    def run(changes: Mapping[str, tuple[str, str]], *arguments: str) -> str:
+        for name, (before, after) in changes.items():
+            text = (root / name).read_text()
+            assert text.count(before) == 1, name
+            (tmp_path / name).write_text(text.replace(before, after))
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(tmp_path), "HOME": str(Path.home()), "COLUMNS": "100"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(scope="session")

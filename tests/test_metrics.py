@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -74,48 +74,29 @@ claims:
   - { id: c, says: It is., metric: deleted_extents, side: { kswapd.policy: order-aware },
       against: { kswapd.policy: count-only }, expect: same, matters: 1 }
 """
-DECLARED = '''
+BEFORE = '    forks = Metric("processes")\n'
+CHANGES = {
+    "study/zone/trial/metrics.py": (
+        BEFORE,
+        f'''\
     deleted_extents = Metric("extents", "deleted", label=Label("extents deleted", 0))
     """Extents that programs have deleted."""
-'''
-
-
-@pytest.fixture
-def changed(root: Path, tmp_path: Path) -> Callable[..., str]:
-    """Runs a script of Python beside a copy of study/ whose metrics.py declares one more."""
-    shutil.copytree(
-        root / "study", tmp_path / "study", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    file = tmp_path / "study/zone/trial/metrics.py"
-    text = file.read_text()
-    before = '    forks = Metric("processes")\n'
-    assert text.count(before) == 1
-    file.write_text(text.replace(before, f"{DECLARED.lstrip(chr(10))}{before}"))
-    (tmp_path / "docs").mkdir()
-    shutil.copy(root / "docs/metrics.py", tmp_path / "docs")
-    (tmp_path / "new.yaml").write_text(SCENARIO)
-
-    def run(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=tmp_path,
-            env={"PYTHONPATH": str(tmp_path), "HOME": str(Path.home()), "COLUMNS": "100"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
+{BEFORE}''',
+    ),
+}
+"""Of a new metric: file, what stands there, and what instead."""
 
 
 @pytest.mark.nightly(part="extending")  # it compiles the simulation anew
-def test_a_new_metric_is_one_declaration(changed: Callable[..., str]) -> None:
+def test_a_new_metric_is_one_declaration(
+    in_a_changed_copy: Callable[..., str], tmp_path: Path
+) -> None:
     """Where a counter is there, a metric takes a change in metrics.py alone: claims, the schema,
     the results, the terminal, the page and the document have it. A new counter is a line in
     engine/record.py and what counts it, which makes three files.
     """
+    changed = partial(in_a_changed_copy, CHANGES)
+    (tmp_path / "new.yaml").write_text(SCENARIO)
     assert "deleted_extents" in json.dumps(json.loads(changed("-m", "study", "schema")))
     assert "| `deleted_extents` | extents | Extents that programs have deleted |" in changed(
         "docs/metrics.py"

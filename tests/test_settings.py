@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -87,33 +85,6 @@ CHANGES = {
 """Of a new switch that kernel 5.9 sets: file, what stands there, and what instead."""
 
 
-@pytest.fixture
-def changed(root: Path, tmp_path: Path) -> Callable[..., str]:
-    """Runs a script of Python beside a copy of study/ with one more switch."""
-    for folder in ("study", "docs"):
-        shutil.copytree(
-            root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    for name, (before, after) in CHANGES.items():
-        text = (tmp_path / name).read_text()
-        assert text.count(before) == 1, name
-        (tmp_path / name).write_text(text.replace(before, after))
-
-    def run(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=tmp_path,
-            env={"PYTHONPATH": str(tmp_path), "HOME": str(Path.home()), "COLUMNS": "100"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
-
-
 RECORD = """
 import numpy as np
 from study.scenario import load_text
@@ -131,11 +102,12 @@ print(on.settings.memory.straight_back, late.settings.memory.straight_back)
 
 
 @pytest.mark.nightly(part="extending")  # it compiles the simulation anew
-def test_a_new_switch_is_one_declaration_and_its_use(changed: Callable[..., str]) -> None:
+def test_a_new_switch_is_one_declaration_and_its_use(in_a_changed_copy: Callable[..., str]) -> None:
     """Key, schema, page, record and policies have it, and cells keep their ids: a new switch takes
     a change of settings.py and of the function that reads it; a kernel version that sets it makes
     three files.
     """
+    changed = partial(in_a_changed_copy, CHANGES)
     assert len(CHANGES) <= 3
     usual = load_text("name: x", "x.yaml").cells[0].id
     told = json.loads(changed("-m", "study", "schema"))["definitions"]["zone.straight_back"]
