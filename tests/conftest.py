@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # Every index of every table is checked. Set before anything compiles, for subprocesses too.
 os.environ.setdefault("STUDY_BOUNDSCHECK", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# A page takes longer than the runs of most tests; those of the page ask for it (with "0").
+os.environ["STUDY_NO_REPORT"] = "1"
 # A shell that runs the tests in the background has them ignore Ctrl-C, and all that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

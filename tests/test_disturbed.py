@@ -56,7 +56,6 @@ def command(root: Path, *arguments: object) -> dict[str, object]:
             **os.environ,
             "PYTHONPATH": str(root),
             "STUDY_CACHE_DIR": str(cache_root()),
-            "STUDY_NO_REPORT": "1",
         },
         "cwd": root,
         "stdout": subprocess.DEVNULL,

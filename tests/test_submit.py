@@ -75,7 +75,7 @@ def running_head() -> Iterator[Head]:
         "HOME": str(folder),
         "STUDY_CACHE_DIR": str(study_cache()),
     }
-    environment.pop("PYTHONPATH", None)
+    environment["PYTHONPATH"] = str(folder / "installed")
     arguments = (
         *("--head", f"--port={port}", "--num-cpus=2", f"--temp-dir={folder}", "--block"),
         *("--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"),
@@ -263,6 +263,44 @@ def test_a_job_writes_storage_itself(head: Head, root: Path, scenario, tmp_path:
     assert (tmp_path / "there/report.html").exists()
 
 
+EXTENSION = """\
+from study.zone.extension import victim_selector
+
+
+@victim_selector("first")
+def first(z, pfn):
+    return pfn
+"""
+
+
+@pytest.mark.nightly(part="ray")
+def test_a_job_imports_what_its_submission_allows(
+    head: Head, root: Path, scenario, tmp_path: Path, whole
+):
+    """Code that a scenario names is imported there if it is allowed here; a job allows none."""
+    for place in (head.folder / "installed", tmp_path / "site"):
+        place.mkdir()
+        (place / "lying_there.py").write_text(EXTENSION)
+    named = ("extension.victims=lying_there:first", "replicates=2")
+    submit = ("submit", scenario[0], *named, "--address", head.address)
+    here = command(root)["env"] | {"PYTHONPATH": f"{root}{os.pathsep}{tmp_path / 'site'}"}
+    results = {}
+    for out, allowed in (("refused", ()), ("sent", ("--allow-extension", "lying_there"))):
+        sent = command(root, *submit, "--out", str(tmp_path / out), *allowed) | {"env": here}
+        results[out] = subprocess.run(**sent, check=False)
+    local = command(
+        root, "run", scenario[0], *named, "--no-ray", "-q", "--out", str(tmp_path / "local"),
+        "--allow-extension", "lying_there",
+    )  # fmt: skip
+    subprocess.run(**local | {"env": here}, check=True)
+
+    assert results["refused"].returncode == 2
+    assert "is imported only if you allow it" in results["refused"].stderr
+    assert not (tmp_path / "refused").exists()
+    assert results["sent"].returncode == 0, results["sent"].stderr
+    assert tables(tmp_path / "sent") == tables(tmp_path / "local") != whole
+
+
 def test_the_readme_can_be_followed(head: Head, root: Path, tmp_path: Path):
     """Each line of the README's cluster section that speaks to a head does what is said of it."""
     section = (root / "README.md").read_text().partition("## On a cluster")[2].partition("\n## ")[0]
@@ -340,6 +378,7 @@ def test_where_no_head_is(root: Path, scenario, tmp_path: Path):
     assert not list(tmp_path.rglob("*"))
 
 
+@pytest.mark.nightly(part="ray")
 def test_what_came_home_before_the_head_was_lost_is_kept(root: Path, scenario, tmp_path: Path):
     """When the head dies in mid-run, the rows so far are at home, and the run goes on elsewhere.
 
@@ -399,6 +438,7 @@ def server_process(head: Head) -> int:
     pytest.fail("the head has no job server")
 
 
+@pytest.mark.nightly(part="ray")
 def test_a_head_that_says_nothing_is_noticed(root: Path, scenario, tmp_path: Path):
     """A head that is stopped, as one whose machine is gone, breaks no connection: it is said
     within ten seconds, and when it is back the results come home all the same.

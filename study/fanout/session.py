@@ -133,7 +133,7 @@ def _private_ray(workers: int | None) -> Iterator[None]:
                     _node_ip_address="127.0.0.1",
                     _temp_dir=str(scratch.ray),
                 )
-            except (OSError, RuntimeError, ValueError, TimeoutError) as fault:
+            except Exception as fault:  # Ray raises this very class where its node comes too late
                 raise FanoutError(
                     f"a local Ray did not start ({first_line(fault)}); "
                     "--no-ray runs the study without it"

@@ -82,7 +82,13 @@ def test_a_worker_killed_in_the_middle_of_a_task(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("limits", [Limits(), Limits(time_s=60)], ids=["no limits", "time limit"])
+@pytest.mark.parametrize(
+    "limits",
+    [
+        pytest.param(Limits(), id="no limits", marks=pytest.mark.nightly(part="ray")),
+        pytest.param(Limits(time_s=60), id="time limit"),
+    ],
+)
 def test_a_node_lost_and_another_joining(longer: Study, undisturbed, by_trial, bits, limits):
     """A cluster that loses the node at work, and gets a new one, still gives every row once.
 
@@ -116,6 +122,7 @@ def test_a_node_lost_and_another_joining(longer: Study, undisturbed, by_trial, b
     assert all(bits(by_key[trial]) == bits(undisturbed[trial]) for trial in undisturbed)
 
 
+@pytest.mark.nightly(part="ray")
 @pytest.mark.slow
 def test_a_trial_that_never_comes_to_the_point_is_ended(
     session: Session, tiny: Study, expected, by_trial, bits

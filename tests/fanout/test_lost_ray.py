@@ -25,7 +25,7 @@ def command(root: Path, *arguments: object) -> dict[str, object]:
     """What subprocess needs to start `study` as a person would."""
     return {
         "args": [sys.executable, "-m", "study", *map(str, arguments)],
-        "env": {**os.environ, "PYTHONPATH": str(root), "STUDY_NO_REPORT": "1"},
+        "env": {**os.environ, "PYTHONPATH": str(root)},
         "stdout": subprocess.PIPE,
         "stderr": subprocess.PIPE,
         "text": True,
@@ -83,6 +83,7 @@ def wait_until(happens: Callable[[], object], seconds: float) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.nightly(part="ray")
 @pytest.mark.slow
 def test_a_run_adopted_by_init_ends_in_words_when_its_ray_is_lost(root: Path, tmp_path: Path):
     """Under nohup or in a container Ray would end the driver without a word as its raylet dies."""
@@ -104,6 +105,7 @@ def test_a_run_adopted_by_init_ends_in_words_when_its_ray_is_lost(root: Path, tm
     assert [pid for pid in family if is_running(pid)] == []
 
 
+@pytest.mark.nightly(part="ray")
 @pytest.mark.slow
 def test_nothing_of_ray_outlives_a_killed_driver(root: Path, tmp_path: Path):
     """Ray's agents, which hold the token, end with the driver; `status` says how to go on."""
@@ -124,6 +126,7 @@ def test_nothing_of_ray_outlives_a_killed_driver(root: Path, tmp_path: Path):
     assert told[-1] == f"Resume with: study resume {out}"
 
 
+@pytest.mark.nightly(part="ray")
 @pytest.mark.slow
 def test_a_head_that_stops_is_noticed_and_may_go_on(root: Path, tmp_path: Path):
     """That Ray's head is silent is said within ten seconds, and so is that it is there again."""
@@ -149,3 +152,23 @@ def test_a_head_that_stops_is_noticed_and_may_go_on(root: Path, tmp_path: Path):
     assert run.returncode == 1
     assert rest[-3] == "study: Ray is lost: its head has been silent for 30 s\n"
     assert rest[-1] == f"study: Resume with: study resume {out}\n"
+
+
+@pytest.mark.nightly(part="ray")
+def test_a_ray_that_does_not_start_in_time_is_one_line(root: Path, tmp_path: Path):
+    """On a machine that is too busy Ray gives up after half a minute: words, and no folder."""
+    out = tmp_path / "out"
+    arguments = ("run", root / "tests/fanout/tiny.yaml", "--out", out)
+    with subprocess.Popen(**command(root, *arguments)) as run:
+        wait_until(lambda: "gcs_server" in descendants(run.pid).values(), 60)
+        wait_until(lambda: "raylet" in descendants(run.pid).values(), 60)
+        [slow] = [pid for pid, what in descendants(run.pid).items() if what == "raylet"]
+        os.kill(slow, signal.SIGSTOP)
+        family = descendants(run.pid)
+        _, said = run.communicate(timeout=180)
+
+    assert run.returncode == 1
+    assert said.splitlines()[-1].startswith("study: a local Ray did not start (")
+    assert said.splitlines()[-1].endswith("); --no-ray runs the study without it")
+    assert "Traceback" not in said
+    assert [pid for pid in family if is_running(pid)] == []

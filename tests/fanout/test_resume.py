@@ -302,7 +302,7 @@ def command(root: Path, *arguments: object) -> dict[str, object]:
     """What subprocess needs to start `study` as a person would."""
     return {
         "args": [sys.executable, "-m", "study", *map(str, arguments)],
-        "env": {**os.environ, "PYTHONPATH": str(root), "STUDY_NO_REPORT": "1"},
+        "env": {**os.environ, "PYTHONPATH": str(root)},
         "stdout": subprocess.PIPE,
         "stderr": subprocess.PIPE,
         "text": True,
@@ -312,6 +312,7 @@ def command(root: Path, *arguments: object) -> dict[str, object]:
 LONGER = ("replicates=30", "clock.measure=3s", "--workers", 2)
 
 
+@pytest.mark.nightly(part="ray")
 @pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_run_is_resumed(root: Path, tmp_path: Path, end: signal.Signals):
@@ -360,7 +361,12 @@ def descendants(pid: int) -> dict[int, str]:
     [
         ("raylet", 80, "study: Ray cannot go on: LocalRayletDiedError: "),
         # More than can be done in the half minute that it takes to be sure; not run to the end.
-        ("gcs_server", 5_000, "study: Ray is lost: its head has been silent for 30 s"),
+        pytest.param(
+            "gcs_server",
+            5_000,
+            "study: Ray is lost: its head has been silent for 30 s",
+            marks=pytest.mark.nightly(part="ray"),
+        ),
     ],
 )
 def test_a_run_that_loses_its_ray_keeps_what_is_finished(
@@ -494,6 +500,7 @@ def test_a_read_only_folder_is_refused(root: Path, begun: Path):
     assert {p: p.read_bytes() for p in begun.rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.nightly(part="ray")
 @pytest.mark.slow
 def test_a_kill_costs_little_more_than_ten_seconds(root: Path, tmp_path: Path):
     """However long a run is, finished rows are on disk within the interval between two parts."""

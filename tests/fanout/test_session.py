@@ -92,6 +92,7 @@ def test_nobody_else_enters_the_folder_of_our_ray(attacker):
     assert not planted
 
 
+@pytest.mark.nightly(part="ray")
 def test_a_ray_starts_however_long_the_name_of_the_temporary_folder(monkeypatch, everybodys):
     """Sockets have short paths: of a longer TMPDIR than they take none is made, of one that long
     one is.

@@ -8,6 +8,11 @@ import sys
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def page_at_the_end(monkeypatch) -> None:
+    monkeypatch.setenv("STUDY_NO_REPORT", "0")
+
+
 def study_command(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "study", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)

@@ -97,7 +97,7 @@ BY_NIGHT = [
 
 
 @pytest.mark.parametrize(
-    ("refusal", "first", "step"), [("EIO", 1, 10), ("ENOSPC on", 3, 10), *BY_NIGHT]
+    ("refusal", "first", "step"), [("EIO", 1, 25), ("ENOSPC on", 3, 25), *BY_NIGHT]
 )
 def test_a_disk_that_refuses_anything_costs_no_row(
     root: Path, begun: Path, refusal: str, first: int, step: int

@@ -230,6 +230,7 @@ def test_from_the_command_line(root: Path, tmp_path: Path):
 
     def study(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment: dict[str, Any] = {**os.environ, "PYTHONPATH": str(root)}
+        environment["STUDY_NO_REPORT"] = "0"
         return subprocess.run(
             [sys.executable, "-m", "study", *arguments],
             env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
