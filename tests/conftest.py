@@ -77,15 +77,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def in_a_changed_copy(root: Path, tmp_path: Path) -> Callable[..., str]:
     """Runs Python beside a copy of study/ and docs/ with changes.
 
-    Takes file -> (what stands there once, what instead), then Python's arguments; returns what is
-    printed.
+    Takes file -> (what stands there once, what instead), Python's arguments, and by name what
+    else is in its environment; returns what is printed.
     """
     for folder in ("study", "docs"):
         shutil.copytree(
             root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
 
-    def run(changes: Mapping[str, tuple[str, str]], *arguments: str) -> str:
+    def run(changes: Mapping[str, tuple[str, str]], *arguments: str, **environment: str) -> str:
         for name, (before, after) in changes.items():
             text = (root / name).read_text()
             assert text.count(before) == 1, name
@@ -93,7 +93,10 @@ def in_a_changed_copy(root: Path, tmp_path: Path) -> Callable[..., str]:
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=tmp_path,
-            env={"PYTHONPATH": str(tmp_path), "HOME": str(Path.home()), "COLUMNS": "100"},
+            env={
+                "PYTHONPATH": str(tmp_path), "HOME": str(Path.home()), "COLUMNS": "100",
+                **environment,
+            },
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -47,7 +47,7 @@ FACES_OF_THE_ZONE = {
 # extensions there are.
 FACES_FOR_THE_SCENARIO = {"settings", "extension", "trial.metrics"}
 # The replay drives the allocator itself.
-FACES_FOR_THE_REPLAY = {"settings", "trial.feed", "trial.indices"}
+FACES_FOR_THE_REPLAY = {"settings", "trial.feed", "trial.indices", "trial.recorded"}
 # The report takes pictures of it; the explanation watches it at work.
 FACES_FOR_THE_REPORT = FACES_OF_THE_ZONE | {"trial.observe", "trial.indices"}
 FACES_FOR_THE_EXPLANATION = {

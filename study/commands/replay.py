@@ -13,6 +13,7 @@ from study.commands.refusal import BAD_INPUT
 
 if TYPE_CHECKING:
     from study.replay.replay import Replay
+    from study.replay.source import SourceReplay
 
 
 @click.command()
@@ -26,23 +27,31 @@ def replay(traces: tuple[str, ...], *, as_json: bool) -> None:
     free lists are looked for beside it, as snapshots_NAME.json.gz and freelists_NAME_0.json.gz;
     what is absent is not compared.
 
+    Or it is a recording of what the kernel's own mm/ did after each of many operations, in
+    user space (allocator-*.npz, reclaim-*.npz, case-*.npz, marks.npz): answers, lists in their
+    order, flags and counters are compared after every operation.
+
     Exit status: 0 all traces were replayed, however they compare; 2 one could not be read.
     """
-    from study.replay.replay import as_json as to_json
+    from dataclasses import asdict
+
+    from study.replay.recording import is_recording
     from study.replay.replay import replay as replay_trace
+    from study.replay.source import replay_source
     from study.replay.trace import ReplayError
 
-    results: list[Replay] = []
+    results: list[Replay | SourceReplay] = []
     status = 0
     for path in traces:
         try:
-            result = replay_trace(Path(path))
+            file = Path(path)
+            result = replay_source(file) if is_recording(file) else replay_trace(file)
         except ReplayError as fault:
             click.echo(f"study: {fault}", err=True)
             status = BAD_INPUT
             continue
         if as_json:
-            click.echo(json.dumps(to_json(result)))
+            click.echo(json.dumps(asdict(result)))
         results.append(result)
     if not as_json:
         from study.terminal.console import console

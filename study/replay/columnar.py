@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -57,17 +59,92 @@ def read_vectors(
     ReplayError
         If one is not there, of another kind, longer than `most`, or damaged.
     """
+
+    def same_length(found: Sequence[Declared]) -> None:
+        first = found[0]
+        for vector in found:
+            if vector.rows != first.rows:
+                raise ReplayError(
+                    f"{path}: column {vector.name!r} has {vector.rows} rows where "
+                    f"{first.name!r} has {first.rows}"
+                )
+
+    return read_arrays(path, {name: Wanted(1, most) for name in names}, same_length)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a member of an archive is to be.
+
+    Parameters
+    ----------
+    dimensions
+        0 for a single value, 1 for a vector, 2 for a table.
+    most
+        Numbers that it may have.
+    of
+        numpy's letters for the kinds of its numbers; "iu" are whole ones.
+    """
+
+    dimensions: int
+    most: int
+    of: str = "iu"
+
+    @property
+    def words(self) -> str:
+        """As an error calls it."""
+        shape = ("value", "vector", "table")[self.dimensions]
+        return f"{shape} of {_KINDS[self.of]}"
+
+
+_KINDS = {"iu": "whole numbers", "b": "yes and no", "U": "text"}
+_LETTERS_MAX = 64
+
+
+def members_of(path: Path) -> set[str]:
+    """Names of the arrays of a numpy archive, without .npy.
+
+    Raises
+    ------
+    ReplayError
+        If it is no archive.
+    """
+    with _opened(path) as archive:
+        return {name.removesuffix(".npy") for name in archive.namelist()}
+
+
+def read_arrays(
+    path: Path,
+    wanted: Mapping[str, Wanted],
+    check: Callable[[Sequence[Declared]], None] = lambda _: None,
+) -> dict[str, np.ndarray]:
+    """Arrays of a numpy archive; whole numbers as 64-bit ones.
+
+    What each member and its header declare is checked before any of them is read.
+
+    Parameters
+    ----------
+    wanted
+        What each member is to be, by its name without .npy.
+    check
+        Called with what all members declare before one is read.
+
+    Raises
+    ------
+    ReplayError
+        If one is not there, of another kind, larger than wanted, or damaged.
+    """
+    with _opened(path) as archive:
+        found = [_declared(path, archive, name, what) for name, what in wanted.items()]
+        check(found)
+        return {member.name: _read(archive, member) for member in found}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with open_regular(path) as raw, zipfile.ZipFile(_InPieces(raw)) as archive:
-            vectors = [_declared(path, archive, name, most) for name in names]
-            first = vectors[0]
-            for vector in vectors:
-                if vector.rows != first.rows:
-                    raise ReplayError(
-                        f"{path}: column {vector.name!r} has {vector.rows} rows where "
-                        f"{first.name!r} has {first.rows}"
-                    )
-            return {vector.name: _read(archive, vector) for vector in vectors}
+            yield archive
     except (zipfile.BadZipFile, zipfile.LargeZipFile, *DAMAGED) as error:
         raise ReplayError(f"{path}: cut off or damaged ({in_short(error)})") from None
 
@@ -97,69 +174,95 @@ class _InPieces(io.RawIOBase):
 
 
 @dataclass(frozen=True)
-class _Vector:
+class Declared:
     """A member of an archive as it declares itself; `start` bytes of header come first."""
 
     name: str
-    rows: int
+    shape: tuple[int, ...]
     dtype: np.dtype
     start: int
 
+    @property
+    def rows(self) -> int:
+        """Of a vector or a table."""
+        return self.shape[0] if self.shape else 1
 
-def _declared(path: Path, archive: zipfile.ZipFile, name: str, most: int) -> _Vector:
-    """What a member is, read off its entry and its header alone."""
+    @property
+    def numbers(self) -> int:
+        """In all."""
+        return math.prod(self.shape)
+
+
+def _entry(path: Path, archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """A member's entry in the table of contents, if numpy could have written it."""
     try:
-        member = archive.getinfo(f"{name}.npy")
+        entry = archive.getinfo(f"{name}.npy")
     except KeyError:
         raise ReplayError(f"{path}: it has no column {name!r}") from None
-    if member.flag_bits & _ENCRYPTED:
+    if entry.flag_bits & _ENCRYPTED:
         raise ReplayError(f"{path}: column {name!r} is encrypted")
-    if member.compress_type not in _METHODS:
+    if entry.compress_type not in _METHODS:
         raise ReplayError(
-            f"{path}: column {name!r} is compressed by method {member.compress_type}; "
+            f"{path}: column {name!r} is compressed by method {entry.compress_type}; "
             "numpy stores or deflates (savez_compressed)"
         )
-    if member.file_size > _INFLATES_MOST * member.compress_size + _HEADER_LETTERS_MAX:
+    if entry.file_size > _INFLATES_MOST * entry.compress_size + _HEADER_LETTERS_MAX:
         raise ReplayError(f"{path}: column {name!r} declares more than deflate can hold")
-    with archive.open(member) as file:
+    return entry
+
+
+def _declared(path: Path, archive: zipfile.ZipFile, name: str, wanted: Wanted) -> Declared:
+    """What a member is, read off its entry and its header alone."""
+    entry = _entry(path, archive, name)
+    with archive.open(entry) as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            raise ReplayError(f"{path}: column {name!r} is no vector of numpy (.npy, version 1.0)")
+            raise ReplayError(f"{path}: column {name!r} is no array of numpy (.npy, version 1.0)")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            shape, _, dtype = np.lib.format.read_array_header_1_0(
+            shape, by_columns, dtype = np.lib.format.read_array_header_1_0(
                 file, max_header_size=_HEADER_LETTERS_MAX
             )
         start = file.tell()
     if dtype.hasobject:
         raise ReplayError(f"{path}: cut off or damaged (column {name!r} is of Python objects)")
-    if len(shape) != 1 or dtype.kind not in "iu":
-        raise ReplayError(f"{path}: column {name!r} is no vector of whole numbers")
-    rows = int(shape[0])
-    if rows > most:
-        raise ReplayError(f"{path}: column {name!r} has {rows:,} rows; at most {most:,} are read")
-    if rows < 0 or member.file_size != start + rows * dtype.itemsize:
+    if len(shape) != wanted.dimensions or dtype.kind not in wanted.of:
+        raise ReplayError(f"{path}: column {name!r} is no {wanted.words}")
+    if (by_columns and len(shape) > 1) or dtype.itemsize > 4 * _LETTERS_MAX:
+        raise ReplayError(f"{path}: column {name!r} is laid out otherwise than recordings are")
+    member = Declared(name, tuple(int(size) for size in shape), dtype, start)
+    rows = member.rows
+    if member.numbers > wanted.most:
+        raise ReplayError(
+            f"{path}: column {name!r} has {rows:,} rows; at most "
+            f"{wanted.most * rows // max(member.numbers, 1):,} are read"
+        )
+    if min(member.shape, default=0) < 0 or (
+        entry.file_size != start + member.numbers * dtype.itemsize
+    ):
         raise ReplayError(
             f"{path}: column {name!r} declares {rows:,} rows and holds "
-            f"{member.file_size - start:,} bytes"
+            f"{entry.file_size - start:,} bytes"
         )
-    return _Vector(name, rows, dtype, start)
+    return member
 
 
 _MAGIC = b"\x93NUMPY\x01\x00"
 
 
-def _read(archive: zipfile.ZipFile, vector: _Vector) -> np.ndarray:
+def _read(archive: zipfile.ZipFile, member: Declared) -> np.ndarray:
     """A member's numbers, a piece at a time."""
-    numbers = np.empty(vector.rows, np.int64)
-    at_once = _READ_MOST // 8
-    with archive.open(f"{vector.name}.npy") as file:
-        file.read(vector.start)
-        for first in range(0, vector.rows, at_once):
-            rows = min(at_once, vector.rows - first)
-            piece = file.read(rows * vector.dtype.itemsize)
-            if len(piece) != rows * vector.dtype.itemsize:
-                raise zipfile.BadZipFile(f"column {vector.name!r} ends early")
-            numbers[first : first + rows] = np.frombuffer(piece, vector.dtype)
+    kind = np.int64 if member.dtype.kind in "iu" else member.dtype
+    numbers = np.empty(member.numbers, kind)
+    size = member.dtype.itemsize
+    at_once = max(_READ_MOST // max(size, 1), 1)
+    with archive.open(f"{member.name}.npy") as file:
+        file.read(member.start)
+        for first in range(0, member.numbers, at_once):
+            rows = min(at_once, member.numbers - first)
+            piece = file.read(rows * size)
+            if len(piece) != rows * size:
+                raise zipfile.BadZipFile(f"column {member.name!r} ends early")
+            numbers[first : first + rows] = np.frombuffer(piece, member.dtype)
         # The end is where the checksum is looked at.
         file.read(1)
-    return numbers
+    return numbers.reshape(member.shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -248,8 +248,3 @@ def _compare_lists(result: Replay, zone: str, siblings: Siblings, fed: ZoneFeed)
     result.lists += len(kernel.keys() | ours.keys())
     alike = sum(key in ours and np.array_equal(pfns, ours[key]) for key, pfns in kernel.items())
     result.lists_exact = (result.lists_exact or 0) + alike
-
-
-def as_json(result: Replay) -> dict[str, Any]:
-    """The object that `study replay --json` prints for a trace."""
-    return asdict(result)

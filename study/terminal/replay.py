@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from study.replay.replay import Replay
+from study.replay.source import OPERATION, SourceReplay
 
 _DIFFERENCES_SHOWN = 12
 
@@ -30,8 +31,40 @@ def verdict(result: Replay) -> str:
     return f"{_name(result)}: {counts}; {choices}"
 
 
-def show(results: Sequence[Replay], console: Console) -> None:
-    """Print all results: verdict and oddities of each, then a table of them all."""
+def source_verdict(result: SourceReplay) -> list[str]:
+    """One line: how many operations came out as the kernel's code had them; where they did not."""
+    name, n = Path(result.recording).name, result.operations
+    noun = "operation" if result.version else "zone"
+    if result.equal == n:
+        lines = [f"{name}: {_all(n, noun)} equal"]
+    else:
+        lines = [f"{name}: {result.equal:,} of {n:,} {noun}s equal"]
+    if result.naps_equal != n:
+        lines[0] += f", waits after {result.naps_equal:,}"
+    first = result.first_difference
+    if first is not None:
+        what = f"the kernel {first.kernel}, ours {first.ours}"
+        if first.field == OPERATION:
+            what = "the kernel did it, ours cannot"
+        elif first.field in {"free_lists", "lru_lists", "flags"}:
+            what = "they differ"
+        where = f"{noun} {first.row:,} ({first.about})"
+        lines.append(f"  first difference: {where}, {first.field.replace('_', ' ')}: {what}")
+    return lines
+
+
+def show(results: Sequence[Replay | SourceReplay], console: Console) -> None:
+    """Print all results: verdict and oddities of each, then a table of the traces."""
+    for result in results:
+        if isinstance(result, SourceReplay):
+            first, *rest = source_verdict(result)
+            console.print(first, style="bold", soft_wrap=True)
+            for line in rest:
+                console.print(line, soft_wrap=True)
+    _show_traces([result for result in results if isinstance(result, Replay)], console)
+
+
+def _show_traces(results: Sequence[Replay], console: Console) -> None:
     for result in results:
         console.print(verdict(result), style="bold", soft_wrap=True)
         for line in result.not_compared:

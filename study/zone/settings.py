@@ -310,6 +310,8 @@ class Kswapd:
     """How balance_pgdat ends a run."""
     pages_per_ms: float = setting(200.0, key="speed", above=0)
     """Pages scanned per millisecond. Assumed."""
+    delay_ns: int = 0
+    """Time from being woken until it runs: a process, it waits until it gets the processor."""
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,29 @@ from __future__ import annotations
 from study.zone.engine.enums import Home, Migratetype
 from study.zone.engine.layout import NO_PFN
 from study.zone.mm.linux_2_6.memory import install
-from study.zone.mm.linux_2_6.percpu import free_page, take_typed_page
+from study.zone.mm.linux_2_6.percpu import free_page, give_back, take_typed_page
 from study.zone.mm.linux_2_6.reserve import set_boot_reserve
-from study.zone.settings import Reserve, Settings
+from study.zone.settings import AllocationPath, Reserve, Settings
 from study.zone.trial import boot
 from study.zone.trial.zone import Zone
 
 
 def free_all(zone: Zone, reserved: int) -> None:
-    """free_all_bootmem, 2.6.8: every page above the reserved ones, in ascending order."""
+    """free_all_bootmem: every page above the reserved ones, in ascending order.
+
+    From 2.6.9 on those of a whole word of 32 at once, as a block.
+    """
     z = zone.state
     zone.frame["home"][:reserved] = Home.RESERVED
-    for pfn in range(reserved, int(z["zone"]["pages"])):
-        free_page(z, pfn, 0)
+    pages = int(z["zone"]["pages"])
+    pfn = reserved
+    while pfn < pages:
+        if z["allocation"] >= AllocationPath.V2_6_9 and pfn % 32 == 0 and pfn + 32 <= pages:
+            give_back(z, pfn, 5)
+            pfn += 32
+        else:
+            free_page(z, pfn, 0)
+            pfn += 1
     if z["reserve"] == Reserve.MIGRATE_RESERVE:
         set_boot_reserve(z)
 

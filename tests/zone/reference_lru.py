@@ -21,6 +21,7 @@ class Page:
     young: bool = False
     mapped: bool = False
     dirty: bool = False
+    dirty_entry: bool = False
     writing: bool = False
     swapcache: bool = False
     rotate: bool = False
@@ -35,6 +36,7 @@ class Page:
             self.writing,
             self.swapcache,
             self.rotate,
+            self.dirty_entry,
         )
 
 
@@ -55,6 +57,8 @@ class TwoLists:
     scan_inactive: int = 0
     pages_scanned: int = 0
     all_unreclaimable: bool = False
+    mapped: int = 0
+    held: list[int] = field(default_factory=list)
 
     def bring_in(self, number: int, write: bool) -> None:
         """A fault: anonymous pages start active, file pages inactive."""
@@ -64,20 +68,17 @@ class TwoLists:
         page.swapcache = page.swapped
         (self.active if page.anonymous else self.inactive).insert(0, number)
         self.free -= 1
-        if page.mappable:
-            page.young = True
-        else:
-            self.accessed(number)
-        page.dirty = page.dirty or write
+        self.touch(number, write)
 
     def touch(self, number: int, write: bool) -> None:
         """A program uses a resident page: by its page table, or by read(2) and write(2)."""
         page = self.pages[number]
         if page.mappable:
             page.mapped = page.young = True
+            page.dirty_entry = page.dirty_entry or write
         else:
             self.accessed(number)
-        page.dirty = page.dirty or write
+            page.dirty = page.dirty or write
 
     def accessed(self, number: int) -> None:
         """The second use in a row promotes a page."""
@@ -96,10 +97,15 @@ class TwoLists:
         page.referenced = page.young = False
         return used
 
+    def begin_scan(self) -> None:
+        """Note how many pages are mapped, as a reclaimer does once a run."""
+        self.mapped = sum(page.mapped for page in self.pages if page.resident)
+
     def fair_game(self) -> bool:
         """Distress, mapped ratio and swappiness together reach 100."""
-        mapped = sum(page.mapped for page in self.pages if page.resident)
-        return (100 * mapped // self.total) // 2 + (100 >> self.prev_priority) + 60 >= 100
+        return (100 * self.mapped // (self.total - self.high)) // 2 + (
+            100 >> self.prev_priority
+        ) + 60 >= 100
 
     def deactivate(self, wanted: int) -> int:
         """Up to so many pages from the active tail; returns how many were looked at."""
@@ -115,11 +121,27 @@ class TwoLists:
                 self.inactive.insert(0, number)
         return looked
 
-    def look_at_inactive(self, wanted: int) -> int:
-        """Up to so many pages from the inactive tail; returns how many became free."""
-        take = min(wanted, len(self.inactive))
-        freed = sum(self.judge(self.inactive[-1]) for _ in range(take) if self.inactive)
-        self.pages_scanned += take
+    def look_at_inactive(self, wanted: int, cluster: int) -> int:
+        """Clusters of pages from the inactive tail; returns how many became free.
+
+        A cluster counts as one page more than it has. What one has put back is held by a pagevec of
+        16 until that is full, and is neither written nor freed by the next.
+        """
+        freed = 0
+        self.held = []
+        while wanted > 0 and self.inactive:
+            take = min(cluster, 32, len(self.inactive))
+            self.pages_scanned += take
+            wanted -= take + 1
+            taken = self.inactive[-take:][::-1]
+            gone = [self.judge(number) for number in taken]
+            freed += sum(gone)
+            for number, is_free in zip(taken, gone, strict=True):
+                if not is_free:
+                    self.held.append(number)
+                    if len(self.held) == 16:
+                        self.held = []
+        self.held = []
         return freed
 
     def judge(self, number: int) -> bool:
@@ -139,6 +161,11 @@ class TwoLists:
                 return False
             page.swapcache = page.dirty = True
         page.mapped = False
+        page.dirty = page.dirty or page.dirty_entry
+        page.dirty_entry = False
+        if number in self.held:
+            self.inactive.insert(0, number)
+            return False
         if page.dirty:
             if not used:
                 page.dirty = False
@@ -162,7 +189,7 @@ class TwoLists:
         for number in self.disk:
             page = self.pages[number]
             page.writing = False
-            if page.rotate and number in self.inactive:
+            if page.rotate and not page.dirty and number in self.inactive:
                 self.inactive.remove(number)
                 self.inactive.append(number)
             page.rotate = False
@@ -185,6 +212,7 @@ class TwoLists:
     def balance(self) -> None:
         """One run of kswapd, 2.6.8, with a disk that ends no write meanwhile."""
         last = 12
+        self.begin_scan()
         for priority in range(12, -1, -1):
             if self.free > self.high or (self.all_unreclaimable and priority != 12):
                 break
@@ -210,5 +238,6 @@ class TwoLists:
                 of_active -= share
                 self.deactivate(share)
             if of_inactive > 0:
-                of_inactive -= min(of_inactive, 32)
-                wanted -= self.look_at_inactive(32)
+                share = min(of_inactive, 32)
+                of_inactive -= share
+                wanted -= self.look_at_inactive(share, 32)

@@ -12,6 +12,7 @@ from tests.zone.reference import ORDERS, PerCpu
 
 BATCH = 32
 PAGEVEC = 16
+"""Of 2.6.8."""
 
 
 @dataclass(eq=False)
@@ -26,6 +27,7 @@ class Page:
     referenced: bool = False
     young: bool = False
     dirty: bool = False
+    dirty_entry: bool = False
     writing: bool = False
     rotate: bool = False
     in_swap_cache: bool = False
@@ -35,7 +37,7 @@ class Memory:
     """Resident pages on an active and an inactive list, and what reclaim does to them."""
 
     def __init__(self, frames: PerCpu, pages: int) -> None:
-        self.frames, self.pages = frames, pages
+        self.frames, self.pages = frames, pages  # pages: those above the high mark
         self.resident: dict[int, Page] = {}
         self.active: list[Page] = []
         self.inactive: list[Page] = []
@@ -60,13 +62,15 @@ class Memory:
         page = self.resident[number]
         if page.mappable:
             page.mapped = page.young = True
-        elif not page.referenced:
+            page.dirty_entry |= write
+            return
+        page.dirty |= write
+        if not page.referenced:
             page.referenced = True
         elif page in self.inactive:
             self.inactive.remove(page)
             self.active.insert(0, page)
             page.referenced = False
-        page.dirty |= write
 
     def delete(self, number: int) -> None:
         """Truncated or unmapped: the frame goes to the hot list, the swap slot is lost."""
@@ -83,15 +87,21 @@ class Memory:
         if page is None:
             return
         page.writing = False
-        if page.rotate and page in self.inactive:
+        if page.rotate and not page.dirty and page in self.inactive:
             self.inactive.remove(page)
             self.inactive.append(page)
         page.rotate = False
 
-    def refill(self, number: int) -> None:
+    def count_mapped(self) -> int:
+        """What a reclaimer notes as its scan begins."""
+        return sum(page.mapped for page in self.resident.values())
+
+    def refill(self, number: int, mapped: int | None = None) -> None:
         """Age the oldest active pages: each goes on to the inactive list, or round once more."""
         distress = 100 // 2**self.previous_priority
-        ratio = 100 * sum(page.mapped for page in self.resident.values()) // self.pages
+        if mapped is None:
+            mapped = self.count_mapped()
+        ratio = 100 * mapped // self.pages
         mapped_too = ratio // 2 + distress + 60 >= 100
         for _ in range(min(number, len(self.active))):
             page = self.active.pop()
@@ -100,13 +110,35 @@ class Memory:
                 stays = self._was_used(page)
             (self.active if stays else self.inactive).insert(0, page)
 
-    def shrink(self, number: int) -> int:
-        """Try to free the oldest inactive pages; how many were freed."""
-        taken = [self.inactive.pop() for _ in range(min(number, len(self.inactive)))]
+    def shrink(self, number: int, cluster: int | None = None) -> int:
+        """Try to free the oldest inactive pages; how many were freed.
+
+        Batches of a cluster, each counted as one page more than it has, until so many were looked
+        at. What a batch puts back the pagevec holds until it is full, and the next cannot free it.
+        """
+        batch = min(cluster or number, BATCH)
+        held: list[Page] = []
+        total = 0
+        while number > 0 and self.inactive:
+            taken = [self.inactive.pop() for _ in range(min(batch, len(self.inactive)))]
+            number -= len(taken) + 1
+            freed, kept = self._shrink_batch(taken, held)
+            total += freed
+            for page in kept:
+                held.append(page)
+                if len(held) == PAGEVEC:
+                    held.clear()
+        return total
+
+    def _shrink_batch(self, taken: list[Page], held: list[Page]) -> tuple[int, list[Page]]:
+        """How many of them were freed, and which were put back."""
         freed: list[int] = []
+        kept: list[Page] = []
         total = 0
         for page in taken:
-            verdict = self._judge(page)
+            verdict = self._judge(page, page in held)
+            if verdict != "free":
+                kept.append(page)
             if verdict == "active":
                 self.active.insert(0, page)
             elif verdict == "keep":
@@ -118,11 +150,12 @@ class Memory:
                 if len(freed) == PAGEVEC:
                     self._free_vector(freed)
         self._free_vector(freed)
-        return total
+        return total, kept
 
     def scan(self, priority: int) -> int:
         """One call of shrink_zone; how many pages it freed."""
         todo = [0, 0]
+        mapped = self.count_mapped()
         for i, pages in enumerate((self.active, self.inactive)):
             self.left_over[i] += len(pages) // 2**priority + 1
             if self.left_over[i] >= BATCH:
@@ -131,11 +164,12 @@ class Memory:
         while freed < BATCH and any(todo):
             share = min(todo[0], BATCH)
             todo[0] -= share
-            self.refill(share)
+            self.refill(share, mapped)
             if todo[1]:
-                todo[1] -= min(todo[1], BATCH)
+                share = min(todo[1], BATCH)
+                todo[1] -= share
                 # A whole batch is looked at even if less was asked for.
-                freed += self.shrink(BATCH)
+                freed += self.shrink(share, BATCH)
         return freed
 
     def cost(self, start: int, order: int) -> int:
@@ -188,7 +222,7 @@ class Memory:
         page.referenced = page.young = False
         return used
 
-    def _judge(self, page: Page) -> str:
+    def _judge(self, page: Page, held: bool) -> str:
         if page.writing:
             return "keep"
         used = self._was_used(page)
@@ -197,6 +231,10 @@ class Memory:
         if page.anonymous and not page.in_swap_cache:
             page.in_swap_cache = page.dirty = True
         page.mapped = False
+        page.dirty |= page.dirty_entry
+        page.dirty_entry = False
+        if held:
+            return "keep"
         if not page.dirty:
             return "free"
         if not used:

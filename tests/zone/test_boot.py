@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from study.zone.engine.enums import Home
-from study.zone.settings import Grouping, Memory, Placement, Reserve, Settings, User
+from study.zone.mm.linux_2_6.bootmem import free_all
+from study.zone.settings import AllocationPath, Grouping, Memory, Placement, Reserve, Settings, User
 from study.zone.trial.advance import advance
 from study.zone.trial.verify import verify
 from study.zone.trial.zone import Zone
@@ -81,6 +82,10 @@ CASES = {
         9_000, 64, grouping=Grouping.ON, pageblock_order=9,
         reserve=Reserve.MIGRATE_RESERVE,
     ),
+    "words of 2.6.9": replace(sized(7_777, 130), allocation=AllocationPath.V2_6_9),
+    "words, no per-cpu lists": replace(
+        sized(7_777, 96, percpu_lists=False), allocation=AllocationPath.V2_6_9
+    ),
     "a working set that fits": replace(
         sized(9_000, 64), user=User(working_set_pages=3_000, touches_per_s=5_000.0)
     ),
@@ -96,6 +101,21 @@ def test_block_by_block_is_page_by_page(case: str) -> None:
     whole, plain = Zone(CASES[case], seed=3), booted(CASES[case], seed=3)
     check_same(whole, plain)
     verify(whole)
+
+
+def test_2_6_9_boots_in_words() -> None:
+    """Whole words of 32 pages go past the per-cpu lists: the hot list holds what fills no word."""
+    words = Zone(replace(sized(65_536, 3_072), allocation=AllocationPath.V2_6_9), empty=True)
+    ragged = Zone(replace(sized(7_777, 130), allocation=AllocationPath.V2_6_9), empty=True)
+    singly = Zone(sized(65_536, 3_072), empty=True)
+    for zone in (words, ragged, singly):
+        free_all(zone.state, zone.settings.memory.reserved_pages)
+
+    assert (words.free, words.own["nr_hot"], words.nr_free[10]) == (62_464, 0, 61)
+    assert (singly.free, singly.own["nr_hot"], singly.nr_free[10]) == (62_368, 96, 60)
+    # 30 pages up to the first whole word, one after the last: a batch of 1, six at most.
+    assert ragged.own["nr_hot"] == 6
+    assert ragged.free == 7_777 - 130 - 6
 
 
 @pytest.mark.parametrize("case", ["ragged ends", "grouping", "best fit"])

@@ -27,7 +27,7 @@ class Kswapd(RuleBasedStateMachine):
         self.aware = aware
         self.z["kswapd_policy"] = KswapdPolicy.ORDER_AWARE if aware else KswapdPolicy.COUNT_ONLY
         self.blocks = [0] * 11
-        self.awake, self.order, self.wish = False, 0, 0
+        self.awake, self.begun, self.order, self.wish = False, False, 0, 0
 
     def _enough(self, order: int, mark: int) -> bool:
         if self.aware:
@@ -48,18 +48,21 @@ class Kswapd(RuleBasedStateMachine):
         wake_kswapd(self.z, order)
         if self._enough(order, MARKS[1]):
             assert self.z["count"]["wakeups_refused"] == refused + 1
-        elif self.awake:
+        elif not self.awake:
+            self.awake, self.begun, self.wish = True, False, order
+        elif self.aware:
             self.wish = max(self.wish, order)
-        else:
-            self.awake, self.order, self.wish = True, order, 0
         self._agree()
 
     @rule()
     def look(self) -> None:
         """With high met it rests, unless a larger order was wished for meanwhile."""
-        if not self.awake or not self._enough(self.order, MARKS[2]):
+        order = self.order if self.begun else self.wish
+        if not self.awake or not self._enough(order, MARKS[2]):
             return
         run_kswapd(self.z)
+        if not self.begun:
+            self.begun, self.order, self.wish = True, order, 0
         if self.wish > self.order:
             self.order = self.wish
         else:
@@ -70,7 +73,8 @@ class Kswapd(RuleBasedStateMachine):
     def _agree(self) -> None:
         assert bool(self.z["kswapd_awake"]) == self.awake
         if self.awake:
-            assert self.z["kswapd_order"] == self.order
+            if self.begun:
+                assert self.z["kswapd_order"] == self.order
             assert self.z["kswapd_max_order"] == self.wish
 
 
@@ -79,11 +83,37 @@ def test_a_larger_wish_is_served_before_it_rests() -> None:
     machine = Kswapd()
     machine.boot(aware=True)
     machine.wake(0)
+    run_kswapd(machine.z)
+    machine.begun, machine.order, machine.wish = True, 0, 0
     machine.wake(3)
     machine.memory_changes([0, 0, 0, 12, 12])
     machine.look()
     assert machine.z["kswapd_order"] == 3
     machine.look()
+    assert not machine.z["kswapd_awake"]
+
+
+def test_it_works_for_the_largest_wish_until_it_comes_to_run() -> None:
+    """Woken for order 0, asked for 3 before it ran: one run, for 3."""
+    machine = Kswapd()
+    machine.boot(aware=True)
+    machine.wake(0)
+    machine.wake(3)
+    machine.memory_changes([0, 0, 0, 12, 12])
+    machine.look()
+    assert machine.z["kswapd_order"] == 3
+    assert not machine.z["kswapd_awake"]
+
+
+def test_a_wake_up_is_lost_on_who_knows_no_order() -> None:
+    """2.6.8 to 2.6.10: asked for order 3 while it is awake, it rests when its run is over."""
+    machine = Kswapd()
+    machine.boot(aware=False)
+    machine.wake(0)
+    machine.wake(3)
+    machine.memory_changes([0, 0, 0, 12, 12])
+    machine.look()
+    assert machine.z["kswapd_max_order"] == 0
     assert not machine.z["kswapd_awake"]
 
 

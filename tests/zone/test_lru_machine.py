@@ -12,6 +12,7 @@ from study.zone.mm.linux_2_6.defrag import cost_of_emptying, empty_block
 from study.zone.mm.linux_2_6.memory import free_user_page, install
 from study.zone.mm.linux_2_6.percpu import batch_pages, take_page
 from study.zone.mm.linux_2_6.reclaim import (
+    begin_scan,
     begin_shrink,
     refill_inactive,
     shrink_cache,
@@ -43,6 +44,7 @@ FLAGS = {
     "young": Flag.YOUNG,
     "mapped": Flag.MAPPED,
     "dirty": Flag.DIRTY,
+    "dirty_entry": Flag.DIRTY_PTE,
     "writing": Flag.WRITEBACK,
     "in_swap_cache": Flag.SWAPCACHE,
     "rotate": Flag.RECLAIM,
@@ -93,7 +95,7 @@ class UserMemory(RuleBasedStateMachine):
         frames = PerCpu(Buddy(PAGES), batch_pages(PAGES))
         for pfn in range(PAGES):
             frames.give(pfn, False)
-        self.model = reference_memory.Memory(frames, PAGES)
+        self.model = reference_memory.Memory(frames, PAGES - int(self.zone.own["high"]))
 
     @rule(first=numbers, count=st.integers(1, 40), write=writes)
     def use(self, first: int, count: int, write: bool) -> None:
@@ -130,12 +132,13 @@ class UserMemory(RuleBasedStateMachine):
         """The oldest active pages are looked at."""
         self.z["zone"]["prev_priority"] = self.model.previous_priority = priority
         self.model.refill(count)
-        refill_inactive(self.z, count)
+        begin_scan(self.z, KSWAPD)
+        refill_inactive(self.z, KSWAPD, count)
 
     @rule(count=st.integers(1, 64))
     def reclaim(self, count: int) -> None:
         """The oldest inactive pages are looked at."""
-        assert shrink_cache(self.z, KSWAPD, count) == self.model.shrink(count)
+        assert shrink_cache(self.z, KSWAPD, count, count) == self.model.shrink(count)
 
     @rule(priority=st.integers(0, 12), distress=st.integers(0, 12))
     def shrink_zone(self, priority: int, distress: int) -> None:
@@ -143,6 +146,7 @@ class UserMemory(RuleBasedStateMachine):
         self.z["zone"]["prev_priority"] = self.model.previous_priority = distress
         # Distress follows the lowest priority so far, not the one of this pass.
         self.z["zone"]["temp_priority"] = priority
+        begin_scan(self.z, KSWAPD)
         begin_shrink(self.z, KSWAPD, priority)
         while not shrink_done(self.z, KSWAPD):
             shrink_step(self.z, KSWAPD)
@@ -203,6 +207,6 @@ def test_one_list_of_streamed_pages_is_first_in_first_out() -> None:
 
     gone = []
     for _ in range(64):
-        shrink_cache(zone.state, KSWAPD, 1)
+        shrink_cache(zone.state, KSWAPD, 1, 1)
         gone += [n for n in range(64) if zone.vpage[n]["pfn"] < 0 and n not in gone]
     assert gone == list(range(64))

@@ -68,7 +68,7 @@ def test_a_block_of_clean_pages_becomes_free_whole(quiet):
     zone = lumpy_zone(quiet)
     zone.state["reclaim_order"][KSWAPD] = 3
     oldest = listed(zone, HEAD_INACTIVE)[-1]
-    assert shrink_cache(zone.state, KSWAPD, 1) == 8
+    assert shrink_cache(zone.state, KSWAPD, 1, 1) == 8
     assert zone.nr_free[3] == 1
     assert zone.frame[oldest >> 3 << 3]["home"] == Home.BUDDY
     assert zone.count["scanned"][KSWAPD] == 8
@@ -80,7 +80,7 @@ def test_pages_are_lost_even_if_a_neighbour_is_pinned(quiet):
     zone = lumpy_zone(quiet, pinned=[3])
     zone.state["reclaim_order"][KSWAPD] = 3
     assert listed(zone, HEAD_INACTIVE)[-1] == 0
-    assert shrink_cache(zone.state, KSWAPD, 1) == 7
+    assert shrink_cache(zone.state, KSWAPD, 1, 1) == 7
     assert zone.nr_free[3:].sum() == 0
 
 
@@ -91,7 +91,7 @@ def test_a_used_mapped_page_is_spared_up_to_order_3_only(quiet, order, freed):
     zone.state["reclaim_order"][KSWAPD] = order
     zone.frame[5]["flags"] = Flag.MAPPED | Flag.YOUNG
     zone.state["nr_mapped"] = 1
-    assert shrink_cache(zone.state, KSWAPD, 1) == freed
+    assert shrink_cache(zone.state, KSWAPD, 1, 1) == freed
     assert (zone.frame[5]["home"] == Home.ACTIVE) == (order <= 3)
 
 
@@ -99,7 +99,7 @@ def test_a_run_for_single_pages_is_not_lumpy(quiet):
     """Kswapd woken for order 0 takes the oldest pages and no others."""
     zone = lumpy_zone(quiet)
     oldest = listed(zone, HEAD_INACTIVE)[::-1]
-    assert shrink_cache(zone.state, KSWAPD, 3) == 3
+    assert shrink_cache(zone.state, KSWAPD, 3, 3) == 3
     assert all(zone.frame[pfn]["home"] != Home.INACTIVE for pfn in oldest[:3])
     assert listed(zone, HEAD_INACTIVE)[::-1] == oldest[3:]
 

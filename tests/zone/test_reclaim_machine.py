@@ -23,7 +23,7 @@ from study.zone.mm.linux_2_6.kmalloc import new_object
 from study.zone.mm.linux_2_6.kswapd import wake_kswapd
 from study.zone.mm.linux_2_6.memory import free_user_page
 from study.zone.mm.linux_2_6.percpu import give_back
-from study.zone.mm.linux_2_6.reclaim import refill_inactive, shrink_cache
+from study.zone.mm.linux_2_6.reclaim import begin_scan, refill_inactive, shrink_cache
 from study.zone.mm.linux_2_6.writeback import finish_writes
 from study.zone.settings import (
     Costs,
@@ -53,6 +53,7 @@ BITS = (
     Flag.WRITEBACK,
     Flag.SWAPCACHE,
     Flag.RECLAIM,
+    Flag.DIRTY_PTE,
 )
 
 
@@ -138,12 +139,16 @@ class Reclaim(RuleBasedStateMachine):
     def age(self, priority: int, wanted: int) -> None:
         """The active tail is looked at, in more or less distress."""
         self.zone.own["prev_priority"] = self.model.prev_priority = priority
-        assert refill_inactive(self.zone.state, wanted) == self.model.deactivate(wanted)
+        begin_scan(self.zone.state, KSWAPD)
+        self.model.begin_scan()
+        assert refill_inactive(self.zone.state, KSWAPD, wanted) == self.model.deactivate(wanted)
 
     @rule(wanted=st.integers(1, 40))
     def reclaim(self, wanted: int) -> None:
         """The inactive tail is looked at."""
-        assert shrink_cache(self.zone.state, KSWAPD, wanted) == self.model.look_at_inactive(wanted)
+        assert shrink_cache(self.zone.state, KSWAPD, wanted, wanted) == (
+            self.model.look_at_inactive(wanted, wanted)
+        )
 
     @rule()
     def disk(self) -> None:

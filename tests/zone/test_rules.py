@@ -24,7 +24,7 @@ from study.zone.engine.layout import (
 from study.zone.load.user import fault
 from study.zone.mm.linux_2_6 import allocate as alloc
 from study.zone.mm.linux_2_6.buddy import take_block
-from study.zone.mm.linux_2_6.kmalloc import cache_limits, kfree, kmalloc_atomic, reap
+from study.zone.mm.linux_2_6.kmalloc import cache_limits, kfree, kmalloc_atomic
 from study.zone.mm.linux_2_6.kswapd import wake_kswapd
 from study.zone.mm.linux_2_6.lru import mark_page_accessed
 from study.zone.mm.linux_2_6.memory import free_user_page, install
@@ -33,7 +33,6 @@ from study.zone.mm.linux_2_6.reclaim import (
     begin_shrink,
     shrink_cache,
     shrink_done,
-    shrink_slab,
     shrink_step,
 )
 from study.zone.mm.linux_2_6.slab import free_slab, new_slab
@@ -43,7 +42,6 @@ from study.zone.settings import (
     NicReceive,
     NicTransmit,
     Settings,
-    Slab,
     Watermarks,
 )
 from study.zone.simulate import simulate
@@ -143,24 +141,6 @@ def due(zone: Zone, what: Event) -> int:
     raise AssertionError(f"no {what.name} is booked")
 
 
-@pytest.mark.parametrize(("disk_ms", "slept_ms"), [(None, 100), (7, 7), (300, 100)])
-def test_who_finds_only_pages_being_written_waits_for_the_disk(
-    quiet: Quiet, disk_ms: int | None, slept_ms: int
-) -> None:
-    """Below priority 10 a reclaimer naps until a write ends, a tenth of a second at most."""
-    zone = full(quiet)
-    zone.frame["flags"][:4096] |= np.uint8(Flag.WRITEBACK)
-    if disk_ms is not None:
-        zone.state["nr_writes"] = 1
-        zone.write[zone.state["write_first"]]["time"] = disk_ms * 10**6
-
-    assert alloc.allocate_or_wait(zone.state, 0, int(Gfp.KERNEL), int(Caller.SLAB), 0, 0) == NO_PFN
-
-    assert due(zone, Event.RETRY) == slept_ms * 10**6
-    # Shares of 2, 3, 5, 9 and 17 pages first make a batch at priority 8.
-    assert zone.own["temp_priority"] == 8
-
-
 @pytest.mark.parametrize(("disk_ms", "slept_ms"), [(None, 20), (7, 7), (300, 20)])
 def test_who_has_reclaimed_in_vain_tries_again_after_20_ms(
     quiet: Quiet, disk_ms: int | None, slept_ms: int
@@ -177,45 +157,6 @@ def test_who_has_reclaimed_in_vain_tries_again_after_20_ms(
     assert alloc.allocate_or_wait(zone.state, 1, int(Gfp.KERNEL), int(Caller.STACK), 0, 0) == NO_PFN
 
     assert due(zone, Event.RETRY) == slept_ms * 10**6
-
-
-def test_idle_objects_go_back_a_fifth_at_a_time(quiet: Quiet) -> None:
-    """Of the array's limit of 8 the two oldest, of the nine idle slabs kept the two newest."""
-    zone = Zone(quiet(4096))
-    held = [kmalloc_atomic(zone.state, 1, int(Caller.STACK), int(Kind.STACK)) for _ in range(50)]
-    for pfn in held:
-        kfree(zone.state, pfn, 1)
-    used, idle = int(zone.state["cache_used"][1]), int(zone.state["cache_free"][1])
-    array = zone.state["cache_array"][1][:used].tolist()
-    slabs = zone.state["cache_slab"][1][:idle].tolist()
-    assert (used, idle) == (6, 9)
-
-    reap(zone.state)
-
-    used, idle = int(zone.state["cache_used"][1]), int(zone.state["cache_free"][1])
-    assert zone.state["cache_array"][1][:used].tolist() == array[2:]
-    assert zone.state["cache_slab"][1][:idle].tolist() == slabs[:-2]
-    assert zone.own["nr_kernel"] == 2 * (4 + 7)
-    assert due(zone, Event.REAP) == 2 * SECOND
-
-
-def test_slabs_shrink_in_step_with_the_scan(quiet: Quiet) -> None:
-    """4 * (scanned / 2) * objects / (lru + 1) objects are due, in batches of 128."""
-    zone = full(quiet, slab=Slab(initial_share=0.0, pages_per_s=0.0, objects_per_page=16))
-    for pfn in range(400):
-        page = int(zone.frame[pfn]["owner"])
-        _forget(zone, pfn)
-        assert new_slab(zone.state, pfn, True) != NO_ROW
-        assert zone.vpage[page]["pfn"] < 0
-    lru = 4_096 - 400
-    due = 4 * (1_000 // 2) * 400 * 16 // (lru + 1)
-    shrink_slab(zone.state, KSWAPD, 1_000)
-    objects = zone.slot["objects"][zone.slot["place"] != NO_ROW]
-
-    assert zone.state["slab_scan"] == due % 128
-    gone = 400 * 16 - int(objects[objects > 0].sum())
-    assert gone == due // 128 * 128
-    assert zone.state["nr_reclaimable"] == 400 - zone.count["slab_reclaimed"]
 
 
 def test_rows_of_dead_slab_pages_serve_again(quiet: Quiet) -> None:
@@ -295,7 +236,7 @@ def test_reclaimed_pages_go_to_the_cold_list_deleted_ones_to_the_hot(quiet: Quie
     take_page(zone.state, False)
     hot, cold = int(zone.own["nr_hot"]), int(zone.own["nr_cold"])
 
-    assert shrink_cache(zone.state, KSWAPD, 16) == 16
+    assert shrink_cache(zone.state, KSWAPD, 16, 16) == 16
     assert (zone.own["nr_hot"], zone.own["nr_cold"]) == (hot, cold + 16)
     assert [take_page(zone.state, True) for _ in range(16)] == pfns[:16]
 
@@ -311,7 +252,7 @@ def test_a_dirty_page_in_use_is_not_written_yet(quiet: Quiet, used: bool) -> Non
     set_dirty(zone.state, pfn)
     if used:
         mark_page_accessed(zone.state, pfn)
-    shrink_cache(zone.state, KSWAPD, 1)
+    shrink_cache(zone.state, KSWAPD, 1, 1)
 
     assert bool(zone.frame[pfn]["flags"] & Flag.WRITEBACK) != used
     assert zone.count["written"] == (0 if used else 1)

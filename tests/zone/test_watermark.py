@@ -15,6 +15,7 @@ from study.zone.mm.linux_2_6.watermark import (
     first_pass_ok,
     kswapd_needed,
     marks_of,
+    reclaimed_in_vain_ok,
     second_pass_ok,
     watermark_ok,
 )
@@ -143,7 +144,7 @@ def test_who_may_dip_how_far(
             return bool(first_pass_ok(z, 0, wait))
         if test == "second":
             return bool(second_pass_ok(z, 0, wait, high))
-        return bool(after_reclaim_ok(z, 0))
+        return bool(after_reclaim_ok(z, 0, high))
 
     assert passes(least)
     assert not passes(least - 1)
@@ -176,10 +177,25 @@ def test_a_block_counts_on_top_of_the_marks(
             return bool(first_pass_ok(z, order, wait))
         if test == "second":
             return bool(second_pass_ok(z, order, wait, not wait))
-        return bool(after_reclaim_ok(z, order))
+        return bool(after_reclaim_ok(z, order, False))
 
     assert passes(least)
     assert not passes(least - 1)
+
+
+@pytest.mark.parametrize("path", [AllocationPath.V2_6_8, AllocationPath.V2_6_9])
+def test_reclaim_in_vain_is_tested_at_high_from_2_6_11_on(path: AllocationPath) -> None:
+    """Before, who reclaimed in vain is tested as who did not; then only free memory helps."""
+
+    def passes(path: AllocationPath, free: int) -> bool:
+        z = record([free] + [0] * 10, allocation=int(path))
+        return bool(reclaimed_in_vain_ok(z, 0, False))
+
+    assert passes(AllocationPath.V2_6_11, 702 + 1)
+    assert not passes(AllocationPath.V2_6_11, 702)
+    least = 468 + 1 if path == AllocationPath.V2_6_8 else 234 + 1
+    assert passes(path, least)
+    assert not passes(path, least - 1)
 
 
 def test_with_later_marks_an_atomic_request_may_use_three_eighths_of_min() -> None:

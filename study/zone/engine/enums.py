@@ -49,6 +49,8 @@ class Flag(IntEnum):
     """Has a slot in swap; clean unless DIRTY."""
     RECLAIM = 64
     """Goes to the inactive tail when its write ends, to be freed at the next scan."""
+    DIRTY_PTE = 128
+    """Written through its page table entry; DIRTY once it is unmapped."""
 
 
 class Gfp(IntEnum):

@@ -129,6 +129,7 @@ REQUEST = np.dtype(
         ("priority", "i4"),
         ("rounds", "i4"),
         ("next_free", "i4"),
+        ("lru_pages", "i8"),  # of both lists, when its reclaim began
     ]
 )
 

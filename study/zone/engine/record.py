@@ -57,6 +57,7 @@ COUNTERS = np.dtype(
         ("stall_longest_ns", "i8", (NR_CALLERS,)),
         ("stall_rounds", "i8", (NR_CALLERS,)),
         ("stall_reclaimed", "i8", (NR_CALLERS,)),
+        ("naps", "i8", (2,)),  # waits of HZ/10 for the disk, by Reclaimer
         ("oom", "i8"),  # requests refused because nothing was left to reclaim
         ("written", "i8"),  # pages, for whatever reason but defragmentation
         ("swapped_out", "i8"),
@@ -109,6 +110,7 @@ COUNTERS = np.dtype(
 # Name and meaning of whole numbers; all int64, 0 or 1 where the meaning is a question.
 _ZONE = """
     pages                 page frames
+    total_memory          pages above high: what the mapped ratio is a share of
     start_pfn             first frame that is the zone's; above 0 for recorded traces only
     head                  row of the frame table where the list heads begin
     typed_heads           rows of list heads before it, for the migratetypes above 0; grouping only
@@ -174,15 +176,25 @@ _MACHINE = """
     dirty_first           row of the page that has been dirty longest
     nr_queued             pages in that queue
 
+    oom_first             when reclaim first found too little, of the failures counted
+    oom_last              when it last did
+    oom_failures          since oom_first
+    oom_killed_at         when a process was last to be killed
+
     request_free          first free row of the request table
     nr_waiting            requests asleep
 
+    pagevec_size          pages that are freed together (PAGEVEC_SIZE)
+    dirty_in_pte          does a write through a mapping dirty the page only once it is unmapped?
     victims               pages that reclaim holds, to be freed together
+    nr_kept               pages that a short batch has put back
+    nr_pinned             of them, those that its pagevec still holds
     slab_scan             objects that shrink_slab still owes, below a batch
     ignore_references     does the scan that runs take pages in use (lumpy, above order 3)?
     no_io                 does it leave alone what must be written (boost)?
 
     kswapd_awake          has it work?
+    kswapd_begun          has it begun since it was woken?
     kswapd_max_order      largest order asked for since its run began
     kswapd_order          that it works for
     kswapd_wish           that it was woken for
@@ -190,7 +202,8 @@ _MACHINE = """
     kswapd_pass           is a pass begun and not ended?
     kswapd_reclaimed      pages freed since the priority was 12
     kswapd_freed          pages freed in the run (4.8)
-    kswapd_scanned        pages scanned in the pass
+    kswapd_scanned        inactive pages looked at since the run began (total_scanned)
+    kswapd_lru_pages      pages of both lists when the pass began
     kswapd_boost          boost when the run began
     kswapd_boost_left     pages still to be freed for it
 
@@ -269,6 +282,11 @@ _MACHINE_VECTORS = [
     ("wheel_used", "u8", (NR_BUCKETS // BUCKETS_A_WORD,)),
     ("dice", "u8", (NR_STREAMS, 4)),
     ("victim", "i4", (16,)),
+    ("kept", "i4", (32,)),
+    ("pinned", "i4", (16,)),
+    # struct scan_control, by Reclaimer: mapped pages when its scan began, and pages looked at.
+    ("sc_nr_mapped", "i8", (2,)),
+    ("sc_nr_scanned", "i8", (2,)),
     # What the scenario gives extensions.
     ("numbers", "f8", (NUMBERS_MAX,)),
     # The order a reclaimer works for, by Reclaimer; of interest to lumpy reclaim only.
@@ -279,6 +297,10 @@ _MACHINE_VECTORS = [
     ("cache_limit", "i8", (NR_CACHES,)),
     ("cache_batch", "i8", (NR_CACHES,)),
     ("cache_free_limit", "i8", (NR_CACHES,)),
+    # Was an object, or an idle slab, asked for since the last look? When idle slabs are looked at.
+    ("cache_touched", "i8", (NR_CACHES,)),
+    ("cache_free_touched", "i8", (NR_CACHES,)),
+    ("cache_next_reap", "i8", (NR_CACHES,)),
     ("cache_array", "i4", (NR_CACHES, CACHE_SLOTS)),
     ("cache_slab", "i4", (NR_CACHES, CACHE_SLOTS)),
     ("count", COUNTERS),

@@ -21,7 +21,7 @@ from study.zone.engine.table import prefetch
 from study.zone.mm.interface import (
     allocate_or_wait,
     fetch_tails,
-    free_user_page,
+    free_neighbours,
     install,
     touch_resident,
 )
@@ -183,8 +183,7 @@ def delete_extent(z):
     """Truncate, unlink or munmap: the pages of one extent are free at once."""
     extent = below(z, Stream.DELETE, z.extents)
     book(z, z.now + 1 + exponential(z, Stream.DELETE, z.delete_gap_ns), Event.DELETE, 0)
-    for page in range(extent * z.extent_pages, (extent + 1) * z.extent_pages):
-        free_user_page(z, page)
+    free_neighbours(z, extent * z.extent_pages, (extent + 1) * z.extent_pages)
     z.count.deleted += 1
 
 

@@ -20,10 +20,18 @@ as engine/layout.py describes them.
 from __future__ import annotations
 
 from study.zone.mm.linux_2_6.allocate import (
+    COSTLY_ORDER,
     GAVE_UP,
+    HOPELESS,
+    NAP,
+    allocate,
     allocate_atomic,
     allocate_or_wait,
+    drop_request,
     go_on,
+    new_request,
+    take_after_reclaim,
+    try_to_free_pages,
 )
 from study.zone.mm.linux_2_6.bootmem import (
     end_fill,
@@ -68,21 +76,26 @@ from study.zone.mm.linux_2_6.lifetime import gfp_by_lifetime
 from study.zone.mm.linux_2_6.lru import fetch_tails
 from study.zone.mm.linux_2_6.memory import (
     evict_user_page,
+    free_neighbours,
     free_user_page,
     install,
     touch_resident,
 )
-from study.zone.mm.linux_2_6.percpu import free_page, take_typed_page
+from study.zone.mm.linux_2_6.percpu import batch_pages, free_page, give_back, take_typed_page
 from study.zone.mm.linux_2_6.reclaim import (
     DEF_PRIORITY,
+    begin_scan,
     begin_shrink,
+    refill_inactive,
     shrink_done,
     shrink_step,
 )
 from study.zone.mm.linux_2_6.setup import REQUEST_ROWS, set_constants, table_rows
 from study.zone.mm.linux_2_6.slab import free_slab, new_slab
+from study.zone.mm.linux_2_6.watermark import marks_of, pagecache_pages
 from study.zone.mm.linux_2_6.writeback import (
     congestion_wait_ns,
+    end_page_writeback,
     finish_writes,
     pdflush,
     start_pdflush,
@@ -101,12 +114,18 @@ __all__ = [  # noqa: RUF022 - by subject
     "new_object", "free_object", "kmalloc_atomic", "kmalloc_or_not", "kmalloc_or_wait", "kfree",
     "new_slab", "free_slab",
     # User pages.
-    "install", "touch_resident", "free_user_page", "evict_user_page", "fetch_tails",
+    "install", "touch_resident", "free_user_page", "free_neighbours", "evict_user_page",
+    "fetch_tails",
     # Events that fall due.
     "run_kswapd", "run_daemon", "run_kcompactd", "look_around", "finish_writes", "pdflush", "reap",
     # For the probe and for who explains: a pass of reclaim in steps, blocks emptied by address.
-    "DEF_PRIORITY", "begin_shrink", "shrink_done", "shrink_step", "congestion_wait_ns",
+    "DEF_PRIORITY", "begin_scan", "begin_shrink", "shrink_done", "shrink_step",
+    "congestion_wait_ns",
     "defragment", "free_blocks", "cost_of_emptying",
+    # For recorded, which puts recorded operations of the kernel's code to the zone, one by one.
+    "COSTLY_ORDER", "HOPELESS", "NAP", "allocate", "new_request", "try_to_free_pages",
+    "take_after_reclaim", "drop_request", "give_back", "refill_inactive", "end_page_writeback",
+    "batch_pages", "marks_of", "pagecache_pages",
     # For feed, which puts a recorded trace to the free lists, decision by decision.
     "add_typed_block", "cut", "find_fallback", "first_fit", "free_list", "move_free_pages",
     "pageblock_type", "prepare_lists", "remove_free_block", "return_block", "set_pageblock_type",

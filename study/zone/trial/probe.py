@@ -15,6 +15,7 @@ from study.zone.engine.enums import Home, Reclaimer, Stream
 from study.zone.engine.layout import NO_PFN, frames
 from study.zone.mm.interface import (
     DEF_PRIORITY,
+    begin_scan,
     begin_shrink,
     congestion_wait_ns,
     defragment,
@@ -69,6 +70,7 @@ def _free_by_lru(z, order, wanted: np.ndarray, freed: np.ndarray):
         pages_before = pages
         for i in range(DEF_PRIORITY + 1):
             z.zone.prev_priority = DEF_PRIORITY - i
+            begin_scan(z, Reclaimer.KSWAPD)
             begin_shrink(z, Reclaimer.KSWAPD, DEF_PRIORITY - i)
             while not shrink_done(z, Reclaimer.KSWAPD):
                 before = z.zone.free

@@ -26,14 +26,20 @@ from study.zone.mm.linux_2_6.percpu import drain_percpu, take_typed_page
 from study.zone.mm.linux_2_6.reclaim import (
     DEF_PRIORITY,
     SWAP_CLUSTER_MAX,
+    begin_scan,
     begin_shrink,
     shrink_done,
     shrink_slab,
     shrink_step,
 )
 from study.zone.mm.linux_2_6.reserve import take_for_atomic, unreserve_pageblock
-from study.zone.mm.linux_2_6.watermark import after_reclaim_ok, first_pass_ok, second_pass_ok
-from study.zone.mm.linux_2_6.writeback import congestion_wait_ns
+from study.zone.mm.linux_2_6.watermark import (
+    after_reclaim_ok,
+    first_pass_ok,
+    reclaimed_in_vain_ok,
+    second_pass_ok,
+)
+from study.zone.mm.linux_2_6.writeback import congestion_wait_ns, queue_wait_ns
 from study.zone.settings import NR_ORDERS, AllocationPath, CompactionRules
 
 _UNMOVABLE = int(Migratetype.UNMOVABLE)
@@ -47,6 +53,11 @@ RETRY_NS = 20_000_000
 """HZ/50: nap between rounds of direct reclaim."""
 NAP_NS = 100_000_000
 """HZ/10: nap after a deep pass (try_to_free_pages)."""
+
+SECOND_NS = 1_000_000_000
+OOM_FAILURES = 10
+"""So many, after the first second, before 2.6.8 believes that memory is used up."""
+LONG_AGO_NS = -1_000 * SECOND_NS
 
 PROGRESS, NAP, HOPELESS = 1, 0, -1
 GAVE_UP = -2
@@ -186,13 +197,22 @@ def try_to_free_pages(z, row):
     after the last priority, where the kernel would call the OOM killer.
     """
     request = requests(z)[row]
+    if request.priority == DEF_PRIORITY:
+        request.lru_pages = z.zone.nr_active + z.zone.nr_inactive
     while request.priority >= 0:
         priority = request.priority
         request.priority -= 1
-        if z.zone.all_unreclaimable and priority != DEF_PRIORITY:
-            continue
         z.zone.temp_priority = priority
         z.zone.prev_priority = min(z.zone.prev_priority, priority)
+        begin_scan(z, Reclaimer.DIRECT)
+        if z.zone.all_unreclaimable and priority != DEF_PRIORITY:
+            # Given up: kswapd looks at it now and then. Slabs are asked all the same.
+            freed = shrink_slab(z, Reclaimer.DIRECT, 0, request.lru_pages)
+            request.reclaimed += freed
+            if freed >= SWAP_CLUSTER_MAX:
+                z.zone.prev_priority = z.zone.temp_priority
+                return PROGRESS
+            continue
         z.reclaim_order[Reclaimer.DIRECT] = request.order
         begin_shrink(z, Reclaimer.DIRECT, priority)
         scanned = 0
@@ -203,17 +223,27 @@ def try_to_free_pages(z, row):
             more, looked = _reclaim_for_compaction(z, request.order, priority, freed)
             freed += more
             scanned += looked
-        freed += shrink_slab(z, Reclaimer.DIRECT, scanned)
+        seen = z.sc_nr_scanned[Reclaimer.DIRECT]
+        freed += shrink_slab(z, Reclaimer.DIRECT, seen, request.lru_pages)
         request.reclaimed += freed
-        # The scan takes the caller's time.
-        request.scan_ns += int(scanned * z.kswapd_ns_per_page)
+        # The scan takes the caller's time, and so does a disk that has no room for what it wrote.
+        request.scan_ns += int(scanned * z.kswapd_ns_per_page) + queue_wait_ns(z)
         if freed >= SWAP_CLUSTER_MAX:
             z.zone.prev_priority = z.zone.temp_priority
             return PROGRESS
-        if scanned > 0 and priority < DEF_PRIORITY - 2:
+        if seen > 0 and priority < DEF_PRIORITY - 2:
+            z.count.naps[Reclaimer.DIRECT] += 1
             return NAP
     z.zone.prev_priority = z.zone.temp_priority
     return HOPELESS
+
+
+@kernel
+def drop_request(z, row):
+    """Free a sleeper's row."""
+    requests(z)[row].next_free = z.request_free
+    z.request_free = row
+    z.nr_waiting -= 1
 
 
 @kernel
@@ -228,9 +258,7 @@ def _finish(z, row, failed):
     z.count.stall_reclaimed[caller] += request.reclaimed
     if failed:
         count_failure(z, request.order, caller)
-    request.next_free = z.request_free
-    z.request_free = row
-    z.nr_waiting -= 1
+    drop_request(z, row)
 
 
 @kernel
@@ -247,7 +275,7 @@ def _compact_for(z, row, asynchronous):
     if ran == SKIPPED:
         return NO_PFN
     pfn = NO_PFN
-    if after_reclaim_ok(z, order):
+    if after_reclaim_ok(z, order, (request.gfp & Gfp.HIGH) != 0):
         pfn = _take(z, order, request.gfp)
     if pfn == NO_PFN and ran == SUCCESS and z.compact_rules == CompactionRules.V3_19:
         expect_success(z, order)
@@ -265,9 +293,46 @@ def _shake_loose(z, row):
     request = requests(z)[row]
     drain_percpu(z)
     unreserve_pageblock(z, migratetype_of(request.gfp))
-    if after_reclaim_ok(z, request.order):
+    if after_reclaim_ok(z, request.order, (request.gfp & Gfp.HIGH) != 0):
         return _take(z, request.order, request.gfp)
     return NO_PFN
+
+
+@kernel
+def take_after_reclaim(z, row, outcome):
+    """A pfn for who has reclaimed, if the marks allow it now; else NO_PFN."""
+    request = requests(z)[row]
+    high = (request.gfp & Gfp.HIGH) != 0
+    if outcome == HOPELESS:
+        enough = reclaimed_in_vain_ok(z, request.order, high)
+    else:
+        enough = after_reclaim_ok(z, request.order, high)
+    if enough:
+        return _take(z, request.order, request.gfp)
+    return NO_PFN
+
+
+@kernel
+def out_of_memory(z):
+    """Would a process be killed because reclaim has failed? (mm/oom_kill.c)
+
+    2.6.8 to 2.6.10 believe in it only once reclaim has failed for over a second and ten times, and
+    then wait five seconds; 2.6.11 asks no such questions.
+    """
+    if z.allocation >= AllocationPath.V2_6_11:
+        return True
+    since_last = z.now - z.oom_last
+    z.oom_last = z.now
+    if since_last <= 5 * SECOND_NS:
+        if z.now - z.oom_first < SECOND_NS:
+            return False
+        z.oom_failures += 1
+        if z.oom_failures < OOM_FAILURES or z.now - z.oom_killed_at < 5 * SECOND_NS:
+            return False
+        z.oom_killed_at = z.now
+    z.oom_first = z.now
+    z.oom_failures = 0
+    return since_last <= 5 * SECOND_NS
 
 
 @kernel
@@ -290,11 +355,10 @@ def go_on(z, row):
         book(z, z.now + congestion_wait_ns(z, NAP_NS), Event.RETRY, row)
         return NO_PFN
     request.rounds += 1
-    if after_reclaim_ok(z, request.order):
-        pfn = _take(z, request.order, request.gfp)
-        if pfn != NO_PFN:
-            _finish(z, row, False)
-            return pfn
+    pfn = take_after_reclaim(z, row, outcome)
+    if pfn != NO_PFN:
+        _finish(z, row, False)
+        return pfn
     if z.allocation >= AllocationPath.V2_6_24 and request.order > 0:
         pfn = _shake_loose(z, row)
         if pfn != NO_PFN:
@@ -306,10 +370,11 @@ def go_on(z, row):
         if pfn != NO_PFN:
             _finish(z, row, False)
             return pfn
-    if outcome == HOPELESS:
+    killed = outcome == HOPELESS and out_of_memory(z)
+    if killed:
         # No process is killed here: the request that found nothing to reclaim is refused.
         z.count.oom += 1
-    if outcome == HOPELESS or request.order > COSTLY_ORDER:
+    if killed or request.order > COSTLY_ORDER:
         _finish(z, row, True)
         return GAVE_UP
     request.priority = DEF_PRIORITY
@@ -318,20 +383,11 @@ def go_on(z, row):
 
 
 @kernel
-def allocate_or_wait(z, order, gfp, caller, value, born):
-    """A request that may sleep.
-
-    Returns a pfn, NO_PFN if it now sleeps (the answer comes with a RETRY event, for `value`, the
-    asker, of generation `born`), or GAVE_UP.
-    """
-    pfn = allocate(z, order, gfp, caller)
-    if pfn != NO_PFN:
-        return pfn
-    z.count.stalls[caller] += 1
+def new_request(z, order, gfp, caller, value, born):
+    """A row of the request table for who may sleep and was not served; NO_ROW if all are taken."""
     row = z.request_free
     if row == NO_ROW:
-        count_failure(z, order, caller)
-        return GAVE_UP
+        return NO_ROW
     request = requests(z)[row]
     z.request_free = request.next_free
     z.nr_waiting += 1
@@ -345,4 +401,22 @@ def allocate_or_wait(z, order, gfp, caller, value, born):
     request.born = born
     request.priority = DEF_PRIORITY
     request.rounds = 0
+    return row
+
+
+@kernel
+def allocate_or_wait(z, order, gfp, caller, value, born):
+    """A request that may sleep.
+
+    Returns a pfn, NO_PFN if it now sleeps (the answer comes with a RETRY event, for `value`, the
+    asker, of generation `born`), or GAVE_UP.
+    """
+    pfn = allocate(z, order, gfp, caller)
+    if pfn != NO_PFN:
+        return pfn
+    z.count.stalls[caller] += 1
+    row = new_request(z, order, gfp, caller, value, born)
+    if row == NO_ROW:
+        count_failure(z, order, caller)
+        return GAVE_UP
     return go_on(z, row)

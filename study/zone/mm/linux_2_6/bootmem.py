@@ -17,12 +17,15 @@ from study.zone.mm.linux_2_6.grouping import (
     return_block,
     rmqueue,
 )
-from study.zone.mm.linux_2_6.percpu import free_page, shelve_ahead
+from study.zone.mm.linux_2_6.percpu import free_page, give_back, shelve_ahead
 from study.zone.mm.linux_2_6.reserve import set_boot_reserve
-from study.zone.settings import NR_ORDERS, Reserve
+from study.zone.settings import NR_ORDERS, AllocationPath, Reserve
 
 _MOVABLE = int(Migratetype.MOVABLE)
 _TOP = NR_ORDERS - 1
+_WORD_ORDER = 5
+"""Of the 32 pages that a word of i386's bitmap stands for."""
+_WORD_PAGES = 1 << _WORD_ORDER
 
 
 @kernel
@@ -47,10 +50,10 @@ def put_free_block(z, pfn, order):
 
 
 @kernel
-def _free_top_block(z, pfn):
-    """What is there when the pages of an aligned 4 MB have been freed in ascending order."""
+def _free_top_block(z, pfn, part):
+    """What is there when an aligned 4 MB have been freed in ascending blocks of order `part`."""
     put_free_block(z, pfn, _TOP)
-    for order in range(1, NR_ORDERS):
+    for order in range(part + 1, NR_ORDERS):
         z.zone.count.formed[order] += MAX_ORDER_PAGES >> order
 
 
@@ -69,6 +72,42 @@ def _left_on_hot_list(z, nr_pages):
 
 
 @kernel
+def _free_words(z, reserved):
+    """As 2.6.9 does it: 32 pages of one word of the bitmap at once, past the per-cpu lists.
+
+    What does not fill a word is freed page by page (fe92ebf3b4).
+    """
+    pfn = reserved
+    while pfn < z.zone.pages:
+        if pfn & (MAX_ORDER_PAGES - 1) == 0 and pfn + MAX_ORDER_PAGES <= z.zone.pages:
+            _free_top_block(z, pfn, _WORD_ORDER)
+            pfn += MAX_ORDER_PAGES
+        elif pfn & (_WORD_PAGES - 1) == 0 and pfn + _WORD_PAGES <= z.zone.pages:
+            give_back(z, pfn, _WORD_ORDER)
+            pfn += _WORD_PAGES
+        else:
+            free_page(z, pfn, False)
+            pfn += 1
+
+
+@kernel
+def _free_pages_singly(z, reserved):
+    """As 2.6.8 does it."""
+    # The per-cpu list hands pages on in the order in which they came, and keeps the last ones.
+    stop = z.zone.pages - _left_on_hot_list(z, z.zone.pages - reserved)
+    pfn = reserved
+    while pfn < stop:
+        if pfn & (MAX_ORDER_PAGES - 1) == 0 and pfn + MAX_ORDER_PAGES <= stop:
+            _free_top_block(z, pfn, 0)
+            pfn += MAX_ORDER_PAGES
+        else:
+            return_block(z, pfn, 0, pageblock_type(z, pfn))
+            pfn += 1
+    for last in range(stop, z.zone.pages):
+        free_page(z, last, False)
+
+
+@kernel
 def free_all(z, reserved):
     """Free every page above the reserved ones in ascending order (free_all_bootmem).
 
@@ -77,18 +116,10 @@ def free_all(z, reserved):
     """
     for pfn in range(reserved):
         frames(z)[pfn].home = Home.RESERVED
-    # The per-cpu list hands pages on in the order in which they came, and keeps the last ones.
-    stop = z.zone.pages - _left_on_hot_list(z, z.zone.pages - reserved)
-    pfn = reserved
-    while pfn < stop:
-        if pfn & (MAX_ORDER_PAGES - 1) == 0 and pfn + MAX_ORDER_PAGES <= stop:
-            _free_top_block(z, pfn)
-            pfn += MAX_ORDER_PAGES
-        else:
-            return_block(z, pfn, 0, pageblock_type(z, pfn))
-            pfn += 1
-    for last in range(stop, z.zone.pages):
-        free_page(z, last, False)
+    if z.allocation >= AllocationPath.V2_6_9:
+        _free_words(z, reserved)
+    else:
+        _free_pages_singly(z, reserved)
     if z.reserve == Reserve.MIGRATE_RESERVE:
         set_boot_reserve(z)
 

@@ -86,7 +86,7 @@ def _evict(z, pfn):
     frame = frames(z)
     spent = EVICT_NS
     anon = frame[pfn].kind == Kind.ANON
-    dirty = (frame[pfn].flags & Flag.DIRTY) != 0
+    dirty = (frame[pfn].flags & (Flag.DIRTY | Flag.DIRTY_PTE)) != 0
     if dirty or (anon and not frame[pfn].flags & Flag.SWAPCACHE):
         spent += z.cost_write_ns
         z.count.defrag_written += 1

@@ -15,7 +15,9 @@ from study.zone.mm.linux_2_6.allocate import allocate, allocate_atomic, allocate
 from study.zone.mm.linux_2_6.percpu import free_page, give_back
 
 REAP_NS = 2_000_000_000
-"""REAPTIMEOUT_CPUC, 2.6.8."""
+"""REAPTIMEOUT_CPUC, 2.6.8: between two looks at the arrays."""
+REAP_SLABS_NS = 4_000_000_000
+"""REAPTIMEOUT_LIST3, 2.6.8: between two looks at the idle slabs of a cache."""
 
 
 def cache_limits(order: int) -> tuple[int, int, int]:
@@ -42,7 +44,10 @@ def new_object(z, pfn, order, kind):
 @kernel
 def _idle_object(z, order):
     """An idle object of the cache, NO_PFN if there is none (cache_alloc_refill without growing)."""
+    z.cache_touched[order] = 1
     if z.cache_used[order] == 0:
+        # No slab is ever partly used: each is one object.
+        z.cache_free_touched[order] = 1
         while z.cache_used[order] < z.cache_batch[order] and z.cache_free[order] > 0:
             z.cache_free[order] -= 1
             z.cache_array[order, z.cache_used[order]] = z.cache_slab[order, z.cache_free[order]]
@@ -133,19 +138,47 @@ def kfree(z, pfn, order):
 
 
 @kernel
+def _reap_array(z, order):
+    """A fifth of the array's limit, or half of what is less (drain_array_locked, 2.6.8).
+
+    An array from which an object was taken since the last look is spared.
+    """
+    if z.cache_touched[order]:
+        z.cache_touched[order] = 0
+        return
+    surplus = (z.cache_limit[order] + 4) // 5
+    if surplus > z.cache_used[order]:
+        surplus = (z.cache_used[order] + 1) // 2
+    _shelve(z, order, surplus)
+
+
+@kernel
+def _reap_slabs(z, order):
+    """A fifth of the idle slabs' limit, the newest first, unless a refill has asked for one."""
+    if z.cache_free_touched[order]:
+        z.cache_free_touched[order] = 0
+        return
+    surplus = (z.cache_free_limit[order] + 4) // 5
+    while surplus > 0 and z.cache_free[order] > 0:
+        surplus -= 1
+        z.cache_free[order] -= 1
+        free_object(z, z.cache_slab[order, z.cache_free[order]], order)
+
+
+@kernel
 def reap(z):
-    """Give back a fifth of what lies idle (cache_reap); of the idle slabs, the newest."""
+    """Give back of what has lain idle since the last look (cache_reap, 2.6.8)."""
     for order in range(len(z.cache_used)):
-        _shelve(z, order, (z.cache_limit[order] + 4) // 5)
-        surplus = (z.cache_free_limit[order] + 4) // 5
-        while surplus > 0 and z.cache_free[order] > 0:
-            surplus -= 1
-            z.cache_free[order] -= 1
-            free_object(z, z.cache_slab[order, z.cache_free[order]], order)
+        _reap_array(z, order)
+        if z.now >= z.cache_next_reap[order]:
+            z.cache_next_reap[order] = z.now + REAP_SLABS_NS
+            _reap_slabs(z, order)
     book(z, z.now + REAP_NS, Event.REAP, 0)
 
 
 @kernel
 def start_reap(z):
-    """Book the first reaping."""
+    """Book the first reaping; idle slabs are looked at from the second on."""
+    for order in range(len(z.cache_used)):
+        z.cache_next_reap[order] = REAP_SLABS_NS
     book(z, REAP_NS, Event.REAP, 0)

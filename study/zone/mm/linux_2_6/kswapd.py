@@ -15,14 +15,15 @@ from study.zone.mm.linux_2_6.kcompactd import wake_kcompactd
 from study.zone.mm.linux_2_6.reclaim import (
     DEF_PRIORITY,
     SWAP_CLUSTER_MAX,
+    begin_scan,
     begin_shrink,
     shrink_done,
     shrink_slab,
     shrink_step,
 )
 from study.zone.mm.linux_2_6.watermark import balanced, kswapd_needed
-from study.zone.mm.linux_2_6.writeback import congestion_wait_ns
-from study.zone.settings import KswapdLoop
+from study.zone.mm.linux_2_6.writeback import congestion_wait_ns, queue_wait_ns
+from study.zone.settings import KswapdLoop, KswapdPolicy
 
 NAP_NS = 100_000_000
 """HZ/10: how long a deep pass of 2.6.11 waits for the disk at most."""
@@ -30,9 +31,13 @@ NAP_NS = 100_000_000
 
 @kernel
 def _begin_run(z):
+    """The start of balance_pgdat, and where it goes to loop_again."""
     z.kswapd_priority = DEF_PRIORITY
     z.kswapd_reclaimed = 0
+    z.kswapd_scanned = 0
     z.kswapd_pass = 0
+    z.zone.temp_priority = DEF_PRIORITY
+    begin_scan(z, Reclaimer.KSWAPD)
 
 
 @kernel
@@ -53,15 +58,16 @@ def wake_kswapd(z, order):
     if not kswapd_needed(z, order):
         z.count.wakeups_refused += 1
         return
+    if z.kswapd_awake and z.kswapd_policy == KswapdPolicy.COUNT_ONLY:
+        # It knows no order, and nobody waits for it: the wake-up is lost.
+        return
     z.kswapd_max_order = max(z.kswapd_max_order, order)
     if z.kswapd_awake:
         return
     z.kswapd_awake = 1
+    z.kswapd_begun = 0
     z.count.wakeups += 1
-    wish = z.kswapd_max_order
-    z.kswapd_max_order = 0
-    _begin_work(z, wish)
-    book(z, z.now, Event.KSWAPD, 0)
+    book(z, z.now + z.kswapd_delay_ns, Event.KSWAPD, 0)
 
 
 @kernel
@@ -89,8 +95,9 @@ def _begin_pass(z):
         return False
     z.zone.temp_priority = priority
     z.zone.prev_priority = min(z.zone.prev_priority, priority)
+    z.sc_nr_scanned[Reclaimer.KSWAPD] = 0
+    z.kswapd_lru_pages = z.zone.nr_active + z.zone.nr_inactive
     begin_shrink(z, Reclaimer.KSWAPD, priority)
-    z.kswapd_scanned = 0
     z.kswapd_pass = 1
     return True
 
@@ -112,8 +119,10 @@ def _end_pass(z):
     """Settle one priority's scan; returns how long to nap (ns)."""
     z.kswapd_pass = 0
     freed = SWAP_CLUSTER_MAX - z.zone.scan_target[Reclaimer.KSWAPD]
-    freed += shrink_slab(z, Reclaimer.KSWAPD, z.kswapd_scanned)
+    scanned = z.sc_nr_scanned[Reclaimer.KSWAPD]
+    freed += shrink_slab(z, Reclaimer.KSWAPD, scanned, z.kswapd_lru_pages)
     z.kswapd_reclaimed += freed
+    z.kswapd_scanned += scanned
     if z.kswapd_loop == KswapdLoop.V2_6_8:
         z.zone.all_unreclaimable |= z.zone.pages_scanned > 2 * z.zone.pages
     else:
@@ -124,6 +133,7 @@ def _end_pass(z):
     if z.kswapd_loop >= KswapdLoop.V2_6_11 and z.kswapd_scanned > 0:
         if z.kswapd_priority < DEF_PRIORITY - 2:
             nap = congestion_wait_ns(z, NAP_NS)
+            z.count.naps[Reclaimer.KSWAPD] += 1
     if z.kswapd_boost_left > 0:
         return _end_boost_pass(z, freed)
     if z.kswapd_loop == KswapdLoop.V4_8 and z.kswapd_order > 0:
@@ -136,8 +146,8 @@ def _end_pass(z):
     if z.kswapd_loop != KswapdLoop.V2_6_8:
         # 2.6.9 on ("no priority windup"): enough was freed, or all priorities were tried: anew.
         if z.kswapd_reclaimed >= SWAP_CLUSTER_MAX or z.kswapd_priority < 0:
-            _begin_run(z)
             z.zone.prev_priority = z.zone.temp_priority
+            _begin_run(z)
     return nap
 
 
@@ -163,6 +173,12 @@ def _rest(z, spent):
 def run_kswapd(z):
     """One step: a batch of the scan, or the decision what comes next."""
     spent = 0
+    if z.kswapd_begun == 0:
+        # The largest order that was asked for until it came to run.
+        z.kswapd_begun = 1
+        wish = z.kswapd_max_order
+        z.kswapd_max_order = 0
+        _begin_work(z, wish)
     if z.kswapd_pass == 0 and inline_wanted(z):
         spent += defragment_inline(z)
     if z.kswapd_pass == 0 and (z.kswapd_priority < 0 or not _begin_pass(z)):
@@ -172,9 +188,10 @@ def run_kswapd(z):
     z.no_io = z.kswapd_boost_left > 0
     scanned = shrink_step(z, Reclaimer.KSWAPD)
     z.no_io = 0
-    z.kswapd_scanned += scanned
     spent += int(scanned * z.kswapd_ns_per_page)
     z.count.kswapd_ns += spent
+    # What it wrote must find room in the disk's queue.
+    spent += queue_wait_ns(z)
     if shrink_done(z, Reclaimer.KSWAPD):
         spent += _end_pass(z)
     # A step that scanned nothing still takes the time of a look.

@@ -57,7 +57,7 @@ def mark_page_accessed(z, pfn):
 
 @kernel
 def rotate_reclaimable(z, pfn):
-    """A written page goes to the inactive tail, to be freed next (rotate_reclaimable_page)."""
+    """A written page that is clean goes to the inactive tail (rotate_reclaimable_page)."""
     if frames(z)[pfn].home != Home.INACTIVE:
         return
     list_del(z, pfn)

@@ -24,23 +24,34 @@ from study.zone.mm.linux_2_6.lumpy import COSTLY_ORDER, gather_block
 from study.zone.mm.linux_2_6.percpu import free_page
 from study.zone.mm.linux_2_6.rmap import forget_page, unmap_ptes
 from study.zone.mm.linux_2_6.slab import free_slab
-from study.zone.mm.linux_2_6.writeback import congested, set_dirty, start_write
+from study.zone.mm.linux_2_6.writeback import may_write_to_queue, set_dirty, start_write
 from study.zone.settings import KswapdLoop
 
 DEF_PRIORITY = 12
 SWAP_CLUSTER_MAX = 32
 SWAPPINESS = 60
-PAGEVEC_SIZE = 16
 SHRINK_BATCH = 128
 SEEKS = 2
 """DEFAULT_SEEKS, as the dentry and inode caches declare."""
 
 
+def pagevec_size(loop: KswapdLoop) -> int:
+    """PAGEVEC_SIZE: 16, and 14 from 2.6.10 on (include/linux/pagevec.h)."""
+    return 14 if loop >= KswapdLoop.V2_6_10 else 16
+
+
 @kernel
-def reclaim_mapped(z):
+def begin_scan(z, who):
+    """Note what a reclaimer sees of the machine as its scan begins (struct scan_control)."""
+    z.sc_nr_mapped[who] = z.nr_mapped
+    z.sc_nr_scanned[who] = 0
+
+
+@kernel
+def reclaim_mapped(z, who):
     """Are mapped pages fair game? (refill_inactive_zone: distress, mapped ratio, swappiness)"""
     distress = 100 >> z.zone.prev_priority
-    mapped_ratio = z.nr_mapped * 100 // z.zone.pages
+    mapped_ratio = z.sc_nr_mapped[who] * 100 // z.zone.total_memory
     return mapped_ratio // 2 + distress + SWAPPINESS >= 100
 
 
@@ -48,11 +59,10 @@ def reclaim_mapped(z):
 def _age(z, pfn, fair_game):
     """Send a page from the active tail to the inactive head, or round once more."""
     frame = frames(z)
-    keep = False
-    if frame[pfn].flags & Flag.MAPPED:
-        keep = not fair_game or page_referenced(z, pfn)
-    if frame[pfn].kind == Kind.ANON and z.swap == 0:
-        keep = True
+    keep = frame[pfn].kind == Kind.ANON and z.swap == 0
+    # Since 2.6.9 nobody looks whether a page is referenced that cannot be swapped out.
+    if frame[pfn].flags & Flag.MAPPED and not (keep and z.kswapd_loop >= KswapdLoop.V2_6_9):
+        keep |= not fair_game or page_referenced(z, pfn)
     if keep:
         list_del(z, pfn)
         list_add(z, z.zone.head + HEAD_ACTIVE, pfn)
@@ -63,7 +73,7 @@ def _age(z, pfn, fair_game):
 
 
 @kernel
-def refill_inactive(z, nr_pages):
+def refill_inactive(z, who, nr_pages):
     """Age pages from the active tail: to the inactive head, or round once more.
 
     A mapped page stays active unless mapped pages are fair game and it was not referenced; an
@@ -71,7 +81,7 @@ def refill_inactive(z, nr_pages):
     """
     frame = frames(z)
     head = z.zone.head + HEAD_ACTIVE
-    fair_game = reclaim_mapped(z)
+    fair_game = reclaim_mapped(z, who)
     # The kernel takes its batch off the list first: no page is looked at twice.
     scanned = min(nr_pages, z.zone.nr_active)
     for _ in range(scanned):
@@ -83,11 +93,12 @@ def refill_inactive(z, nr_pages):
 
 
 @kernel
-def _refill_blocks(z, nr_pages, order):
+def _refill_blocks(z, who, nr_pages):
     """refill_inactive with lumpy reclaim: active neighbours are looked at together."""
     frame = frames(z)
     head = z.zone.head + HEAD_ACTIVE
-    fair_game = reclaim_mapped(z)
+    order = z.reclaim_order[who]
+    fair_game = reclaim_mapped(z, who)
     most = min(nr_pages, z.zone.nr_active)
     scanned = 0
     while scanned < most:
@@ -115,7 +126,7 @@ def _reclaim_page(z, pfn):
     vpages(z)[page].thrown = Thrown.RECLAIM
     z.victim[z.victims] = pfn
     z.victims += 1
-    if z.victims == PAGEVEC_SIZE:
+    if z.victims == z.pagevec_size:
         _release_victims(z)
 
 
@@ -132,13 +143,33 @@ def _keep(z, pfn):
     list_add(z, z.zone.head + HEAD_INACTIVE, pfn)
 
 
+@kernel(inline=True)
+def _count_scanned(z, who, flags):
+    """sc.nr_scanned: pages in a page table or in swap count twice, active ones never.
+
+    2.6.8 to 2.6.10 leave out those that are being written.
+    """
+    if not flags & Flag.WRITEBACK or z.kswapd_loop >= KswapdLoop.V2_6_11:
+        z.sc_nr_scanned[who] += 2 if flags & (Flag.MAPPED | Flag.SWAPCACHE) else 1
+
+
 @kernel
-def shrink_list(z, pfn):
+def _is_pinned(z, pfn):
+    """Does the pagevec of the batch before still hold the page?"""
+    pinned = False
+    for i in range(z.nr_pinned):
+        pinned |= z.pinned[i] == pfn
+    return pinned
+
+
+@kernel
+def shrink_list(z, who, pfn):
     """Decide on one page from the inactive tail; True if it was freed (shrink_list, 2.6.8).
 
     A page that is kept goes back to the inactive head: a full second trip.
     """
     frame = frames(z)
+    _count_scanned(z, who, frame[pfn].flags)
     if frame[pfn].flags & Flag.WRITEBACK:
         _keep(z, pfn)
         return False
@@ -150,7 +181,8 @@ def shrink_list(z, pfn):
     if referenced and in_use:
         _activate(z, pfn)
         return False
-    if z.no_io and (frame[pfn].kind == Kind.ANON or frame[pfn].flags & Flag.DIRTY):
+    dirty = (frame[pfn].flags & (Flag.DIRTY | Flag.DIRTY_PTE)) != 0
+    if z.no_io and (frame[pfn].kind == Kind.ANON or dirty):
         _keep(z, pfn)
         return False
     if frame[pfn].kind == Kind.ANON and not frame[pfn].flags & Flag.SWAPCACHE:
@@ -160,8 +192,11 @@ def shrink_list(z, pfn):
         frame[pfn].flags |= Flag.SWAPCACHE
         set_dirty(z, pfn)
     unmap_ptes(z, pfn)
+    if z.nr_pinned > 0 and _is_pinned(z, pfn):
+        _keep(z, pfn)
+        return False
     if frame[pfn].flags & Flag.DIRTY:
-        if not referenced and not congested(z):
+        if not referenced and may_write_to_queue(z, pfn, who):
             start_write(z, pfn, True)
         _keep(z, pfn)
         return False
@@ -170,9 +205,10 @@ def shrink_list(z, pfn):
 
 
 @kernel
-def _shrink_blocks(z, most, order):
+def _shrink_blocks(z, who, most):
     """shrink_cache with lumpy reclaim: (pages looked at, pages freed)."""
     frame = frames(z)
+    order = z.reclaim_order[who]
     head = z.zone.head + HEAD_INACTIVE
     taken = 0
     reclaimed = 0
@@ -183,7 +219,7 @@ def _shrink_blocks(z, most, order):
             break
         batch = 1 + gather_block(z, pfn, order)
         for _ in range(batch):
-            if shrink_list(z, frame[head].prev):
+            if shrink_list(z, who, frame[head].prev):
                 reclaimed += 1
         taken += batch
     z.ignore_references = 0
@@ -200,28 +236,77 @@ def _chosen(z, oldest):
 
 
 @kernel
-def shrink_cache(z, who, nr_pages):
-    """Look at pages from the inactive tail, oldest first; returns how many were freed."""
+def _take_batch(z, who, nr_taken, again):
+    """Look at so many pages from the inactive tail; returns how many were freed.
+
+    again  will there be another look in the same call? Then note what is put back.
+    """
     frame = frames(z)
     head = z.zone.head + HEAD_INACTIVE
-    nr_taken = min(nr_pages, z.zone.nr_inactive)
     reclaimed = 0
-    if z.lumpy and z.reclaim_order[who] > 0:
-        nr_taken, reclaimed = _shrink_blocks(z, nr_taken, z.reclaim_order[who])
-    else:
-        for _ in range(nr_taken):
-            pfn = frame[head].prev
-            if pfn == head:
-                break
-            if z.victims_at:
-                pfn = _chosen(z, pfn)
-            if shrink_list(z, pfn):
-                reclaimed += 1
+    for _ in range(nr_taken):
+        pfn = frame[head].prev
+        if pfn == head:
+            break
+        if z.victims_at:
+            pfn = _chosen(z, pfn)
+        if shrink_list(z, who, pfn):
+            reclaimed += 1
+        elif again:
+            z.kept[z.nr_kept] = pfn
+            z.nr_kept += 1
     _release_victims(z)
-    looked_at_inactive(z, nr_taken)
-    if z.kswapd_loop != KswapdLoop.V2_6_10:
-        z.zone.pages_scanned += nr_taken
-    z.zone.count.scanned[who] += nr_taken
+    return reclaimed
+
+
+@kernel
+def _pin_kept(z):
+    """What was put back is held by a pagevec until that is full, and is neither written nor freed.
+
+    Only who looks again in the same call (fewer than 31 pages on the list) notices.
+    """
+    for i in range(z.nr_kept):
+        z.pinned[z.nr_pinned] = z.kept[i]
+        z.nr_pinned += 1
+        if z.nr_pinned == z.pagevec_size:
+            z.nr_pinned = 0
+    z.nr_kept = 0
+
+
+@kernel
+def shrink_cache(z, who, nr_to_scan, cluster):
+    """Look at pages from the inactive tail, oldest first; returns how many were freed.
+
+    Whole clusters are taken, even if fewer pages are to be looked at. Up to 2.6.11 one counts as a
+    page more than it has, and a list that is shorter than what is to be looked at is gone round
+    again.
+
+    cluster  pages taken at once (sc->swap_cluster_max), at most SWAP_CLUSTER_MAX
+    """
+    reclaimed = 0
+    taken = 0
+    if z.lumpy and z.reclaim_order[who] > 0:
+        taken, reclaimed = _shrink_blocks(z, who, min(cluster, z.zone.nr_inactive))
+        _release_victims(z)
+        z.zone.pages_scanned += taken
+    else:
+        counts_more = z.kswapd_loop <= KswapdLoop.V2_6_11
+        left = nr_to_scan
+        while left > 0:
+            nr_taken = min(cluster, SWAP_CLUSTER_MAX, z.zone.nr_inactive)
+            # Before anything is freed: a free that reaches the buddy lists sets it to 0.
+            if z.kswapd_loop != KswapdLoop.V2_6_10:
+                z.zone.pages_scanned += nr_taken + (z.kswapd_loop == KswapdLoop.V2_6_11)
+            if nr_taken == 0:
+                break
+            left = left - nr_taken - 1 if counts_more else 0
+            reclaimed += _take_batch(z, who, nr_taken, left > 0)
+            taken += nr_taken
+            if left > 0:
+                _pin_kept(z)
+        z.nr_pinned = 0
+    looked_at_inactive(z, taken)
+    z.zone.count.scanned[who] += taken
     z.zone.count.reclaimed[who] += reclaimed
     return reclaimed
 
@@ -260,40 +345,59 @@ def shrink_step(z, who):
         share = min(z.zone.scan_active[who], SWAP_CLUSTER_MAX)
         z.zone.scan_active[who] -= share
         if z.lumpy and z.reclaim_order[who] > 0:
-            active = _refill_blocks(z, share, z.reclaim_order[who])
+            active = _refill_blocks(z, who, share)
         else:
-            active = refill_inactive(z, share)
+            active = refill_inactive(z, who, share)
         z.zone.count.scanned[who] += active
         scanned += active
     if z.zone.scan_inactive[who] > 0:
-        z.zone.scan_inactive[who] -= min(z.zone.scan_inactive[who], SWAP_CLUSTER_MAX)
-        # 2.6.8 always takes a full batch here, even when fewer were asked for.
+        share = min(z.zone.scan_inactive[who], SWAP_CLUSTER_MAX)
+        z.zone.scan_inactive[who] -= share
         before = z.zone.count.scanned[who]
-        z.zone.scan_target[who] -= shrink_cache(z, who, SWAP_CLUSTER_MAX)
+        z.zone.scan_target[who] -= shrink_cache(z, who, share, SWAP_CLUSTER_MAX)
         scanned += z.zone.count.scanned[who] - before
     return scanned
 
 
 @kernel
-def shrink_slab(z, who, scanned):
+def _slab_objects_due(z, scanned, lru_pages):
+    """How many objects shrink_slab goes for now.
+
+    2.6.8 waits for more than 128 of them and then takes them all; 2.6.9 takes whole batches and
+    keeps the rest, and counts a scan of nothing as one of 32 pages.
+    """
+    if scanned == 0 and z.kswapd_loop >= KswapdLoop.V2_6_9:
+        scanned = SWAP_CLUSTER_MAX
+    objects = z.nr_reclaimable * z.slab_objects_per_page
+    z.slab_scan += 4 * scanned // SEEKS * objects // (lru_pages + 1)
+    due = z.slab_scan
+    if z.kswapd_loop >= KswapdLoop.V2_6_9:
+        due -= due % SHRINK_BATCH
+    elif due <= SHRINK_BATCH:
+        due = 0
+    z.slab_scan -= due
+    return due
+
+
+@kernel
+def shrink_slab(z, who, scanned, lru_pages):
     """Empty dentry and inode slabs in step with the LRU scan; returns pages freed.
 
     shrink_slab, 2.6.8. Objects die at random over the reclaimable slab pages, and a page is
     free only when its last object has gone: this is why slab reclaim yields so few pages.
+
+    scanned    inactive pages looked at, those in use twice (sc.nr_scanned)
+    lru_pages  on both lists before the scan
     """
-    objects = z.nr_reclaimable * z.slab_objects_per_page
-    z.slab_scan += 4 * (scanned // SEEKS) * objects // (z.zone.nr_active + z.zone.nr_inactive + 1)
     freed = 0
-    while z.slab_scan >= SHRINK_BATCH:
-        z.slab_scan -= SHRINK_BATCH
-        for _ in range(SHRINK_BATCH):
-            if z.nr_reclaimable == 0:
-                break
-            slot = reclaimables(z)[below(z, Stream.KERNEL, z.nr_reclaimable)].row
-            slots(z)[slot].objects -= 1
-            if slots(z)[slot].objects == 0:
-                free_slab(z, slot)
-                freed += 1
+    for _ in range(_slab_objects_due(z, scanned, lru_pages)):
+        if z.nr_reclaimable == 0:
+            break
+        slot = reclaimables(z)[below(z, Stream.KERNEL, z.nr_reclaimable)].row
+        slots(z)[slot].objects -= 1
+        if slots(z)[slot].objects == 0:
+            free_slab(z, slot)
+            freed += 1
     z.count.slab_reclaimed += freed
     z.zone.count.reclaimed[who] += freed
     return freed

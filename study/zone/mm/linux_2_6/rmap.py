@@ -9,6 +9,7 @@ from __future__ import annotations
 from study.zone.engine.compile import kernel
 from study.zone.engine.enums import Flag, Kind
 from study.zone.engine.layout import NO_PFN, NO_ROW, SWAPPED, frames, vpages
+from study.zone.mm.linux_2_6.writeback import set_dirty
 
 
 @kernel
@@ -33,10 +34,16 @@ def map_page(z, pfn, page):
 
 @kernel
 def unmap_ptes(z, pfn):
-    """Take the page out of every page table (try_to_unmap); it stays in the page or swap cache."""
-    if frames(z)[pfn].flags & Flag.MAPPED:
-        frames(z)[pfn].flags &= ~Flag.MAPPED
+    """Take the page out of every page table (try_to_unmap); it stays in the page or swap cache.
+
+    Only now does it become known that it was written through them.
+    """
+    flags = frames(z)[pfn].flags
+    if flags & Flag.MAPPED:
+        frames(z)[pfn].flags = flags & ~(Flag.MAPPED | Flag.DIRTY_PTE)
         z.nr_mapped -= 1
+        if flags & Flag.DIRTY_PTE:
+            set_dirty(z, pfn)
 
 
 @kernel
@@ -44,7 +51,8 @@ def forget_page(z, pfn):
     """Part a frame from its virtual page, both ways; returns the page."""
     frame = frames(z)
     page = frame[pfn].owner
-    unmap_ptes(z, pfn)
+    if frame[pfn].flags & Flag.MAPPED:
+        z.nr_mapped -= 1
     if frame[pfn].kind == Kind.ANON:
         z.zone.nr_anon -= 1
     else:

@@ -10,12 +10,13 @@ from study.zone.engine.layout import (
     NR_HEADS,
     NR_TYPED_HEADS,
 )
+from study.zone.mm.linux_2_6.allocate import LONG_AGO_NS
 from study.zone.mm.linux_2_6.kmalloc import cache_limits
 from study.zone.mm.linux_2_6.percpu import batch_pages
-from study.zone.mm.linux_2_6.reclaim import DEF_PRIORITY
-from study.zone.mm.linux_2_6.watermark import marks_of
-from study.zone.mm.linux_2_6.writeback import CONGESTED_PAGES
-from study.zone.settings import Grouping, Settings
+from study.zone.mm.linux_2_6.reclaim import DEF_PRIORITY, pagevec_size
+from study.zone.mm.linux_2_6.watermark import marks_of, pagecache_pages
+from study.zone.mm.linux_2_6.writeback import WRITES_MOST
+from study.zone.settings import AllocationPath, Grouping, Settings
 
 REQUEST_ROWS = 4_096
 """Requests that may sleep at once."""
@@ -33,7 +34,7 @@ def table_rows(settings: Settings, user_pages: int) -> dict[str, int]:
     return {
         "frame": blocks * MAX_ORDER_PAGES + (NR_TYPED_HEADS if grouping else 0) + NR_HEADS,
         "pageblock": blocks * MAX_ORDER_PAGES >> pageblock_order if grouping else 0,
-        "write": CONGESTED_PAGES + 1,
+        "write": WRITES_MOST + 1,
         "dirty": user_pages + 1,
         "slot": pages,
         "reclaimable": pages,
@@ -55,6 +56,10 @@ def set_constants(z: Any, s: Settings) -> None:
     z["nofragment"] = bool(memory.grouping) and memory.nofragment
     z["zone"]["pcp_batch"] = batch_pages(memory.pages)
     z["zone"]["prev_priority"] = z["zone"]["temp_priority"] = DEF_PRIORITY
+    z["zone"]["total_memory"] = max(pagecache_pages(memory.pages, marks[2]), 1)
+    z["pagevec_size"] = pagevec_size(s.kswapd.loop)
+    z["dirty_in_pte"] = s.allocation < AllocationPath.V2_6_24
+    z["oom_first"] = z["oom_last"] = z["oom_killed_at"] = LONG_AGO_NS
     z["kswapd_ns_per_page"] = 1e6 / s.kswapd.pages_per_ms
     z["defrag_last"] = -s.defrag.interval_ns
     for order in range(NR_CACHES):

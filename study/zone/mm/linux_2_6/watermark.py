@@ -36,6 +36,11 @@ def marks_of(marks: Marks, present_pages: int, lowmem_pages: int) -> tuple[int, 
     return pages_min, pages_min * 5 // 4, pages_min * 6 // 4
 
 
+def pagecache_pages(present_pages: int, high: int) -> int:
+    """Pages of a zone that may hold page cache (nr_free_pagecache_pages, 2.6.8)."""
+    return max(present_pages - high, 0)
+
+
 @kernel
 def _enough_and_a_block(z, order, mark, high, harder):
     """Enough pages free, and one block that will do, wherever it is (__zone_watermark_ok, 4.4).
@@ -119,13 +124,22 @@ def second_pass_ok(z, order, wait, high):
 
 
 @kernel
-def after_reclaim_ok(z, order):
-    """May a request that has just reclaimed be served?"""
+def after_reclaim_ok(z, order, high):
+    """May a request that has just reclaimed be served? From 2.6.9 on as in the second pass."""
     if z.allocation == AllocationPath.V2_6_8:
         return z.zone.free >= (1 << order) + z.zone.low
-    if z.allocation == AllocationPath.V2_6_9:
-        return z.zone.free >= z.zone.min + (1 << order)
-    return watermark_ok(z, order, z.zone.min, False, False)
+    return second_pass_ok(z, order, True, high)
+
+
+@kernel
+def reclaimed_in_vain_ok(z, order, high):
+    """May it be served though reclaim found too little?
+
+    2.6.11 tests at high, only to see whether somebody else was killed meanwhile (86a4c6d9e2).
+    """
+    if z.allocation < AllocationPath.V2_6_11:
+        return after_reclaim_ok(z, order, high)
+    return watermark_ok(z, order, z.zone.high, False, False)
 
 
 @kernel

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from study.zone.engine.agenda import book
 from study.zone.engine.compile import kernel
-from study.zone.engine.enums import Event, Flag, Kind
+from study.zone.engine.enums import Event, Flag, Kind, Reclaimer
 from study.zone.engine.layout import NO_PFN, QUEUED, SWAPPED, dirty_queue, frames, vpages, writes
 from study.zone.mm.linux_2_6.lru import rotate_reclaimable
 
@@ -20,6 +20,8 @@ EXPIRE_NS = 30_000_000_000
 CONGESTED_PAGES = 4_096
 """Writes in flight at which the device counts as congested: 128 requests of 32 pages
 (drivers/block/ll_rw_blk.c, BLKDEV_MAX_RQ; full-size requests assumed)."""
+WRITES_MOST = 2 * CONGESTED_PAGES
+"""Who may write to a full queue waits at the end of its batch: room for what it holds till then."""
 
 
 @kernel
@@ -48,7 +50,28 @@ def set_dirty(z, pfn):
 @kernel
 def congested(z):
     """Is the disk's queue full?"""
-    return z.nr_writes >= CONGESTED_PAGES or z.nr_writes >= z.write_rows
+    return z.nr_writes >= CONGESTED_PAGES
+
+
+@kernel
+def may_write_to_queue(z, pfn, who):
+    """May reclaim begin this write now? (may_write_to_queue, 2.6.8)
+
+    kswapd may even if the queue is full, and so may who writes to swap, whose backing device is
+    never congested; they then wait in the queue (queue_wait_ns).
+    """
+    if z.nr_writes >= WRITES_MOST:
+        return False
+    return who == Reclaimer.KSWAPD or frames(z)[pfn].kind == Kind.ANON or not congested(z)
+
+
+@kernel
+def queue_wait_ns(z):
+    """How long who has just written waits until the queue holds no more than it has room for."""
+    if z.nr_writes <= CONGESTED_PAGES:
+        return 0
+    row = (z.write_first + z.nr_writes - CONGESTED_PAGES - 1) % z.write_rows
+    return max(writes(z)[row].time - z.now, 0)
 
 
 @kernel
@@ -86,10 +109,19 @@ def start_write(z, pfn, reclaim):
 
 
 @kernel
+def end_page_writeback(z, pfn):
+    """A page is on the disk; if reclaim wrote it and nobody has since, it is freed next."""
+    flags = frames(z)[pfn].flags
+    frames(z)[pfn].flags = flags & ~(Flag.WRITEBACK | Flag.RECLAIM)
+    z.nr_writeback -= 1
+    if flags & Flag.RECLAIM and not flags & Flag.DIRTY:
+        rotate_reclaimable(z, pfn)
+
+
+@kernel
 def finish_writes(z):
     """Complete the writes that are due, and book the next."""
     write = writes(z)
-    frame = frames(z)
     while z.nr_writes > 0 and write[z.write_first].time <= z.now:
         pfn = write[z.write_first].pfn
         z.write_first = (z.write_first + 1) % z.write_rows
@@ -97,11 +129,7 @@ def finish_writes(z):
         # A page deleted meanwhile has left NO_PFN behind (see drop_write).
         if pfn == NO_PFN:
             continue
-        z.nr_writeback -= 1
-        flags = frame[pfn].flags
-        frame[pfn].flags = flags & ~(Flag.WRITEBACK | Flag.RECLAIM)
-        if flags & Flag.RECLAIM:
-            rotate_reclaimable(z, pfn)
+        end_page_writeback(z, pfn)
     if z.nr_writes > 0:
         book(z, write[z.write_first].time, Event.WRITE_DONE, 0)
 
