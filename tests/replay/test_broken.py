@@ -80,7 +80,8 @@ BROKEN = {
         "allocate.py",
         "        z.zone.temp_priority = priority\n        z.zone.prev_priority = min(",
         (
-            "        if z.zone.all_unreclaimable == 0:\n            z.zone.temp_priority = priority\n"
+            "        if z.zone.all_unreclaimable == 0:\n"
+            "            z.zone.temp_priority = priority\n"
             "        z.zone.prev_priority = min("
         ),
         "reclaim-2.6.8-pressure",

@@ -205,7 +205,7 @@ def test_kswapd_of_2_6_9_begins_anew_once_it_has_freed_a_cluster(quiet: Quiet) -
 
 
 def test_distress_makes_mapped_pages_fair_game_within_one_run(quiet: Quiet) -> None:
-    """With 68 % mapped (of what is above high) nothing may be unmapped until the scan has gone as deep as priority 4."""
+    """With 68 % mapped nothing may be unmapped until the scan has gone as deep as priority 4."""
     zone = full_of_files(quiet, pages=1024)
     mapped = list(range(566))
     for pfn in range(566, 1024):
