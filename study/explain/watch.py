@@ -142,7 +142,9 @@ class _Look:
         self.order = int(state["defrag_order"])
         self.marks = zone.marks
         self.policy = KswapdPolicy(int(state["kswapd_policy"]))
-        self.wanted = int(state["kswapd_order"])
+        # Woken and not yet running, it has only been asked for an order.
+        begun = bool(state["kswapd_begun"])
+        self.wanted = int(state["kswapd_order" if begun else "kswapd_max_order"])
         self.free = zone.free
         self.awake = bool(state["kswapd_awake"])
         self.owners = owners(zone.frame, zone.pages)

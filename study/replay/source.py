@@ -112,7 +112,7 @@ def _compare(recording: Recording) -> SourceReplay:
         b,
         c,
         recorded.crc_table(),
-        np.full(recorded.SLEEPERS_MOST, recorded.NO_ROW, np.int64),
+        np.full(recorded.SLEEPERS_MOST, recorded.NOBODY, np.int64),
         np.full(recording.pages, recorded.UNBOOTED, np.int64),
         answers,
         states,

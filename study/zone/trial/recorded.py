@@ -124,6 +124,8 @@ UNBOOTED = -1
 """In `held`: the page has not been freed yet."""
 NR_LISTS = NR_ORDERS + 4
 SLEEPERS_MOST = 4_096
+NOBODY = NO_ROW
+"""In `sleepers`: no request sleeps under the name."""
 RUN_MOST = 20_000_000
 """Pages that one run of kswapd looks at, and its steps, before it is taken for endless."""
 WORK_MOST = 20_000_000_000
@@ -331,9 +333,8 @@ def _touch(z, page, write, name, sleepers: np.ndarray):
     if pfn != NO_PFN:
         touch_resident(z, page, pfn, write)
         return pfn
-    gfp = Gfp.KERNEL
-    if vpages(z)[page].kind == Kind.FILE and not write:
-        gfp |= Gfp.COLD
+    reads_file = vpages(z)[page].kind == Kind.FILE and not write
+    gfp = Gfp.KERNEL | Gfp.COLD if reads_file else Gfp.KERNEL
     pfn = _request(z, 0, gfp, page * 2 + write, name, sleepers)
     if pfn >= 0:
         install(z, pfn, page, write)
@@ -477,7 +478,7 @@ def carry_out(  # noqa: PLR0917 - the columns of a recording
 
     what, a, b, c  one entry an operation; see Op
     table          crc_table()
-    sleepers       rows of the requests that sleep, by name; NO_ROW at first
+    sleepers       rows of the requests that sleep, by name; NOBODY at first
     held           one entry a frame: UNBOOTED, 0 free or on a list, 1 + order of a block got
     answers, states, digests  1, len(FIELDS) and len(DIGESTS) entries an operation, filled in
     spent          one number: work done so far, see WORK_MOST
