@@ -136,7 +136,7 @@ def test_who_finds_only_pages_being_written_waits_for_the_disk_from_2_6_11_on(
 
 @pytest.mark.parametrize("version", ["2.6.8", "2.6.10"])
 def test_2_6_8_kills_only_after_a_second_of_failures(quiet: Quiet, version: str) -> None:
-    """A second since the first failure and ten after it; five seconds of peace, and all is new."""
+    """A second since the first failure and ten after it; five seconds without, and all is new."""
     zone = full(quiet, version)
     z = zone.state
 
@@ -146,10 +146,8 @@ def test_2_6_8_kills_only_after_a_second_of_failures(quiet: Quiet, version: str)
 
     assert not any(fails(at) for at in range(0, 1_000, 20))
     assert [fails(at) for at in range(1_000, 1_200, 20)] == [False] * 9 + [True]
-    # The next one not before five seconds have gone by, though reclaim fails all the time.
-    later = [at for at in range(1_220, 9_000, 20) if fails(at)]
-    assert later
-    assert later[0] >= 1_180 + 5_000
+    # No process is killed, so nothing comes free: every further failure is one.
+    assert all(fails(at) for at in range(1_200, 9_000, 20))
     assert not fails(20_000)
     assert not any(fails(at) for at in range(20_020, 21_000, 20))
 

@@ -179,7 +179,6 @@ _MACHINE = """
     oom_first             when reclaim first found too little, of the failures counted
     oom_last              when it last did
     oom_failures          since oom_first
-    oom_killed_at         when a process was last to be killed
 
     request_free          first free row of the request table
     nr_waiting            requests asleep

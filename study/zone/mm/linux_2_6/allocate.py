@@ -316,23 +316,21 @@ def take_after_reclaim(z, row, outcome):
 def out_of_memory(z):
     """Would a process be killed because reclaim has failed? (mm/oom_kill.c)
 
-    2.6.8 to 2.6.10 believe in it only once reclaim has failed for over a second and ten times, and
-    then wait five seconds; 2.6.11 asks no such questions.
+    2.6.8 to 2.6.10 believe in it only once reclaim has failed for over a second and ten times;
+    2.6.11 asks no such questions. They then wait five seconds for what the process has to come
+    free. Here nothing does, so every failure counts from then on, until there was none for as long.
     """
     if z.allocation >= AllocationPath.V2_6_11:
         return True
     since_last = z.now - z.oom_last
     z.oom_last = z.now
-    if since_last <= 5 * SECOND_NS:
-        if z.now - z.oom_first < SECOND_NS:
-            return False
-        z.oom_failures += 1
-        if z.oom_failures < OOM_FAILURES or z.now - z.oom_killed_at < 5 * SECOND_NS:
-            return False
-        z.oom_killed_at = z.now
-    z.oom_first = z.now
-    z.oom_failures = 0
-    return since_last <= 5 * SECOND_NS
+    if since_last > 5 * SECOND_NS:
+        z.oom_first = z.now
+        z.oom_failures = 0
+    if z.now - z.oom_first < SECOND_NS:
+        return False
+    z.oom_failures += 1
+    return z.oom_failures >= OOM_FAILURES
 
 
 @kernel

@@ -59,7 +59,7 @@ def set_constants(z: Any, s: Settings) -> None:
     z["zone"]["total_memory"] = max(pagecache_pages(memory.pages, marks[2]), 1)
     z["pagevec_size"] = pagevec_size(s.kswapd.loop)
     z["dirty_in_pte"] = s.allocation < AllocationPath.V2_6_24
-    z["oom_first"] = z["oom_last"] = z["oom_killed_at"] = LONG_AGO_NS
+    z["oom_first"] = z["oom_last"] = LONG_AGO_NS
     z["kswapd_ns_per_page"] = 1e6 / s.kswapd.pages_per_ms
     z["defrag_last"] = -s.defrag.interval_ns
     for order in range(NR_CACHES):
