@@ -98,7 +98,7 @@ def ranking_of(results: Findings) -> Ranking | None:
         metrics=[*(f"{name}_{what}" for name in named for what in _SHARES), *_COSTS],
         cells=results.manifest["cells"],
     ):
-        asked = sum(means[f"{name}_attempts"] for name in named)
+        asked: Any = sum(means[f"{name}_attempts"] for name in named)
         if not len(asked):
             continue
         served, at_once = (

@@ -104,7 +104,8 @@ def _is_count(word: Any) -> bool:
 
 
 def _by_letter(value: Mapping[Any, Any]) -> StartLists:
-    lists, pageblocks = {}, ()
+    lists: dict[str, tuple[int, ...]] = {}
+    pageblocks: tuple[tuple[str, int], ...] = ()
     for key, counts in value.items():
         if key == "pageblocks" and isinstance(counts, Mapping):
             pageblocks = tuple((str(k), int(n)) for k, n in counts.items() if _is_count(n))

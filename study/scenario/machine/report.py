@@ -26,7 +26,7 @@ REQUEST = "reported"
 """What the request is called: a report may name a task, which is nobody's business."""
 AXIS = "cure"
 OWN = "as-reported"
-_MARKS = {str(word): member for word, member in words_of(Marks).items()}
+_MARKS = {str(word): Marks(member) for word, member in words_of(Marks).items()}
 _ASSUMED = "assumed"
 _SCALES = (4, 16)
 _DEFER_SHIFT = 6
@@ -299,10 +299,10 @@ class _Work:
             for letter, blocks in zip(TYPES, lists.by_type, strict=True):
                 if any(blocks):
                     add(f"      {letter}: [{', '.join(map(str, blocks))}]", _LISTS[letter])
-            blocks = {k: n for k, n in lists.pageblocks if k in TYPES and k != "M"}
+            counted = {k: n for k, n in lists.pageblocks if k in TYPES and k != "M"}
             room = self.memory >> self.pageblock_order
-            if blocks and sum(blocks.values()) <= room:
-                inner = ", ".join(f"{k}: {n}" for k, n in blocks.items())
+            if counted and sum(counted.values()) <= room:
+                inner = ", ".join(f"{k}: {n}" for k, n in counted.items())
                 add(f"    pageblocks: {{{inner}}}", "Number of blocks type; the rest are movable")
         reserved = self.zone.reserved_highatomic_kb
         if reserved and self.bundle["zone"]["reserve"] == "highatomic":

@@ -172,14 +172,16 @@ def _spelled(word: str) -> str:
     return _SHORT.get(word.lower(), word)
 
 
-def _flags(value: Any) -> str:
+def _flags(value: Any) -> str | None:
+    if value is None:
+        return None
     gfp_bits(value)
     return str(value).strip()
 
 
 def _driver(value: Any) -> str | None:
     if value is None or value in DRIVERS:
-        return value
+        return None if value is None else str(value)
     near = did_you_mean(str(value), DRIVERS)
     raise ValueError(
         f"is {shown(value)}; drivers with known requests are {', '.join(DRIVERS)}{near}"
@@ -191,6 +193,21 @@ class _Keys(BaseModel):
 
 
 class _RequestBase(_Keys):
+    driver: Annotated[str | None, BeforeValidator(_driver)] = Field(
+        default=None, description="Whose order, flags and fallback these are."
+    )
+    order: within(Count, le=ORDER_MAX) | None = Field(  # type: ignore[valid-type]
+        default=None, description="Of the block: 2 ** order pages."
+    )
+    flags: Annotated[str | None, BeforeValidator(_flags)] = Field(
+        default=None, description="As GFP_ATOMIC; GFP_KERNEL unless given."
+    )
+    rate: Rate = Field(default=0.0, description="How many come, on average.")
+    hold: Duration = Field(default=1_000_000_000, description="Mean time until one is given back.")
+    first: Duration | None = Field(
+        default=None, description="When the first one comes; unless given, by chance."
+    )
+
     def __str__(self) -> str:
         order, flags, otherwise = self.asked()
         said = f"order {order} {flags} {self.rate:g}/s"
@@ -226,46 +243,23 @@ class _RequestBase(_Keys):
 def _otherwise(value: Any) -> str | None:
     words = tuple(plain.words_of(Otherwise))
     if value is None or value in words:
-        return value
+        return None if value is None else str(value)
     raise ValueError(f"is {shown(value)}; allowed are {', '.join(words)}")
 
 
-RequestKeys: Any = create_model(
-    "RequestKeys",
-    __base__=_RequestBase,
-    __module__=__name__,
-    **{
-        "driver": (
-            Annotated[str | None, BeforeValidator(_driver)],
-            Field(default=None, description="Whose order, flags and fallback these are."),
+_ELSE: Any = {
+    "else": (
+        Annotated[str | None, BeforeValidator(_otherwise)],
+        Field(
+            default=None,
+            description="What it is content with if refused: refuse (nothing), order-0 (one page), "
+            "vmalloc (single pages).",
         ),
-        "order": (
-            within(Count, le=ORDER_MAX) | None,
-            Field(default=None, description="Of the block: 2 ** order pages."),
-        ),
-        "flags": (
-            Annotated[str | None, BeforeValidator(lambda v: None if v is None else _flags(v))],
-            Field(default=None, description="As GFP_ATOMIC; GFP_KERNEL unless given."),
-        ),
-        "rate": (Rate, Field(default=0.0, description="How many come, on average.")),
-        "hold": (
-            Duration,
-            Field(default=1_000_000_000, description="Mean time until one is given back."),
-        ),
-        "else": (
-            Annotated[str | None, BeforeValidator(_otherwise)],
-            Field(
-                default=None,
-                description="What it is content with if refused: refuse (nothing), order-0 (one "
-                "page), vmalloc (single pages).",
-            ),
-        ),
-        "first": (
-            Duration | None,
-            Field(default=None, description="When the first one comes; unless given, by chance."),
-        ),
-    },
-)  # fmt: skip
+    )
+}
+# A field of that name is a word of Python, and can be written in no class.
+RequestKeys: Any = create_model("RequestKeys", __base__=_RequestBase, __module__=__name__, **_ELSE)
+"""One request, as a scenario says it."""
 
 
 def _requests(value: Any) -> Any:
@@ -309,7 +303,7 @@ _BY_SYSCTL = {f"vm.{name}": one.key for name, one in SYSCTLS.items()}
 
 def _do(value: Any) -> str | None:
     if value is None or value in _DEEDS:
-        return value
+        return None if value is None else str(value)
     raise ValueError(f"is {shown(value)}; allowed are {', '.join(_DEEDS)}, or set: {{KEY: VALUE}}")
 
 
@@ -354,26 +348,20 @@ def _flat(value: Mapping[Any, Any]) -> list[tuple[str, Any]]:
     return result
 
 
-class _ActionBase(_Keys):
+class ActionKeys(_Keys):
+    """One action, as a scenario says it."""
+
+    at: Duration = Field(description="When: since the measured time began.")
+    do: Annotated[str | None, BeforeValidator(_do)] = Field(
+        default=None, description="drop_caches or compact_memory."
+    )
+    set: Annotated[dict[str, int] | None, BeforeValidator(_set)] = Field(
+        default=None, description="Settings as they are from then on: sysctls."
+    )
+
     def __str__(self) -> str:
         what = self.do or ", ".join(f"{key} {value:,}" for key, value in (self.set or {}).items())
         return f"{time_text(self.at)}: {what};"
-
-
-ActionKeys: Any = create_model(
-    "ActionKeys",
-    __base__=_ActionBase,
-    __module__=__name__,
-    at=(Duration, Field(description="When: since the measured time began.")),
-    do=(
-        Annotated[str | None, BeforeValidator(_do)],
-        Field(default=None, description="drop_caches or compact_memory."),
-    ),
-    set=(
-        Annotated[dict[str, int] | None, BeforeValidator(_set)],
-        Field(default=None, description="Settings as they are from then on: sysctls."),
-    ),
-)
 
 
 Actions = Annotated[
