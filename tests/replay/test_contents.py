@@ -65,7 +65,7 @@ def test_columns_say_what_they_have(excerpts: Path) -> None:
             "migratetype=0 gfp_flags=GFP_KERNEL */"
         ),
         (
-            "perf  6429 [000]    22.498450:    kmem:mm_page_alloc: page=0x176a17 pfn=1534487 order=2 "
+            "perf  6429 [000]    22.498450:  kmem:mm_page_alloc: page=0x176a17 pfn=1534487 order=2 "
             "migratetype=0 gfp_flags=GFP_KERNEL"
         ),
         (
