@@ -146,10 +146,10 @@ def _requests(machine: Machine, s: Settings) -> Iterator[Complaint]:
             yield f"requests.{one.name}.order", f"is {one.order}, larger than the whole zone"
         if one.per_s <= 0 and one.first_ns < 0:
             yield f"requests.{one.name}.rate", "is missing: how many come, as 1/min or 20/s"
-    for one in machine.actions:
-        if one.at >= s.clock.measure_ns:
-            yield "actions", f"has one at {time_text(one.at)}, when the measured time is over"
-        if (one.do is None) == (one.set is None):
+    for action in machine.actions:
+        if action.at >= s.clock.measure_ns:
+            yield "actions", f"has one at {time_text(action.at)}, when the measured time is over"
+        if (action.do is None) == (action.set is None):
             yield "actions", "needs either do or set in each"
     old = (parse(machine.kernel) or ()) < _LARGE_KMALLOC
     for key, order in (("nic.rx_order", s.nic.rx_order), ("nic.tx_order", s.nic.tx_order)):

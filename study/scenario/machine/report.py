@@ -131,7 +131,9 @@ def _zone_of(verdict: Verdict, wanted: Wanted) -> ZoneVerdict:
             raise NoScenarioError(f"--zone {wanted.zone} {which} of those tried: {listed}.")
         chosen = judged[named[0].node, named[0].name]
     else:
-        found = verdict.deciding or next(iter(verdict.zones), None)
+        # One that passes as printed shows nothing to cure: the first that refused is taken.
+        refused = (z for z in verdict.zones if z.last is not None and not z.last.passes)
+        found = next(refused, None) or verdict.deciding or next(iter(verdict.zones), None)
         if found is None:
             raise NoScenarioError("The report shows no zone that the request could be tried on.")
         chosen = found
