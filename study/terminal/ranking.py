@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import isnan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from study.statistics.ranking import Estimate, Ranked, ranking_of
 
@@ -13,13 +13,17 @@ if TYPE_CHECKING:
 
     from study.statistics.findings import Findings
 
-_COSTS = {"refaults": "refaults", "reclaimed_pages": "pages reclaimed", "free_pages_mean": "free"}
+_LONGEST = 50
+_COSTS = {
+    "refaults": "refaults",
+    "reclaimed_pages": "pages reclaimed",
+    "free_pages_mean": "pages free",
+}
 
 
 def ranking_parts(results: Findings) -> Iterator[RenderableType]:
     """What serves the requests by name best, best first; that nothing is refused, if so."""
     from rich.padding import Padding
-    from rich.table import Table
     from rich.text import Text
 
     ranking = ranking_of(results)
@@ -33,14 +37,14 @@ def ranking_parts(results: Findings) -> Iterator[RenderableType]:
         yield Padding(Text(said, style="bold"), (1, 0, 0, 0))
         return
     yield Padding(Text("For this machine:", style="bold"), (1, 0, 0, 0))
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for _ in range(3):
-        table.add_column()
+    settings = results.manifest["scenario"]["axes"].get(ranking.axis)
     for one in ranking.levels:
         own = one.level == ranking.first
-        cost = "as it is" if own else _cost(one)
-        table.add_row(Text(f"  {one.level}", style="bold" if own else ""), _served(one), Text(cost))
-    yield table
+        said = "" if own else _settings(settings, one.level)
+        line = f"{one.level}{said}: {_served(one)}"
+        yield Padding(Text(line, style="bold" if own else ""), (0, 0, 0, 2))
+        if not own:
+            yield Padding(Text(_cost(one), style="dim"), (0, 0, 0, 6))
     if not isnan(ranking.reproduces):
         share = f"{100 * ranking.reproduces:.0f} %"
         yield Text(
@@ -48,6 +52,15 @@ def ranking_parts(results: Findings) -> Iterator[RenderableType]:
             "of the replicates it was refused, or had to reclaim first. [ ]: interval of 95 %.",
             style="dim",
         )
+
+
+def _settings(levels: Any, level: Any) -> str:
+    """What a level sets, if it is short: vm.min_free_kbytes 65000."""
+    told = levels.get(level) if isinstance(levels, dict) else None
+    if not isinstance(told, dict) or any(isinstance(v, dict | list) for v in told.values()):
+        return ""
+    said = ", ".join(f"{key} {value}" for key, value in told.items())
+    return f" ({said})" if said and len(said) <= _LONGEST else ""
 
 
 def _served(one: Ranked) -> str:

@@ -423,7 +423,7 @@ class _Work:
     def _request(self) -> None:
         add = self.sheet.add
         flags, printed = self._flags()
-        rate, hold = ("20/s", "100ms") if not self.waits else ("1/s", "10s")
+        rate, hold = ("200/s", "100ms") if not self.waits else ("1/s", "10s")
         add("requests:")
         add(f"  {REQUEST}:")
         add(f"    order: {self.order}", "order of the refusal")
