@@ -13,6 +13,7 @@ from study.scenario.model import Machine
 from study.scenario.nic import MTU_LIMITS
 from study.scenario.units import size_text, time_text
 from study.why.kernel import spell
+from study.zone.marks import marks_for
 from study.zone.settings import KMALLOC_ORDER_MAX, Grouping, Placement, Reserve, Settings
 
 WORKING_SET_MAX = 1 << 28
@@ -86,6 +87,12 @@ def _marks(machine: Machine, s: Settings) -> Iterator[Complaint]:
             "is missing; min, low and high are given together, or min alone",
         )
     if s.watermarks.explicit_pages is None:
+        most = marks_for(s.memory, s.watermarks)[2]
+        if s.watermarks.min_free_kbytes and most >= s.memory.pages:
+            key = "watermarks.min_free_kbytes"
+            if machine.vm.min_free_kbytes is not None:
+                key = "vm.min_free_kbytes"
+            yield key, f"gives a high mark of {most:,} pages; the zone has {s.memory.pages:,}"
         return
     if s.watermarks.min_free_kbytes:
         yield "watermarks.min_free_kbytes", "and watermarks.min both set the marks; give one"

@@ -11,12 +11,13 @@ import yaml
 from click.testing import CliRunner, Result
 
 from study.cli import main
-from study.scenario import Study, load_text
+from study.scenario import ScenarioError, Study, load_text
 from study.zone.engine.enums import Gfp
 from study.zone.marks import marks_for, start_boost
 from study.zone.settings import Settings
 from study.zone.trial.advance import advance
 from study.zone.trial.zone import Zone
+from tests.why.test_fuzz import mutated
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DATA = ROOT / "tests" / "data" / "kernel-reports"
@@ -219,6 +220,31 @@ def test_it_is_yaml_for_whoever_reads_it() -> None:
         "question", "replicates", "ranking", "base", "requests", "axes", "claims",
     }  # fmt: skip
     assert re.fullmatch(r"\d+ pages", plain["base"]["zone"]["memory"])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_report_is_a_scenario_or_a_reason(seed: int) -> None:
+    """Whatever is left of a report: a scenario that loads, or a sentence why there is none."""
+    made = scenario("-", text=mutated(seed))
+
+    assert made.exit_code in (0, 2)
+    assert made.exception is None or isinstance(made.exception, SystemExit)
+    if made.exit_code == 0:
+        assert load_text(made.output, "mine.yaml").cells
+    else:
+        assert made.output.strip()
+
+
+@pytest.mark.quick
+def test_marks_beyond_the_zone_are_refused() -> None:
+    """By the reader of reports with a reason, and by the scenario's rules at their key."""
+    made = scenario("-", text=ATOMIC.replace("min:3800kB", "min:38000000kB"))
+    text = "base: {zone: {memory: 64MiB}, vm: {min_free_kbytes: 65536}}"
+
+    assert made.exit_code == 2
+    assert "never rests" in " ".join(made.output.split())
+    with pytest.raises(ScenarioError, match=r"vm.min_free_kbytes gives a high mark of"):
+        load_text(text, "x.yaml")
 
 
 def test_a_run_ends_in_a_ranking(tmp_path: Path) -> None:

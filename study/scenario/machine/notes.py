@@ -8,7 +8,9 @@ from typing import Any
 from study.scenario.machine.kernels import nearest_below, note
 from study.scenario.machine.lists import start_lists
 from study.scenario.model import KERNELS
-from study.scenario.units import nanoseconds_from, size_text
+from study.scenario.units import nanoseconds_from, per_second_from, size_text
+
+_HUGE_LEAST = 7
 
 
 def notes_of(document: Mapping[str, Any]) -> list[str]:
@@ -24,7 +26,7 @@ def notes_of(document: Mapping[str, Any]) -> list[str]:
     list of str
         Sentences without a full stop, none twice.
     """
-    return list(dict.fromkeys([*_kernels(document), *_starts(document)]))
+    return list(dict.fromkeys([*_kernels(document), *_starts(document), *_huge(document)]))
 
 
 def _values(document: Mapping[str, Any], key: str) -> Iterator[Any]:
@@ -43,6 +45,19 @@ def _values(document: Mapping[str, Any], key: str) -> Iterator[Any]:
     for entry in document.get("include", ()):
         if key in entry:
             yield entry[key]
+
+
+def _huge(document: Mapping[str, Any]) -> Iterator[str]:
+    """Requests of a middle order are no huge pages, whatever the key is called."""
+    rates = [per_second_from(rate) for rate in _values(document, "huge.rate") if rate is not None]
+    orders = [int(order) for order in _values(document, "huge.order") if order is not None]
+    small = sorted({order for order in orders if order < _HUGE_LEAST})
+    if small and any(rates):
+        named = ", ".join(map(str, small))
+        yield (
+            f"blocks of order {named} are no huge pages, though huge.order asks for them; "
+            "`requests:` has such requests by name"
+        )
 
 
 def _kernels(document: Mapping[str, Any]) -> Iterator[str]:

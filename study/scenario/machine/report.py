@@ -171,6 +171,11 @@ class _Work:
         self.bundle = bundle_of(taken)
         self.cma = zone.pages.cma if self.version >= (3, 7) and "MOVABLE" not in self.flags else 0
         self.memory, self.memory_why = self._memory()
+        if self.marks.min - self.marks.boost >= self.memory // 2:
+            raise NoScenarioError(
+                f"The min mark of {self.zone.title} is {self.marks.min:,} pages of "
+                f"{self.memory:,}: a zone with half of its memory or more held back never rests."
+            )
         self.sheet = _Sheet()
         self.waits = gfp.may_wait(self.flags)
 
