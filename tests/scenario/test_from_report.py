@@ -147,13 +147,21 @@ def test_the_refusal_is_reproduced_under_the_reporters_own_settings(text: str) -
 
 
 def test_what_study_why_names_as_a_cure_is_one() -> None:
-    """A block more of the order, and the first request is served: the zone and study why agree."""
-    settings = own(study_from(ATOMIC))
-    lists = list(settings.memory.buddyinfo or ())
-    lists[3] += 2
-    memory = replace(settings.memory, buddyinfo=tuple(lists))
+    """With so many more blocks as `study why` says the first request is served; with one less not.
 
-    assert first_request(replace(settings, memory=memory))[1] == 1
+    The compiled zone and the plain arithmetic agree on a whole report.
+    """
+    told = CliRunner().invoke(main, ["why", "-"], input=ATOMIC).output
+    [more] = re.findall(r"(\d+) more free blocks? of 32 kB", told)
+    settings = own(study_from(ATOMIC))
+    served = {}
+    for blocks in (int(more) - 1, int(more)):
+        lists = list(settings.memory.buddyinfo or ())
+        lists[3] += blocks
+        memory = replace(settings.memory, buddyinfo=tuple(lists))
+        served[blocks] = first_request(replace(settings, memory=memory))[1]
+
+    assert list(served.values()) == [0, 1]
 
 
 @pytest.mark.quick
