@@ -167,7 +167,8 @@ def test_nofs_leaves_dirty_files_alone() -> None:
         )
         settings = asking(
             Request(name, 4, gfp, 0.0, SECOND, first_ns=1_000),
-            memory=memory, user=idle, slab=replace(base.slab, initial_share=0.5, pages_per_s=0.0, objects_per_page=1),
+            memory=memory, user=idle,
+            slab=replace(base.slab, initial_share=0.5, pages_per_s=0.0, objects_per_page=1),
             processes=replace(base.processes, forks_per_s=0.0),
             nic=Nic(ring=0, rx_frames_per_s=0.0, tx_frames_per_s=0.0),
         )  # fmt: skip
