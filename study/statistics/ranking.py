@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from study.results.summary import axis_and_metric_names
 from study.statistics.effects import level_means
 from study.statistics.intervals import mean_interval
 
@@ -85,17 +86,21 @@ def ranking_of(results: Findings) -> Ranking | None:
         Levels by the share served, then by the share served at once, then by refaults.
     """
     scenario = results.manifest["scenario"]
-    axis, names = scenario.get("ranking"), list(scenario["base"].get("requests") or {})
-    if axis is None or not names:
+    axis, requests = scenario.get("ranking"), scenario["base"].get("requests")
+    if axis not in results.manifest["axes"] or not isinstance(requests, dict) or not requests:
         return None
-    named = [f"request{place}" for place in range(1, len(names) + 1)]
+    named = [f"request{place}" for place in range(1, len(requests) + 1)]
+    wanted = [*(f"{name}_{what}" for name in named for what in _SHARES), *_COSTS]
+    # A folder of an earlier version has no such columns.
+    if not set(wanted) <= set(axis_and_metric_names(results.columns)[1]):
+        return None
     own: dict[str, float] = {}
     levels: list[Ranked] = []
     reproduces = float("nan")
     for level, means in level_means(
         results.columns,
         axis=axis,
-        metrics=[*(f"{name}_{what}" for name in named for what in _SHARES), *_COSTS],
+        metrics=wanted,
         cells=results.manifest["cells"],
     ):
         asked: Any = sum(means[f"{name}_attempts"] for name in named)

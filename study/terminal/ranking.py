@@ -37,7 +37,8 @@ def ranking_parts(results: Findings) -> Iterator[RenderableType]:
         yield Padding(Text(said, style="bold"), (1, 0, 0, 0))
         return
     yield Padding(Text("For this machine:", style="bold"), (1, 0, 0, 0))
-    settings = results.manifest["scenario"]["axes"].get(ranking.axis)
+    axes = results.manifest["scenario"].get("axes")
+    settings = axes.get(ranking.axis) if isinstance(axes, dict) else None
     for one in ranking.levels:
         own = one.level == ranking.first
         said = "" if own else _settings(settings, one.level)
