@@ -220,6 +220,19 @@ def test_options_supply_what_a_text_lacks() -> None:
 
 
 @pytest.mark.quick
+def test_of_several_reports_the_first_that_can_be_one_is_taken() -> None:
+    """A cgroup's OOM kill or a report cut short before a whole one hides nothing; --report says."""
+    short = "kworker/0:1: page allocation failure: order:2, mode:0x4020\n\n"
+    made = scenario("-", text=short + ATOMIC)
+    only = scenario("-", "--report", "1", text=short + ATOMIC)
+
+    assert made.exit_code == 0
+    assert "order: 3" in made.output
+    assert only.exit_code == 2
+    assert scenario("-", "--report", "9", text=ATOMIC).exit_code == 2
+
+
+@pytest.mark.quick
 def test_it_is_yaml_for_whoever_reads_it() -> None:
     """Another reader of YAML finds the same keys, whatever the comments say."""
     plain = yaml.safe_load(scenario("-", text=BOOST).output)

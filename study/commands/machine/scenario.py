@@ -44,26 +44,30 @@ def from_report(file: str, memory: str | None, number: int | None, **given: obje
     except ValueError as problem:
         raise click.UsageError(f"--memory {problem}") from None
     found = find(read_text_of(file))
-    report = _chosen(found, file, number)
     zone = given["zone"]
-    apply_options(report, given)
-    try:
-        wanted = Wanted(None if zone is None else str(zone), pages)
-        click.echo(scenario_of(report, file, wanted), nl=False)
-    except NoScenarioError as problem:
-        refuse(ValueError(f"{file}: no scenario: {problem}"))
+    wanted = Wanted(None if zone is None else str(zone), pages)
+    first: NoScenarioError | None = None
+    for report in _candidates(found, file, number):
+        apply_options(report, given)
+        try:
+            click.echo(scenario_of(report, file, wanted), nl=False)
+        except NoScenarioError as problem:
+            first = first or problem
+        else:
+            return
+    refuse(ValueError(f"{file}: no scenario: {first}"))
 
 
-def _chosen(found: Found, file: str, number: int | None) -> Report:
-    """The report that is asked for, or the first that tells of a refusal."""
+def _candidates(found: Found, file: str, number: int | None) -> list[Report]:
+    """The report that is asked for; else all, those first that tell of a refusal."""
     from study.why.render import nothing
 
     reports = found.reports
     if not reports:
         click.echo(nothing(found, file), err=True)
         refuse(ValueError(f"{file}: no scenario: there is no report in it"))
-    if number is not None:
-        if number > len(reports):
-            raise click.UsageError(f"--report {number}: the text has {len(reports)}")
-        return reports[number - 1]
-    return next((one for one in reports if one.is_refusal), reports[0])
+    if number is None:
+        return sorted(reports, key=lambda one: not one.is_refusal)
+    if number > len(reports):
+        raise click.UsageError(f"--report {number}: the text has {len(reports)}")
+    return [reports[number - 1]]
