@@ -166,14 +166,15 @@ def test_nofs_leaves_dirty_files_alone() -> None:
             base.user, touches_per_s=0.0, drifts_per_s=0.0, deletes_per_s=0.0, anonymous_share=0.0
         )
         settings = asking(
-            Request(name, 4, gfp, 0.0, SECOND, first_ns=1_000),
-            memory=memory, user=idle,
+            # It reclaims again and again; kswapd has no reason to.
+            Request(name, 9, gfp | int(Gfp.NOFAIL), 0.0, SECOND, first_ns=1_000),
+            memory=memory, user=idle, watermarks=Watermarks(explicit_pages=(1, 2, 3)),
             slab=replace(base.slab, initial_share=0.5, pages_per_s=0.0, objects_per_page=1),
             processes=replace(base.processes, forks_per_s=0.0),
             nic=Nic(ring=0, rx_frames_per_s=0.0, tx_frames_per_s=0.0),
         )  # fmt: skip
         zone = Zone(settings, seed=1)
-        advance(zone.state, 2_000)
+        advance(zone.state, SECOND)
         freed[name] = int(zone.count["slab_reclaimed"])
 
     assert freed["nofs"] == 0
