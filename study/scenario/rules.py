@@ -87,12 +87,12 @@ def _marks(machine: Machine, s: Settings) -> Iterator[Complaint]:
             "is missing; min, low and high are given together, or min alone",
         )
     if s.watermarks.explicit_pages is None:
-        most = marks_for(s.memory, s.watermarks)[2]
-        if s.watermarks.min_free_kbytes and most >= s.memory.pages:
+        least = marks_for(s.memory, s.watermarks)[0]
+        if s.watermarks.min_free_kbytes and least > s.memory.pages:
             key = "watermarks.min_free_kbytes"
             if machine.vm.min_free_kbytes is not None:
                 key = "vm.min_free_kbytes"
-            yield key, f"gives a high mark of {most:,} pages; the zone has {s.memory.pages:,}"
+            yield key, f"gives a min mark of {least:,} pages; the zone has {s.memory.pages:,}"
         return
     if s.watermarks.min_free_kbytes:
         yield "watermarks.min_free_kbytes", "and watermarks.min both set the marks; give one"

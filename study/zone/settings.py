@@ -327,7 +327,7 @@ class Watermarks:
     """The formula for min, low and high."""
     boost_factor: int = setting(0, most=1_000_000, policy=True)
     """vm.watermark_boost_factor: most that a steal raises the marks, in 1/10000 of high (5.0)."""
-    min_free_kbytes: int = setting(0, most=1 << 26, policy=True, constant=False)
+    min_free_kbytes: int = setting(0, most=1 << 28, policy=True, constant=False)
     """vm.min_free_kbytes, split over the lowmem zones as the kernel does; 0: by its formula."""
     scale_factor: int = setting(10, least=1, most=3_000, policy=True, constant=False)
     """vm.watermark_scale_factor: least distance of the marks, in 1/10000 of the zone (4.6)."""

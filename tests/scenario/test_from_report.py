@@ -260,11 +260,11 @@ def test_a_damaged_report_is_a_scenario_or_a_reason(seed: int) -> None:
 def test_marks_beyond_the_zone_are_refused() -> None:
     """By the reader of reports with a reason, and by the scenario's rules at their key."""
     made = scenario("-", text=ATOMIC.replace("min:3800kB", "min:38000000kB"))
-    text = "base: {zone: {memory: 64MiB}, vm: {min_free_kbytes: 65536}}"
+    text = "base: {zone: {memory: 64MiB}, vm: {min_free_kbytes: 131072}}"
 
     assert made.exit_code == 2
     assert "never rests" in " ".join(made.output.split())
-    with pytest.raises(ScenarioError, match=r"vm.min_free_kbytes gives a high mark of"):
+    with pytest.raises(ScenarioError, match=r"vm.min_free_kbytes gives a min mark of"):
         load_text(text, "x.yaml")
 
 
