@@ -106,7 +106,7 @@ def _of_keys(model: Any, name: str) -> Iterator[str]:
         default = "needed" if field.is_required() else text_of(None, (), field.default)
         if field.default == 1_000_000_000:
             default = "1s"
-        yield f"| `{key}` | {default} | {(field.description or '').rstrip('.')} |"
+        yield f"| {key} | {default} | {(field.description or '').rstrip('.')} |"
 
 
 def _drivers() -> Iterator[str]:
@@ -115,7 +115,7 @@ def _drivers() -> Iterator[str]:
     yield from ("| driver | order | flags | else | source |", "|---|---|---|---|---|")
     for name, one in DRIVERS.items():
         flags = one.flags.replace("|", "\\|")
-        yield f"| `{name}` | {one.order} | {flags} | {one.otherwise} | {one.source} |"
+        yield f"| {name} | {one.order} | {flags} | {one.otherwise} | {one.source} |"
 
 
 if __name__ == "__main__":
