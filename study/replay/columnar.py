@@ -159,7 +159,7 @@ def _read(
     archive: zipfile.ZipFile, vector: _Vector, kept: Callable[[np.ndarray], np.ndarray] | None
 ) -> np.ndarray:
     """A member's numbers, a piece at a time."""
-    numbers = np.empty(vector.rows, np.int64 if kept is None else np.bool_)
+    numbers: np.ndarray = np.empty(vector.rows, np.int64 if kept is None else np.bool_)
     at_once = _READ_MOST // 8
     with archive.open(f"{vector.name}.npy") as file:
         file.read(vector.start)

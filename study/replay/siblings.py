@@ -308,7 +308,7 @@ def read_kpageflags(path: Path) -> FreeLists | None:
 
 
 def _is_free(flags: np.ndarray) -> np.ndarray:
-    return flags >> _KPF_BUDDY & 1 != 0
+    return (flags >> _KPF_BUDDY & 1).astype(np.bool_)
 
 
 def _largest_blocks(free: np.ndarray, start: int, end: int) -> dict[tuple[int, int], np.ndarray]:
