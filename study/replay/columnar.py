@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -39,7 +39,11 @@ def read_columnar(path: Path) -> Trace:
 
 
 def read_vectors(
-    path: Path, names: Iterable[str], *, most: int = ROWS_MAX
+    path: Path,
+    names: Iterable[str],
+    *,
+    most: int = ROWS_MAX,
+    kept: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
     """Vectors of whole numbers of a numpy archive, as 64-bit numbers.
 
@@ -51,6 +55,9 @@ def read_vectors(
         Of the members wanted, without .npy; they must be of one length.
     most
         Numbers that a vector may have.
+    kept
+        What is kept of the numbers, a piece of them at a time: an array of bool of their length.
+        Without it the numbers are.
 
     Raises
     ------
@@ -67,7 +74,7 @@ def read_vectors(
                         f"{path}: column {vector.name!r} has {vector.rows} rows where "
                         f"{first.name!r} has {first.rows}"
                     )
-            return {vector.name: _read(archive, vector) for vector in vectors}
+            return {vector.name: _read(archive, vector, kept) for vector in vectors}
     except (zipfile.BadZipFile, zipfile.LargeZipFile, *DAMAGED) as error:
         raise ReplayError(f"{path}: cut off or damaged ({in_short(error)})") from None
 
@@ -148,9 +155,11 @@ def _declared(path: Path, archive: zipfile.ZipFile, name: str, most: int) -> _Ve
 _MAGIC = b"\x93NUMPY\x01\x00"
 
 
-def _read(archive: zipfile.ZipFile, vector: _Vector) -> np.ndarray:
+def _read(
+    archive: zipfile.ZipFile, vector: _Vector, kept: Callable[[np.ndarray], np.ndarray] | None
+) -> np.ndarray:
     """A member's numbers, a piece at a time."""
-    numbers = np.empty(vector.rows, np.int64)
+    numbers: np.ndarray = np.empty(vector.rows, np.int64 if kept is None else np.bool_)
     at_once = _READ_MOST // 8
     with archive.open(f"{vector.name}.npy") as file:
         file.read(vector.start)
@@ -159,7 +168,8 @@ def _read(archive: zipfile.ZipFile, vector: _Vector) -> np.ndarray:
             piece = file.read(rows * vector.dtype.itemsize)
             if len(piece) != rows * vector.dtype.itemsize:
                 raise zipfile.BadZipFile(f"column {vector.name!r} ends early")
-            numbers[first : first + rows] = np.frombuffer(piece, vector.dtype)
+            found = np.frombuffer(piece, vector.dtype)
+            numbers[first : first + rows] = found if kept is None else kept(found)
         # The end is where the checksum is looked at.
         file.read(1)
     return numbers

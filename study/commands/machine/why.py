@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -196,7 +196,7 @@ def read_text_of(file: str) -> str:
     path = Path(file)
     try:
         if path.is_dir():
-            return "\n".join(decode(part.read_bytes()) for part in _of_folder(path))
+            return "\n".join(decode(part) for part in _contents(_of_folder(path), LARGEST))
         with path.open("rb") as opened:
             data = opened.read(LARGEST)
     except OSError as problem:
@@ -212,6 +212,15 @@ def read_text_of(file: str) -> str:
         except (OSError, EOFError, zlib.error) as problem:
             refuse(ValueError(f"{file}: not a whole gzip file ({problem})"))
     return decode(data)
+
+
+def _contents(files: list[Path], most: int) -> Iterator[bytes]:
+    """What stands in files, of all together at most so many bytes."""
+    for file in files:
+        with file.open("rb") as opened:
+            data = opened.read(most)
+        most -= len(data)
+        yield data
 
 
 def _of_folder(path: Path) -> list[Path]:
