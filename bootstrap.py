@@ -62,6 +62,7 @@ SETTINGS = {
 # Others of uv's would install elsewhere, or something else.
 KEPT = {*SETTINGS, "UV_CACHE_DIR", "UV_LINK_MODE", "UV_COMPILE_BYTECODE", "UV_SYSTEM_CERTS"}
 # What uv says when it fails, and what to do about it, most telling first.
+LARGEST = 256 << 20  # bytes of what an index sends, before its digest is looked at
 UNREACHABLE = "no answer from the package index; look at the network and at pip's settings"
 REASONS = {
     "No space left|os error 28": f"the disk is full; {ROOM_BYTES / 1e9:.0f} GB are needed",
@@ -188,7 +189,10 @@ def fetch_uv(settings: "dict[str, str]") -> Path:
     def read(url: str) -> "tuple[str, bytes]":
         url, timeout = re.sub("//[^/]*@", "//", url), float(settings["UV_HTTP_TIMEOUT"])
         with opener(settings, indexes).open(url, timeout=timeout) as answer:
-            return answer.geturl(), answer.read()
+            body = answer.read(LARGEST + 1)
+            if len(body) > LARGEST:
+                raise ValueError(f"an answer of over {LARGEST >> 20} MB")
+            return answer.geturl(), body
 
     for page in [*filter(None, settings["UV_FIND_LINKS"].split(",")), *pages]:
         try:

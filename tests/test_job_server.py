@@ -9,9 +9,11 @@ import base64
 import json
 import os
 import resource
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
@@ -344,3 +346,34 @@ def test_a_job_cannot_bring_the_rows_of_another_study(
     if begun:
         assert all((home / name).read_bytes() == (ours / name).read_bytes() for name in PARTS)
         assert "8 of 8 trials are kept" in done.stderr
+
+
+@pytest.mark.parametrize("piece", [b"HTTP/1.1 100 Continue\r\n\r\n", b"X"], ids=["100", "drip"])
+def test_headers_without_an_end_are_left(monkeypatch: pytest.MonkeyPatch, piece: bytes):
+    """A server that is always about to answer keeps nobody longer than one that is silent."""
+    from study.fanout import jobs
+
+    over = threading.Event()
+
+    def keep_talking(talk: socket.socket) -> None:
+        with talk, suppress(OSError):
+            while not over.is_set():
+                talk.sendall(piece)
+                over.wait(0.05)
+
+    def serve(listening: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                talk, _ = listening.accept()
+                threading.Thread(target=keep_talking, args=(talk,), daemon=True).start()
+
+    monkeypatch.setattr(jobs, "_PATIENCE_S", 3.0)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=serve, args=(listening,), daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(FanoutError, match="no whole answer within 3 s"):
+            jobs.JobServer(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        took = time.monotonic() - began
+        over.set()
+
+    assert took < 60

@@ -13,7 +13,6 @@ from study.commands.refusal import BAD_INPUT
 
 if TYPE_CHECKING:
     from study.replay.replay import Replay
-    from study.replay.source import SourceReplay
 
 
 @click.command()
@@ -33,11 +32,11 @@ def replay(traces: tuple[str, ...], *, as_json: bool) -> None:
 
     Exit status: 0 all traces were replayed, however they compare; 2 one could not be read.
     """
-    from dataclasses import asdict
-
     from study.replay.recording import is_recording
+    from study.replay.replay import as_json as to_json
     from study.replay.replay import replay as replay_trace
-    from study.replay.source import replay_source
+    from study.replay.source import SourceReplay, replay_source
+    from study.replay.source import as_json as source_as_json
     from study.replay.trace import ReplayError
 
     results: list[Replay | SourceReplay] = []
@@ -51,7 +50,8 @@ def replay(traces: tuple[str, ...], *, as_json: bool) -> None:
             status = BAD_INPUT
             continue
         if as_json:
-            click.echo(json.dumps(asdict(result)))
+            plain = source_as_json(result) if isinstance(result, SourceReplay) else to_json(result)
+            click.echo(json.dumps(plain))
         results.append(result)
     if not as_json:
         from study.terminal.console import console

@@ -15,12 +15,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from study.fanout.ray_private import job_client
+from study.fanout.ray_private import in_time, job_client
 from study.fanout.session import FanoutError, first_line, knock
 from study.trust.folders import new_folder
 
@@ -186,7 +187,8 @@ class JobServer:
         try:
             # What it says is not read: it may go on for ever.
             address = f"{self.address}/api/version"
-            requests.get(address, timeout=_ANSWER_S, stream=True, allow_redirects=False).close()
+            ask = partial(requests.get, timeout=_ANSWER_S, stream=True, allow_redirects=False)
+            in_time(_ANSWER_S, lambda: ask(address).close())
         except requests.RequestException:
             return False
         return True

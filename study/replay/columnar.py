@@ -41,7 +41,11 @@ def read_columnar(path: Path) -> Trace:
 
 
 def read_vectors(
-    path: Path, names: Iterable[str], *, most: int = ROWS_MAX
+    path: Path,
+    names: Iterable[str],
+    *,
+    most: int = ROWS_MAX,
+    kept: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
     """Vectors of whole numbers of a numpy archive, as 64-bit numbers.
 
@@ -53,6 +57,9 @@ def read_vectors(
         Of the members wanted, without .npy; they must be of one length.
     most
         Numbers that a vector may have.
+    kept
+        What is kept of the numbers, a piece of them at a time: an array of bool of their length.
+        Without it the numbers are.
 
     Raises
     ------
@@ -69,7 +76,7 @@ def read_vectors(
                     f"{first.name!r} has {first.rows}"
                 )
 
-    return read_arrays(path, {name: Wanted(1, most) for name in names}, same_length)
+    return read_arrays(path, {name: Wanted(1, most) for name in names}, same_length, kept)
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,7 @@ def read_arrays(
     path: Path,
     wanted: Mapping[str, Wanted],
     check: Callable[[Sequence[Declared]], None] = lambda _: None,
+    kept: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
     """Arrays of a numpy archive; whole numbers as 64-bit ones.
 
@@ -128,6 +136,8 @@ def read_arrays(
         What each member is to be, by its name without .npy.
     check
         Called with what all members declare before one is read.
+    kept
+        See read_vectors.
 
     Raises
     ------
@@ -137,7 +147,7 @@ def read_arrays(
     with _opened(path) as archive:
         found = [_declared(path, archive, name, what) for name, what in wanted.items()]
         check(found)
-        return {member.name: _read(archive, member) for member in found}
+        return {member.name: _read(archive, member, kept) for member in found}
 
 
 @contextmanager
@@ -249,10 +259,12 @@ def _declared(path: Path, archive: zipfile.ZipFile, name: str, wanted: Wanted) -
 _MAGIC = b"\x93NUMPY\x01\x00"
 
 
-def _read(archive: zipfile.ZipFile, member: Declared) -> np.ndarray:
+def _read(
+    archive: zipfile.ZipFile, member: Declared, kept: Callable[[np.ndarray], np.ndarray] | None
+) -> np.ndarray:
     """A member's numbers, a piece at a time."""
-    kind = np.int64 if member.dtype.kind in "iu" else member.dtype
-    numbers = np.empty(member.numbers, kind)
+    kind = np.dtype(np.int64) if member.dtype.kind in "iu" else member.dtype
+    numbers: np.ndarray = np.empty(member.numbers, kind if kept is None else np.bool_)
     size = member.dtype.itemsize
     at_once = max(_READ_MOST // max(size, 1), 1)
     with archive.open(f"{member.name}.npy") as file:
@@ -262,7 +274,8 @@ def _read(archive: zipfile.ZipFile, member: Declared) -> np.ndarray:
             piece = file.read(rows * size)
             if len(piece) != rows * size:
                 raise zipfile.BadZipFile(f"column {member.name!r} ends early")
-            numbers[first : first + rows] = np.frombuffer(piece, member.dtype)
+            found = np.frombuffer(piece, member.dtype)
+            numbers[first : first + rows] = found if kept is None else kept(found)
         # The end is where the checksum is looked at.
         file.read(1)
     return numbers.reshape(member.shape)

@@ -12,6 +12,7 @@ import json
 import os
 import stat
 import struct
+import tokenize
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,8 +44,10 @@ DAMAGED = (
     OverflowError,
     RecursionError,
     RuntimeError,
+    SyntaxError,
     ValueError,
     struct.error,
+    tokenize.TokenError,  # numpy reads headers of its first version as Python does
     zlib.error,
 )
 """What the readers of gzip, zip, numpy's format and JSON raise for files that are not sound."""

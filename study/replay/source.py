@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,6 +85,11 @@ def replay_source(path: Path) -> SourceReplay:
         return _compare(recording)
     except MemoryError:
         raise ReplayError(f"{path}: there is not the memory for so many operations") from None
+
+
+def as_json(result: SourceReplay) -> dict[str, Any]:
+    """The object that `study replay --json` prints for a recording."""
+    return asdict(result)
 
 
 def _compare(recording: Recording) -> SourceReplay:

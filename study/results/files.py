@@ -11,7 +11,8 @@ import io
 import os
 import shutil
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -90,10 +91,21 @@ def write_whole(path: Path, text: str) -> None:
     write_bytes_whole(path, text.encode(errors="backslashreplace"))
 
 
-def write_bytes_whole(path: Path, content: bytes | memoryview) -> None:
+def write_bytes_whole(
+    path: Path, content: bytes | memoryview, *, named: Path | None = None
+) -> None:
     """Write a file so that it is complete or absent, also after a power cut.
 
     A link of that name is replaced; what it points to stays as it is.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    content
+        What is to stand in it.
+    named
+        What people know it as, if that is another.
 
     Raises
     ------
@@ -101,7 +113,7 @@ def write_bytes_whole(path: Path, content: bytes | memoryview) -> None:
         It cannot be written; what was there before stays.
     """
     aside = path.with_name(f".{path.name}.new")
-    with disk_errors(f"cannot write {path}"):
+    with disk_errors(f"cannot write {named or path}"):
         aside.unlink(missing_ok=True)
         try:
             with create_file(aside) as file:
@@ -149,6 +161,32 @@ def make_folder(path: Path) -> None:
                 raise ResultsError(
                     f"{path} is {kind_of(mode)}, where a folder has to be; move it elsewhere"
                 ) from None
+
+
+@contextmanager
+def held_folder(path: Path) -> Iterator[Path]:
+    """A folder, and no link, by a descriptor: another that takes its name meanwhile is not meant.
+
+    Who can write beside it could have it be a link to somebody else's folder between two looks.
+
+    Yields
+    ------
+    Path
+        Of the folder while it is held, whatever its name leads to by then.
+
+    Raises
+    ------
+    ResultsError
+        Something else has the name.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    with disk_errors(f"cannot write {path}"):
+        make_folder(path)
+        held = os.open(path, flags)
+    try:
+        yield Path(f"/proc/self/fd/{held}")
+    finally:
+        os.close(held)
 
 
 def make_empty_folder(path: Path) -> None:

@@ -87,6 +87,7 @@ def new_manifest(study: Study, *, simulation: str, command: Iterable[str]) -> di
         "failures": [],
         "headline": [],
         "axes": [str(axis) for axis in study.axes],
+        "notes": study.notes(),
         "cells": {cell.id: dict(cell.levels) for cell in study.cells},
         # In the order of the author: a continued run unfolds it again.
         "scenario": json.loads(json.dumps(study.document, default=str)),

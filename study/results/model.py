@@ -131,6 +131,8 @@ class Manifest(_Shape):
     """Id -> levels."""
     scenario: dict[Line, Any]
     """The whole scenario; its own reader judges it."""
+    notes: list[Text] = []
+    """What a reader must know that no setting says."""
     elapsed_s: Seconds | None = None
     """Wall time of all runs, s."""
     extended_from: list[Line] = []

@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from study.results.bounds import file_bytes_most
 from study.results.errors import ResultsError, shell_word
-from study.results.files import make_folder, open_regular, write_bytes_whole
+from study.results.files import held_folder, open_regular, write_bytes_whole
 from study.results.folder import DAMAGED, Folder, open_local
 from study.results.part import (
     OtherBytes,
@@ -80,7 +81,8 @@ def write_parts(folder: Folder, tables: Mapping[Path, pa.Table]) -> None:
         folder.note_part(path, digest_of_bytes(written))
     folder.save_manifest()
     for path, written in content.items():
-        write_bytes_whole(path, written)
+        with held_folder(path.parent) as held:
+            write_bytes_whole(held / path.name, written, named=path)
 
 
 def problem_of(folder: Folder, part: Path) -> str | None:
@@ -138,6 +140,9 @@ def open_noted(folder: Folder, part: Path) -> Part:
     """
     if (why := problem_of(folder, part)) is not None:
         raise NotOfTheFolder(why)
+    # To hash what is no part may take hours: a file may say that it has terabytes, and hold none.
+    if part.stat().st_size > file_bytes_most(folder.manifest, part.parent.name):
+        raise NotOfTheFolder("it is larger than all rows of this study")
     try:
         found = open_hashed(part, _digests(folder, part), folder.checked.get(name_of(part)))
     except OtherBytes as error:
@@ -275,8 +280,8 @@ def set_aside(folder: Folder, part: Path) -> None:
     Raises ResultsError or OSError if that cannot be.
     """
     aside = folder.path / DAMAGED
-    make_folder(aside)
-    part.replace(aside / f"{part.parent.name}-{part.name}")
+    with held_folder(part.parent) as table, held_folder(aside) as place:
+        (table / part.name).replace(place / f"{part.parent.name}-{part.name}")
 
 
 def forget(folder: Folder, part: Path) -> None:

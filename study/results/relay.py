@@ -161,9 +161,11 @@ class Receiver:
 
     def _add(self, name: str, content: bytes) -> None:
         self._left -= len(content)
-        if self._left < 0:
+        if self._left < 0 or not content or (self._left and len(content) != _LINE_BYTES):
             self._name, self._content = None, []
-            raise ResultsError(f"{name} is larger in the job's log than was said: it is damaged")
+            raise ResultsError(
+                f"{name} is cut otherwise in the job's log than was said: it is damaged"
+            )
         self._content.append(content)
 
     def _store(self, folder: Path, name: str) -> None:

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import stat
+import tempfile
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
@@ -46,6 +48,7 @@ _STALE = timedelta(minutes=2)
 _BYTES_MOST = {MANIFEST: MANIFEST_BYTES_MOST, LOCK: 1 << 16}
 _OTHER_BYTES_MOST = 1 << 31
 """Of a file that is no part; parts are as large as the manifest's digests have them."""
+_PIECE_BYTES = 1 << 20
 _TRIES = 3
 """A run that ends while it is read replaces its parts; then the reader starts over."""
 
@@ -222,11 +225,10 @@ class Storage:
         self._fs.invalidate_cache()
         try:
             self._check_file(name)
-            self._check_size(name)
-            content: bytes = self._fs.cat_file(self._at(name))
+            with self._fs.open(self._at(name), "rb") as file:
+                return b"".join(self._pieces(name, file))
         except FileNotFoundError:
             return None
-        return content
 
     def _listed(self) -> set[str]:
         self._fs.invalidate_cache()
@@ -243,8 +245,8 @@ class Storage:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._check_file(name)
-            self._check_size(name)
-            self._fs.get_file(self._at(name), str(target))
+            with self._fs.open(self._at(name), "rb") as file, target.open("wb") as copy:
+                copy.writelines(self._pieces(name, file))
         except FileNotFoundError:
             target.unlink(missing_ok=True)
 
@@ -271,14 +273,25 @@ class Storage:
                 Path(target).unlink()
         return target
 
-    def _check_size(self, name: str) -> None:
-        """Raise ResultsError for a file that is larger than any run writes."""
-        if is_part(name.removeprefix(f"{NEW}/")):
-            return
+    def _pieces(self, name: str, file: Any) -> Iterator[bytes]:
+        """What stands in a file there, of which it need not be known how much it is.
+
+        Raises ResultsError for more than any run writes.
+        """
         most = _BYTES_MOST.get(name, _OTHER_BYTES_MOST)
-        size = self._fs.info(self._at(name)).get("size") or 0
-        if size > most:
-            raise ResultsError(f"{self.url}/{name} has {size:,} bytes; at most {most:,} are read")
+        size = self._fs.info(self._at(name)).get("size")
+        if size is not None and is_part(name.removeprefix(f"{NEW}/")):
+            most = min(size, shutil.disk_usage(tempfile.gettempdir()).free)
+        left = most
+        while left >= 0 and (piece := file.read(min(_PIECE_BYTES, left + 1))):
+            left -= len(piece)
+            if left >= 0:
+                yield piece
+        if left < 0:
+            raise ResultsError(
+                f"{self.url}/{name} has more than {most:,} bytes: more than any run writes, "
+                "or than there is room for here"
+            )
 
     def _check_file(self, name: str) -> None:
         """Raise OSError for what would keep a reader waiting: a pipe on this machine, a device."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -112,5 +112,5 @@ def _written(settings: Settings) -> dict[str, Any]:
 
 def cell_id(settings: Settings, digits: int = ID_DIGITS) -> str:
     """Hex digits that depend on the settings alone."""
-    canonical = json.dumps(_written(settings), sort_keys=True)
+    canonical = json.dumps(_written(settings), sort_keys=True, default=asdict)
     return hashlib.blake2b(canonical.encode(), digest_size=digits // 2).hexdigest()

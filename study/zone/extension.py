@@ -46,6 +46,9 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+import study.zone.engine.numba_private  # noqa: F401 - before numba, see there
+
+# isort: split
 from numba import cfunc, njit, types
 from numba.core.errors import NumbaError
 

@@ -257,6 +257,7 @@ SIBLINGS = {
             {"k0.npy": (repeated(header("(3000000000,)"), b"\0", 2_861), 3_000_000_128)}
         )
     },
+    "snapshots without end": both(shots={"snapshots": [SHOTS["snapshots"][0]] * 100_000}),
     "frames beyond all memory": {"kpageflags_{}": packed(k0=np.zeros((1 << 26) + 1, np.int8))},
 }
 

@@ -23,6 +23,7 @@ from study.results.columns import series_schema
 from study.results.expected import TRIALS_MOST
 from study.results.manifest import misshapen, parsed
 from study.results.model import CELLS_MOST
+from study.results.noted import set_aside
 from study.results.part import WRITTEN_WITH, digest_of_file, open_part, read_part
 from study.results.read import series_batches
 from study.results.status import status_of
@@ -522,3 +523,54 @@ def test_a_manifest_at_a_url_is_counted_too(over: Path, tmp_path: Path):
     copy.mkdir()
 
     assert not any("part-" in name for name in Storage(f"file://{over}").fetch(copy))
+
+
+def test_a_part_whose_last_page_is_damaged_is_set_aside_when_a_run_goes_on(begun: Path):
+    """Bytes that the manifest names may be of no use: it is seen before the run, not at its end."""
+    part = begun / "trials" / FIRST
+    chunk = pq.read_metadata(part).row_group(0).column(pq.read_metadata(part).num_columns - 1)
+    content = bytearray(part.read_bytes())
+    content[chunk.data_page_offset + chunk.total_compressed_size - 1] ^= 1
+    part.write_bytes(bytes(content))
+    note(begun)
+    kept = adopt(open_folder(begun))
+
+    assert len(kept.done) == 7
+    [damaged] = [name for name in kept.damaged if name.startswith("trials/")]
+    assert damaged.startswith(f"trials/{FIRST} (")
+    assert (begun / "damaged" / f"trials-{FIRST}").exists()
+
+
+def test_a_part_that_says_it_has_terabytes_is_not_hashed(over: Path):
+    """A file of nothing but a size would keep its reader for hours."""
+    manifest = json.loads((over / "manifest.json").read_text())
+    edit(over, parts={**manifest["parts"], "series/part-000001.parquet": "0" * 32})
+    with (over / "series/part-000001.parquet").open("wb") as file:
+        file.truncate(1 << 42)
+
+    with pytest.raises(ResultsError, match="larger than all rows of this study"):
+        read_series(open_folder(over))
+
+
+def test_a_table_that_becomes_a_link_under_a_run_is_not_written_through(
+    begun: Path, simulated: list[Row], tmp_path: Path
+):
+    """Who can write in the folder cannot have a run write, or move, files anywhere else."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / FIRST).write_bytes(b"precious")
+    folder = open_folder(begun)
+    kept = adopt(folder)
+    store = Store(folder, kept)
+    (begun / "trials").rename(begun / "moved")
+    (begun / "trials").symlink_to(theirs)
+    with pytest.raises(ResultsError, match="is a symbolic link"):
+        set_aside(folder, begun / "trials" / FIRST)
+    store.add(simulated[:1])
+    with pytest.raises(ResultsError, match="is a symbolic link"):
+        store.flush()
+    with pytest.raises(ResultsError):
+        store.close("complete")
+
+    assert [path.name for path in theirs.iterdir()] == [FIRST]
+    assert (theirs / FIRST).read_bytes() == b"precious"

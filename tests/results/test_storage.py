@@ -6,8 +6,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -249,3 +252,67 @@ def test_from_the_command_line(root: Path, tmp_path: Path):
     assert away.stderr.startswith("study: cannot use s3://no/x: ")
     assert "Traceback" not in away.stderr
     assert not list(tmp_path.iterdir())
+
+
+class Endless(BaseHTTPRequestHandler):
+    """A results folder of somebody who never comes to the end of one of its files."""
+
+    sound: Path
+    endless: str
+
+    def do_HEAD(self) -> None:
+        """What there is, without its size."""
+        self.send_response(200)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        """A listing, or a file."""
+        name = self.path.removeprefix("/f").strip("/")
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        if not (self.sound / name).is_file():
+            names = [path.name + "/" * path.is_dir() for path in (self.sound / name).iterdir()]
+            self.wfile.write("".join(f'<a href="{name}">x</a>' for name in names).encode())
+            return
+        self.wfile.write((self.sound / name).read_bytes())
+        if name.startswith(self.endless):
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(b" " * (1 << 20))
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("what", ["manifest.json", "trials/part"])
+def test_a_file_there_that_has_no_end_is_left(root: Path, tiny: Study, tmp_path: Path, what: str):
+    """Of whom no size is known, no more is taken than any run writes; in little memory."""
+    run_study(tiny, tmp_path / "out", Options(ray=False))
+    handler = type("Handler", (Endless,), {"sound": tmp_path / "out", "endless": what})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        script = (
+            "import resource, sys\n"
+            "from study.results import ResultsError, open_folder\n"
+            "import study.results.storage\n"
+            "study.results.storage._OTHER_BYTES_MOST = 300 << 20\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (400 << 20, 400 << 20))\n"
+            "try:\n"
+            "    open_folder(sys.argv[1])\n"
+            "except ResultsError as error:\n"
+            "    print(error)\n"
+            "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script, f"http://127.0.0.1:{server.server_port}/f"],
+            env={**os.environ, "PYTHONPATH": str(root)}, cwd=tmp_path,
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        server.shutdown()
+    *said, kilobytes = done.stdout.splitlines()
+
+    assert len(said) == 1, done.stderr
+    assert "bytes: more than any run writes" in said[0]
+    assert int(kilobytes) < 700_000

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import resource
 import select
 import shutil
 import signal
@@ -224,6 +225,20 @@ def test_files_that_are_not_plain(tmp_path: Path) -> None:
         result = why(str(path))
         assert result.exit_code == 2
         assert said in result.output
+
+
+def test_a_sosreport_is_read_up_to_a_bound(tmp_path: Path) -> None:
+    """A log of gigabytes, of which an archive is some bytes long, takes no more than one file."""
+    (tmp_path / "proc").mkdir()
+    shutil.copy(DATA / "6.12-proc.txt", tmp_path / "proc" / "buddyinfo")
+    (tmp_path / "var/log").mkdir(parents=True)
+    with (tmp_path / "var/log/messages").open("wb") as file:
+        file.truncate(6 << 30)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    output = why(str(tmp_path)).output
+
+    assert "Node 0 Normal: free 26,498" in output
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1_000_000
 
 
 def test_tables_of_proc_make_one_state() -> None:

@@ -10,11 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from matplotlib import rc_context
+from study.report.colours import INK, LINES, PAPER
+from study.trust.current_folder import away_from_current_folder
+
+with away_from_current_folder():
+    import matplotlib.style
+# isort: split
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-from study.report.colours import INK, LINES, PAPER
 
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -55,7 +58,7 @@ _STYLE: dict[Any, Any] = {
 @contextmanager
 def house_style() -> Iterator[None]:
     """The look of every figure, while it is drawn and while it is saved."""
-    with rc_context(_STYLE), warnings.catch_warnings():
+    with matplotlib.style.context(["default", _STYLE]), warnings.catch_warnings():
         # A browser has the letters that matplotlib's own font lacks; a file shows boxes for them.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield

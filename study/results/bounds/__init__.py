@@ -31,6 +31,9 @@ _SAMPLES_MOST = 1_000_100
 _METRICS_MOST = 10_000
 _VALUE_BYTES = 12
 """Beside a value itself: its length, its place in a dictionary, whether it is there at all."""
+_COLUMNS_MOST = {"trials": 500, "series": 100}
+"""Some 250 and 40 there are, whichever version wrote them."""
+_FOOTER_BYTES = 16 << 20
 _CHUNK_BYTES = 64 * 1024
 """Beside the values of a column: what describes its pages."""
 _TOO_LARGE = "it unpacks to more than the rows of this study can take"
@@ -150,6 +153,21 @@ def _check_chunk(part: Part, chunk: Any, rows: int, width: int) -> None:
         unpacked += size
         if unpacked > most or not 0 <= values <= rows:
             raise NotOfTheStudy(_TOO_LARGE)
+
+
+def file_bytes_most(manifest: Mapping[str, Any], table: str) -> int:
+    """Bytes of the largest part that a run can have written, with room to spare.
+
+    Parameters
+    ----------
+    manifest
+        Of the folder.
+    table
+        "trials" or "series"
+    """
+    bounds = Bounds.of_trials(manifest) if table == "trials" else Bounds.of_series(manifest)
+    row = sum(bounds.letters.values()) + _COLUMNS_MOST[table] * (8 + _VALUE_BYTES)
+    return (bounds.rows + bounds.more) * row + _FOOTER_BYTES
 
 
 def _trials_most(manifest: Mapping[str, Any]) -> int:

@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
+from study.zone.engine.numba_private import own_locators  # before numba, see there
+
+# isort: split
 from numba.core.caching import (
     CompileResultCacheImpl,
     FunctionCache,
@@ -213,7 +216,8 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
 class _CacheImpl(CompileResultCacheImpl):  # type: ignore[misc]
     def __init__(self, folder, function):
         self._locator_classes = [_Place(folder)]
-        super().__init__(function)
+        with own_locators():
+            super().__init__(function)
 
 
 @dataclass(frozen=True)

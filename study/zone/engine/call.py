@@ -7,6 +7,10 @@ the address is 0 and nothing is called.
 from __future__ import annotations
 
 from llvmlite import ir
+
+import study.zone.engine.numba_private  # noqa: F401 - before numba, see there
+
+# isort: split
 from numba import types
 from numba.core.typing import signature
 from numba.extending import intrinsic

@@ -20,6 +20,9 @@ from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
 
+import study.zone.engine.numba_private  # noqa: F401 - before numba, see there
+
+# isort: split
 import llvmlite.binding as llvm
 import numba
 import numpy as np

@@ -9,6 +9,9 @@ from __future__ import annotations
 import operator
 import os
 
+import study.zone.engine.numba_private  # noqa: F401 - before numba, see there
+
+# isort: split
 import numba
 from llvmlite import ir
 from numba import types

@@ -27,6 +27,7 @@ from study.zone.mm.linux_2_6.allocate import (
     allocate,
     allocate_atomic,
     allocate_or_wait,
+    count_failure,
     drop_request,
     go_on,
     new_request,
@@ -38,9 +39,11 @@ from study.zone.mm.linux_2_6.bootmem import (
     free_all,
     prepare_memory,
     put_free_block,
+    put_typed_block,
     take_to_fill,
 )
 from study.zone.mm.linux_2_6.buddy import remove_free_block
+from study.zone.mm.linux_2_6.compaction import WHOLE_ZONE, compact_zone
 from study.zone.mm.linux_2_6.defrag import (
     cost_of_emptying,
     defragment,
@@ -81,7 +84,13 @@ from study.zone.mm.linux_2_6.memory import (
     install,
     touch_resident,
 )
-from study.zone.mm.linux_2_6.percpu import batch_pages, free_page, give_back, take_typed_page
+from study.zone.mm.linux_2_6.percpu import (
+    batch_pages,
+    drain_percpu,
+    free_page,
+    give_back,
+    take_typed_page,
+)
 from study.zone.mm.linux_2_6.reclaim import (
     DEF_PRIORITY,
     begin_scan,
@@ -92,7 +101,6 @@ from study.zone.mm.linux_2_6.reclaim import (
 )
 from study.zone.mm.linux_2_6.setup import REQUEST_ROWS, set_constants, table_rows
 from study.zone.mm.linux_2_6.slab import free_slab, new_slab
-from study.zone.mm.linux_2_6.watermark import marks_of, pagecache_pages
 from study.zone.mm.linux_2_6.writeback import (
     congestion_wait_ns,
     end_page_writeback,
@@ -105,17 +113,19 @@ __all__ = [  # noqa: RUF022 - by subject
     # The record and the tables.
     "REQUEST_ROWS", "set_constants", "table_rows",
     # Boot; pages taken and put without asking anybody; the daemons' first events.
-    "prepare_memory", "free_all", "put_free_block", "take_to_fill", "end_fill", "take_typed_page",
-    "start_pdflush", "start_proactive", "start_reap",
+    "prepare_memory", "free_all", "put_free_block", "put_typed_block", "take_to_fill", "end_fill",
+    "take_typed_page", "start_pdflush", "start_proactive", "start_reap",
     # Requests for pages, those that sleep continued by a RETRY event; pages given back.
-    "GAVE_UP", "allocate_atomic", "allocate_or_wait", "go_on", "gfp_by_lifetime",
-    "free_page",
+    "GAVE_UP", "allocate", "allocate_atomic", "allocate_or_wait", "count_failure", "go_on",
+    "gfp_by_lifetime", "free_page",
     # Kernel objects: blocks, large kmalloc objects, slab pages.
     "new_object", "free_object", "kmalloc_atomic", "kmalloc_or_not", "kmalloc_or_wait", "kfree",
     "new_slab", "free_slab",
     # User pages.
     "install", "touch_resident", "free_user_page", "free_neighbours", "evict_user_page",
     "fetch_tails",
+    # What an administrator does.
+    "WHOLE_ZONE", "compact_zone", "drain_percpu",
     # Events that fall due.
     "run_kswapd", "run_daemon", "run_kcompactd", "look_around", "finish_writes", "pdflush", "reap",
     # For the probe and for who explains: a pass of reclaim in steps, blocks emptied by address.
@@ -123,9 +133,9 @@ __all__ = [  # noqa: RUF022 - by subject
     "congestion_wait_ns",
     "defragment", "free_blocks", "cost_of_emptying",
     # For recorded, which puts recorded operations of the kernel's code to the zone, one by one.
-    "COSTLY_ORDER", "HOPELESS", "NAP", "allocate", "new_request", "try_to_free_pages",
+    "COSTLY_ORDER", "HOPELESS", "NAP", "new_request", "try_to_free_pages",
     "take_after_reclaim", "drop_request", "give_back", "refill_inactive", "end_page_writeback",
-    "batch_pages", "marks_of", "pagecache_pages",
+    "batch_pages",
     # For feed, which puts a recorded trace to the free lists, decision by decision.
     "add_typed_block", "cut", "find_fallback", "first_fit", "free_list", "move_free_pages",
     "pageblock_type", "prepare_lists", "remove_free_block", "return_block", "set_pageblock_type",

@@ -28,6 +28,7 @@ from study.zone.engine.layout import (
     requests,
     vpages,
 )
+from study.zone.marks import marks_of, pagecache_pages
 from study.zone.mm.interface import (
     COSTLY_ORDER,
     DEF_PRIORITY,
@@ -43,9 +44,7 @@ from study.zone.mm.interface import (
     free_user_page,
     give_back,
     install,
-    marks_of,
     new_request,
-    pagecache_pages,
     refill_inactive,
     run_kswapd,
     shrink_done,
@@ -308,6 +307,8 @@ def _reclaim(z, row):
 @kernel
 def _request(z, order, gfp, value, name, sleepers: np.ndarray):
     """A request of a recording; who sleeps is noted under its name with `value`."""
+    # What else a recording says (IO, FS) makes no difference here.
+    gfp &= Gfp.WAIT | Gfp.HIGH | Gfp.COLD
     pfn = allocate(z, order, gfp, Caller.SLAB)
     if pfn != NO_PFN:
         return pfn

@@ -29,7 +29,6 @@ from study.zone.settings import KswapdLoop
 
 DEF_PRIORITY = 12
 SWAP_CLUSTER_MAX = 32
-SWAPPINESS = 60
 SHRINK_BATCH = 128
 SEEKS = 2
 """DEFAULT_SEEKS, as the dentry and inode caches declare."""
@@ -52,7 +51,7 @@ def reclaim_mapped(z, who):
     """Are mapped pages fair game? (refill_inactive_zone: distress, mapped ratio, swappiness)"""
     distress = 100 >> z.zone.prev_priority
     mapped_ratio = z.sc_nr_mapped[who] * 100 // z.zone.total_memory
-    return mapped_ratio // 2 + distress + SWAPPINESS >= 100
+    return mapped_ratio // 2 + distress + z.swappiness >= 100
 
 
 @kernel
@@ -183,6 +182,9 @@ def shrink_list(z, who, pfn):
         return False
     dirty = (frame[pfn].flags & (Flag.DIRTY | Flag.DIRTY_PTE)) != 0
     if z.no_io and (frame[pfn].kind == Kind.ANON or dirty):
+        _keep(z, pfn)
+        return False
+    if z.no_fs and frame[pfn].kind == Kind.FILE and dirty:
         _keep(z, pfn)
         return False
     if frame[pfn].kind == Kind.ANON and not frame[pfn].flags & Flag.SWAPCACHE:
@@ -390,7 +392,12 @@ def shrink_slab(z, who, scanned, lru_pages):
     lru_pages  on both lists before the scan
     """
     freed = 0
-    for _ in range(_slab_objects_due(z, scanned, lru_pages)):
+    due = _slab_objects_due(z, scanned, lru_pages)
+    if z.no_fs:
+        # dentries and inodes are the file system's (shrink_dcache_memory, 2.6.8); still owed.
+        z.slab_scan += due
+        return freed
+    for _ in range(due):
         if z.nr_reclaimable == 0:
             break
         slot = reclaimables(z)[below(z, Stream.KERNEL, z.nr_reclaimable)].row
