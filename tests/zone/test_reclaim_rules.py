@@ -129,7 +129,7 @@ def test_who_finds_only_pages_being_written_waits_for_the_disk_from_2_6_11_on(
     assert zone.count["naps"][DIRECT] == naps
     # Without a nap all priorities were tried at once; then HZ/50, or until a write ends.
     expected = slept_ms if naps else min(20, disk_ms or 20)
-    assert due(zone, Event.RETRY) == expected * 10**6
+    assert due(zone, Event.RETRY) == zone.state["reclaimed_until"] + expected * 10**6
     assert (zone.own["temp_priority"] == 0) == (naps == 0)
     assert zone.count["oom"] == 0
 
@@ -150,6 +150,20 @@ def test_2_6_8_kills_only_after_a_second_of_failures(quiet: Quiet, version: str)
     assert all(fails(at) for at in range(1_200, 9_000, 20))
     assert not fails(20_000)
     assert not any(fails(at) for at in range(20_020, 21_000, 20))
+
+
+def test_who_reclaims_in_vain_waits_until_all_others_have(quiet: Quiet) -> None:
+    """There is one processor: ten who find nothing take ten times as long until they try again."""
+    zone = full(quiet, "2.6.8")
+    zone.frame["flags"][: zone.pages] |= np.uint8(Flag.WRITEBACK)
+    ask(zone)
+    once = int(zone.state["reclaimed_until"])
+    assert once == zone.count["scanned"][DIRECT] * zone.state["kswapd_ns_per_page"] > 0
+    for _ in range(9):
+        ask(zone)
+
+    assert zone.state["reclaimed_until"] >= 9 * once
+    assert due(zone, Event.RETRY) == once + 20_000_000
 
 
 def test_2_6_11_kills_at_once(quiet: Quiet) -> None:

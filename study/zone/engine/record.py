@@ -192,6 +192,7 @@ _MACHINE = """
     dirty_first           row of the page that has been dirty longest
     nr_queued             pages in that queue
 
+    reclaimed_until       when the processor is done with all direct reclaim so far
     oom_first             when reclaim first found too little, of the failures counted
     oom_last              when it last did
     oom_failures          since oom_first

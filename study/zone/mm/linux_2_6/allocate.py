@@ -370,6 +370,18 @@ def _gives_up(z, row, killed):
 
 
 @kernel
+def _reclaim_in_turn(z, row):
+    """try_to_free_pages on one processor: whoever reclaims in vain goes on when all others have.
+
+    The first round comes at once, as the asker has the processor; what it takes delays the next.
+    """
+    before = requests(z)[row].scan_ns
+    outcome = try_to_free_pages(z, row)
+    z.reclaimed_until = max(z.reclaimed_until, z.now) + requests(z)[row].scan_ns - before
+    return outcome
+
+
+@kernel
 def go_on(z, row):
     """Let a sleeping request reclaim and try once more.
 
@@ -384,9 +396,9 @@ def go_on(z, row):
         if pfn != NO_PFN:
             _finish(z, row, False)
             return pfn
-    outcome = try_to_free_pages(z, row)
+    outcome = _reclaim_in_turn(z, row)
     if outcome == NAP:
-        book(z, z.now + congestion_wait_ns(z, NAP_NS), Event.RETRY, row)
+        book(z, z.reclaimed_until + congestion_wait_ns(z, NAP_NS), Event.RETRY, row)
         return NO_PFN
     request.rounds += 1
     pfn = take_after_reclaim(z, row, outcome)
@@ -413,7 +425,7 @@ def go_on(z, row):
         _finish(z, row, True)
         return GAVE_UP
     request.priority = DEF_PRIORITY
-    book(z, z.now + congestion_wait_ns(z, RETRY_NS), Event.RETRY, row)
+    book(z, z.reclaimed_until + congestion_wait_ns(z, RETRY_NS), Event.RETRY, row)
     return NO_PFN
 
 
