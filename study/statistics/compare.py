@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from study.intervals import CONFIDENCE
 from study.printable import printable
 from study.results.errors import ResultsError
 from study.scenario.errors import did_you_mean
 from study.statistics.contrasts import LEVELS_MOST, NO_RATIO, holm, paired
-from study.statistics.intervals import CONFIDENCE
 from study.statistics.measured import Measured
 
 if TYPE_CHECKING:
+    from study.intervals import Array
     from study.statistics.findings import Findings
-    from study.statistics.intervals import Array
 
 ALL = "all cells"
 

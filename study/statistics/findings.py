@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from study.fanout.trial import one_line
 from study.results import Folder, Results, ResultsError, open_folder
 from study.results.files import write_whole
 from study.results.folder import CONTRASTS, VERDICTS
+from study.results.manifest import when_noted
 from study.results.spreadsheet import to_csv
 from study.scenario.claims import Claim
 from study.scenario.stopping import Stopping
@@ -34,6 +35,7 @@ class Findings(Results):
     series     one row per sample of every trial
     contrasts  one row per metric and two levels, or two cells: paired difference, interval, ratio
     verdicts   one row per claim of the scenario
+    drift      one row per cell and series: whether it still changes while it is measured
     tradeoff   one row per cell: service and costs with intervals, and whether any cell beats it
     """
 
@@ -60,6 +62,20 @@ class Findings(Results):
         return tradeoff(self.columns, self.manifest["cells"])
 
     @cached_property
+    def drift(self) -> pd.DataFrame:
+        """Whether free memory and its users still change while they are measured."""
+        from study.statistics.drift import drift
+
+        return drift(self)
+
+    def drift_lines(self) -> list[str]:
+        """What still changes, in sentences; nothing if nothing is known to."""
+        from study.statistics.drift import drift_lines
+
+        ageing = str(self.manifest["scenario"]["base"]["clock"]["ageing"])
+        return list(drift_lines(self.drift, cells=len(self.manifest["cells"]), ageing=ageing))
+
+    @cached_property
     def verdicts(self) -> pd.DataFrame:
         """What the trials say of each claim of the scenario."""
         from study.statistics.verdict import verdict_table
@@ -74,22 +90,26 @@ class Findings(Results):
         """Verdicts on the scenario's own claims, or on others."""
         from study.statistics.verdict import judge
 
-        return judge(
-            self.claims() if claims is None else claims,
+        wanted = list(self.claims() if claims is None else claims)
+        judged = judge(
+            wanted,
             self.columns,
             self.manifest["cells"],
-            alpha=alpha_of(self.manifest),
-            seconds=_seconds_per_replicate(self.manifest),
+            looks=looks_of(self.manifest),
+            seconds=_seconds_per_trial(self.manifest),
         )
+        return [
+            replace(verdict, stood=when_noted(self.manifest, claim))
+            for verdict, claim in zip(judged, wanted, strict=True)
+        ]
 
 
-def alpha_of(manifest: dict[str, Any]) -> float:
-    """Chance of a wrong verdict to work with: 5 %, shared by the looks a stopping rule takes."""
-    from study.statistics.intervals import CONFIDENCE
-
+def looks_of(manifest: dict[str, Any]) -> tuple[int, ...]:
+    """Numbers of replicates after which the study's stopping rule looks; none if it has no such
+    rule.
+    """
     raw = manifest["scenario"].get("replicates")
-    looks = len(Stopping.from_plain(raw).looks()) if isinstance(raw, dict) else 1
-    return (1 - CONFIDENCE) / looks
+    return Stopping.from_plain(raw).looks() if isinstance(raw, dict) else ()
 
 
 def read_findings(path: str | os.PathLike[str]) -> Findings:
@@ -117,7 +137,7 @@ def check_scenario(findings: Findings) -> None:
     from study.statistics.sensitivity import sampled_axes, sampling_of
 
     try:
-        alpha_of(findings.manifest)
+        looks_of(findings.manifest)
         sampled_axes(findings.manifest)
         sampling_of(findings.manifest)
         findings.claims()
@@ -148,10 +168,8 @@ def plain_verdicts(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
     ]
 
 
-def _seconds_per_replicate(manifest: dict[str, Any]) -> float | None:
-    """Wall time of one more replicate of all cells, at the pace of the run."""
+def _seconds_per_trial(manifest: dict[str, Any]) -> float | None:
+    """Wall time of one more trial, at the pace of the run."""
     finished: int = manifest["counts"]["finished"]
     elapsed: float | None = manifest.get("elapsed_s")
-    if not finished or not elapsed:
-        return None
-    return elapsed * len(manifest["cells"]) / finished
+    return elapsed / finished if finished and elapsed else None
