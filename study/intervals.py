@@ -108,7 +108,9 @@ def mean_interval(
     usual = np.sort(values, axis=-1)[..., n // 2]
     below = (values < usual[..., None]).sum(axis=-1)
     above = (values > usual[..., None]).sum(axis=-1)
-    mostly_equal = 2 * (below + above) <= n
+    differing = below + above
+    # One value is no usual one.
+    mostly_equal = (2 * differing <= n) & (differing <= n - 2)
     skew = raw * np.sqrt(n * (n - 1)) / max(n - 2, 1)
     skewed = skew**2 > n / 10
     if share:

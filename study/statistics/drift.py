@@ -210,7 +210,7 @@ def _sums(results: Results, cells: Mapping[str, Mapping[str, Any]]) -> tuple[_Su
     numbers = {cell: number for number, cell in enumerate(cells)}
     begins = np.array([_half_aged(results.manifest, levels) for levels in cells.values()])
     for samples in series_batches(results.folder):
-        if "nr_free0" not in samples:
+        if not {"nr_free0", "phase", *SERIES} - {"scattered_share"} <= set(samples.columns):
             break
         series = _series(samples)
         means.add(samples, series)

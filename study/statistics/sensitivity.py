@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,8 +41,8 @@ R2_LEAST = 0.5
 """Of a surrogate that predicts less, no index is given."""
 _FOLDS = 5
 _SMOOTHING = 1e-2
-_NEIGHBOURS_FROM = 2_000
-"""Points beyond which each prediction takes the nearest 200 alone."""
+_SURFACE_MOST = 1_500
+"""Points that a surface goes through; of more every second, or third, base point is taken."""
 _DRAWS = 1_024
 
 NO_VARIANCE = "the metric is the same everywhere"
@@ -254,9 +255,11 @@ def _by_surrogate(
     at = np.array([[_position(point[axis], ranges[axis]) for axis in ranges] for point in points])
     values = (response - response.mean()) / spread
     # Points of one base point are near each other: a fold has all of them.
-    of_base = len(ranges) + 2 if sampling.design == "saltelli" else 1
-    fold = np.arange(len(points)) // of_base % _FOLDS
-    predicted = np.full(len(points), np.nan)
+    base = np.arange(len(points)) // (len(ranges) + 2 if sampling.design == "saltelli" else 1)
+    taken = base % ceil(len(points) / _SURFACE_MOST) == 0
+    at, values = at[taken], values[taken]
+    fold = np.unique(base[taken], return_inverse=True)[1] % _FOLDS
+    predicted = np.full(len(values), np.nan)
     for number in range(_FOLDS):
         left_out = fold == number
         model = _surface(at[~left_out], values[~left_out])
@@ -268,15 +271,15 @@ def _by_surrogate(
     if model is None or not r2 >= R2_LEAST:
         return [dict(nothing) | {"r2": r2, "note": NO_SURROGATE} for _ in ranges]
     found = sobol_indices(
-        func=lambda x: model(x.T)[None, :],
+        func=lambda x: model(x.T),
         n=_DRAWS,
         dists=[uniform()] * len(ranges),
         rng=np.random.default_rng(1),
     )
     return [
         {
-            "first_surrogate": float(found.first_order[0, index]),
-            "total_surrogate": float(found.total_order[0, index]),
+            "first_surrogate": float(found.first_order[index]),
+            "total_surrogate": float(found.total_order[index]),
             "r2": r2,
             "note": "",
         }
@@ -295,11 +298,8 @@ def _surface(at: Array, values: Array) -> Callable[[Array], Array] | None:
     values = np.bincount(places.ravel(), weights=values) / np.bincount(places.ravel())
     if len(at) < 2 * (at.shape[1] + 1):
         return None
-    neighbours = 200 if len(at) > _NEIGHBOURS_FROM else None
     try:
-        model = RBFInterpolator(
-            at, values, kernel="cubic", smoothing=_SMOOTHING, neighbors=neighbours
-        )
+        model = RBFInterpolator(at, values, kernel="cubic", smoothing=_SMOOTHING)
     except np.linalg.LinAlgError:
         return None
     surface: Callable[[Array], Array] = model

@@ -256,7 +256,7 @@ def sensitivity_parts(table: pd.DataFrame) -> Iterator[RenderableType]:
         )
         shown.add_column("", overflow="fold")
         names = [name for name in ("first", "total") if rows[name].notna().any()]
-        smooth = rows["total_surrogate"].notna().any()
+        smooth = bool(rows["total_surrogate"].notna().any())
         for name in (*names, *["surrogate"] * smooth, "trend"):
             shown.add_column(name, justify="right", no_wrap=True)
         by = "total_surrogate" if smooth else names[-1] if names else "trend"

@@ -77,7 +77,7 @@ def test_the_interval_is_students():
         ([1e308, -1e308], 0, 2, 0.0, None, TOO_LARGE),
         ([1.0, 3.0], 2, 2, 2.0, 2**0.5, ""),
         ([1.0, 1.0, 1.0, 3.0], 0, 4, 1.5, 1.0, FEW),
-        ([1.0, 1.1, 1.2, 1.3, 9.0], 0, 5, 2.72, 3.512549, SKEWED),
+        ([1.0, 1.1, 1.2, 1.3, 9.0], 0, 5, 2.72, 3.512406582387637, SKEWED),
     ],
 )
 def test_thin_cells_are_summarised_without_fuss(values, failed, n, mean, sd, note):

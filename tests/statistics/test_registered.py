@@ -7,24 +7,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import study
 from study.cli import main
+from study.fanout import Row
+from study.results import Store, create_folder, reopen
 from study.results.manifest import digest_of_claim, new_manifest, when_noted
-from study.scenario import load_text
+from study.scenario import load, load_text
+from study.statistics import read_findings
 from study.statistics.words import footnote
 
 SCENARIO = """
 name: registered
 replicates: {replicates}
-base:
-  zone: {{ memory: 32MiB, reserved: 2MiB }}
-  user: {{ touch_rate: 5000/s }}
-  processes: {{ memory: 128KiB }}
-  nic: {{ ring: 32, rx_rate: 500/s, tx_rate: 250/s }}
-  clock: {{ ageing: 1s, measure: 1s, sample: 250ms }}
 axes:
   nic.receive: [linear, page-array]
 claims:
@@ -62,13 +59,28 @@ def test_a_claim_that_changes_once_rows_are_there_says_so(tmp_path: Path) -> Non
     """
     first = tmp_path / "first.yaml"
     first.write_text(SCENARIO.format(replicates=5, matters=1))
-    out = tmp_path / "out"
-    before = study.run(first, out=out, ray=False)
-    noted = json.loads((out / "manifest.json").read_text())["claims"]
-    moved = tmp_path / "moved.yaml"
-    moved.write_text(SCENARIO.format(replicates=6, matters=2))
-    after = study.run(moved, out=out, ray=False, extend=True)
-    again = json.loads((out / "manifest.json").read_text())["claims"]
+    made = load(first)
+    folder = create_folder(tmp_path / "out", new_manifest(made, simulation="0" * 16, command=()))
+    noted = json.loads((folder.path / "manifest.json").read_text())["claims"]
+    store = Store(folder)
+    chance = np.random.default_rng(0)
+    store.add(
+        [
+            Row(
+                trial.cell.id, trial.cell.levels, trial.replicate, trial.seed, "ok",
+                metrics={"rx_attempts": 10 + chance.normal()},
+            )
+            for trial in made.trials()
+        ]
+    )  # fmt: skip
+    store.close("complete", elapsed_s=1.0)
+    before = read_findings(folder.path)
+    moved = load_text(SCENARIO.format(replicates=6, matters=2), "moved.yaml")
+    wanted = new_manifest(moved, simulation="0" * 16, command=())
+    wider = reopen(folder.path, wanted, extend=True)
+    wider.save_manifest()
+    after = read_findings(folder.path)
+    again = after.manifest["claims"]
 
     assert [verdict.stood for verdict in before.judged()] == ["before"]
     assert "The claims stood before the first row." in footnote(before.judged())
@@ -77,7 +89,7 @@ def test_a_claim_that_changes_once_rows_are_there_says_so(tmp_path: Path) -> Non
     assert {entry["rows"] for entry in again.values()} == {0, 10}
     assert noted.items() <= again.items()
     # The first claims are those of before still.
-    earlier = CliRunner().invoke(main, ["verdicts", "--json", str(out), str(first)])
+    earlier = CliRunner().invoke(main, ["verdicts", "--json", str(folder.path), str(first)])
     assert [one["stood"] for one in json.loads(earlier.output)] == ["before"]
 
 

@@ -322,17 +322,17 @@ def test_a_share_that_never_differs_is_tested_exactly(n: int, word: str) -> None
 def test_a_rare_loss_is_not_ruled_out_by_not_being_seen(differing: float, n: int) -> None:
     """Few replicates lose so much that the mean lies on the margin: nothing may decide.
 
-    Of 300 studies at most 5 may, where 2.5 % would be 7.5. (35, 13 and 44 % decided.)
+    None of 100 studies may. (35, 13 and 44 % of studies decided.)
     """
     chance = np.random.default_rng(3)
     same = claim(expect="same", against=0)
     decided = 0
-    for _ in range(300):
+    for _ in range(100):
         lost = (chance.random(n) < differing) / differing
         found = verdict(same, {"a": lost})
         decided += found.verdict in ("supported", "contradicted", "equivalent")
 
-    assert decided <= 5
+    assert decided == 0
 
 
 def test_wrong_verdicts_are_as_rare_as_promised() -> None:
