@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from study.fanout.calibrate import Calibration
     from study.scenario import Study
     from study.scenario.origin import Unfolded
+    from study.statistics.design import Proposal
 
 _CLUSTERS = (16, 64, 256)
 
@@ -51,24 +52,36 @@ def plan(
     """
     from study.scenario import ScenarioError
     from study.scenario.load import unfold
-    from study.terminal.plan import show_needs, show_plan
+    from study.terminal.plan import show_needs, show_plan, show_proposal
 
     try:
         unfolded = unfold(scenario, overrides, extensions=extensions)
     except ScenarioError as fault:
         refuse(fault)
+    proposal = _proposal(unfolded.study)
     if not as_json:
         show_plan(unfolded, everything=all_cells)
+        if proposal is not None:
+            show_proposal(proposal)
     needs: dict[str, Any] = {}
     if budget_s:
         needs = _needs(unfolded.study, budget_s, cores, quiet=as_json)
     if as_json:
-        click.echo(json.dumps(_plain(unfolded) | {"estimate": needs or None}, indent=2))
+        click.echo(json.dumps(_plain(unfolded, proposal) | {"estimate": needs or None}, indent=2))
     elif needs:
         show_needs(needs)
 
 
-def _plain(unfolded: Unfolded) -> dict[str, Any]:
+def _proposal(study: Study) -> Proposal | None:
+    """What the study could leave out or average over."""
+    from study.report.select import named_axes, policies_of
+    from study.statistics.design import propose
+
+    policies = policies_of(study.axes, named_axes({"scenario": study.document}))
+    return propose(study, is_policy=policies.__contains__)
+
+
+def _plain(unfolded: Unfolded, proposal: Proposal | None) -> dict[str, Any]:
     study = unfolded.study
     return {
         "name": study.name,
@@ -82,6 +95,8 @@ def _plain(unfolded: Unfolded) -> dict[str, Any]:
         },
         "cells": [{"id": cell.id, "levels": cell.levels} for cell in study.cells],
         "claims": [claim.id for claim in study.claims],
+        "nuisance": list(study.nuisance),
+        "proposal": None if proposal is None else vars(proposal),
     }
 
 

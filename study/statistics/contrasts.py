@@ -36,6 +36,7 @@ PAIRS_MOST = 2_000
 LEVELS_MOST = 12
 """An axis of more levels is a range that was sampled: pairs of its levels say nothing."""
 
+NOT_PAIRED = "each level met a load of its own: not paired"
 NO_PAIR = "no replicate has both"
 ONE_PAIR = "one replicate: no spread"
 ALL_ZERO = "no replicate differs"
@@ -104,6 +105,7 @@ def contrast_table(
     axes: Iterable[str],
     headline: Sequence[str] = (),
     metrics: Sequence[str] | None = None,
+    nuisance: Sequence[str] = (),
 ) -> pd.DataFrame:
     """All contrasts of a study, one row each.
 
@@ -111,6 +113,7 @@ def contrast_table(
     headline  metrics that single cells are compared on, and that form a family of their own for
               Holm's correction: those people look at
     metrics   to look at; None for all there are
+    nuisance  axes whose levels met other loads, which a note tells
 
     Levels are compared on every metric. `n` counts replicates that have both sides; `cells` the
     matched pairs averaged in each of them.
@@ -130,7 +133,12 @@ def contrast_table(
         _rows(measured, of_axes, others, "levels, other metrics"),
         _rows(measured, of_cells, shown, "cells, headline"),
     ]
-    return pd.concat([_holm(frame) for frame in frames], ignore_index=True)
+    found = pd.concat([_holm(frame) for frame in frames], ignore_index=True)
+    apart = found["axis"].isin(list(nuisance))
+    found.loc[apart, "note"] = [
+        "; ".join(filter(None, [note, NOT_PAIRED])) for note in found.loc[apart, "note"]
+    ]
+    return found
 
 
 def significant_levels(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.fanout.trial import one_line
 from study.results import Folder, Results, ResultsError, open_folder
+from study.results.expected import nuisance_of
 from study.results.files import write_whole
 from study.results.folder import CONTRASTS, VERDICTS
 from study.results.manifest import when_noted
@@ -52,6 +53,7 @@ class Findings(Results):
                 axis for axis in self.manifest["axes"] if axis not in sampled_axes(self.manifest)
             ],
             headline=[name for name, _ in self.manifest["headline"]],
+            nuisance=nuisance_of(self.manifest),
         )
 
     @cached_property
@@ -96,6 +98,7 @@ class Findings(Results):
             self.columns,
             self.manifest["cells"],
             looks=looks_of(self.manifest),
+            nuisance=nuisance_of(self.manifest),
             seconds=_seconds_per_trial(self.manifest),
         )
         return [

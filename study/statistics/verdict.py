@@ -85,6 +85,7 @@ TOO_NEAR = "the difference is about as large as the one that matters; no number 
 TOO_LARGE = "values too large for a spread"
 TOO_SKEWED = "too skewed ({skew:.1f}) for {n} replicates"
 NO_VALUE = "no replicate has a value on both sides"
+NOT_PAIRED = "each side met a load of its own: not paired"
 NO_GAIN = "there is no gain to share"
 OPEN_GAIN = "it is open whether there is a gain to share"
 _PARTS: tuple[Part, ...] = ("less", "same", "more")
@@ -208,6 +209,7 @@ def judge(
     looks: Sequence[int] = (),
     most: int | None = None,
     seconds: float | None = None,
+    nuisance: Sequence[str] = (),
 ) -> list[Verdict]:
     """A verdict on each claim.
 
@@ -228,9 +230,12 @@ def judge(
         Replicates that the study may have at most; then claims may be hopeless.
     seconds
         Wall time that one more trial takes.
+    nuisance
+        Axes whose combinations of levels have a load each: what compares them is not paired.
     """
     measured = Measured(trials, cells)
     claims = list(claims)
+    nuisance = [axis for axis in nuisance if any(axis in levels for levels in cells.values())]
     looked = [_look_at(claim, measured, alpha, looks) for claim in claims]
     singles = [_single(claim, found, alpha) for claim, found in zip(claims, looked, strict=True)]
     corrected = holm(np.array([p for _, _, p in singles], np.float64))
@@ -249,7 +254,35 @@ def judge(
             judged.append(_with_need(verdict, look, alpha / open_, seconds))
         else:
             judged.append(verdict)
-    return judged
+    return [
+        replace(verdict, note="; ".join(filter(None, [verdict.note, NOT_PAIRED])))
+        if verdict.n and _compares(claim, measured.cells, nuisance)
+        else verdict
+        for claim, verdict in zip(claims, judged, strict=True)
+    ]
+
+
+def _compares(
+    claim: Claim, cells: Mapping[str, Mapping[str, Any]], nuisance: Sequence[str]
+) -> bool:
+    """Does a claim set cells against others that met another load?
+
+    Its differences are then those of two independent loads, replicate by replicate: the same tests
+    hold, and are as much less sure as pairing would have made them.
+    """
+    if not nuisance or not isinstance(claim.against, tuple):
+        return False
+
+    def loads(weights: Mapping[str, float]) -> dict[tuple[Any, ...], float]:
+        found: dict[tuple[Any, ...], float] = {}
+        for cell, weight in weights.items():
+            key = tuple(cells[cell].get(axis) for axis in nuisance)
+            found[key] = round(found.get(key, 0.0) + weight, 9)
+        return found
+
+    return any(
+        loads(comparison.side) != loads(comparison.other) for comparison in claim.comparisons(cells)
+    )
 
 
 def _look_at(

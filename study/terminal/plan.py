@@ -12,6 +12,7 @@ from study.terminal.listing import listing, show, word
 if TYPE_CHECKING:
     from study.scenario import Study
     from study.scenario.origin import Unfolded
+    from study.statistics.design import Proposal
 
 _CELLS = 12
 
@@ -66,6 +67,26 @@ def _counts(study: Study) -> str:
     if study.claims:
         text += f", {len(study.claims)} claim{'s' * (len(study.claims) > 1)}"
     return text
+
+
+def show_proposal(proposal: Proposal) -> None:
+    """Print what the study could leave out or average over, if there is anything."""
+    lines = []
+    if proposal.needed < proposal.cells:
+        lines.append(
+            f"{proposal.cells - proposal.needed:,} of {proposal.cells:,} cells are needed by no "
+            f"claim: without them the claims take {proposal.fewer_cells:.2g} times less."
+        )
+    if proposal.nuisance:
+        axes = ", ".join(proposal.nuisance)
+        lines.append(
+            f"nuisance: [{axes}] would give each of {proposal.loads:,} combinations that no claim "
+            f"compares a load of its own: up to {proposal.loads:,} times fewer replicates."
+        )
+    for line in lines:
+        show(Text(line))
+    if lines:
+        show(Text())
 
 
 def show_needs(needs: dict[str, Any]) -> None:
