@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from study.fanout.calibrate import Calibration
     from study.scenario import Study
     from study.scenario.origin import Unfolded
-    from study.statistics.design import Proposal
+    from study.statistics.design import Advice, Proposal
+    from study.statistics.measured import Measured
 
 _CLUSTERS = (16, 64, 256)
 
@@ -32,6 +33,10 @@ _CLUSTERS = (16, 64, 256)
     "--calibrate", "budget_s", type=click.FloatRange(0, 3600), default=10, show_default=True,
     metavar="SECONDS", help="How long to measure on this machine; 0 to leave that out.",
 )  # fmt: skip
+@click.option(
+    "--pilot", "pilots", type=click.Path(), multiple=True, metavar="DIR",
+    help="Results of the same cells; two or more with other clock.measure: how long to measure.",
+)  # fmt: skip
 @allow_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def plan(
@@ -41,6 +46,7 @@ def plan(
     all_cells: bool,
     cores: tuple[int, ...],
     budget_s: float,
+    pilots: tuple[str, ...],
     extensions: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -52,7 +58,7 @@ def plan(
     """
     from study.scenario import ScenarioError
     from study.scenario.load import unfold
-    from study.terminal.plan import show_needs, show_plan, show_proposal
+    from study.terminal.plan import show_advice, show_needs, show_plan, show_proposal
 
     try:
         unfolded = unfold(scenario, overrides, extensions=extensions)
@@ -63,11 +69,20 @@ def plan(
         show_plan(unfolded, everything=all_cells)
         if proposal is not None:
             show_proposal(proposal)
+    advice = _advice(unfolded.study, pilots) if pilots else None
+    if advice is not None and not as_json:
+        show_advice(advice)
     needs: dict[str, Any] = {}
     if budget_s:
         needs = _needs(unfolded.study, budget_s, cores, quiet=as_json)
     if as_json:
-        click.echo(json.dumps(_plain(unfolded, proposal) | {"estimate": needs or None}, indent=2))
+        click.echo(
+            json.dumps(
+                _plain(unfolded, proposal)
+                | {"estimate": needs or None, "advice": advice and vars(advice)},
+                indent=2,
+            )
+        )
     elif needs:
         show_needs(needs)
 
@@ -79,6 +94,39 @@ def _proposal(study: Study) -> Proposal | None:
 
     policies = policies_of(study.axes, named_axes({"scenario": study.document}))
     return propose(study, is_policy=policies.__contains__)
+
+
+def _advice(study: Study, pilots: tuple[str, ...]) -> Advice | None:
+    """How long to measure, from results of the same cells; ends the command if they do not fit."""
+    from study.results import ResultsError
+    from study.scenario.units import nanoseconds_from
+    from study.statistics.design import advise
+
+    clock = study.document["base"]["clock"]
+    ageing, now = (nanoseconds_from(clock[name]) / 1e9 for name in ("ageing", "measure"))
+    try:
+        return advise(_pilots(pilots), study.claims, ageing_s=ageing, now_s=now)
+    except (ResultsError, ValueError) as fault:
+        refuse(fault)
+
+
+def _pilots(paths: tuple[str, ...]) -> dict[float, Measured]:
+    """Length of the measured phase (s) -> the rows of a pilot."""
+    from study.results import ResultsError
+    from study.scenario.units import nanoseconds_from
+    from study.statistics import read_findings
+    from study.statistics.measured import Measured
+
+    found: dict[float, Measured] = {}
+    for path in paths:
+        findings = read_findings(path)
+        length = nanoseconds_from(findings.manifest["scenario"]["base"]["clock"]["measure"]) / 1e9
+        if length in found:
+            raise ResultsError(f"{path} was measured for {length:g} s, like another pilot")
+        found[length] = Measured(findings.columns, findings.manifest["cells"])
+    if len(found) < 2:
+        raise ResultsError("--pilot takes results of at least two lengths of clock.measure")
+    return found
 
 
 def _plain(unfolded: Unfolded, proposal: Proposal | None) -> dict[str, Any]:

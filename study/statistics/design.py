@@ -12,12 +12,22 @@ decides the claims in least time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
-from typing import Any
+from math import inf, sqrt
 
-from study.scenario import Study
+import numpy as np
+
+from study.intervals import CONFIDENCE
+from study.scenario import Claim, Study
+from study.statistics.measured import Measured
+from study.statistics.verdict import replicates_for
+from study.zone.trial.metrics import is_share
+
+_SHORTEST_S = 10.0
+_LONGEST = 4.0
+"""Times the ageing that a measured phase is proposed to take at most."""
+_REPLICATES_LEAST = 5
 
 
 @dataclass(frozen=True)
@@ -104,35 +114,104 @@ def split(lengths: Sequence[float], variances: Sequence[float]) -> Split:
     return Split(between, within)
 
 
-def best_length(
-    found: Split, *, ageing_s: float, longest_s: float, shortest_s: float = 10.0
-) -> float:
-    """Length of the measured phase (s) of which a given certainty takes least time in all.
+@dataclass(frozen=True)
+class Advice:
+    """The length of the measured phase that decides the claims in least time.
 
-    A trial takes its ageing and its measured phase, and n replicates are needed in proportion to
-    the variance: (a + m)(b + w / m) is least at m = sqrt(a w / b).
+    measure_s   that length, and `now_s` the scenario's own
+    replicates  that the hardest claim needs there; None: no number
+    factor      how many times less simulated time than at the scenario's own length
+    between     for each claim the share of its variance, at the scenario's length, that no longer
+                window takes away
+    left_out    claims that nothing is said about: on counts, which are more in a longer window, so
+                that their margins would be others; or without a spread
     """
-    if found.between <= 0:
-        return longest_s
-    return min(max(sqrt(ageing_s * found.within / found.between), shortest_s), longest_s)
+
+    measure_s: float
+    now_s: float
+    replicates: int | None
+    factor: float
+    between: Mapping[str, float]
+    left_out: tuple[str, ...]
 
 
-def time_factor(found: Split, *, ageing_s: float, now_s: float, then_s: float) -> float:
-    """How many times less time the same certainty takes at another length of the measured phase."""
-    now = (ageing_s + now_s) * found.variance(now_s)
-    then = (ageing_s + then_s) * found.variance(then_s)
-    return now / then if then else 1.0
+def advise(
+    pilots: Mapping[float, Measured],
+    claims: Sequence[Claim],
+    *,
+    ageing_s: float,
+    now_s: float,
+    alpha: float = 1 - CONFIDENCE,
+) -> Advice | None:
+    """How long to measure, from pilots of at least two lengths.
 
+    A claim's difference varies between trials, whatever their length, and within one, which a
+    longer window averages out: variance = between + within / length. Each trial takes its ageing
+    and its measured phase.
 
-def differences(
-    measured: Any, claims: Iterable[Any], cells: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Claim id -> the difference of its first comparison in each replicate."""
-    found = {}
+    Parameters
+    ----------
+    pilots
+        Length of the measured phase (s) -> the finished trials of a study of the same cells.
+    claims
+        To be decided.
+    ageing_s, now_s
+        Of the scenario.
+    alpha
+        Chance of any wrong verdict.
+
+    Returns
+    -------
+    Advice or None
+        None if no claim is on shares and has a spread in every pilot.
+    """
+    splits: dict[str, Split] = {}
+    distances: dict[str, float] = {}
     for claim in claims:
+        found = _variances(pilots, claim)
+        if found is None:
+            continue
+        variances, distances[claim.id] = found
+        splits[claim.id] = split(list(pilots), variances)
+    if not splits:
+        return None
+
+    def needed(length: float) -> int | None:
+        each = [
+            replicates_for([distances[name] / sqrt(one.variance(length))], alpha / len(splits))
+            for name, one in splits.items()
+        ]
+        whole = [n for n in each if n is not None]
+        return max(whole) if whole else None
+
+    def cost(length: float) -> float:
+        return (ageing_s + length) * float(needed(length) or inf)
+
+    lengths = [now_s, *(_SHORTEST_S * 1.25**step for step in range(40))]
+    best = min((s for s in lengths if s <= max(_LONGEST * ageing_s, now_s)), key=cost)
+    return Advice(
+        measure_s=float(f"{best:.2g}"),
+        now_s=now_s,
+        replicates=needed(best),
+        factor=cost(now_s) / cost(best) if cost(best) < inf else 1.0,
+        between={name: one.between / one.variance(now_s) for name, one in splits.items()},
+        left_out=tuple(claim.id for claim in claims if claim.id not in splits),
+    )
+
+
+def _variances(pilots: Mapping[float, Measured], claim: Claim) -> tuple[list[float], float] | None:
+    """Variance of a claim's difference in each pilot, and how far its mean is from the margin."""
+    if claim.relative or not all(map(is_share, claim.metric)):
+        return None
+    variances, means = [], []
+    for measured in pilots.values():
+        comparison = claim.comparisons(measured.cells)[0]
         total = measured.total(claim.metric)
-        comparison = claim.comparisons(cells)[0]
-        found[claim.id] = measured.over(total, comparison.side) - measured.over(
-            total, comparison.reference
-        )
-    return found
+        gap = measured.over(total, comparison.side) - measured.over(total, comparison.reference)
+        gap = gap[np.isfinite(gap)] - comparison.constant
+        if len(gap) < _REPLICATES_LEAST or np.ptp(gap) == 0:
+            return None
+        variances.append(float(gap.var(ddof=1)))
+        means.append(float(gap.mean()))
+    middle = abs(sum(means) / len(means))
+    return variances, abs(middle - claim.matters)

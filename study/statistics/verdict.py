@@ -532,10 +532,10 @@ def _needed(look: _Look, alpha: float) -> tuple[int, int | None] | None:
     between = sizes[0] < 0 < sizes[1]
     sizes = [-sizes[0], sizes[1]] if between else [min(abs(size) for size in sizes)]
     bounds = [_size_bounds(size, n) for size in sizes]
-    least = _replicates_for([high for _, high in bounds], alpha)
+    least = replicates_for([high for _, high in bounds], alpha)
     if least is None:
         return None
-    return least, _replicates_for([low for low, _ in bounds], alpha)
+    return least, replicates_for([low for low, _ in bounds], alpha)
 
 
 def _is_hopeless(look: _Look, most: int, alpha: float) -> bool:
@@ -596,7 +596,7 @@ def _size_bounds(size: float, n: int) -> tuple[float, float]:
     return float(ends[0]), float(ends[1])
 
 
-def _replicates_for(sizes: Sequence[float], alpha: float) -> int | None:
+def replicates_for(sizes: Sequence[float], alpha: float) -> int | None:
     """Replicates of which the tests of all these standardised differences come out.
 
     None if no number would do.

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -14,7 +15,8 @@ from study.results.columns import trials_table
 from study.results.expected import Expected, NotOfTheStudy
 from study.results.manifest import new_manifest
 from study.scenario import load, load_text
-from study.statistics.design import propose
+from study.statistics.design import Split, advise, propose, split
+from study.statistics.measured import Measured
 
 SCENARIO = """
 replicates: 20
@@ -68,6 +70,11 @@ def test_the_plan_tells_them(tmp_path) -> None:
     assert "8 of 16 cells are needed by no claim: without them the claims take 2 times" in words
     assert "nuisance: [nic.transmit] would give each of 2 combinations" in words
     assert json.loads(plain.output)["proposal"]["nuisance"] == ["nic.transmit"]
+    refused = CliRunner().invoke(
+        main, ["plan", str(path), "--calibrate", "0", "--pilot", str(tmp_path)]
+    )
+    assert refused.exit_code == 2
+    assert "is not a results folder" in refused.output
 
 
 def test_the_articles_load_axes_are_proposed(root) -> None:
@@ -129,3 +136,51 @@ def rows_of(expected: Expected, cell: Any, seed: int) -> Any:
 
     row = Row(cell.id, cell.levels, 0, seed, "ok", metrics={"rx_success_ratio": 1.0})
     return trials_table([row], expected.axes, ["rx_success_ratio"])
+
+
+def test_the_variance_splits_as_it_was_made() -> None:
+    """From two lengths exactly, from three by least squares, and never below nothing."""
+    made = Split(between=2.0, within=30.0)
+
+    found = split([60, 240], [made.variance(60), made.variance(240)])
+    assert (found.between, found.within) == pytest.approx((2.0, 30.0))
+    averaging = split([60, 240], [4.0, 0.9])
+    assert averaging.between == 0
+    assert averaging.variance(120) == pytest.approx(averaging.variance(240) * 2)
+    assert split([60, 240], [1.0, 1.2]).within == 0
+
+
+def pilot(measure_s: float, *, between: float, within: float, seed: int) -> Measured:
+    """Rows whose served share differs by 0.05, with a deviation that hangs on the window."""
+    study = load_text(SCENARIO, "x.yaml")
+    chance = np.random.default_rng(seed)
+    spread = np.sqrt(between + within / measure_s)
+    rows = []
+    for trial in study.trials({cell.id: 200 for cell in study.cells}):
+        served = 0.8 + 0.05 * (trial.cell.levels["kswapd.policy"] == "order-aware")
+        served += 0.05 * (trial.cell.levels["stacks.size"] == "4KiB")
+        served += chance.normal(0, spread)
+        rows.append((trial.cell.id, trial.replicate, 1, "ok", "", served))
+    names = ["cell", "replicate", "seed", "status", "error", "rx_success_ratio"]
+    cells = {cell.id: cell.levels for cell in study.cells}
+    return Measured(pd.DataFrame(rows, columns=names), cells)
+
+
+def test_a_longer_window_is_advised_where_it_averages_out() -> None:
+    """Where all variance is within a trial and ageing takes 240 s, longer than 60 s by far; where
+    all is between trials, the window is as good as any shorter one.
+    """
+    claims = load_text(SCENARIO, "x.yaml").claims
+    averaging = {m: pilot(m, between=0, within=3.0, seed=1) for m in (60.0, 240.0)}
+    apart = {m: pilot(m, between=0.05, within=0, seed=1) for m in (60.0, 240.0)}
+
+    found = advise(averaging, claims, ageing_s=240, now_s=60)
+    assert found is not None
+    assert found.measure_s > 200
+    assert found.factor > 2.5
+    assert found.left_out == ()
+    assert max(found.between.values()) < 0.3
+    other = advise(apart, claims, ageing_s=240, now_s=60)
+    assert other is not None
+    assert other.factor < 1.3
+    assert min(other.between.values()) > 0.7
