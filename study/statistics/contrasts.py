@@ -185,6 +185,7 @@ def _rows(
         for pair in pairs:
             left, right, matched = both_sides(measured, values, pair)
             single = pair.kind == "cell"
+            found = paired(left, right)
             rows.append(
                 {
                     "kind": pair.kind,
@@ -196,8 +197,8 @@ def _rows(
                     "metric": metric,
                     "family": family,
                     "cells": matched,
-                    **paired(left, right),
-                    **_over_cells_of(measured, values, pair),
+                    **found,
+                    **(_of_one(found) if single else _over_cells_of(measured, values, pair)),
                 }
             )
     return pd.DataFrame(rows, columns=_COLUMNS)
@@ -206,6 +207,14 @@ def _rows(
 def _over_cells_of(measured: Measured, values: Array, pair: Pair) -> dict[str, float]:
     found = vars(over_cells(*pairs_of_cells(measured, values, pair)))
     return {name: found[name] for name in _OVER_CELLS}
+
+
+def _of_one(found: Mapping[str, Any]) -> dict[str, float]:
+    """The same for two single cells, from what paired() gives: one pair."""
+    gap = found["difference"]
+    differs = found["n"] >= MARKED_LEAST and found["p"] <= 1 - CONFIDENCE
+    ways = {"up": int(differs and gap > 0), "down": int(differs and gap < 0)}
+    return {"constant": 0, "least": gap, "most": gap, **ways, "reacting": gap}
 
 
 @dataclass(frozen=True)
