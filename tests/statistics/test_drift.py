@@ -80,14 +80,14 @@ def make(tmp_path) -> Callable[..., Any]:
 
 
 def test_a_zone_at_rest_is_seldom_called_otherwise(make) -> None:
-    """Of 12 studies of six cells and ten replicates at rest at most 3 name anything.
+    """Of 8 studies of six cells and ten replicates at rest at most 2 name anything.
 
-    With 5 % a study more than 3 would come up in 2 of 1,000 such tests; the seeds are fixed.
+    With 5 % a study more than 2 would come up in 6 of 1,000 such tests; the seeds are fixed.
     """
-    alarms = [bool(make(0, replicates=10, seed=seed).drift["drifts"].any()) for seed in range(12)]
+    alarms = [bool(make(0, replicates=10, seed=seed).drift["drifts"].any()) for seed in range(8)]
 
-    assert stats.binom.sf(3, 12, 0.05) < 0.003
-    assert sum(alarms) <= 3
+    assert stats.binom.sf(2, 8, 0.05) < 0.006
+    assert sum(alarms) <= 2
 
 
 def test_a_zone_that_still_changes_is_named(make, capsys) -> None:
@@ -109,7 +109,7 @@ def test_a_zone_that_still_changes_is_named(make, capsys) -> None:
     for part in result_parts(findings):
         console.print(part)
     text = " ".join(capsys.readouterr().out.split())
-    assert "Still changing when it was measured, after 240s of ageing: free pages in 1 of 6" in text
+    assert "Still changing when it was measured, after 4min of ageing: free pages in 1 of 6" in text
 
 
 def test_mser_cuts_what_settles(make) -> None:
