@@ -35,7 +35,7 @@ def spent_at(n: int, looks: Sequence[int]) -> float:
         return 1.0
     before = 0.0
     for look in looks[:-1]:
-        share = (look / looks[-1]) ** SPENDING
+        share = float((look / looks[-1]) ** SPENDING)
         if n <= look:
             return share - before
         before = share

@@ -28,7 +28,7 @@ spread to test with, and a rare large exception would move the mean unseen. Then
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor, isfinite, log10
 from typing import TYPE_CHECKING, Any, Literal
@@ -745,10 +745,10 @@ def _with_need(verdict: Verdict, look: _Look, alpha: float, seconds: float | Non
     )
 
 
-def _one_digit(n: int, rounded: Any) -> int:
+def _one_digit(n: int, rounded: Callable[[float], int]) -> int:
     """A number of one digit that counts: 17 as 10 (floor) or 20 (ceil)."""
-    size = 10 ** floor(log10(n))
-    return int(rounded(n / size)) * size
+    size = int(10 ** floor(log10(n)))
+    return rounded(n / size) * size
 
 
 def verdict_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
