@@ -46,7 +46,7 @@ def verdicts(folder: str, scenario: str | None, *, as_json: bool) -> None:
     from study.terminal.verdicts import verdict_parts
 
     show(*verdict_parts(judged, looks=len(looks_of(findings.manifest))))
-    if claims is not None and findings.claims():
+    if claims is not None and findings.claims() and any(verdict.n for verdict in judged):
         click.echo(
             "Beside the claims of the study itself: each of the two lists is wrong in at most 5 "
             "% of\n"

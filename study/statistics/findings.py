@@ -99,6 +99,7 @@ class Findings(Results):
             self.manifest["cells"],
             looks=looks_of(self.manifest),
             nuisance=nuisance_of(self.manifest),
+            pairing=True,
             seconds=_seconds_per_trial(self.manifest),
         )
         return [

@@ -47,6 +47,7 @@ from study.scenario.claims import Claim, Comparison, words
 from study.statistics.contrasts import holm
 from study.statistics.looks import spent_at
 from study.statistics.measured import Measured
+from study.statistics.pairing import pairing_factor
 from study.zone.trial.metrics import is_share
 
 if TYPE_CHECKING:
@@ -109,6 +110,9 @@ class Verdict:
     more_most     the upper end; None: perhaps no number would
     minutes       what they would take in the cells of this claim, at the pace of the run; None if
                   that is not known
+    pairing       how many times fewer replicates it takes to compare within them, with a 95 %
+                  interval (pairing_low, pairing_high); NaN against a number, and where not asked
+                  for
     stood         'before' if the claim was in the manifest before the first row, 'after' if it came
                   later or from another file; '' if the folder does not say
     hopeless      undecided, with less than one chance in ten to be decided at the largest number of
@@ -139,6 +143,9 @@ class Verdict:
     more_most: int | None
     minutes: float | None
     minutes_most: float | None
+    pairing: float
+    pairing_low: float
+    pairing_high: float
     stood: str
     hopeless: bool
     note: str
@@ -171,6 +178,7 @@ class _Look:
     """What one comparison shows.
 
     spent         share of alpha for a look at so many replicates
+    values        of the side in each replicate
     gap, margins  the difference in each replicate, and the smallest that matters there
     limits        the least and the largest that a difference can be
     cells         how many it needs
@@ -185,6 +193,7 @@ class _Look:
     skew: float
     spent: float
     decision: _Decision
+    values: Array
     gap: Array
     margins: Array
     limits: tuple[float, float]
@@ -210,6 +219,7 @@ def judge(
     most: int | None = None,
     seconds: float | None = None,
     nuisance: Sequence[str] = (),
+    pairing: bool = False,
 ) -> list[Verdict]:
     """A verdict on each claim.
 
@@ -232,6 +242,8 @@ def judge(
         Wall time that one more trial takes.
     nuisance
         Axes whose combinations of levels have a load each: what compares them is not paired.
+    pairing
+        Work out what comparing within replicates is worth, too, which takes some time.
     """
     measured = Measured(trials, cells)
     claims = list(claims)
@@ -245,6 +257,8 @@ def judge(
     ]
     # Holm leaves those that are open to share what is left of alpha, now and when more is known.
     open_ = sum(verdict.verdict == "undecided" for verdict, _ in found)
+    if pairing:
+        found = [(_with_pairing(verdict, look), look) for verdict, look in found]
     judged = []
     for verdict, look in found:
         if verdict.verdict == "undecided" and most is not None:
@@ -320,7 +334,9 @@ def _compare(
     if n == 0:
         none = _Decision(dict.fromkeys(_PARTS, nan), None, (nan, nan), NO_VALUE)
         numbers = (nan, nan, nan, nan, nan, 1.0)
-        return _Look(comparison.against, 0, *numbers, none, gap, gap, limits, len(comparison.cells))
+        return _Look(
+            comparison.against, 0, *numbers, none, gap, gap, gap, limits, len(comparison.cells)
+        )
     # A margin in per cent is a sum over cells too, so it varies with the replicate.
     sign = -1.0 if claim.relative and scale.mean() < 0 else 1.0
     margins = claim.matters * (sign * scale if claim.relative else np.ones(n))
@@ -338,6 +354,7 @@ def _compare(
         skew=float(mean_interval(gap).skew) if n > 2 else 0.0,
         spent=spent,
         decision=decision,
+        values=side,
         gap=gap,
         margins=margins,
         limits=limits,
@@ -635,7 +652,7 @@ def _single(claim: Claim, looks: list[_Look] | str, alpha: float) -> tuple[Verdi
         nothing = _Decision(dict.fromkeys(_PARTS, nan), None, (nan, nan), looks)
         empty = np.empty(0)
         numbers = (nan, nan, nan, nan, nan, 1.0)
-        look = _Look("", 0, *numbers, nothing, empty, empty, (nan, nan), 0)
+        look = _Look("", 0, *numbers, nothing, empty, empty, empty, (nan, nan), 0)
         return _verdict(claim, "not asked", metric, look, nan, alpha), look, nan
     without = next((look for look in looks if look.decision.note == NO_GAIN), None)
     if without is not None:
@@ -683,6 +700,9 @@ def _verdict(claim: Claim, word: Word, metric: str, look: _Look, p: float, alpha
         more_most=None,
         minutes=None,
         minutes_most=None,
+        pairing=float("nan"),
+        pairing_low=float("nan"),
+        pairing_high=float("nan"),
         stood="",
         hopeless=False,
         note=look.decision.note,
@@ -719,6 +739,12 @@ def _beside_others(verdict: Verdict, p_holm: float, alpha: float) -> Verdict:
     if word in ("supported", "contradicted", "equivalent") and not p_holm <= alpha:
         word = "undecided"
     return replace(verdict, verdict=word, p_holm=p_holm)
+
+
+def _with_pairing(verdict: Verdict, look: _Look) -> Verdict:
+    """The verdict with what pairing is worth, between cells."""
+    factor, low, high = pairing_factor(look.values, look.values - look.gap)
+    return replace(verdict, pairing=factor, pairing_low=low, pairing_high=high)
 
 
 def _with_need(verdict: Verdict, look: _Look, alpha: float, seconds: float | None) -> Verdict:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from study.statistics.verdict import Verdict
 
 
+_PAIRING_TOLD = 2.0
+"""Times fewer replicates that are worth a sentence."""
+
+
 def footnote(verdicts: Sequence[Verdict], *, looks: int = 1) -> str:
     """What the verdicts rest on, in a few sentences.
 
@@ -98,6 +102,11 @@ def statement(verdict: Verdict, labels: Mapping[str, str], *, most: int) -> str:
     said: list[str] = []
     if isfinite(verdict.estimate):
         said += _comparison(verdict, _in_words(verdict.metric, labels))
+    if verdict.pairing >= _PAIRING_TOLD:
+        said.append(
+            f"compared within replicates it takes {verdict.pairing:.2g} times fewer of them "
+            f"[{verdict.pairing_low:.2g} to {verdict.pairing_high:.2g}]"
+        )
     if verdict.note:
         said.append(verdict.note)
     if verdict.verdict == "undecided" and verdict.more is not None:

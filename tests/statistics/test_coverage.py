@@ -5,8 +5,8 @@ its interval is as small as asked. The interval it then has must hold the truth 
 the studies. Were the rule exactly as good as its nominal 95 %, one kind would fall below 93 % by
 chance with a probability of 3 in 100,000 (binomial); the seed is fixed, so that no run differs.
 
-And 400 of each kind that stop when their claim is decided: at most 33 may be wrong, where 20 would
-be 5 %. Were it exactly 5 %, more than 33 would come up in 2 of 1,000 such tests.
+And 200 of each kind that stop when their claim is decided: at most 19 may be wrong, where 10 would
+be 5 %. Were it exactly 5 %, more than 19 would come up in 4 of 1,000 such tests.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def test_studies_that_stop_when_decided_are_seldom_wrong(kind: str) -> None:
     and 160 replicates, and stops at the first verdict.
     """
     looks = Stopping(20, 160).looks()
-    values = AT_THE_MARGIN[kind](np.random.default_rng(8), (400, looks[-1]))
+    values = AT_THE_MARGIN[kind](np.random.default_rng(8), (200, looks[-1]))
     wrong = 0
     for study in values:
         for look in looks:
@@ -145,8 +145,8 @@ def test_studies_that_stop_when_decided_are_seldom_wrong(kind: str) -> None:
                 wrong += 1
                 break
 
-    assert stats.binom.sf(33, 400, 0.05) < 0.004
-    assert wrong <= 33
+    assert stats.binom.sf(19, 200, 0.05) < 0.004
+    assert wrong <= 19
 
 
 def stopped_at(gaps: np.ndarray, stopping: Stopping) -> tuple[int, bool]:
@@ -165,13 +165,13 @@ def test_a_hopeless_claim_is_given_up_and_a_hopeful_one_is_not() -> None:
     """On the margin half of the trials are saved; half a deviation beyond it none of the verdicts
     is lost but a few in a hundred.
 
-    150 studies each, of up to 160 replicates. Without giving up a study on its margin ends at 160
+    60 studies each, of up to 160 replicates. Without giving up a study on its margin ends at 160
     in 97 % of cases.
     """
     stopping = Stopping(20, 160)
     chance = np.random.default_rng(4)
-    on_margin = [stopped_at(chance.normal(1, 1, 160), stopping) for _ in range(150)]
-    beyond = [stopped_at(chance.normal(1.5, 1, 160), stopping) for _ in range(150)]
+    on_margin = [stopped_at(chance.normal(1, 1, 160), stopping) for _ in range(60)]
+    beyond = [stopped_at(chance.normal(1.5, 1, 160), stopping) for _ in range(60)]
 
     assert np.mean([count for count, _ in on_margin]) < 120
     assert np.mean([decided for _, decided in beyond]) > 0.95
@@ -285,13 +285,13 @@ def family(draw: Draw, mean: float, n: int, studies: int, seed: int) -> float:
 
 @pytest.mark.parametrize(("kind", "mean"), [("normal", 0.0), ("gamma 4", 4.0)])
 def test_a_family_of_claims_keeps_to_its_five_per_cent(kind: str, mean: float) -> None:
-    """22 claims of twenty replicates, none more skewed than 1: of 150 studies at most 14 say
+    """22 claims of twenty replicates, none more skewed than 1: of 100 studies at most 11 say
     anything.
 
-    With 5 % more than 14 come up in 1 of 100 such tests; the seed is fixed.
+    With 5 % more than 11 come up in 5 of 1,000 such tests; the seed is fixed.
     """
-    assert stats.binom.sf(14, 150, 0.05) < 0.013
-    assert family(TABLE[kind][0], mean, 20, 150, seed=2) <= 14 / 150
+    assert stats.binom.sf(11, 100, 0.05) < 0.005
+    assert family(TABLE[kind][0], mean, 20, 100, seed=2) <= 11 / 100
 
 
 FAMILIES = {

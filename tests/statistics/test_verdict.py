@@ -25,7 +25,7 @@ from study.intervals import mean_tests
 from study.scenario import Claim
 from study.statistics.findings import plain_verdicts
 from study.statistics.verdict import POWER, REPLICATES_MOST, Verdict, Word, judge
-from study.statistics.words import evidence, footnote
+from study.statistics.words import evidence, footnote, statement
 from study.terminal.verdicts import verdict_parts
 
 CELLS: dict[str, dict[str, Any]] = {
@@ -241,6 +241,23 @@ def test_thin_results_are_undecided_and_say_why(
 
     assert found.verdict == word
     assert says in found.note
+
+
+def test_what_pairing_is_worth_comes_with_an_interval() -> None:
+    """Sides with much in common and little apart need hundreds of times fewer replicates; those
+    with nothing in common need as many. The interval holds what was found.
+    """
+    left, right = around(4.0, n=40)
+    columns = {"a": left, "b": right, "c": np.random.default_rng(7).normal(50, 20, 40)}
+    less = claim(id="two", against={"nic.mtu": 4000}, expect="less")
+    number = claim(id="three", against=3)
+    first, second, third = judge([claim(), less, number], trials(columns), CELLS, pairing=True)
+
+    assert 100 < first.pairing_low < first.pairing < first.pairing_high
+    assert "times fewer of them" in statement(first, {}, most=40)
+    assert second.pairing_low < 1 < second.pairing_high
+    assert math.isnan(third.pairing)
+    assert math.isnan(judge([claim()], trials(columns), CELLS)[0].pairing)
 
 
 def test_a_claim_without_its_cells_is_not_asked() -> None:
