@@ -146,7 +146,7 @@ def mean_interval(
         mostly_equal & (below + above < DIFFERING_LEAST),
         skew,
         skewed,
-        few & ~equal,
+        few,
     )
 
 
