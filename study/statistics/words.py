@@ -127,7 +127,7 @@ def _comparison(verdict: Verdict, metric: str) -> Iterator[str]:
         return "0.000" if 0 < abs(value) < 0.0005 else number(value)
 
     found = "+" * (verdict.estimate > 0) + figure(verdict.estimate) + points
-    if isfinite(verdict.low) and isfinite(verdict.high):
+    if _has_interval(verdict):
         found += f" [{figure(verdict.low)} to {figure(verdict.high)}]"
     if _is_sum(verdict):
         yield f"{metric}: {found}"
@@ -203,8 +203,13 @@ def _signed(value: float) -> str:
     return number(value) if value < 0 else f"+{number(value)}"
 
 
+def _has_interval(verdict: Verdict) -> bool:
+    """Is there one to tell? What is the same in every replicate has none."""
+    return isfinite(verdict.low) and isfinite(verdict.high) and verdict.low < verdict.high
+
+
 def _interval(verdict: Verdict) -> str:
-    if not (isfinite(verdict.low) and isfinite(verdict.high)):
+    if not _has_interval(verdict):
         return ""
     return f" [{number(verdict.low)}, {number(verdict.high)}]"
 
