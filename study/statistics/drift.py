@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from study.intervals import CONFIDENCE, mean_interval, mean_tests
+from study.results.errors import ResultsError
 from study.scenario.units import nanoseconds_from
 from study.statistics.contrasts import MARKED_LEAST, holm
 
@@ -49,7 +50,7 @@ def drift(results: Results) -> pd.DataFrame:
     Parameters
     ----------
     results
-        Of a study whose trials left samples; of others the table is empty.
+        Of a study whose trials left samples that can be read; of others the table is empty.
 
     Returns
     -------
@@ -61,7 +62,11 @@ def drift(results: Results) -> pd.DataFrame:
     import pandas as pd
 
     cells: dict[str, Any] = results.manifest["cells"]
-    sums, means = _sums(results, cells)
+    try:
+        sums, means = _sums(results, cells)
+    except ResultsError:
+        # Samples that are gone are told where they are to be drawn; the rest needs none.
+        sums, means = _Sums(), _Means(wanted=False)
     rows = []
     for name in SERIES:
         for number, cell in enumerate(cells):
