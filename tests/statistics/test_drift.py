@@ -122,3 +122,13 @@ def test_mser_cuts_what_settles(make) -> None:
     table = make(0, replicates=5, seed=50).drift
     assert table["mser_s"].between(0, 150).all()
     assert set(table["series"]) == set(SERIES)
+
+
+def test_samples_that_are_gone_keep_nothing_else_from_being_told(make) -> None:
+    """A folder whose samples were removed has an empty table, and no line."""
+    findings = make(0, replicates=5, seed=60)
+    for part in (findings.path / "series").iterdir():
+        part.unlink()
+
+    assert findings.drift.empty
+    assert findings.drift_lines() == []
