@@ -8,8 +8,10 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 
 from study.scenario.check import in_units
+from study.scenario.machine.requests import DRIVERS, ActionKeys, RequestKeys
 from study.scenario.model import KERNELS, POLICY, Machine, OneOf, fields
 from study.scenario.origin import text_of_key
+from study.scenario.units import text_of
 from study.zone.settings import declared
 
 HEAD = """# Settings
@@ -34,6 +36,10 @@ READ_BY = {
     "count_from": "whole number",
     "number_from": "number",
     "switch_from": "true, false",
+    "kbytes_from": "kB, or a size",
+    "_kernel": "a version from 2.6.8 on",
+    "_buddyinfo": "any form of a buddy list",
+    "_requests": "names and requests, below",
 }
 BOUNDS = (("ge", "at least"), ("gt", "above"), ("le", "at most"))
 
@@ -86,7 +92,30 @@ def page() -> str:
         name = f"`{settings[key]}`" if key in settings else ""
         about = (field.description or "").rstrip(".")
         lines.append(f"| `{key}`{star} | {values(key, field)} | {default} | {name} | {about} |")
+        if key == "requests":
+            lines += [*_of_keys(RequestKeys, "requests.NAME"), *_drivers()]
+        if key == "actions":
+            lines += _of_keys(ActionKeys, "actions")
     return "\n".join(lines) + "\n"
+
+
+def _of_keys(model: Any, name: str) -> Iterator[str]:
+    """What each of the requests or actions has."""
+    yield from ("", f"Each of `{name}`:", "", "| key | default | what it is |", "|---|---|---|")
+    for key, field in model.model_fields.items():
+        default = "needed" if field.is_required() else text_of(None, (), field.default)
+        if field.default == 1_000_000_000:
+            default = "1s"
+        yield f"| {key} | {default} | {(field.description or '').rstrip('.')} |"
+
+
+def _drivers() -> Iterator[str]:
+    """The drivers whose requests are known, with their sources."""
+    yield from ("", "What `driver` may be, and stands for; order, flags and else override it:", "")
+    yield from ("| driver | order | flags | else | source |", "|---|---|---|---|---|")
+    for name, one in DRIVERS.items():
+        flags = one.flags.replace("|", "\\|")
+        yield f"| {name} | {one.order} | {flags} | {one.otherwise} | {one.source} |"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from study.commands.compare import compare
 from study.commands.completion import completion
 from study.commands.contrasts import contrasts
 from study.commands.explain import explain
+from study.commands.machine.scenario import scenario
+from study.commands.machine.why import why
 from study.commands.plan import plan
 from study.commands.plot import plot
 from study.commands.presets import presets
@@ -28,12 +30,11 @@ from study.commands.submit import follow, job, submit
 from study.commands.summary import summary
 from study.commands.tradeoff import tradeoff
 from study.commands.verdicts import verdicts
-from study.commands.why import why
 from study.terminal.guard import guarded
 
 _SECTIONS = {
     "Ask about a machine": (why,),
-    "Write a scenario": (presets, show, plan, schema),
+    "Write a scenario": (scenario, presets, show, plan, schema),
     "Run it": (run, status, resume, submit, follow),
     "Read the results": (
         summary, verdicts, report, plot, contrasts, tradeoff, sensitivity, compare

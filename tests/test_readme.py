@@ -80,3 +80,22 @@ def test_the_story_can_be_followed(root: Path, mine: Path) -> None:
     done = study(mine, root, "run", "mine.yaml", *short, "replicates=2", "--no-ray")
     assert done.returncode == 0, done.stderr
     assert "card  (2 matched cells each)" in done.stdout
+
+
+def test_the_report_of_the_first_screen_is_answered_as_shown(root: Path, tmp_path: Path) -> None:
+    """The reason stands in the README word for word, and the scenario ranks the cures shown."""
+    shown = readme(root).partition("## Paste your dmesg")[2].partition("## What is studied")[0]
+    report = root / "tests/data/kernel-reports/2.6.17-jumbo.txt"
+    why = study(tmp_path / "x", root, "why", str(report)).stdout
+    made = study(tmp_path / "x", root, "scenario", "from", str(report)).stdout
+    block = shown.partition("study why dmesg.txt")[2].partition("\nThat is")[0]
+    lines = [line[4:] for line in block.splitlines() if line.strip() and line != "    ..."]
+    ranked = re.findall(r"^      ([a-z][\w-]+)(?: \(|: serves)", shown, re.MULTILINE)
+
+    assert lines
+    assert [line for line in lines if line not in why.splitlines()] == []
+    (tmp_path / "mine.yaml").write_text(made)
+    axis = load(tmp_path / "mine.yaml").axes["cure"]
+    assert set(ranked) == set(axis)
+    for value in re.findall(r"vm.min_free_kbytes (\d+)\)", shown):
+        assert f"vm.min_free_kbytes: {value}" in made

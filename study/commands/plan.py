@@ -19,6 +19,31 @@ if TYPE_CHECKING:
     from study.statistics.measured import Measured
 
 _CLUSTERS = (16, 64, 256)
+_BUDGET_MOST = 3_600
+
+
+class _Seconds(click.ParamType[float]):
+    """A time with its unit, or a bare number of seconds."""
+
+    name = "time"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        from study.scenario.units import nanoseconds_from
+
+        text = str(value).strip()
+        try:
+            bare = text.replace(".", "", 1).isdecimal()
+            seconds = nanoseconds_from(f"{text}s" if bare else text) / 1e9
+        except ValueError as problem:
+            self.fail(f"it {problem}", param, ctx)
+        if seconds > _BUDGET_MOST:
+            self.fail(f"it is {text}; at most 1h", param, ctx)
+        return seconds
+
+
+_BUDGET = _Seconds()
 
 
 @click.command()
@@ -30,8 +55,8 @@ _CLUSTERS = (16, 64, 256)
     help="Cores of a cluster; repeatable.",
 )  # fmt: skip
 @click.option(
-    "--calibrate", "budget_s", type=click.FloatRange(0, 3600), default=10, show_default=True,
-    metavar="SECONDS", help="How long to measure on this machine; 0 to leave that out.",
+    "--calibrate", "budget_s", type=_BUDGET, default="10s", show_default=True,
+    metavar="TIME", help="How long to measure on this machine: 2s, 1min; 0 to leave that out.",
 )  # fmt: skip
 @click.option(
     "--pilot", "pilots", type=click.Path(), multiple=True, metavar="DIR",
@@ -145,6 +170,7 @@ def _plain(unfolded: Unfolded, proposal: Proposal | None) -> dict[str, Any]:
         "claims": [claim.id for claim in study.claims],
         "nuisance": list(study.nuisance),
         "proposal": None if proposal is None else vars(proposal),
+        "notes": study.notes(),
     }
 
 

@@ -33,6 +33,9 @@ TITLES: dict[Event | None, str] = {
     Event.HUGE_ARRIVAL: "A program could do with a huge page",
     Event.HUGE_DEATH: "A huge page is given back",
     Event.SOURCE: "A traffic source of somebody else's acts",
+    Event.REQUEST_ARRIVAL: "A request by name comes",
+    Event.REQUEST_END: "A request by name gives its memory back",
+    Event.ACTION: "An administrator acts",
 }
 
 _CALLERS = {
@@ -45,6 +48,7 @@ _CALLERS = {
     Caller.MIGRATION: "the defragmenter",
     Caller.HUGE: "a program that wants a huge page",
     Caller.SOURCE: "a traffic source of somebody else's",
+    Caller.REQUEST: "a request by name",
 }
 
 

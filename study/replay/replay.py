@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from study.replay.columnar import read_columnar
+from study.replay.contents import Contents, contents_of
 from study.replay.files import in_short, open_regular
 from study.replay.ftrace import read_text
 from study.replay.operations import Recording, operations
@@ -74,6 +75,7 @@ class Replay:
     irregularities: dict[str, int] = field(default_factory=dict)
     not_compared: list[str] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
+    contents: Contents = field(default_factory=Contents)
 
 
 def read_trace(path: Path) -> Trace:
@@ -105,6 +107,7 @@ def _replay(path: Path) -> Replay:
     trace = read_trace(path)
     siblings = find_siblings(path.parent, name_of(path))
     result = Replay(trace=str(path), rows=trace.rows, snapshots=0)
+    result.contents = contents_of(path, trace)
     result.not_compared = _not_compared(siblings)
     oddities = dict.fromkeys((*READ, *TALLIED), 0) | trace.oddities
     oddities["lost_events"] += siblings.lost
@@ -252,4 +255,6 @@ def _compare_lists(result: Replay, zone: str, siblings: Siblings, fed: ZoneFeed)
 
 def as_json(result: Replay) -> dict[str, Any]:
     """The object that `study replay --json` prints for a trace."""
-    return asdict(result)
+    told = asdict(result)
+    told["contents"] = result.contents.plain()
+    return told

@@ -87,6 +87,7 @@ def new_manifest(study: Study, *, simulation: str, command: Iterable[str]) -> di
         "failures": [],
         "headline": [],
         "axes": [str(axis) for axis in study.axes],
+        "notes": study.notes(),
         "cells": {cell.id: dict(cell.levels) for cell in study.cells},
         "claims": {
             digest_of_claim(claim): {"id": claim.id, "noted": now(), "rows": 0}

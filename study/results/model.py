@@ -146,6 +146,8 @@ class Manifest(_Shape):
     """SHA-256 of every claim that the study ever had -> when it was noted; None: they were not."""
     scenario: dict[Line, Any]
     """The whole scenario; its own reader judges it."""
+    notes: list[Text] = []
+    """What a reader must know that no setting says."""
     elapsed_s: Seconds | None = None
     """Wall time of all runs, s."""
     extended_from: list[Line] = []

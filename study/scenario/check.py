@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from study.scenario.errors import FAULTS_MOST, did_you_mean, nearest_version, shown
+from study.scenario.machine.requests import RequestKeys
+from study.scenario.machine.sysctls import SYSCTLS, about_unknown
 from study.scenario.model import Machine, fields
 from study.scenario.units import text_of
 from study.scenario.versions import VERSION_KEYS
@@ -19,10 +21,22 @@ Finding = tuple[tuple[str | int, ...], str]
 """Path of the value, and a sentence about it."""
 
 
+class _Keys(tuple[str, ...]):
+    """Every dotted key; in it are also those of requests, whatever their names."""
+
+    __slots__ = ()
+
+    def __contains__(self, key: object) -> bool:
+        if super().__contains__(key):
+            return True
+        parts = str(key).split(".")
+        return len(parts) == 3 and parts[0] == "requests" and parts[2] in RequestKeys.model_fields
+
+
 @lru_cache(maxsize=1)
 def known_keys() -> tuple[str, ...]:
     """Every dotted key that a machine has: kernel, zone.memory, ..., clock.sample."""
-    return tuple(fields())
+    return _Keys(fields())
 
 
 @lru_cache(maxsize=1)
@@ -36,6 +50,8 @@ def nearest(key: str) -> str:
     if key in Machine.model_fields:
         return f"; it is a group of settings, such as {key}.{_example(key)}"
     last = key.rsplit(".", 1)[-1]
+    if key.startswith("vm."):
+        return about_unknown(last)
     if ":" in last:
         return "; a colon needs a space behind it"
     if last.isdigit():
@@ -52,7 +68,11 @@ def machine_of(raw: Mapping[str, Any]) -> tuple[Machine | None, list[Finding]]:
     try:
         return Machine.model_validate(raw), []
     except ValidationError as error:
-        return None, list(findings(error))
+        found = list(findings(error))
+    # What is wrong with a sysctl is wrong with the setting that it gives: it is said once.
+    wrong = {".".join(map(str, path)) for path, _ in found}
+    twice = {one.key for name, one in SYSCTLS.items() if f"vm.{name}" in wrong}
+    return None, [one for one in found if ".".join(map(str, one[0])) not in twice]
 
 
 def findings(

@@ -248,11 +248,13 @@ def reads_as_word(name: str) -> bool:
 
 def _nest(document: Document, faults: list[Fault]) -> None:
     """base: {nic.mtu: 9000} -> base: {nic: {mtu: 9000}}."""
+    _take_in(document)
     base = document.value.get("base")
     if not isinstance(base, dict):
         return
     moved: dict[Path, Path] = {}
-    for dotted in [key for key in base if key.partition(".")[0] in groups() and "." in key]:
+    nested = groups() | {"requests"}
+    for dotted in [key for key in base if key.partition(".")[0] in nested and "." in key]:
         group, _, key = dotted.partition(".")
         value = base.pop(dotted)
         into = base.get(group)
@@ -266,6 +268,22 @@ def _nest(document: Document, faults: list[Fault]) -> None:
         into[key] = value
         moved["base", dotted] = ("base", group, key)
     _move(document, moved, depth=2)
+
+
+def _take_in(document: Document) -> None:
+    """Requests and actions may also stand beside base: they are the machine's all the same."""
+    for key in ("requests", "actions"):
+        base = document.value.get("base")
+        if key not in document.value or (base is not None and not isinstance(base, dict)):
+            continue
+        if base is None:
+            base = document.value["base"] = {}
+        value = document.value.pop(key)
+        base[key] = value
+        document.places = {
+            ("base", *path) if path[:1] == (key,) else path: place
+            for path, place in document.places.items()
+        }
 
 
 def _dotted(

@@ -21,3 +21,6 @@ class Head(BaseModel):
     question: str = ""
     seed: Annotated[int, BeforeValidator(count_from)] = 1
     replicates: Annotated[int, BeforeValidator(count_from), Field(ge=1)] = 5
+    ranking: str | None = None
+    """Axis whose levels are ranked by how well they serve the requests by name; the first of them
+    is the machine as it is."""

@@ -22,7 +22,8 @@ from study.scenario.compose import RESERVED, compose, is_named, reads_as_word
 from study.scenario.effect import asleep, without_effect
 from study.scenario.errors import FAULTS_MOST, Fault, ScenarioError, did_you_mean, listing, shown
 from study.scenario.head import NAME, SECTIONS, Head
-from study.scenario.model import KERNELS, Machine
+from study.scenario.machine.sysctls import SYSCTLS
+from study.scenario.model import KERNELS, Machine, bundle_of
 from study.scenario.origin import Unfolded
 from study.scenario.override import apply_overrides
 from study.scenario.presets import presets
@@ -202,6 +203,12 @@ class _Unfolding:
             self._check_levels(sound, axes, include)
             self._check_include(axes, include)
         self._check_clashes([*axes, *self.ranges])
+        if head.ranking is not None and len(axes.get(head.ranking, ())) < 2:
+            self.fault(
+                ("ranking",),
+                f"ranking is {shown(head.ranking)}, which is no axis of two levels or more"
+                f"{did_you_mean(head.ranking, axes)}",
+            )
         if self.faults:
             self._claims({})
             self._check_sense(sound, axes, exclude, include)
@@ -221,8 +228,10 @@ class _Unfolding:
         self.stop_if_faulty()
         resolved = Machine.model_validate(with_kernel(base)).model_dump(mode="json")
         told = [told for levels in self.named.values() for told in levels.values()]
-        if "kernel" in axes or any("kernel" in entry for entry in (*include, *told)):
+        varied = {*axes, *self.ranges, *(key for entry in (*include, *told) for key in entry)}
+        if "kernel" in varied:
             _leave_to_kernel(resolved, base)
+        _leave_to_sysctls(resolved, base, varied)
         return Study(
             name=head.name,
             question=" ".join(head.question.split()),
@@ -809,13 +818,33 @@ def _leave_to_kernel(resolved: dict[str, Any], base: Mapping[str, Any]) -> None:
                 resolved[group].pop(name, None)
 
 
+def _leave_to_sysctls(
+    resolved: dict[str, Any], base: Mapping[str, Any], varied: Collection[str]
+) -> None:
+    """Take out what a sysctl gives unless the scenario itself says it: sysctls may vary."""
+    said = base.get("vm") or {}
+    for sysctl, one in SYSCTLS.items():
+        group, _, name = one.key.partition(".")
+        own = base.get(group)
+        used = said.get(sysctl) is not None or f"vm.{sysctl}" in varied
+        if used and (not isinstance(own, dict) or name not in own):
+            resolved[group].pop(name, None)
+
+
 def with_kernel(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with those of their kernel filled in where they say nothing themselves."""
     result = {k: dict(v) if isinstance(v, dict) else v for k, v in raw.items()}
-    for group, bundle in KERNELS.get(str(result.get("kernel", "2.6.8")), {}).items():
+    of_kernel = bundle_of(str(result.get("kernel") or "2.6.8"))
+    of_sysctls: dict[str, dict[str, Any]] = {}
+    vm = result.get("vm")
+    for name, value in vm.items() if isinstance(vm, dict) else ():
+        if name in SYSCTLS and value is not None:
+            group, _, key = SYSCTLS[name].key.partition(".")
+            of_sysctls.setdefault(group, {})[key] = value
+    for group in {**of_kernel, **of_sysctls}:
         own = result.setdefault(group, {})
         if isinstance(own, dict):
-            result[group] = bundle | own
+            result[group] = of_kernel.get(group, {}) | of_sysctls.get(group, {}) | own
     return result
 
 

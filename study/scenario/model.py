@@ -7,22 +7,35 @@ turns words into the plain numbers that a simulated zone takes.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    create_model,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import core_schema
 
 from study.scenario import nic as nic_rules
-from study.scenario.errors import shown
+from study.scenario.errors import nearest_version, shown
+from study.scenario.machine.kernels import OLDEST, nearest_below, parse
+from study.scenario.machine.lists import TYPES, StartLists, start_lists
+from study.scenario.machine.requests import Actions, Requests, plain_actions
+from study.scenario.machine.sysctls import SYSCTLS, Sysctl
 from study.scenario.units import (
     Bytes,
     Count,
     Duration,
+    KBytes,
     LineRate,
     Number,
     Pages,
@@ -36,7 +49,9 @@ from study.scenario.units import (
     within,
 )
 from study.trust.extensions import only_named
+from study.why.kernel import spell
 from study.zone import settings as plain
+from study.zone.marks import above_min
 
 _Bundle = dict[str, dict[str, Any]]
 
@@ -80,21 +95,24 @@ def _working_set(value: Any) -> str | float:
     )
 
 
-def _buddyinfo(value: Any) -> tuple[int, ...] | None:
-    """Free blocks per order from a list, eleven numbers, or a line of /proc/buddyinfo."""
-    if value is None:
-        return None
-    words = value.split() if isinstance(value, str) else value
-    if isinstance(words, list) and "zone" in words:
-        words = words[words.index("zone") + 2 :]
-    if not isinstance(words, list | tuple) or len(words) != plain.NR_ORDERS:
+def _buddyinfo(value: Any, info: ValidationInfo) -> StartLists | None:
+    """Free blocks from any form; zone.name, which stands before it, says of which zone."""
+    return start_lists(value, info.data.get("name"))
+
+
+def _kernel(value: Any) -> str:
+    """A kernel's version, known or not; none before the first that is known."""
+    text = str(value)
+    version = parse(text)
+    if version is None:
         raise ValueError(
-            f"is {shown(value)}; it must be {plain.NR_ORDERS} numbers, the free blocks of order "
-            "0 to 10, as in /proc/buddyinfo"
+            f"is {shown(value)}; it must be a kernel's version, from {OLDEST} on; known are "
+            f"{', '.join(KERNELS)}, any other is taken as the nearest one below"
         )
-    if not all(re.fullmatch("[0-9]{1,9}", str(word)) for word in words):
-        raise ValueError(f"is {shown(value)}; each must be a whole number, 0 to 999,999,999")
-    return tuple(int(word) for word in words)
+    if nearest_below(text, KERNELS) is None:
+        hint = nearest_version(text, tuple(KERNELS))
+        raise ValueError(f"is {shown(value)}; the first kernel that is known is {OLDEST}{hint}")
+    return text
 
 
 def _stack_size(size: int) -> int:
@@ -136,22 +154,52 @@ _OWN: dict[str, tuple[Any, Any]] = {
         "Present pages of all lowmem zones, from which the marks follow; unless given, this "
         "zone's.",
     ),
+    "zone.name": _key(
+        str | None,
+        None,
+        "Which zone of the text under zone.buddyinfo, if it has several: Normal, 1/Normal.",
+    ),
     "zone.buddyinfo": _key(
         Annotated[
-            tuple[int, ...] | None,
-            BeforeValidator(_buddyinfo, json_schema_input_type=str | list[int | str] | None),
+            Any,
+            BeforeValidator(
+                _buddyinfo, json_schema_input_type=str | list[int | str] | dict[str, Any] | None
+            ),
+            PlainSerializer(lambda lists: lists and lists.plain(), when_used="json"),
         ],
         None,
-        "Start with these free blocks, everything else in use: a line of /proc/buddyinfo.",
+        "Start with these free blocks, everything else in use: any form of a buddy list.",
+    ),
+    "zone.pageblocks": _key(
+        dict[str, Count] | None,
+        None,
+        "Pageblocks of each type at the start, by letter: {U: 868, E: 433}; the rest are movable.",
+    ),
+    "zone.above": _key(
+        Pages,
+        0,
+        "Managed pages of the higher zones, from which lowmem_reserve_ratio holds back.",
     ),
     "watermarks.min": _key(
         Pages | None,
         None,
-        "Given together with low and high, instead of the formula.",
+        "Instead of the formula; low and high follow from it, unless they are given as well.",
         policy=True,
     ),
     "watermarks.low": _key(Pages | None, None, "kswapd is woken below it.", policy=True),
     "watermarks.high": _key(Pages | None, None, "kswapd rests above it.", policy=True),
+    "watermarks.lowmem_reserve_ratio": _key(
+        within(Count, ge=1) | None,
+        None,
+        "vm.lowmem_reserve_ratio of this zone: it holds back zone.above pages divided by this.",
+        policy=True,
+    ),
+    "watermarks.min_free_kbytes": _key(
+        within(KBytes, le=plain.declared()["watermarks.min_free_kbytes"].setting.most),
+        0,
+        plain.declared()["watermarks.min_free_kbytes"].about,
+        policy=True,
+    ),
     "stacks.size": _key(
         Annotated[Bytes, AfterValidator(_stack_size)],
         8_192,
@@ -174,12 +222,12 @@ _OWN: dict[str, tuple[Any, Any]] = {
         within(LineRate, gt=0), 1e9, "Speed of the wire, which spaces the frames of a burst."
     ),
     "nic.rx_order": _key(
-        within(Count, le=plain.KMALLOC_ORDER_MAX) | None,
+        within(Count, le=plain.ORDER_MAX) | None,
         None,
         "Order of a linear receive buffer, if not what driver and MTU imply.",
     ),
     "nic.tx_order": _key(
-        within(Count, le=plain.KMALLOC_ORDER_MAX) | None,
+        within(Count, le=plain.ORDER_MAX) | None,
         None,
         "Order of a linear frame to send, if not what the MTU implies.",
     ),
@@ -229,7 +277,20 @@ def _keys() -> dict[str, tuple[Any, Any]]:
         for one in plain.declared().values()
         if one.key
     }
-    return keys | {key: typed for key, typed in _OWN.items() if key not in keys}
+    keys |= {key: typed for key, typed in _OWN.items() if key not in keys}
+    # What a zone is called is read before its lists.
+    named = {"zone.name": keys.pop("zone.name"), "zone.buddyinfo": keys.pop("zone.buddyinfo")}
+    keys |= named
+    return keys | {f"vm.{name}": _sysctl(one, keys[one.key]) for name, one in SYSCTLS.items()}
+
+
+def _sysctl(one: Sysctl, typed: tuple[Any, Any]) -> tuple[Any, Any]:
+    """The key of a sysctl: the setting that it gives, or nothing said."""
+    kind, *more = get_args(typed[0])
+    kept = [mark for mark in more if mark != POLICY]
+    kind = Annotated[kind, *kept] if kept else kind
+    about = f"The sysctl, of Linux {spell(one.since)} and later: {one.key}. {one.about}"
+    return _key(kind | None, None, about, policy=True)
 
 
 _KEYS = _keys()
@@ -313,6 +374,13 @@ def _kernels() -> dict[str, _Bundle]:
 
 KERNELS: dict[str, _Bundle] = _kernels()
 
+
+def bundle_of(kernel: str) -> _Bundle:
+    """What a kernel sets, or the nearest one below it; nothing if it is no version."""
+    taken = nearest_below(kernel, KERNELS)
+    return {} if taken is None else KERNELS[taken]
+
+
 _TYPES: dict[str, Any] = {name: type(group) for name, group in vars(plain.Settings()).items()}
 """Of each group of settings."""
 
@@ -337,10 +405,19 @@ def _readings() -> dict[str, list[tuple[str, Any, str, str]]]:
 class _Machine(_Group):
     """One cell of the matrix: a machine, its kernel's policies and its load."""
 
-    kernel: Annotated[str, OneOf(tuple(KERNELS)), POLICY] = Field(
+    kernel: Annotated[str, BeforeValidator(_kernel, json_schema_input_type=str), POLICY] = Field(
         default="2.6.8",
         description="Sets all that a kernel changed: marks, paths, kswapd, grouping, reclaim, "
-        "compaction.",
+        f"compaction. Known are {', '.join(KERNELS)}; any other is taken as the nearest one below.",
+    )
+    requests: Requests = Field(
+        default={},
+        description="Requests by name beside the card's: { dockerd: { order: 6, rate: 1/min } }.",
+    )
+    actions: Actions = Field(
+        default=(),
+        max_length=plain.ACTIONS_MAX,
+        description="What an administrator does: [{ at: 60s, do: drop_caches }].",
     )
 
     if TYPE_CHECKING:
@@ -361,12 +438,28 @@ class _Machine(_Group):
     def _conversions(self) -> dict[str, dict[str, Any]]:
         """The settings that people give in other words, by group and name."""
         zone, watermarks, user, nic = self.zone, self.watermarks, self.user, self.nic
-        marks = (watermarks.min, watermarks.low, watermarks.high)
+        marks = self.marks()
+        lists: StartLists | None = zone.buddyinfo
         working_set = user.working_set
         rx_order, tx_order = nic_rules.rx_order(nic.driver, nic.mtu), nic_rules.tx_order(nic.mtu)
         return {
-            "memory": {"lowmem_pages": zone.lowmem or zone.memory, "buddyinfo": zone.buddyinfo},
-            "watermarks": {"explicit_pages": None if None in marks else marks},
+            "": {
+                "requests": tuple(one.plain(name) for name, one in self.requests.items()),
+                "actions": plain_actions(self.actions, self.clock.ageing),
+            },
+            "memory": {
+                "lowmem_pages": zone.lowmem or zone.memory,
+                "buddyinfo": lists and lists.counts,
+                "typed_blocks": lists and lists.by_type,
+                "typed_pageblocks": self._pageblocks(),
+            },
+            "watermarks": {
+                "explicit_pages": marks,
+                "min_free_kbytes": watermarks.min_free_kbytes,
+                "lowmem_reserve_pages": zone.above // watermarks.lowmem_reserve_ratio
+                if watermarks.lowmem_reserve_ratio
+                else watermarks.lowmem_reserve,
+            },
             "user": {
                 "working_set_pages": pages_from(working_set)
                 if isinstance(working_set, str)
@@ -382,6 +475,26 @@ class _Machine(_Group):
             },
             "extension": self._extension(),
         }
+
+    def marks(self) -> tuple[int, int, int] | None:
+        """(min, low, high) in pages if they are given; low and high follow from min alone."""
+        given = self.watermarks
+        if given.min is None:
+            return None
+        if given.low is None or given.high is None:
+            formula: Any = plain.words_of(plain.Marks)[given.marks]
+            return above_min(formula, given.min, self.zone.memory, given.scale_factor)
+        return given.min, given.low, given.high
+
+    def _pageblocks(self) -> tuple[int, ...] | None:
+        """Pageblocks by type in the order of the lists; None if nothing is said of them."""
+        lists: StartLists | None = self.zone.buddyinfo
+        if lists is None or lists.by_type is None:
+            return None
+        said = dict(lists.pageblocks) | (self.zone.pageblocks or {})
+        if self.zone.highatomic and not said.get("H"):
+            said["H"] = -(-self.zone.highatomic >> self.zone.pageblock_order)
+        return tuple(said.get(letter, 0) for letter in TYPES) if said else None
 
     def _extension(self) -> dict[str, Any]:
         """The extensions by name, with the versions there are; the numbers are theirs."""

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from study.scenario.check import known_keys
-from study.scenario.model import KERNELS, Machine
+from study.scenario.machine.sysctls import SYSCTLS
+from study.scenario.model import Machine, bundle_of
 from study.scenario.read import Document
 from study.scenario.study import Study
 from study.scenario.trial import Cell, Level
@@ -83,6 +84,9 @@ class Unfolded:
         path = ("base", *key.split("."))
         if _at(self.document.value, path) is not None:
             return self.document.where(path), ""
+        name = _SYSCTL_OF.get(key)
+        if name is not None and getattr(self.machines[cell.id].vm, name) is not None:
+            return self._origin(cell, f"vm.{name}")[0], f"vm.{name}"
         return self._of_kernel(cell, key)
 
     def _of_level(self, key: str, level: Level) -> tuple[Any, ...]:
@@ -95,9 +99,13 @@ class Unfolded:
     def _of_kernel(self, cell: Cell, key: str) -> tuple[str, str]:
         kernel = self.machines[cell.id].kernel
         group, _, name = key.partition(".")
-        if name not in KERNELS[kernel].get(group, {}):
+        if name not in bundle_of(kernel).get(group, {}):
             return "", ""
         return self._origin(cell, "kernel")[0], f"kernel {kernel}"
+
+
+_SYSCTL_OF = {one.key: name for name, one in SYSCTLS.items()}
+"""Setting -> the sysctl that gives it."""
 
 
 def text_of_key(machine: Machine, key: str) -> str:

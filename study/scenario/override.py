@@ -20,8 +20,10 @@ TAKE_LISTS = tuple(
     key
     for key, field in fields().items()
     for kind in (field.annotation, *get_args(field.annotation))
-    if get_origin(kind) is tuple
+    if get_origin(kind) is tuple or key == "zone.buddyinfo"
 )
+
+TAKE_MAPPINGS = ("requests", "zone.buddyinfo", "zone.pageblocks")
 
 
 def apply_overrides(document: Document, overrides: Sequence[str]) -> None:
@@ -78,7 +80,9 @@ def _apply(document: Document, text: str) -> None:
         )
     if isinstance(axes, dict) and key in axes:
         _set(document, ("axes", key), value if isinstance(value, list | dict) else [value], origin)
-    elif isinstance(value, dict) or (isinstance(value, list) and key not in TAKE_LISTS):
+    elif (isinstance(value, dict) and key not in TAKE_MAPPINGS) or (
+        isinstance(value, list) and key not in TAKE_LISTS
+    ):
         text = (
             f"{key} is {shown(value)}; several values make an axis, and {key} is none in the file"
         )

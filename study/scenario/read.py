@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Self, cast
 
 import yaml
 
@@ -57,11 +57,24 @@ _SCALARS = (
 for _tag, _pattern, _first in _SCALARS:
     _Loader.add_implicit_resolver(_tag, re.compile(_pattern), list(_first))
 
+
+class Written(float):
+    """A number that remembers how it was written: 6.10 is a version, and none of 6.1."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        """The number of a text."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
 _KINDS: dict[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:bool": lambda text: text.lower() == "true",
     "tag:yaml.org,2002:null": lambda _: None,
     "tag:yaml.org,2002:int": int,
-    "tag:yaml.org,2002:float": lambda text: float(
+    "tag:yaml.org,2002:float": lambda text: Written(
         text.replace(".inf", "inf").replace(".nan", "nan")
     ),
     "tag:yaml.org,2002:str": str,

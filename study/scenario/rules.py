@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from study.scenario.errors import shown
+from study.scenario.machine import sysctls
+from study.scenario.machine.kernels import parse
+from study.scenario.machine.lists import TYPES
+from study.scenario.machine.sysctls import SYSCTLS
 from study.scenario.model import Machine
 from study.scenario.nic import MTU_LIMITS
-from study.scenario.units import size_text
-from study.zone.settings import Grouping, Placement, Reserve, Settings
+from study.scenario.units import size_text, time_text
+from study.why.kernel import spell
+from study.zone.marks import marks_for
+from study.zone.settings import KMALLOC_ORDER_MAX, Grouping, Placement, Reserve, Settings
 
 WORKING_SET_MAX = 1 << 28
 SAMPLES_MAX = 1_000_000
+
+_LARGE_KMALLOC = (2, 6, 22)
+"""Since SLUB, and in SLAB from then on, kmalloc goes up to the largest block."""
 
 Complaint = tuple[str, str]
 """Dotted key, and what is wrong with it."""
@@ -35,6 +45,9 @@ def complaints(machine: Machine, settings: Settings) -> Iterator[Complaint]:
     if settings.extension.victims and settings.reclaim.lumpy:
         why = "is not asked by lumpy reclaim, which takes whole blocks; set reclaim.lumpy to off"
         yield "extension.victims", why
+    yield from _sysctls(machine)
+    yield from _starts(machine, settings)
+    yield from _requests(machine, settings)
     yield from _working_set(settings)
     yield from _clock(settings)
 
@@ -66,14 +79,25 @@ def _memory(s: Settings) -> Iterator[Complaint]:
 
 
 def _marks(machine: Machine, s: Settings) -> Iterator[Complaint]:
-    names = ("min", "low", "high")
-    missing = [name for name in names if getattr(machine.watermarks, name) is None]
-    if missing and len(missing) < len(names):
-        yield f"watermarks.{missing[0]}", "is missing; min, low and high are given together"
+    given = {name: getattr(machine.watermarks, name) for name in ("min", "low", "high")}
+    missing = [name for name, value in given.items() if value is None]
+    if missing and missing != ["low", "high"] and len(missing) < len(given):
+        yield (
+            f"watermarks.{missing[0]}",
+            "is missing; min, low and high are given together, or min alone",
+        )
     if s.watermarks.explicit_pages is None:
+        least = marks_for(s.memory, s.watermarks)[0]
+        if s.watermarks.min_free_kbytes and least > s.memory.pages:
+            key = "watermarks.min_free_kbytes"
+            if machine.vm.min_free_kbytes is not None:
+                key = "vm.min_free_kbytes"
+            yield key, f"gives a min mark of {least:,} pages; the zone has {s.memory.pages:,}"
         return
+    if s.watermarks.min_free_kbytes:
+        yield "watermarks.min_free_kbytes", "and watermarks.min both set the marks; give one"
     low, mid, high = s.watermarks.explicit_pages
-    if not low < mid < high:
+    if not low < mid < high and high > 0:
         yield (
             "watermarks.min",
             (
@@ -83,6 +107,65 @@ def _marks(machine: Machine, s: Settings) -> Iterator[Complaint]:
         )
     if high >= s.memory.pages:
         yield "watermarks.high", f"is {high:,} pages, not below the zone's {s.memory.pages:,}"
+
+
+def _sysctls(machine: Machine) -> Iterator[Complaint]:
+    """Sysctls by name: those that the kernel does not have, and those that are set twice."""
+    named = {name: getattr(machine.vm, name) for name in SYSCTLS}
+    named = {name: value for name, value in named.items() if value is not None}
+    yield from sysctls.complaints(named, machine.kernel)
+    for name, value in named.items():
+        group, _, key = SYSCTLS[name].key.partition(".")
+        other = getattr(getattr(machine, group), key)
+        if other != value:
+            yield f"vm.{name}", f"is {value:,}, but {group}.{key} is {other:,}: it is one setting"
+    if machine.watermarks.lowmem_reserve_ratio and not machine.zone.above:
+        key = "watermarks.lowmem_reserve_ratio"
+        if "lowmem_reserve_ratio" in named:
+            key = "vm.lowmem_reserve_ratio"
+        yield key, "has no effect without a higher zone; say its pages with zone.above"
+
+
+def _starts(machine: Machine, s: Settings) -> Iterator[Complaint]:
+    """What only a start from lists can use."""
+    lists = s.memory.buddyinfo is not None
+    if machine.zone.name is not None and not lists:
+        yield "zone.name", "has no effect without zone.buddyinfo"
+    if machine.zone.pageblocks is not None:
+        unknown = [letter for letter in machine.zone.pageblocks if letter not in TYPES]
+        if unknown:
+            yield "zone.pageblocks", f"has {shown(unknown[0])}; letters are {', '.join(TYPES)}"
+        if s.memory.typed_blocks is None:
+            yield "zone.pageblocks", "has no effect without lists by type under zone.buddyinfo"
+        counted = sum(machine.zone.pageblocks.values())
+        most = s.memory.pages >> s.memory.pageblock_order
+        if counted > most:
+            yield "zone.pageblocks", f"counts {counted:,}; the zone has {most:,} pageblocks"
+    if s.memory.highatomic_pages and s.memory.reserve != Reserve.HIGHATOMIC:
+        yield "zone.highatomic", "needs zone.reserve highatomic (kernel 4.4)"
+    if s.memory.highatomic_pages > s.memory.pages:
+        yield "zone.highatomic", f"is {s.memory.highatomic_pages:,} pages, more than the zone has"
+
+
+def _requests(machine: Machine, s: Settings) -> Iterator[Complaint]:
+    for one in s.requests:
+        if 1 << one.order > s.memory.pages:
+            yield f"requests.{one.name}.order", f"is {one.order}, larger than the whole zone"
+        if one.per_s <= 0 and one.first_ns < 0:
+            yield f"requests.{one.name}.rate", "is missing: how many come, as 1/min or 20/s"
+    for action in machine.actions:
+        if action.at >= s.clock.measure_ns:
+            yield "actions", f"has one at {time_text(action.at)}, when the measured time is over"
+        if (action.do is None) == (action.set is None):
+            yield "actions", "needs either do or set in each"
+    old = (parse(machine.kernel) or ()) < _LARGE_KMALLOC
+    for key, order in (("nic.rx_order", s.nic.rx_order), ("nic.tx_order", s.nic.tx_order)):
+        if order > KMALLOC_ORDER_MAX and old:
+            why = (
+                f"is {order}; kmalloc of Linux {machine.kernel} ends at order {KMALLOC_ORDER_MAX} "
+                f"(131,072 bytes), since {spell(_LARGE_KMALLOC)} at order 10"
+            )
+            yield key, why
 
 
 def _orders(s: Settings) -> Iterator[Complaint]:

@@ -32,6 +32,9 @@ _COUNT: Schema = TypeAdapter(Count).json_schema()
 def _allow_numbers(keys: dict[str, Schema]) -> None:
     """YAML reads version 3.5 as a number: an editor shall take it as well."""
     for key in VERSION_KEYS:
+        if "enum" not in keys[key]:
+            keys[key]["type"] = ["string", "number"]
+            continue
         words = keys[key]["enum"]
         keys[key]["enum"] = words + [float(word) for word in words if word.count(".") == 1]
         keys[key].pop("type", None)
@@ -164,6 +167,12 @@ def _sections(keys: list[str]) -> Schema:
             "anyOf": [_COUNT, {"$ref": "#/definitions/StoppingKeys"}],
             "default": 5,
         },
+        "ranking": {
+            "description": "An axis whose levels are ranked by how they serve requests by name.",
+            "type": ["string", "null"],
+        },
+        "requests": {"$ref": "#/definitions/requests"},
+        "actions": {"$ref": "#/definitions/actions"},
         "base": {
             "description": "Settings that all cells share, unless an axis says otherwise.",
             "anyOf": [{"$ref": "#/definitions/settings"}, {"type": "null"}],

@@ -44,6 +44,12 @@ class Study:
         counts = f"{len(self.cells)} cells x {self.replicates} replicates = {len(self)} trials"
         return f"<Study {self.name!r} of {self.source}: {counts}>"
 
+    def notes(self) -> list[str]:
+        """What a reader must know that no setting says: kernels taken for others, lost starts."""
+        from study.scenario.machine.notes import notes_of
+
+        return notes_of(self.document)
+
     def extensions(self) -> list[str]:
         """Versions of the extensions that its cells use, 16 hex digits each."""
         asked = [cell.settings.extension for cell in self.cells]

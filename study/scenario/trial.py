@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -140,5 +140,5 @@ def _written(settings: Settings) -> dict[str, Any]:
 
 def cell_id(settings: Settings, digits: int = ID_DIGITS) -> str:
     """Hex digits that depend on the settings alone."""
-    canonical = json.dumps(_written(settings), sort_keys=True)
+    canonical = json.dumps(_written(settings), sort_keys=True, default=asdict)
     return hashlib.blake2b(canonical.encode(), digest_size=digits // 2).hexdigest()

@@ -23,7 +23,7 @@ _NUMBER = re.compile(
     r"([-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*|(?=\.[0-9]))(?:\.[0-9]+)?"
     r"(?:[eE][-+]?[0-9]+)?)\s*((?:[A-Za-zµ%/][A-Za-zµ%/ ]*)?)"
 )
-_SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_SIZES = {"B": 1, "KiB": 1 << 10, "kB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _TIMES = {
     "ns": 1,
     "us": 1_000,
@@ -38,7 +38,6 @@ _LINE = {"bit/s": 1.0, "Mbit/s": 1e6, "Gbit/s": 1e9}
 _MEANT: dict[str, dict[str, str]] = {
     "a size": {
         "k": "KiB",
-        "kb": "KiB",
         "m": "MiB",
         "mb": "MiB",
         "g": "GiB",
@@ -139,6 +138,15 @@ def pages_from(value: Any) -> int:
     if pages != int(pages):
         raise ValueError(f"is {shown(value)}, which is no whole number of 4 KiB pages")
     return int(pages)
+
+
+def kbytes_from(value: Any) -> int:
+    """A number of kB as sysctls have it: `65000`, or a size with a unit, `64MiB`."""
+    number, unit = _split(value, "a number of kB", "65000 or 64MiB")
+    kbytes = number if not unit else _scaled(value, _SIZES, "a size", "64MiB") / 1024
+    if kbytes != int(kbytes):
+        raise ValueError(f"is {shown(value)}, which is no whole number of kB")
+    return int(kbytes)
 
 
 def bytes_from(value: Any) -> int:
@@ -253,6 +261,7 @@ def _written(function: Callable[[Any], str]) -> PlainSerializer:
 _PAGES = (*_SIZES, "pages", "page", "")
 Pages = Annotated[int, _schema(pages_from, _in(_PAGES) | _plain())]
 # What has a unit is written out with one, so that a resolved scenario can be read again.
+KBytes = Annotated[int, _schema(kbytes_from, _in((*_SIZES, "")) | _plain())]
 Bytes = Annotated[int, _schema(bytes_from, _in(_SIZES)), _written(lambda size: f"{size}B")]
 Duration = Annotated[int, _schema(nanoseconds_from, _in(_TIMES)), _written(time_text)]
 Rate = Annotated[float, _schema(per_second_from, _in((*_PER, "")) | _plain())]
@@ -323,6 +332,10 @@ def text_of(annotation: Any, metadata: Sequence[Any], value: Any) -> str:
             return text(value)
     if isinstance(value, list | tuple):
         return " ".join(map(str, value))
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {one}" for name, one in value.items()) or "none"
+    if value is not None and not isinstance(value, str | int | float):
+        value = str(value)
     return shown(value, 200)
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from study.scenario.model import OneOf, fields
+from study.scenario.read import Written
 
 VERSION_KEYS = frozenset(
-    key
-    for key, field in fields().items()
-    for kind in field.metadata
-    if isinstance(kind, OneOf) and kind.words[0][0].isdigit()
+    ["kernel"]
+    + [
+        key
+        for key, field in fields().items()
+        for kind in field.metadata
+        if isinstance(kind, OneOf) and kind.words[0][0].isdigit()
+    ]
 )
 
 
@@ -26,8 +30,8 @@ def spell_versions(value: Any, key: str = "") -> Any:
     if isinstance(value, list):
         return [spell_versions(item, key) for item in value]
     if key in VERSION_KEYS and isinstance(value, float):
-        return str(value)
-    return value
+        return value.text if isinstance(value, Written) else str(value)
+    return float(value) if isinstance(value, Written) else value
 
 
 def _within(key: str, name: str) -> str:

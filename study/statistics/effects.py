@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,31 @@ class Effect:
     replicates: int
     over_cells: OverCells | None
     marked: bool
+
+
+def level_means(
+    trials: pd.DataFrame | TrialColumns,
+    *,
+    axis: str,
+    metrics: Sequence[str],
+    cells: Mapping[str, Mapping[str, Any]],
+) -> Iterator[tuple[Any, dict[str, pd.Series[float]]]]:
+    """Each level of an axis with the means of some metrics, one value a replicate.
+
+    Over the cells that main_effects() compares.
+    """
+    groups, _ = _matched_cells(axis, cells)
+    ok = (trials["status"] == "ok").to_numpy()
+    cell, replicate = trials["cell"][ok], trials["replicate"][ok]
+    for level, ids in groups.items():
+        here = cell.isin(ids).to_numpy()
+        yield (
+            level,
+            {
+                metric: _replicate_means(trials[metric][ok][here], replicate[here], len(ids))
+                for metric in metrics
+            },
+        )
 
 
 def main_effects(

@@ -6,6 +6,7 @@ Its interval is a bootstrap over replicates (SciPy), both sides of a replicate d
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,14 +47,18 @@ def pairing_factor(left: Array, right: Array) -> tuple[float, float, float]:
         found: Array = apart / (one - other).var(axis=axis, ddof=1)
         return found
 
-    interval = stats.bootstrap(
-        (left, right),
-        factor,
-        paired=True,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return float(factor(left, right)), float(interval.low), float(interval.high)
+    with warnings.catch_warnings():
+        # A draw of one replicate over and over has no variance; it is left out below.
+        warnings.simplefilter("ignore")
+        drawn = stats.bootstrap(
+            (left, right),
+            factor,
+            paired=True,
+            vectorized=True,
+            n_resamples=RESAMPLES,
+            method="percentile",
+            rng=np.random.default_rng(0),
+        ).bootstrap_distribution
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(drawn[np.isfinite(drawn)], [tail, 1 - tail])
+    return float(factor(left, right)), float(low), float(high)

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from study.terminal.listing import listing, show, word
+from study.zone.marks import marks_for, start_boost
 from study.zone.settings import NicReceive, NicTransmit
 
 if TYPE_CHECKING:
     from study.scenario import Cell
     from study.scenario.origin import Setting, Unfolded
+
+
+_MARKS = ("min", "low", "high")
 
 
 def show_cell(unfolded: Unfolded, cell: Cell, settings: list[Setting]) -> None:
@@ -36,6 +40,17 @@ def show_cell(unfolded: Unfolded, cell: Cell, settings: list[Setting]) -> None:
     stack = _block(cell.settings.processes.stack_order)
     text = f"It follows: frames are received into {received}, sent from {sent}; a stack is {stack}."
     show(Text(f"\n{text}"))
+    settings_of = cell.settings
+    low = marks_for(settings_of.memory, settings_of.watermarks)
+    boost = start_boost(settings_of.watermarks)
+    marks = ", ".join(f"{name} {pages + boost:,}" for name, pages in zip(_MARKS, low, strict=True))
+    said = f"Marks in pages: {marks}"
+    said += f", of which {boost:,} are boost" if boost else ""
+    reserve = settings_of.watermarks.lowmem_reserve_pages
+    said += f"; {reserve:,} more are held back by lowmem_reserve" if reserve else ""
+    show(Text(f"{said}."))
+    for note in unfolded.study.notes():
+        show(Text(f"Note: {note}."))
 
 
 def _block(order: int) -> str:

@@ -25,6 +25,8 @@ def show_plan(unfolded: Unfolded, *, everything: bool) -> None:
     title = f"{study.name}: {study.question}" if study.question else study.name
     show(Text(title, style="bold"))
     show(Text(_counts(study)))
+    for said in study.notes():
+        show(Text(f"Note: {said}.", style="yellow"))
     if study.axes:
         table = listing("axis", "levels")
         for axis, levels in study.axes.items():

@@ -33,6 +33,7 @@ def verdict(result: Replay) -> str:
 def show(results: Sequence[Replay], console: Console) -> None:
     """Print all results: verdict and oddities of each, then a table of them all."""
     for result in results:
+        console.print(_contents(result), soft_wrap=True)
         console.print(verdict(result), style="bold", soft_wrap=True)
         for line in result.not_compared:
             console.print(f"  not compared: {line}")
@@ -46,6 +47,36 @@ def show(results: Sequence[Replay], console: Console) -> None:
         console.print()
     if results:
         console.print(_overview(results))
+
+
+def _contents(result: Replay) -> Table:
+    """What the trace holds, whatever lies beside it."""
+    held = result.contents.plain()
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+
+    def row(name: str, counts: dict[str, int], more: str = "") -> None:
+        said = ", ".join(f"{key} {count:,}" for key, count in counts.items())
+        if said:
+            table.add_row(name, said + more)
+
+    row(f"{_name(result)} holds", held["events"])
+    failed = f"; {held['failed']:,} failed" if held["failed"] else ""
+    row("requests by order", held["orders"], failed)
+    row("their flags", held["flags"])
+    row("asked by", held["callers"])
+    if held["seconds"] is not None:
+        busiest = f"; {held['busiest_second']:,} requests in the busiest second"
+        table.add_row("time", f"{held['seconds']:.6g} s{busiest * bool(held['busiest_second'])}")
+    if held["lifetimes"]:
+        first, middle, third = held["lifetime_quartiles_s"]
+        seen = f"half between {first:.3g} and {third:.3g} s, median {middle:.3g} s"
+        table.add_row("lifetimes", f"{held['lifetimes']:,} seen: {seen}")
+    if held["fallbacks"]:
+        serious = f"{held['serious_fallbacks']:,} of them below a pageblock (serious)"
+        table.add_row("fallbacks", f"{held['fallbacks']:,} to another type's list, {serious}")
+    return table
 
 
 def _all(count: int, noun: str) -> str:

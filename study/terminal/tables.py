@@ -19,7 +19,9 @@ from study.statistics.findings import Findings, looks_of
 from study.statistics.headline import headline_of
 from study.statistics.sensitivity import first_that_varies, sampled_axes, sensitivity
 from study.statistics.words import digits, with_half, with_interval
+from study.terminal.ranking import ranking_parts
 from study.terminal.verdicts import verdict_parts
+from study.zone.trial.metrics import is_service
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,12 +40,13 @@ def result_parts(results: Findings) -> Iterator[RenderableType]:
     yield Text()
     if manifest["question"]:
         yield Padding(Text(manifest["question"].strip(), style="bold"), (0, 0, 1, 0))
+    yield from (Text(f"Note: {said}.", style="dim") for said in manifest.get("notes", ()))
     yield from verdict_parts(results.judged(), looks=len(looks_of(manifest)))
     trials, cells = results.columns, manifest["cells"]
     ranges = sampled_axes(manifest)
     axes = [axis for axis in axis_and_metric_names(trials)[0] if axis not in ranges]
     headline = headline_of(results)
-    nowhere = [label for name, label in headline if (trials[name].fillna(0) == 0).all()]
+    nowhere = [label for name, label in headline if _is_nowhere(name, trials[name])]
     headline = [(name, label) for name, label in headline if label not in nowhere]
     tables = list(_axis_tables(trials, cells, axes, headline)) if headline else []
     for index, part in enumerate(tables):
@@ -65,7 +68,15 @@ def result_parts(results: Findings) -> Iterator[RenderableType]:
         yield Text(line, style="yellow")
     if nowhere:
         yield Text(f"Nowhere: {', '.join(nowhere)}.", style="dim")
+    yield from ranking_parts(results)
     yield from failures(results)
+
+
+def _is_nowhere(name: str, values: pd.Series[float]) -> bool:
+    """Did it happen in no trial? That nobody was served of those who asked is a result."""
+    if is_service(name):
+        return bool(values.isna().all())
+    return bool((values.fillna(0) == 0).all())
 
 
 def _axis_tables(

@@ -77,11 +77,19 @@ _STARTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ),
 )
 _LONGEST = 6_000
+_USES_WITHIN = 20_000
+"""Letters of a report in which its uses of memory are looked for."""
 _PAIR = re.compile(
     r"\b(boost|min|low|high|reserved_highatomic|free_highatomic|active_file|inactive_file|present"
     r"|managed|free_pcp|free_cma):\s?(\d{1,12})\s?[kK]B"
 )
 _FIELDS = {"free_pcp": "pcp_kb"}
+_USES = (
+    r"\b(active_anon|inactive_anon|active_file|inactive_file|active|inactive|unevictable|mlocked"
+    r"|slab_reclaimable|slab_unreclaimable|slab|dirty|writeback|mapped|pagetables)"
+)
+_HELD_KB = re.compile(_USES + r":\s?(\d{1,12})\s?[kK]B", re.IGNORECASE)
+_HELD = re.compile(_USES + r":\s?(\d{1,12})(?=\s|\Z|\)|=)(?!\s?[kK]B)", re.IGNORECASE)
 _FORM_SIGNS = re.compile(r"\b(active_anon|active):\s?\d")
 _TOKEN = re.compile(
     rf"\s{{0,4}}(?P<count>\d{{1,18}})(?:{_SIGN}(?P<size>\d{{1,9}}))?\s?kB(?:\s{{1,3}}\((?P<types>[A-Z]{{1,8}})\))?"
@@ -244,10 +252,19 @@ def _assemble(text: Text, records: list[_Record]) -> list[Report]:
     assembly = _Assembly(text)
     for record in records:
         _READERS.get(record.kind, _pass_over)(assembly, record)
+    _read_uses(text.body, assembly)
     for report in assembly.reports:
         for zone in report.zones.values():
             zone.given.clear()
     return _merged(assembly.reports)
+
+
+def _read_uses(body: str, assembly: _Assembly) -> None:
+    """What the machine's pages are used for, from the lines above the zones."""
+    ends = [*assembly.starts[1:], len(body)][: len(assembly.starts)]
+    for report, start, end in zip(assembly.reports, assembly.starts, ends, strict=True):
+        for match in _HELD.finditer(body, start, min(end, start + _USES_WITHIN)):
+            report.held.setdefault(match[1].lower(), int(match[2]))
 
 
 def _pass_over(assembly: _Assembly, record: _Record) -> None:  # noqa: ARG001
@@ -376,6 +393,8 @@ def _read_state(assembly: _Assembly, record: _Record) -> None:
             setattr(zone, attribute, int(number))
         report.evidence.add(name)
     report.evidence |= set(_FORM_SIGNS.findall(record.body))
+    for name, number in _HELD_KB.findall(record.body[:1_500]):
+        zone.held_kb.setdefault(name.lower(), int(number))
     assembly.last = zone
 
 

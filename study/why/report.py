@@ -57,6 +57,7 @@ class ZoneState:
 
     reserve   lowmem_reserve[] or protection, in pages
     index     extfrag_index or unusable_index by order
+    held_kb   what its used memory is: active_anon, inactive_file, slab, ...
     in_pages  the text gave pages (/proc/zoneinfo); they stand here as kB of 4 kB pages until the
               page size is known
     given     which tables of the text have been read for it
@@ -82,6 +83,7 @@ class ZoneState:
     empty: bool = False
     in_pages: bool = False
     pageblocks: dict[str, int] = field(default_factory=dict)
+    held_kb: dict[str, int] = field(default_factory=dict)
     index: tuple[float, ...] = ()
     given: set[str] = field(default_factory=set)
 
@@ -108,7 +110,9 @@ class ZoneState:
         return not self.index and not self.size_kb and not self.free_kb and self.free_list is None
 
 
-_IN_KB = tuple(name for name in ZoneState.__dataclass_fields__ if name.endswith("_kb"))
+_IN_KB = tuple(
+    name for name in ZoneState.__dataclass_fields__ if name.endswith("_kb") and name != "held_kb"
+)
 
 
 @dataclass
@@ -157,6 +161,7 @@ class Report:
     zones     by node and name, in the order of the text
     notes     what a reader should know of how it was read
     counters  vmstat counters that it holds
+    held      pages of the whole machine by use: active_anon, slab_reclaimable, dirty, ...
     evidence  signs of its form, from which kernels can be told apart
     pageblock order of a pageblock, if the text says it
     """
@@ -168,6 +173,7 @@ class Report:
     zones: dict[tuple[int | None, str], ZoneState] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
+    held: dict[str, int] = field(default_factory=dict)
     evidence: set[str] = field(default_factory=set)
     pageblock: int | None = None
     _known: dict[str, Any] | None = field(default=None, init=False, repr=False, compare=False)

@@ -26,10 +26,13 @@ NR_ORDERS = 11
 """Orders 0..10: MAX_ORDER is 11 (include/linux/mmzone.h, 2.6.8)."""
 ORDER_MAX = NR_ORDERS - 1
 KMALLOC_ORDER_MAX = 5
-"""kmalloc ends at 131072 bytes (include/linux/kmalloc_sizes.h, 2.6.8)."""
+"""kmalloc ends at 131072 bytes (include/linux/kmalloc_sizes.h, 2.6.8), until 2.6.22."""
 PAGES_MAX = 1 << 26
 """256 GiB: pfns are 32-bit numbers in the zone's tables, with room to spare."""
 NUMBERS_MAX = 8
+REQUESTS_MAX = 4
+"""Named requests of one machine: each has metrics of its own, and so columns in every row."""
+ACTIONS_MAX = 8
 
 UNITS = ("pages", "ns", "per_s", "per_ms", "share")
 """What the name of a setting may end in; the unit is none otherwise."""
@@ -250,6 +253,26 @@ class ProbeVictims(IntEnum):
     RMAP_MIGRATE = 4
 
 
+class Otherwise(IntEnum):
+    """What a request that is refused its block is content with.
+
+    REFUSE is nothing, ORDER_0 one single page (skb_page_frag_refill), VMALLOC as many single pages
+    as the block has (kvmalloc). Single pages are not waited for.
+    """
+
+    REFUSE = 0
+    ORDER_0 = 1
+    VMALLOC = 2
+
+
+class Deed(IntEnum):
+    """What an administrator does while a machine runs."""
+
+    DROP_CACHES = 0
+    COMPACT_MEMORY = 1
+    SET = 2
+
+
 class NicReceive(IntEnum):
     LINEAR = 0
     PAGE_ARRAY = 1
@@ -286,6 +309,14 @@ class Memory:
     """Linux's choice of a block, or a bound: by lowest address, or knowing kernel pages' lives."""
     buddyinfo: tuple[int, ...] | None = None
     """Start with exactly these free blocks per order, all else in use."""
+    typed_blocks: tuple[tuple[int, ...], ...] | None = setting(None, key="")
+    """Of buddyinfo, the blocks on the lists of each type: unmovable, movable, reclaimable and
+    reserved for who cannot wait, each by order; used with grouping on.
+    """
+    typed_pageblocks: tuple[int, ...] | None = setting(None, key="")
+    """Pageblocks of each of these types at the start; the rest are movable."""
+    highatomic_pages: int = setting(0, key="highatomic", constant=False)
+    """At the start so many pages are in pageblocks reserved for who cannot wait (4.4)."""
 
 
 @dataclass(frozen=True)
@@ -296,6 +327,14 @@ class Watermarks:
     """The formula for min, low and high."""
     boost_factor: int = setting(0, most=1_000_000, policy=True)
     """vm.watermark_boost_factor: most that a steal raises the marks, in 1/10000 of high (5.0)."""
+    min_free_kbytes: int = setting(0, most=1 << 28, policy=True, constant=False)
+    """vm.min_free_kbytes, split over the lowmem zones as the kernel does; 0: by its formula."""
+    scale_factor: int = setting(10, least=1, most=3_000, policy=True, constant=False)
+    """vm.watermark_scale_factor: least distance of the marks, in 1/10000 of the zone (4.6)."""
+    boost_pages: int = setting(0, key="boost", constant=False)
+    """By so much the three marks are raised at the start; nothing while boost_factor is 0."""
+    lowmem_reserve_pages: int = setting(0, key="lowmem_reserve", policy=True)
+    """Held back beside the marks from requests that could also be served by a higher zone."""
     explicit_pages: tuple[int, int, int] | None = setting(None, key="min", policy=True)
     """min, low and high, instead of the formula."""
 
@@ -318,6 +357,8 @@ class Reclaim:
 
     lumpy: bool = setting(False, policy=True)
     """Take the neighbours of a victim in its aligned block as well (2.6.23 to 3.4)."""
+    swappiness: int = setting(60, most=100, policy=True)
+    """vm.swappiness: how soon mapped pages are fair game (refill_inactive_zone, 2.6.8)."""
 
 
 @dataclass(frozen=True)
@@ -332,6 +373,8 @@ class Compaction:
     """vm.compaction_proactiveness: kcompactd also works unasked; 0: never, 100: always (5.9)."""
     threshold: int = setting(500, most=1_000, policy=True)
     """vm.extfrag_threshold: a lower index is lack of memory and left to reclaim."""
+    deferred: int = setting(0, most=6, constant=False)
+    """At the start runs are put off as after so many failures: 2 ** this many less one (3.7)."""
     rules: CompactionRules = setting(CompactionRules.V2_6_35, policy=True)
     """Each run scans anew and keeps low free; or runs resume, drain, and keep min free."""
 
@@ -549,6 +592,70 @@ class Extension:
 
 
 @dataclass(frozen=True)
+class Request:
+    """A load of one kind of request: a Poisson stream, each block kept for an exponential time.
+
+    Parameters
+    ----------
+    name
+        What a scenario calls it; the stream of random numbers is named after it.
+    order
+        Of the block wished for.
+    gfp
+        Bits of engine.enums.Gfp.
+    per_s
+        How many come per second, on average.
+    hold_ns
+        Mean time until one is given back.
+    otherwise
+        What it is content with if it is refused.
+    first_ns
+        When the first one comes; -1: by chance, as all others.
+    """
+
+    name: str
+    order: int
+    gfp: int
+    per_s: float
+    hold_ns: int
+    otherwise: Otherwise = Otherwise.REFUSE
+    first_ns: int = -1
+
+
+@dataclass(frozen=True)
+class Action:
+    """What an administrator does at some time.
+
+    Parameters
+    ----------
+    at_ns
+        Since the trial began.
+    deed
+        What it is.
+    setting
+        Of SET: name of a setting, one of SETTABLE.
+    value
+        Of SET: its new value.
+    """
+
+    at_ns: int
+    deed: Deed
+    setting: str = ""
+    value: int = 0
+
+
+SETTABLE = (
+    "watermarks.min_free_kbytes",
+    "watermarks.scale_factor",
+    "watermarks.boost_factor",
+    "reclaim.swappiness",
+    "compaction.threshold",
+    "compaction.proactiveness",
+)
+"""Settings that an administrator can change while a machine runs: sysctls."""
+
+
+@dataclass(frozen=True)
 class Clock:
     """The phases of a trial."""
 
@@ -583,6 +690,10 @@ class Settings:
     churn: Churn = group(Churn)
     extension: Extension = group(Extension)
     clock: Clock = group(Clock)
+    requests: tuple[Request, ...] = setting((), key="")
+    """Requests by name, at most REQUESTS_MAX."""
+    actions: tuple[Action, ...] = setting((), key="")
+    """What an administrator does, at most ACTIONS_MAX, in the order of time."""
 
 
 @cache

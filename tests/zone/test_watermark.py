@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from study.zone.engine.enums import Gfp
 from study.zone.engine.record import MACHINE
+from study.zone.marks import marks_of
 from study.zone.mm.linux_2_6.watermark import (
     after_reclaim_ok,
     balanced,
     first_pass_ok,
     kswapd_needed,
-    marks_of,
     second_pass_ok,
     watermark_ok,
 )

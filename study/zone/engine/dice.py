@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,13 +18,15 @@ from study.zone.engine.enums import Stream
 _TO_UNIT = 1.0 / (1 << 53)
 
 
-def seed_streams(dice: np.ndarray, seed: int, replicate: int) -> None:
-    """Fill dice (NR_STREAMS, 4) u8 from (seed, replicate, name of the stream).
+def seed_streams(dice: np.ndarray, seed: int, replicate: int, named: Sequence[str] = ()) -> None:
+    """Fill dice (NR_STREAMS or more, 4) u8 from (seed, replicate, name of the stream).
 
-    The policy is not among the keys: all cells of a replicate meet the same workload.
+    The policy is not among the keys: all cells of a replicate meet the same workload. The streams
+    of requests by name come after the others.
     """
-    for stream in Stream:
-        key = zlib.crc32(stream.name.encode())
+    names = [stream.name for stream in Stream] + [f"REQUEST {name}" for name in named]
+    for stream, name in enumerate(names):
+        key = zlib.crc32(name.encode())
         sequence = np.random.SeedSequence(entropy=seed, spawn_key=(replicate, key))
         dice[stream] = np.random.SFC64(sequence).state["state"]["state"]
 

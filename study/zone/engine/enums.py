@@ -34,6 +34,7 @@ class Kind(IntEnum):
     HUGE = 9
     SOURCE = 10
     """Taken by a traffic source that is an extension."""
+    REQUEST = 11
 
 
 class Flag(IntEnum):
@@ -57,6 +58,12 @@ class Gfp(IntEnum):
     WAIT = 0x10
     HIGH = 0x20
     COLD = 0x100
+    NOFS = 0x200
+    """Without __GFP_FS: nothing that has to be written to a file is waited for."""
+    RETRY_MAYFAIL = 0x400
+    """__GFP_REPEAT before 4.12."""
+    NOFAIL = 0x800
+    NORETRY = 0x1000
     RECLAIMABLE = 0x80000
     """With MOVABLE the migratetype of the request (2.6.24); neither is UNMOVABLE."""
     MOVABLE = 0x100000
@@ -76,6 +83,7 @@ class Caller(IntEnum):
     MIGRATION = 6
     HUGE = 7
     SOURCE = 8
+    REQUEST = 9
 
 
 class Thrown(IntEnum):
@@ -116,6 +124,9 @@ class Event(IntEnum):
     HUGE_ARRIVAL = 19
     HUGE_DEATH = 20
     SOURCE = 21
+    REQUEST_ARRIVAL = 22
+    REQUEST_END = 23
+    ACTION = 24
 
 
 class Stream(IntEnum):

@@ -57,11 +57,12 @@ FRAME = np.dtype(
     [
         ("next", "i4"),
         ("prev", "i4"),
-        # Whose the frame is, or what comes after it; by home and kind, one of five:
+        # Whose the frame is, or what comes after it; by home and kind, one of six:
         #   ACTIVE, INACTIVE       the vpage that it holds: the reverse map (mm/.../rmap.py)
         #   KERNEL, kind SLAB      its row in the slot table (slab.py)
         #   KERNEL, kind RX or TX  the frame's next fragment, NO_PFN at the last (load/nic.py)
         #   KERNEL, kind HUGE      the next one that is held, NO_PFN at the last (load/huge.py)
+        #   KERNEL, kind REQUEST   the next of its single pages, NO_PFN at the last (load/named.py)
         #   PERCPU                 the migratetype it was freed as, with grouping on (percpu.py)
         # Anything else leaves behind what was there.
         ("owner", "i4"),

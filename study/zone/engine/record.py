@@ -30,7 +30,14 @@ from study.zone.engine.layout import (
     NR_STREAMS,
     TABLES,
 )
-from study.zone.settings import NR_ORDERS, NUMBERS_MAX, Settings, declared
+from study.zone.settings import (
+    ACTIONS_MAX,
+    NR_ORDERS,
+    NUMBERS_MAX,
+    REQUESTS_MAX,
+    Settings,
+    declared,
+)
 
 ZONE_COUNTERS = np.dtype(
     [
@@ -102,6 +109,15 @@ COUNTERS = np.dtype(
         ("frames_sent", "i8"),
         ("frames_unsent", "i8"),
         ("recycled", "i8"),  # receive buffers posted again
+        # Requests by name: all, those that got their block, that were content with single pages,
+        # that had to wait.
+        ("asked_named", "i8", (REQUESTS_MAX,)),
+        ("got_named", "i8", (REQUESTS_MAX,)),
+        ("fell_back_named", "i8", (REQUESTS_MAX,)),
+        ("waited_named", "i8", (REQUESTS_MAX,)),
+        ("at_once_named", "i8", (REQUESTS_MAX,)),  # got their block without reclaim or waiting
+        ("first_named", "i8", (REQUESTS_MAX,)),  # did the first of them?
+        ("actions", "i8"),  # of an administrator
         ("events", "i8"),
     ]
 )
@@ -181,6 +197,7 @@ _MACHINE = """
     slab_scan             objects that shrink_slab still owes, below a batch
     ignore_references     does the scan that runs take pages in use (lumpy, above order 3)?
     no_io                 does it leave alone what must be written (boost)?
+    no_fs                 does it leave alone what a file system would have to write (NOFS)?
 
     kswapd_awake          has it work?
     kswapd_max_order      largest order asked for since its run began
@@ -206,6 +223,7 @@ _MACHINE = """
     kcompactd_armed       is a run booked?
     kcompactd_free_at     when its last run is over
     proactive_defer       looks that are still to be skipped
+    proactive_begun       is a look booked?
 
     slot_free             first free row of the slot table among those once used
     slots_used            rows ever used
@@ -252,6 +270,8 @@ _MACHINE = """
     held_first            pfn of the first that is held without end
     nr_held_blocks        of these
 
+    nr_named              requests by name
+
     victims_at            address of the extension that selects victims, 0 without
     source_at             address of the one that is a source of load
 """
@@ -267,10 +287,21 @@ _MACHINE_VECTORS = [
     ("wheel", "i4", (NR_BUCKETS,)),
     # A bit for each bucket that is not empty.
     ("wheel_used", "u8", (NR_BUCKETS // BUCKETS_A_WORD,)),
-    ("dice", "u8", (NR_STREAMS, 4)),
+    ("dice", "u8", (NR_STREAMS + REQUESTS_MAX, 4)),
     ("victim", "i4", (16,)),
     # What the scenario gives extensions.
     ("numbers", "f8", (NUMBERS_MAX,)),
+    # The requests by name: the fields of settings.Request.
+    ("named_order", "i8", (REQUESTS_MAX,)),
+    ("named_gfp", "i8", (REQUESTS_MAX,)),
+    ("named_gap_ns", "i8", (REQUESTS_MAX,)),
+    ("named_hold_ns", "i8", (REQUESTS_MAX,)),
+    ("named_otherwise", "i8", (REQUESTS_MAX,)),
+    ("named_first_ns", "i8", (REQUESTS_MAX,)),
+    # What is done when, and what becomes of the settings then: min, low, high and SETTABLE.
+    ("action_at_ns", "i8", (ACTIONS_MAX,)),
+    ("action_deed", "i8", (ACTIONS_MAX,)),
+    ("action_values", "i8", (ACTIONS_MAX, 7)),
     # The order a reclaimer works for, by Reclaimer; of interest to lumpy reclaim only.
     ("reclaim_order", "i8", (2,)),
     # The kmalloc caches, by order of their slabs: objects in the array, idle slabs, limits.

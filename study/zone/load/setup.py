@@ -12,7 +12,8 @@ from study.zone.engine.layout import (
     PAGE_TABLES_MAX,
     PROCESS_PAGES_MAX,
 )
-from study.zone.settings import Settings
+from study.zone.marks import after, marks_for
+from study.zone.settings import Deed, Settings
 
 SECOND_NS = 1_000_000_000
 
@@ -64,8 +65,35 @@ def set_load(z: Any, s: Settings) -> None:
     z["slab_gap_ns"] = _gap_ns(slab.pages_per_s)
     z["huge_gap_ns"] = _gap_ns(s.huge.per_s)
     z["held_first"] = NO_PFN
+    z["nr_named"] = len(s.requests)
+    for row, request in enumerate(s.requests):
+        z["named_order"][row] = request.order
+        z["named_gfp"][row] = request.gfp
+        z["named_gap_ns"][row] = _gap_ns(request.per_s)
+        z["named_hold_ns"][row] = request.hold_ns
+        z["named_otherwise"][row] = request.otherwise
+        z["named_first_ns"][row] = request.first_ns
     z["fragments"] = min(nic.frame_pages, FRAGMENTS_MAX)
     z["rx_log"] = log_of_going_on(nic.rx_burst_frames)
     z["tx_log"] = log_of_going_on(nic.tx_burst_frames)
     z["rx_gap_ns"] = _burst_gap_ns(nic.rx_frames_per_s, nic.rx_burst_frames, nic.wire_ns)
     z["tx_gap_ns"] = _burst_gap_ns(nic.tx_frames_per_s, nic.tx_burst_frames, nic.wire_ns)
+    _set_actions(z, s)
+
+
+def _set_actions(z: Any, s: Settings) -> None:
+    """What an administrator does, with all that can be set as it then stands."""
+    for row, action in enumerate(s.actions):
+        keeps_marks = True
+        if action.deed == Deed.SET:
+            keeps_marks = not action.setting.startswith("watermarks.")
+            s = after(s, action.setting, action.value)
+        z["action_at_ns"][row] = action.at_ns
+        z["action_deed"][row] = action.deed
+        z["action_values"][row] = (
+            *((-1, -1, -1) if keeps_marks else marks_for(s.memory, s.watermarks)),
+            s.watermarks.boost_factor,
+            s.reclaim.swappiness,
+            s.compaction.threshold,
+            s.compaction.proactiveness,
+        )

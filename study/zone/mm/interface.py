@@ -21,8 +21,10 @@ from __future__ import annotations
 
 from study.zone.mm.linux_2_6.allocate import (
     GAVE_UP,
+    allocate,
     allocate_atomic,
     allocate_or_wait,
+    count_failure,
     go_on,
 )
 from study.zone.mm.linux_2_6.bootmem import (
@@ -30,9 +32,11 @@ from study.zone.mm.linux_2_6.bootmem import (
     free_all,
     prepare_memory,
     put_free_block,
+    put_typed_block,
     take_to_fill,
 )
 from study.zone.mm.linux_2_6.buddy import remove_free_block
+from study.zone.mm.linux_2_6.compaction import WHOLE_ZONE, compact_zone
 from study.zone.mm.linux_2_6.defrag import (
     cost_of_emptying,
     defragment,
@@ -72,7 +76,7 @@ from study.zone.mm.linux_2_6.memory import (
     install,
     touch_resident,
 )
-from study.zone.mm.linux_2_6.percpu import free_page, take_typed_page
+from study.zone.mm.linux_2_6.percpu import drain_percpu, free_page, take_typed_page
 from study.zone.mm.linux_2_6.reclaim import (
     DEF_PRIORITY,
     begin_shrink,
@@ -92,16 +96,18 @@ __all__ = [  # noqa: RUF022 - by subject
     # The record and the tables.
     "REQUEST_ROWS", "set_constants", "table_rows",
     # Boot; pages taken and put without asking anybody; the daemons' first events.
-    "prepare_memory", "free_all", "put_free_block", "take_to_fill", "end_fill", "take_typed_page",
-    "start_pdflush", "start_proactive", "start_reap",
+    "prepare_memory", "free_all", "put_free_block", "put_typed_block", "take_to_fill", "end_fill",
+    "take_typed_page", "start_pdflush", "start_proactive", "start_reap",
     # Requests for pages, those that sleep continued by a RETRY event; pages given back.
-    "GAVE_UP", "allocate_atomic", "allocate_or_wait", "go_on", "gfp_by_lifetime",
-    "free_page",
+    "GAVE_UP", "allocate", "allocate_atomic", "allocate_or_wait", "count_failure", "go_on",
+    "gfp_by_lifetime", "free_page",
     # Kernel objects: blocks, large kmalloc objects, slab pages.
     "new_object", "free_object", "kmalloc_atomic", "kmalloc_or_not", "kmalloc_or_wait", "kfree",
     "new_slab", "free_slab",
     # User pages.
     "install", "touch_resident", "free_user_page", "evict_user_page", "fetch_tails",
+    # What an administrator does.
+    "WHOLE_ZONE", "compact_zone", "drain_percpu",
     # Events that fall due.
     "run_kswapd", "run_daemon", "run_kcompactd", "look_around", "finish_writes", "pdflush", "reap",
     # For the probe and for who explains: a pass of reclaim in steps, blocks emptied by address.

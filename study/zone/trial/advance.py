@@ -11,7 +11,9 @@ from study.zone.engine.call import call_at
 from study.zone.engine.compile import kernel
 from study.zone.engine.enums import Caller, Event, Kind
 from study.zone.engine.layout import NO_PFN, WAITING, requests, vpages
+from study.zone.load.administer import administer
 from study.zone.load.huge import huge_arrives, huge_dies, settle_huge
+from study.zone.load.named import answer_request, request_arrives, request_ends
 from study.zone.load.nic import rx_frame, rx_return, rx_watchdog, tx_done, tx_frame
 from study.zone.load.processes import (
     add_page_table,
@@ -55,6 +57,8 @@ def _answer(z, caller, order, value, born, pfn):
         settle_slab(z, pfn, value & RECLAIMABLE, (value >> 1) * 1_000_000)
     elif caller == Caller.HUGE:
         settle_huge(z, pfn, value)
+    elif caller == Caller.REQUEST:
+        answer_request(z, value, pfn)
     else:
         page = value >> 1
         waiting = (vpages(z)[page].state & WAITING) != 0
@@ -79,6 +83,8 @@ def _retry(z, row):
         refuse(z, value)
     elif caller == Caller.USER:
         vpages(z)[value >> 1].state &= ~WAITING
+    elif caller == Caller.REQUEST:
+        answer_request(z, value, GAVE_UP)
 
 
 @kernel
@@ -127,6 +133,12 @@ def _happen(z, what, value, seq):
         huge_dies(z, value)
     elif what == Event.SOURCE:
         call_at(z.source_at, z, value)
+    elif what == Event.REQUEST_ARRIVAL:
+        request_arrives(z, value)
+    elif what == Event.REQUEST_END:
+        request_ends(z, value)
+    elif what == Event.ACTION:
+        administer(z, value)
 
 
 @kernel

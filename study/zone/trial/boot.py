@@ -19,6 +19,7 @@ from study.zone.engine.layout import (
     vpages,
 )
 from study.zone.engine.wheel import empty_wheel
+from study.zone.load.named import start_requests
 from study.zone.load.nic import WATCHDOG_NS, refill_ring
 from study.zone.mm.interface import (
     end_fill,
@@ -26,8 +27,11 @@ from study.zone.mm.interface import (
     install,
     new_object,
     new_slab,
+    pageblock_type,
     prepare_memory,
     put_free_block,
+    put_typed_block,
+    set_pageblock_type,
     start_pdflush,
     start_proactive,
     start_reap,
@@ -38,6 +42,10 @@ from study.zone.settings import NR_ORDERS
 
 _UNMOVABLE = int(Migratetype.UNMOVABLE)
 _RECLAIMABLE = int(Migratetype.RECLAIMABLE)
+_MOVABLE = int(Migratetype.MOVABLE)
+_HIGHATOMIC = int(Migratetype.HIGHATOMIC)
+_DRAWS = 100_000
+"""Places that are tried for a block."""
 
 
 @kernel
@@ -88,6 +96,20 @@ def boot_slabs(z, nr_pages):
 
 
 @kernel
+def _use(z, pfn, unmovable, page):
+    """Put a frame to use, by the kernel or for the next page of programs; the page after it."""
+    if unmovable or page >= z.extents * z.extent_pages:
+        if new_slab(z, pfn, uniform(z, Stream.START) <= z.slab_reclaimable_share) == NO_ROW:
+            new_object(z, pfn, 0, Kind.SLAB)
+        return page
+    frames(z)[pfn].order = 0
+    # Neighbours in the zone are neighbours in popularity only by chance.
+    extent = extents(z)[page // z.extent_pages].extent
+    install(z, pfn, extent * z.extent_pages + page % z.extent_pages, False)
+    return page + 1
+
+
+@kernel
 def _fill_used(z, reserved, kernel_pages):
     frame = frames(z)
     page = 0
@@ -99,32 +121,122 @@ def _fill_used(z, reserved, kernel_pages):
             frame[pfn].home = Home.NONE
             continue
         unmovable = below(z, Stream.START, unused) < kernel_pages
-        if unmovable or page >= z.extents * z.extent_pages:
-            if new_slab(z, pfn, uniform(z, Stream.START) <= z.slab_reclaimable_share) == NO_ROW:
-                new_object(z, pfn, 0, Kind.SLAB)
+        page = _use(z, pfn, unmovable, page)
+
+
+@kernel
+def _fill_by_type(z, reserved, kernel_pages):
+    """As _fill_used, but kernel pages go where pageblocks are not movable, as far as they do."""
+    frame = frames(z)
+    page = 0
+    inside = 0
+    outside = 0
+    for pfn in range(reserved, z.zone.pages):
+        if frame[pfn].home == Home.NONE:
+            if pageblock_type(z, pfn) == _MOVABLE:
+                outside += 1
+            else:
+                inside += 1
+    for pfn in range(reserved, z.zone.pages):
+        if frame[pfn].home == Home.BUDDY:
+            continue
+        if frame[pfn].home == Home.ISOLATED:
+            frame[pfn].home = Home.NONE
+            continue
+        if pageblock_type(z, pfn) == _MOVABLE:
+            unmovable = below(z, Stream.START, max(outside, 1)) < kernel_pages - inside
         else:
-            frame[pfn].order = 0
-            # Neighbours in the zone are neighbours in popularity only by chance.
-            extent = extents(z)[page // z.extent_pages].extent
-            install(z, pfn, extent * z.extent_pages + page % z.extent_pages, False)
-            page += 1
+            unmovable = below(z, Stream.START, max(inside, 1)) < kernel_pages
+        page = _use(z, pfn, unmovable, page)
+
+
+@kernel
+def _is_clear(z, reserved, pfn, order):
+    """Is nothing free in an aligned place or, below the top order, in its buddy?"""
+    size = 1 << order
+    span = size if order == NR_ORDERS - 1 else 2 * size
+    first = pfn & ~(span - 1)
+    if pfn < reserved or pfn + size > z.zone.pages:
+        return False
+    for other in range(first, min(first + span, z.zone.pages)):
+        if frames(z)[other].home != Home.NONE and frames(z)[other].home != Home.RESERVED:
+            return False
+    return True
 
 
 @kernel
 def _free_place(z, reserved, order):
     """A random aligned place with nothing free in it or, below the top order, in its buddy."""
-    size = 1 << order
-    span = size if order == NR_ORDERS - 1 else 2 * size
-    for _ in range(100_000):
+    for _ in range(_DRAWS):
         pfn = below(z, Stream.START, z.zone.pages >> order) << order
-        first = pfn & ~(span - 1)
-        fits = pfn >= reserved and pfn + size <= z.zone.pages
-        for other in range(first, min(first + span, z.zone.pages)):
-            if frames(z)[other].home != Home.NONE and frames(z)[other].home != Home.RESERVED:
-                fits = False
-        if fits:
+        if _is_clear(z, reserved, pfn, order):
             return pfn
     return NO_PFN
+
+
+@kernel
+def _free_typed_place(z, reserved, order, migratetype):
+    """As _free_place in a pageblock of a type; where those are full, another becomes one."""
+    for draw in range(_DRAWS):
+        pfn = below(z, Stream.START, z.zone.pages >> order) << order
+        fits = pageblock_type(z, pfn) == migratetype
+        if not fits and draw < _DRAWS // 2 and order < z.pageblock_order:
+            continue
+        if _is_clear(z, reserved, pfn, order):
+            if not fits or order > z.pageblock_order:
+                set_pageblock_type(z, pfn, order, migratetype)
+            return pfn
+    return NO_PFN
+
+
+@kernel
+def _isolate_rest(z, pfn, order):
+    """Tell what is in a free block apart from used frames, until the rest is filled."""
+    for tail in range(pfn + 1, pfn + (1 << order)):
+        frames(z)[tail].home = Home.ISOLATED
+
+
+@kernel
+def _give_types(z, reserved, pageblocks: np.ndarray):
+    """Give random pageblocks their types; all others are movable already."""
+    rows = z.zone.pages >> z.pageblock_order
+    for migratetype in range(_HIGHATOMIC + 1):
+        if migratetype == _MOVABLE:
+            continue
+        left = pageblocks[migratetype]
+        for _ in range(_DRAWS):
+            if left == 0 or rows == 0:
+                break
+            pfn = below(z, Stream.START, rows) << z.pageblock_order
+            if pfn >= reserved and pageblock_type(z, pfn) == _MOVABLE:
+                set_pageblock_type(z, pfn, 0, migratetype)
+                left -= 1
+
+
+@kernel
+def start_from_lists(z, reserved, blocks: np.ndarray, pageblocks: np.ndarray, kernel_pages):
+    """start_from_buddyinfo with mobility grouping: free blocks on the lists of their types.
+
+    blocks      of each order by type: unmovable, movable, reclaimable, HIGHATOMIC, 11 each
+    pageblocks  of each of these types; the rest are movable
+
+    What is not free is user memory in movable pageblocks, and the kernel's in others as far as it
+    goes. Returns False if the blocks do not fit.
+    """
+    for pfn in range(reserved):
+        frames(z)[pfn].home = Home.RESERVED
+    _give_types(z, reserved, pageblocks)
+    for i in range(NR_ORDERS):
+        order = NR_ORDERS - 1 - i
+        for migratetype in range(_HIGHATOMIC + 1):
+            for _ in range(blocks[migratetype * NR_ORDERS + order]):
+                pfn = _free_typed_place(z, reserved, order, migratetype)
+                if pfn == NO_PFN:
+                    return False
+                put_typed_block(z, pfn, order, migratetype)
+                _isolate_rest(z, pfn, order)
+    _fill_by_type(z, reserved, kernel_pages)
+    return True
 
 
 @kernel
@@ -135,9 +247,8 @@ def start_from_buddyinfo(z, reserved, blocks: np.ndarray, kernel_pages):
     two blocks merge. What is not free is user memory with kernel pages strewn in. Returns False
     if the blocks do not fit.
     """
-    frame = frames(z)
     for pfn in range(reserved):
-        frame[pfn].home = Home.RESERVED
+        frames(z)[pfn].home = Home.RESERVED
     for i in range(NR_ORDERS):
         order = NR_ORDERS - 1 - i
         for _ in range(blocks[order]):
@@ -145,9 +256,7 @@ def start_from_buddyinfo(z, reserved, blocks: np.ndarray, kernel_pages):
             if pfn == NO_PFN:
                 return False
             put_free_block(z, pfn, order)
-            for tail in range(pfn + 1, pfn + (1 << order)):
-                # Told apart from used frames until the rest is filled.
-                frame[tail].home = Home.ISOLATED
+            _isolate_rest(z, pfn, order)
     _fill_used(z, reserved, kernel_pages)
     return True
 
@@ -202,5 +311,6 @@ def start_workload(z):
         start_proactive(z)
     if z.source_at:
         call_at(z.source_at, z, SOURCE_BEGINS)
+    start_requests(z)
     start_pdflush(z)
     start_reap(z)

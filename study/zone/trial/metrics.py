@@ -17,7 +17,7 @@ from math import nan
 from typing import Any
 
 from study.zone.engine.enums import Caller, Reclaimer
-from study.zone.settings import NR_ORDERS
+from study.zone.settings import NR_ORDERS, REQUESTS_MAX
 
 SHARE = "share"
 """The unit of what lies between 0 and 1, whatever happens."""
@@ -104,10 +104,14 @@ def _served(attempts: Any, failures: Any, excused: Any = 0) -> Any:
     return _ratio(max(attempts - max(failures - excused, 0), 0), attempts)
 
 
+_NAMED = range(1, REQUESTS_MAX + 1)
+
+
 class Requests:
     """`CALLER` is one of `user` (pages of programs and files), `stack`, `page_table` (of
-    processes), `slab`, `huge` (2 MB pages of programs), `rx`, `tx` (receive and send buffers) and
-    `source` (a load of your own); `SLEEPER` is one of the first five, which may wait for memory.
+    processes), `slab`, `huge` (2 MB pages of programs), `rx`, `tx` (receive and send buffers),
+    `source` (a load of your own) and `request` (all requests by name, with the single pages that
+    they fall back to); `SLEEPER` is one of the first five or `request`, which may wait for memory.
     """
 
     CALLER_attempts = Metric("requests", "attempts")
@@ -159,6 +163,48 @@ class Requests:
         labels={"stack": Label("pages reclaimed by stack requests that wait")},
     )
     """Pages freed in them."""
+
+
+class RequestsByName:
+    """`NAMED` is `request1` to `request4`: the requests under `requests:` of a scenario, in the
+    order of their names.
+    """
+
+    NAMED_attempts = Metric("requests", "asked_named")
+    """All requests of the name."""
+    NAMED_success_ratio = Metric(
+        SHARE,
+        "got_named asked_named",
+        lambda got, asked: _ratio(min(got, asked), asked),
+        labels={f"request{n}": Label(f"requests by name no. {n}: got their block") for n in _NAMED},
+    )
+    """Share that got a block of the order wished for; those of ageing that still wait count as
+    none.
+    """
+    NAMED_at_once_ratio = Metric(
+        SHARE,
+        "at_once_named asked_named",
+        _ratio,
+        labels={f"request{n}": Label(f"requests by name no. {n}: at once") for n in _NAMED},
+    )
+    """Share that got it without having to reclaim, compact or wait."""
+    NAMED_first_refused = Metric(
+        SHARE,
+        "first_named asked_named",
+        lambda first, asked: 1 - first if asked else nan,
+    )
+    """Whether the first of them did not get it at once (1) or did (0): what a report tells of."""
+    NAMED_served_ratio = Metric(
+        SHARE,
+        "got_named fell_back_named asked_named",
+        lambda got, fell_back, asked: _ratio(min(got + fell_back, asked), asked),
+        labels={f"request{n}": Label(f"requests by name no. {n}: served") for n in _NAMED},
+    )
+    """Share that got memory, if need be in single pages."""
+    NAMED_fallbacks = Metric("requests", "fell_back_named")
+    """Those content with single pages."""
+    NAMED_waits = Metric("requests", "waited_named")
+    """Those that had to reclaim, compact or wait."""
 
 
 class Orders:
@@ -318,6 +364,8 @@ class CompactionAndOtherCures:
     """Blocks smaller than a pageblock that a request took from another migratetype's list (the
     external fragmentation events of mmtests).
     """
+    actions = Metric("times")
+    """Times that an administrator acted (`actions`)."""
     boosts = Metric("times")
     """Times that a steal raised the marks."""
     recycled_buffers = Metric("buffers", "recycled")
@@ -438,15 +486,19 @@ class AfterTheMeasuredTime:
 
 
 SECTIONS: tuple[type, ...] = (
-    *(Requests, Orders, FreeMemoryAndFragmentation, Reclaim, TheDefragmenter),
+    *(Requests, RequestsByName, Orders, FreeMemoryAndFragmentation, Reclaim, TheDefragmenter),
     *(CompactionAndOtherCures, KernelPages, WhatItDoesToPrograms, AfterTheMeasuredTime),
 )
 """In the order of the columns."""
 
-_SLEEPERS = (Caller.USER, Caller.STACK, Caller.PAGE_TABLE, Caller.SLAB, Caller.HUGE)
+_SLEEPERS = (
+    *(Caller.USER, Caller.STACK, Caller.PAGE_TABLE, Caller.SLAB, Caller.HUGE),
+    Caller.REQUEST,
+)
 FAMILIES: dict[str, dict[str, int]] = {
     "CALLER": {c.name.lower(): c for c in Caller if c != Caller.MIGRATION},
     "SLEEPER": {c.name.lower(): c for c in _SLEEPERS},
+    "NAMED": {f"request{n}": n - 1 for n in _NAMED},
     "RECLAIMER": {r.name.lower(): r for r in Reclaimer},
     "N": {str(order): order for order in range(NR_ORDERS)},
     "K": {str(order): order for order in range(1, NR_ORDERS)},
@@ -517,6 +569,25 @@ HEADLINE: tuple[tuple[str, str], ...] = tuple(
     (_PLACES[place], LABELS[_PLACES[place]]) for place in sorted(_PLACES)
 )
 """The metrics to look at first, and what to call them."""
+
+
+_SERVICE = (
+    *("success_ratio", "contiguity_ratio", "served_ratio", "at_once_ratio"),
+    *("pass1_ratio", "pass2_ratio"),
+)
+
+
+def is_service(name: str) -> bool:
+    """Is it the share of those who asked that were served?"""
+    return is_share(name) and name.endswith(
+        (
+            "success_ratio",
+            "contiguity_ratio",
+            "served_ratio",
+            "at_once_ratio",
+            *(f"pass{n}_ratio" for n in (1, 2)),
+        )
+    )
 
 
 def is_share(name: str) -> bool:

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from study.zone.engine.agenda import book
 from study.zone.engine.dice import seed_streams
+from study.zone.engine.enums import Event
 from study.zone.engine.layout import TABLES
 from study.zone.engine.record import MACHINE, counters, set_settings
 from study.zone.load.setup import load_table_rows, nr_extents, set_load
 from study.zone.load.user import alias_table
 from study.zone.mm.interface import REQUEST_ROWS, free_all, set_constants, table_rows
-from study.zone.settings import Settings
+from study.zone.settings import Reserve, Settings
 from study.zone.trial import boot
 
 SOON_ROWS = 4_096
@@ -57,7 +59,8 @@ class Zone:
         set_constants(self.state, settings)
         set_load(self.state, settings)
         self._link_extension()
-        seed_streams(self.state["dice"], seed, replicate)
+        named = [request.name for request in settings.requests]
+        seed_streams(self.state["dice"], seed, replicate, named)
         boot.prepare(self.state, settings.user.anonymous_share, settings.user.mapped_share)
         if not empty:
             self._start()
@@ -123,10 +126,25 @@ class Zone:
             if self.settings.user.filled:
                 boot.fill_memory(self.state)
         else:
-            blocks = np.array(memory.buddyinfo, np.int64)
-            if not boot.start_from_buddyinfo(self.state, memory.reserved_pages, blocks, slab_pages):
-                raise ValueError("the free blocks of memory.buddyinfo do not fit into the zone")
+            self._start_from_lists(slab_pages)
+        if memory.reserve == Reserve.HIGHATOMIC:
+            self.own["nr_reserved"] = memory.highatomic_pages
         boot.start_workload(self.state)
+        for row, action in enumerate(self.settings.actions):
+            book(self.state, action.at_ns, Event.ACTION, row)
+
+    def _start_from_lists(self, slab_pages: int) -> None:
+        memory = self.settings.memory
+        typed, reserved = memory.typed_blocks, memory.reserved_pages
+        if typed is None or not memory.grouping:
+            blocks = np.array(memory.buddyinfo, np.int64)
+            fits = boot.start_from_buddyinfo(self.state, reserved, blocks, slab_pages)
+        else:
+            blocks = np.array(typed, np.int64).ravel()
+            pageblocks = np.array(memory.typed_pageblocks or (0, 0, 0, 0), np.int64)
+            fits = boot.start_from_lists(self.state, reserved, blocks, pageblocks, slab_pages)
+        if not fits:
+            raise ValueError("the free blocks of memory.buddyinfo do not fit into the zone")
 
 
 def _table_rows(settings: Settings) -> dict[str, int]:

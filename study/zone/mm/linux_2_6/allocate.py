@@ -85,7 +85,7 @@ def _take(z, order, gfp):
 @kernel
 def _take_harder(z, order, gfp):
     """For the second pass: who cannot wait for a block has a reserve."""
-    if z.reserve and order > 0 and not gfp & Gfp.WAIT:
+    if z.reserve and order > 0 and gfp & Gfp.HIGH and not gfp & Gfp.WAIT:
         pfn = take_for_atomic(z, order, migratetype_of(gfp))
         _wake_for_boost(z)
         return pfn
@@ -179,12 +179,8 @@ def _reclaim_for_compaction(z, order, priority, freed):
 
 
 @kernel
-def try_to_free_pages(z, row):
-    """Direct reclaim from where the request left off, down to priority 0 (mm/vmscan.c, 2.6.8).
-
-    PROGRESS once a pass has freed 32 pages, NAP where the kernel waits for the disk, HOPELESS
-    after the last priority, where the kernel would call the OOM killer.
-    """
+def _reclaim_passes(z, row):
+    """The passes over the lists, one for each priority."""
     request = requests(z)[row]
     while request.priority >= 0:
         priority = request.priority
@@ -214,6 +210,20 @@ def try_to_free_pages(z, row):
             return NAP
     z.zone.prev_priority = z.zone.temp_priority
     return HOPELESS
+
+
+@kernel
+def try_to_free_pages(z, row):
+    """Direct reclaim from where the request left off, down to priority 0 (mm/vmscan.c, 2.6.8).
+
+    PROGRESS once a pass has freed 32 pages, NAP where the kernel waits for the disk, HOPELESS
+    after the last priority, where the kernel would call the OOM killer.
+    """
+    request = requests(z)[row]
+    z.no_fs = (request.gfp & Gfp.NOFS) != 0
+    outcome = _reclaim_passes(z, row)
+    z.no_fs = 0
+    return outcome
 
 
 @kernel
@@ -271,6 +281,32 @@ def _shake_loose(z, row):
 
 
 @kernel
+def _may_compact(z, row):
+    """Who may not enter a file system could not compact until 4.8 (try_to_compact_pages)."""
+    request = requests(z)[row]
+    if request.gfp & Gfp.NOFS and z.compact_rules == CompactionRules.V2_6_35:
+        return False
+    return z.compact_direct_order > 0 and request.order >= z.compact_direct_order
+
+
+@kernel
+def _gives_up(z, row, outcome):
+    """Does a request fail now, rather than reclaim once more? (__alloc_pages, 2.6.8; 2.6.25)
+
+    __GFP_NOFAIL never, __GFP_NORETRY at once. One above order 3 goes on only if it asked for
+    retries (__GFP_REPEAT), until it has reclaimed as many pages as it wants.
+    """
+    request = requests(z)[row]
+    if request.gfp & Gfp.NOFAIL:
+        return False
+    if outcome == HOPELESS or request.gfp & Gfp.NORETRY:
+        return True
+    if request.order <= COSTLY_ORDER:
+        return False
+    return not request.gfp & Gfp.RETRY_MAYFAIL or request.reclaimed >= 1 << request.order
+
+
+@kernel
 def go_on(z, row):
     """Let a sleeping request reclaim and try once more.
 
@@ -279,7 +315,7 @@ def go_on(z, row):
     request = requests(z)[row]
     # Once a round, before reclaim begins; only the first try is asynchronous (2.6.38).
     begins = request.priority == DEF_PRIORITY
-    if begins and z.compact_direct_order > 0 and request.order >= z.compact_direct_order:
+    if begins and _may_compact(z, row):
         asynchronous = z.compact_direct_order == ALL_ORDERS and request.rounds == 0
         pfn = _compact_for(z, row, asynchronous)
         if pfn != NO_PFN:
@@ -300,7 +336,8 @@ def go_on(z, row):
         if pfn != NO_PFN:
             _finish(z, row, False)
             return pfn
-    if z.compact_direct_order == ALL_ORDERS and request.order > COSTLY_ORDER:
+    later = z.compact_direct_order == ALL_ORDERS and request.order > COSTLY_ORDER
+    if later and _may_compact(z, row):
         # Reclaim has made room; such a request does not loop, so this is the time (2.6.38).
         pfn = _compact_for(z, row, False)
         if pfn != NO_PFN:
@@ -309,7 +346,7 @@ def go_on(z, row):
     if outcome == HOPELESS:
         # No process is killed here: the request that found nothing to reclaim is refused.
         z.count.oom += 1
-    if outcome == HOPELESS or request.order > COSTLY_ORDER:
+    if _gives_up(z, row, outcome):
         _finish(z, row, True)
         return GAVE_UP
     request.priority = DEF_PRIORITY

@@ -40,10 +40,16 @@ def prepare_memory(z):
 
 
 @kernel
+def put_typed_block(z, pfn, order, migratetype):
+    """The same on the list of a type."""
+    add_typed_block(z, pfn, order, migratetype, False)
+    z.zone.free += 1 << order
+
+
+@kernel
 def put_free_block(z, pfn, order):
     """Let an aligned block be free that merges with no other."""
-    add_typed_block(z, pfn, order, pageblock_type(z, pfn), False)
-    z.zone.free += 1 << order
+    put_typed_block(z, pfn, order, pageblock_type(z, pfn))
 
 
 @kernel

@@ -99,4 +99,5 @@ def look_around(z):
 @kernel
 def start_proactive(z):
     """Book the first look at how scattered free memory is."""
-    book(z, POLL_NS, Event.PROACTIVE, 0)
+    z.proactive_begun = 1
+    book(z, z.now + POLL_NS, Event.PROACTIVE, 0)

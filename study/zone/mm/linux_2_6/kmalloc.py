@@ -10,7 +10,7 @@ from __future__ import annotations
 from study.zone.engine.agenda import book
 from study.zone.engine.compile import kernel
 from study.zone.engine.enums import Event, Home, Kind
-from study.zone.engine.layout import CACHE_SLOTS, NO_PFN, frames
+from study.zone.engine.layout import CACHE_SLOTS, NO_PFN, NR_CACHES, frames
 from study.zone.mm.linux_2_6.allocate import allocate, allocate_atomic, allocate_or_wait
 from study.zone.mm.linux_2_6.percpu import free_page, give_back
 
@@ -41,7 +41,12 @@ def new_object(z, pfn, order, kind):
 
 @kernel
 def _idle_object(z, order):
-    """An idle object of the cache, NO_PFN if there is none (cache_alloc_refill without growing)."""
+    """An idle object of the cache, NO_PFN if there is none (cache_alloc_refill without growing).
+
+    Larger objects than the caches have come straight from the buddy lists (2.6.22).
+    """
+    if order >= NR_CACHES:
+        return NO_PFN
     if z.cache_used[order] == 0:
         while z.cache_used[order] < z.cache_batch[order] and z.cache_free[order] > 0:
             z.cache_free[order] -= 1
@@ -125,6 +130,9 @@ def _shelve(z, order, nr_objects):
 @kernel
 def kfree(z, pfn, order):
     """Return an object to its cache; a full array first sheds a batch (cache_flusharray)."""
+    if order >= NR_CACHES:
+        free_object(z, pfn, order)
+        return
     if z.cache_used[order] >= z.cache_limit[order]:
         _shelve(z, order, z.cache_batch[order])
     frames(z)[pfn].kind = Kind.IDLE

@@ -29,7 +29,6 @@ from study.zone.settings import KswapdLoop
 
 DEF_PRIORITY = 12
 SWAP_CLUSTER_MAX = 32
-SWAPPINESS = 60
 PAGEVEC_SIZE = 16
 SHRINK_BATCH = 128
 SEEKS = 2
@@ -41,7 +40,7 @@ def reclaim_mapped(z):
     """Are mapped pages fair game? (refill_inactive_zone: distress, mapped ratio, swappiness)"""
     distress = 100 >> z.zone.prev_priority
     mapped_ratio = z.nr_mapped * 100 // z.zone.pages
-    return mapped_ratio // 2 + distress + SWAPPINESS >= 100
+    return mapped_ratio // 2 + distress + z.swappiness >= 100
 
 
 @kernel
@@ -151,6 +150,9 @@ def shrink_list(z, pfn):
         _activate(z, pfn)
         return False
     if z.no_io and (frame[pfn].kind == Kind.ANON or frame[pfn].flags & Flag.DIRTY):
+        _keep(z, pfn)
+        return False
+    if z.no_fs and frame[pfn].kind == Kind.FILE and frame[pfn].flags & Flag.DIRTY:
         _keep(z, pfn)
         return False
     if frame[pfn].kind == Kind.ANON and not frame[pfn].flags & Flag.SWAPCACHE:
@@ -284,6 +286,9 @@ def shrink_slab(z, who, scanned):
     objects = z.nr_reclaimable * z.slab_objects_per_page
     z.slab_scan += 4 * (scanned // SEEKS) * objects // (z.zone.nr_active + z.zone.nr_inactive + 1)
     freed = 0
+    if z.no_fs:
+        # dentries and inodes are the file system's (shrink_dcache_memory, 2.6.8).
+        return freed
     while z.slab_scan >= SHRINK_BATCH:
         z.slab_scan -= SHRINK_BATCH
         for _ in range(SHRINK_BATCH):

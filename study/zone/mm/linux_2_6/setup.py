@@ -10,10 +10,10 @@ from study.zone.engine.layout import (
     NR_HEADS,
     NR_TYPED_HEADS,
 )
+from study.zone.marks import marks_for, start_boost
 from study.zone.mm.linux_2_6.kmalloc import cache_limits
 from study.zone.mm.linux_2_6.percpu import batch_pages
 from study.zone.mm.linux_2_6.reclaim import DEF_PRIORITY
-from study.zone.mm.linux_2_6.watermark import marks_of
 from study.zone.mm.linux_2_6.writeback import CONGESTED_PAGES
 from study.zone.settings import Grouping, Settings
 
@@ -48,9 +48,11 @@ def set_constants(z: Any, s: Settings) -> None:
     memory = s.memory
     z["zone"]["pages"] = memory.pages
     z["zone"]["head"] = z["frame_rows"] - NR_HEADS
-    explicit = s.watermarks.explicit_pages
-    marks = explicit or marks_of(s.watermarks.marks, memory.pages, memory.lowmem_pages)
-    z["zone"]["min"], z["zone"]["low"], z["zone"]["high"] = marks
+    boost = start_boost(s.watermarks)
+    z["zone"]["boost"] = boost
+    marks = marks_for(memory, s.watermarks)
+    z["zone"]["min"], z["zone"]["low"], z["zone"]["high"] = (mark + boost for mark in marks)
+    z["zone"]["compact_shift"] = s.compaction.deferred
     z["zone"]["typed_heads"] = NR_TYPED_HEADS if memory.grouping else 0
     z["nofragment"] = bool(memory.grouping) and memory.nofragment
     z["zone"]["pcp_batch"] = batch_pages(memory.pages)

@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-from math import isqrt
-
 from study.zone.engine.compile import kernel
 from study.zone.engine.enums import Migratetype
 from study.zone.mm.linux_2_6.grouping import has_block
-from study.zone.settings import AllocationPath, KswapdLoop, KswapdPolicy, Marks
+from study.zone.settings import AllocationPath, KswapdLoop, KswapdPolicy
 
 _HIGHATOMIC = int(Migratetype.HIGHATOMIC)
-SCALE_FACTOR = 10
-"""vm.watermark_scale_factor, 4.6: distance between the marks in 1/10000 of the zone."""
-
-
-def marks_of(marks: Marks, present_pages: int, lowmem_pages: int) -> tuple[int, int, int]:
-    """(min, low, high) in pages of a lowmem zone.
-
-    init_per_zone_pages_min and setup_per_zone_pages_min: 2.6.8 takes sqrt(lowmem kB) as
-    min_free_kbytes in [128, 16384], low and high are 2 and 3 times min; 2.6.10 (c07161d8c0) takes
-    sqrt(16 * lowmem kB) in [128, 65536], low = 5/4 min, high = 6/4 min; 4.6 (795ae7a0de6b) has
-    low and high at least a thousandth of the zone apart.
-    """
-    lowmem_kb = 4 * lowmem_pages
-    if marks == Marks.V2_6_8:
-        min_free_kbytes = min(max(isqrt(lowmem_kb), 128), 16384)
-    else:
-        min_free_kbytes = min(max(isqrt(16 * lowmem_kb), 128), 65536)
-    pages_min = (min_free_kbytes >> 2) * present_pages // lowmem_pages
-    if marks == Marks.V2_6_8:
-        return pages_min, 2 * pages_min, 3 * pages_min
-    if marks == Marks.V4_6:
-        apart = max(pages_min // 4, present_pages * SCALE_FACTOR // 10_000)
-        return pages_min, pages_min + apart, pages_min + 2 * apart
-    return pages_min, pages_min * 5 // 4, pages_min * 6 // 4
 
 
 @kernel
-def _enough_and_a_block(z, order, mark, high, harder):
+def _enough_and_a_block(z, order, mark, reserve, high, harder):
     """Enough pages free, and one block that will do, wherever it is (__zone_watermark_ok, 4.4).
 
     What is reserved for HIGHATOMIC counts only for who may use it.
@@ -49,7 +23,7 @@ def _enough_and_a_block(z, order, mark, high, harder):
         mark -= mark // 4
     else:
         free -= z.zone.nr_reserved
-    if free <= mark:
+    if free <= mark + reserve:
         return False
     if order == 0:
         return True
@@ -62,20 +36,21 @@ def _enough_and_a_block(z, order, mark, high, harder):
 
 
 @kernel
-def watermark_ok(z, order, mark, high, harder):
+def _leaves(z, order, mark, reserve, high, harder):
     """Nick Piggin's test: enough pages free, and enough of them in blocks that can serve.
 
     zone_watermark_ok, 2.6.11-rc1 (206ca74edc): each smaller order's pages are taken off, the mark
-    is halved, and what remains must still exceed it. The comparison is strict.
+    is halved, and what remains must still exceed it. The comparison is strict. The reserve is
+    lowmem_reserve, which no flag lowers and no order halves.
     """
     if z.allocation == AllocationPath.V4_4:
-        return _enough_and_a_block(z, order, mark, high, harder)
+        return _enough_and_a_block(z, order, mark, reserve, high, harder)
     if high:
         mark -= mark // 2
     if harder:
         mark -= mark // 4
     free = z.zone.free - (1 << order) + 1
-    if free <= mark:
+    if free <= mark + reserve:
         return False
     for smaller in range(order):
         free -= z.zone.nr_free[smaller] << smaller
@@ -86,46 +61,61 @@ def watermark_ok(z, order, mark, high, harder):
 
 
 @kernel
+def watermark_ok(z, order, mark, high, harder):
+    """The test against a mark, of one to whom no lowmem_reserve applies: kswapd, compaction."""
+    return _leaves(z, order, mark, 0, high, harder)
+
+
+@kernel
 def first_pass_ok(z, order, wait):
     """May a request be served without more ado? (__alloc_pages, first loop over the zones)"""
+    free = z.zone.free - z.lowmem_reserve_pages
     if z.allocation == AllocationPath.V2_6_8:
         # zone.protection[] of a zone's own class is its pages_low.
-        return z.zone.free >= (1 << order) + z.zone.low or (not wait and z.zone.free >= z.zone.high)
+        return free >= (1 << order) + z.zone.low or (not wait and free >= z.zone.high)
     if z.allocation == AllocationPath.V2_6_9:
-        return z.zone.free >= (1 << order) + z.zone.low
-    return watermark_ok(z, order, z.zone.low, False, False)
+        return free >= (1 << order) + z.zone.low
+    return _leaves(z, order, z.zone.low, z.lowmem_reserve_pages, False, False)
 
 
 @kernel
 def second_pass_ok(z, order, wait, high):
-    """May it be served now that kswapd has been woken? Who cannot sleep may dip deeper."""
+    """May it be served now that kswapd has been woken? Who cannot sleep may dip deeper.
+
+    Since 4.4 only if it is GFP_ATOMIC: not to wait alone (GFP_NOWAIT) lowers no mark.
+    """
+    free = z.zone.free - z.lowmem_reserve_pages
     if z.allocation == AllocationPath.V2_6_8:
         need = (1 << order) + z.zone.low
         if high:
             need -= z.zone.low // 4
-        return z.zone.free >= need or (not wait and z.zone.free >= z.zone.high)
+        return free >= need or (not wait and free >= z.zone.high)
     if z.allocation == AllocationPath.V2_6_9:
         mark = z.zone.min
         if high:
             mark //= 2
         if not wait:
             mark -= mark // 4
-        return z.zone.free >= mark + (1 << order)
+        return free >= mark + (1 << order)
     mark = z.zone.min
-    if z.allocation == AllocationPath.V4_4 and order == 0 and not wait:
-        # The boost is to wake kswapd, not to refuse a page (zone_watermark_fast, 5.9).
-        mark -= z.zone.boost
-    return watermark_ok(z, order, mark, high, not wait)
+    harder = not wait
+    if z.allocation == AllocationPath.V4_4:
+        harder = harder and high
+        if order == 0 and harder:
+            # The boost is to wake kswapd, not to refuse a page (zone_watermark_fast, 5.9).
+            mark -= z.zone.boost
+    return _leaves(z, order, mark, z.lowmem_reserve_pages, high, harder)
 
 
 @kernel
 def after_reclaim_ok(z, order):
     """May a request that has just reclaimed be served?"""
+    free = z.zone.free - z.lowmem_reserve_pages
     if z.allocation == AllocationPath.V2_6_8:
-        return z.zone.free >= (1 << order) + z.zone.low
+        return free >= (1 << order) + z.zone.low
     if z.allocation == AllocationPath.V2_6_9:
-        return z.zone.free >= z.zone.min + (1 << order)
-    return watermark_ok(z, order, z.zone.min, False, False)
+        return free >= z.zone.min + (1 << order)
+    return _leaves(z, order, z.zone.min, z.lowmem_reserve_pages, False, False)
 
 
 @kernel

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -46,31 +46,51 @@ class _Size(click.ParamType[tuple[int | None, int | None]]):
 _SIZES = _Size()
 
 
+def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that supply what a text lacks; apply_options() takes them."""
+    options = (
+        click.option(
+            "--order", type=click.IntRange(0, 20), metavar="N", help="The order asked for."
+        ),
+        click.option("--atomic", is_flag=True, help="The request was GFP_ATOMIC."),
+        click.option("--gfp", metavar="FLAGS", help="Flags of the request: GFP_KERNEL, 0xd0, ..."),
+        click.option("--kernel", metavar="VERSION", help="The kernel's version: 2.6.17, 6.7."),
+        click.option(
+            "--zone",
+            metavar="ZONE",
+            help="The zone that the figures below are of: Normal, 1/Normal.",
+        ),
+        click.option(
+            "--min", "least", type=_SIZES, metavar="SIZE", help="Its min mark: 3756kB, 939pages."
+        ),
+        click.option("--low", type=_SIZES, metavar="SIZE", help="Its low mark."),
+        click.option("--high", type=_SIZES, metavar="SIZE", help="Its high mark."),
+        click.option(
+            "--boost", type=_SIZES, metavar="SIZE", help="The boost that is in its marks."
+        ),
+        click.option("--free", type=_SIZES, metavar="SIZE", help="Its free pages."),
+        click.option(
+            "--reserve", type=int, metavar="PAGES", help="lowmem_reserve against this request."
+        ),
+        click.option(
+            "--list", "blocks", metavar="'N N ...'", help="Its free blocks by order, from order 0."
+        ),
+        click.option(
+            "--page-size", type=_SIZES, metavar="SIZE", help="The page size, where no list has it."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @click.command()
 @click.argument("file", type=click.Path(), metavar="FILE|-", required=False)
 @click.option("--here", is_flag=True, help="Look at this machine's /proc instead of a text.")
 @click.option(
     "--every", metavar="TIME", help="With --here: again and again, as a table in place (1s, 500ms)."
 )
-@click.option("--order", type=click.IntRange(0, 20), metavar="N", help="The order asked for.")
-@click.option("--atomic", is_flag=True, help="The request was GFP_ATOMIC.")
-@click.option("--gfp", metavar="FLAGS", help="Flags of the request: GFP_KERNEL, 0xd0, ...")
-@click.option("--kernel", metavar="VERSION", help="The kernel's version: 2.6.17, 6.7.")
-@click.option(
-    "--zone", metavar="ZONE", help="The zone that the figures below are of: Normal, 1/Normal."
-)
-@click.option("--min", "least", type=_SIZES, metavar="SIZE", help="Its min mark: 3756kB, 939pages.")
-@click.option("--low", type=_SIZES, metavar="SIZE", help="Its low mark.")
-@click.option("--high", type=_SIZES, metavar="SIZE", help="Its high mark.")
-@click.option("--boost", type=_SIZES, metavar="SIZE", help="The boost that is in its marks.")
-@click.option("--free", type=_SIZES, metavar="SIZE", help="Its free pages.")
-@click.option("--reserve", type=int, metavar="PAGES", help="lowmem_reserve against this request.")
-@click.option(
-    "--list", "blocks", metavar="'N N ...'", help="Its free blocks by order, from order 0."
-)
-@click.option(
-    "--page-size", type=_SIZES, metavar="SIZE", help="The page size, where no list has it."
-)
+@request_options
 @click.option(
     "--min-free-kbytes", type=click.IntRange(0, 1 << 40), metavar="N",
     help="Also try this vm.min_free_kbytes on the same lists.",
@@ -112,11 +132,11 @@ def why(
 
         found = Found([], {}, [])
     else:
-        found = find(_read(file))
+        found = find(read_text_of(file))
     if not found.reports and given["blocks"] is not None:
         found.reports.append(Report("figures of the command line", 0))
     for report in found.reports:
-        _apply(report, given)
+        apply_options(report, given)
     if as_json:
         _show_data(found, names=names)
     else:
@@ -167,7 +187,7 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _read(file: str) -> str:
+def read_text_of(file: str) -> str:
     """The text of a file, of standard input, or of the files of a sosreport's folder."""
     from study.why.text import LARGEST, decode
 
@@ -216,7 +236,7 @@ def _of_folder(path: Path) -> list[Path]:
     return found
 
 
-def _apply(report: Report, given: dict[str, object]) -> None:
+def apply_options(report: Report, given: dict[str, object]) -> None:
     """Put what the command line says into a report."""
     from study.why import gfp
     from study.why.kernel import parse_version

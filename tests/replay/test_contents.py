@@ -1,0 +1,96 @@
+"""The table of what a trace holds, with nothing beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from study.cli import main
+from study.replay.contents import contents_of
+from study.replay.replay import read_trace
+
+pytestmark = pytest.mark.quick
+
+FTRACE = """\
+  bash-1234  [003] .....   100.000000: mm_page_alloc: page=0xff pfn=0x100 order=0 migratetype=1 gfp_flags=GFP_HIGHUSER_MOVABLE
+  bash-1234  [003] .....   100.250000: mm_page_alloc: page=0xff pfn=0x200 order=3 migratetype=0 gfp_flags=GFP_KERNEL|__GFP_COMP
+  Web Content-99 [001] .....   101.000000: mm_page_alloc: page=0xff pfn=0x0 order=9 migratetype=1 gfp_flags=GFP_TRANSHUGE_LIGHT
+  bash-1234  [003] .....   102.000000: mm_page_free: page=0xff pfn=0x100 order=0
+  bash-1234  [003] .....   103.250000: mm_page_free: page=0xff pfn=0x200 order=3
+  bash-1234  [003] .....   104.000000: mm_page_alloc_extfrag: page=0xff pfn=0x300 alloc_order=0 fallback_order=4 pageblock_order=9 alloc_migratetype=0 fallback_migratetype=1 fragmenting=1 change_ownership=0
+  bash-1234  [003] .....   104.500000: mm_page_alloc_extfrag: page=0xff pfn=0x400 alloc_order=0 fallback_order=10 pageblock_order=9 alloc_migratetype=0 fallback_migratetype=1 fragmenting=0 change_ownership=1
+"""  # noqa: E501
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    path = tmp_path / "trace.txt"
+    path.write_text(FTRACE)
+    return path
+
+
+def test_everything_is_counted(trace: Path) -> None:
+    """Requests by order, flags and task, what failed, times, lifetimes and fallbacks."""
+    held = contents_of(trace, read_trace(trace)).plain()
+
+    assert held["orders"] == {"0": 1, "3": 1, "9": 1}
+    assert (held["requests"], held["failed"]) == (3, 1)
+    assert held["flags"]["GFP_KERNEL|__GFP_COMP"] == 1
+    assert held["callers"] == {"bash": 2, "Web Content": 1}
+    assert held["seconds"] == pytest.approx(4.5)
+    assert held["busiest_second"] == 2
+    assert held["lifetimes"] == 2
+    assert held["lifetime_quartiles_s"][1] == pytest.approx(2.5)
+    assert (held["fallbacks"], held["serious_fallbacks"]) == (2, 1)
+
+
+def test_columns_say_what_they_have(excerpts: Path) -> None:
+    """A columnar trace has events, orders and fallbacks, but neither flags nor times."""
+    path = excerpts / "trace_steal.npz"
+    held = contents_of(path, read_trace(path)).plain()
+
+    assert held["events"]["mm_page_alloc"] == held["requests"] > 0
+    assert held["flags"] == {}
+    assert held["seconds"] is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        (
+            " 0)               |  /* mm_page_alloc: page=ffffea000411b380 pfn=1066702 order=2 "
+            "migratetype=0 gfp_flags=GFP_KERNEL */"
+        ),
+        (
+            "perf  6429 [000]    22.498450:  kmem:mm_page_alloc: page=0x176a17 pfn=1534487 order=2 "
+            "migratetype=0 gfp_flags=GFP_KERNEL"
+        ),
+        (
+            "  imap-20599 [002] 1287672.803567: mm_page_alloc: page=0xffffea00004536c0 pfn=4536000 "
+            "order=2 migratetype=0 gfp_flags=GFP_KERNEL"
+        ),
+    ],
+)
+def test_every_tracers_form_is_counted(tmp_path: Path, line: str) -> None:
+    """function_graph, perf script and the plain form of all years."""
+    path = tmp_path / "trace.txt"
+    path.write_text(line + "\n")
+    held = contents_of(path, read_trace(path)).plain()
+
+    assert held["orders"] == {"2": 1}
+    assert held["flags"] == {"GFP_KERNEL": 1}
+
+
+def test_a_trace_without_free_lists_still_says_something(trace: Path) -> None:
+    """The table comes first, whatever could not be compared; --json has it too."""
+    shown = CliRunner().invoke(main, ["replay", str(trace)])
+    told = json.loads(CliRunner().invoke(main, ["replay", "--json", str(trace)]).output)
+
+    assert shown.exit_code == 0
+    assert "requests by order" in shown.output
+    assert "serious" in shown.output
+    assert shown.output.index("requests by order") < shown.output.index("not compared")
+    assert told["contents"]["orders"] == {"0": 1, "3": 1, "9": 1}

@@ -1,0 +1,51 @@
+"""The ranking of cures: what serves requests by name best, and at what cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from study.scenario import ScenarioError, load_text
+from study.statistics.effects import level_means
+
+TRIALS = pd.DataFrame(
+    {
+        "cell": ["a", "b", "a", "b"],
+        "replicate": [0, 0, 1, 1],
+        "status": ["ok", "ok", "ok", "failed"],
+        "refaults": [10.0, 30.0, 20.0, 99.0],
+    }
+)
+CELLS = {"a": {"cure": "own"}, "b": {"cure": "other"}}
+
+
+@pytest.mark.quick
+def test_means_are_by_level_and_replicate() -> None:
+    """One value a replicate for each level; trials that failed are none."""
+    means = dict(level_means(TRIALS, axis="cure", metrics=["refaults"], cells=CELLS))
+
+    assert means["own"]["refaults"].tolist() == [10.0, 20.0]
+    assert means["other"]["refaults"].tolist() == [30.0]
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("axis", ["cre", "nic.ring"])
+def test_only_an_axis_can_be_ranked(axis: str) -> None:
+    """`ranking` names an axis of two levels or more; a slip is told with the nearest one."""
+    text = f"ranking: {axis}\naxes: {{cure: {{own: {{}}, other: {{nic.ring: 8}}}}}}"
+    with pytest.raises(ScenarioError) as refused:
+        load_text(text, "x.yaml")
+
+    [fault] = refused.value.faults
+    assert f"ranking is {axis}, which is no axis" in fault.text
+
+
+@pytest.mark.quick
+def test_a_ranking_survives_being_written_down(tmp_path: Path) -> None:
+    """The manifest keeps which axis is ranked."""
+    text = "ranking: cure\naxes: {cure: {own: {}, other: {nic.ring: 8}}}"
+
+    assert load_text(text, "x.yaml").document["ranking"] == "cure"
+    assert load_text("seed: 1", str(tmp_path / "x.yaml")).document["ranking"] is None
