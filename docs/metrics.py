@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from study.scenario import reference
+from study.scenario.machine import reference
 from study.zone.trial.metrics import METRICS
 
 HEAD = """# What a trial measures

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from study.scenario import reference
+from study.scenario.machine import reference
 from study.scenario.machine.requests import DRIVERS, ActionKeys, RequestKeys
 from study.scenario.units import text_of
 

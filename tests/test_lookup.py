@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from study.cli import main
-from study.scenario import reference
+from study.scenario.machine import reference
 from study.scenario.model import KERNELS, fields
 from study.zone.trial.metrics import METRICS
 

@@ -51,7 +51,7 @@ def preset_names(_context: Context, _parameter: Parameter, begun: str) -> list[C
 
 def key_names(_context: Context, _parameter: Parameter, begun: str) -> list[CompletionItem]:
     """Names of keys, and of sysctls."""
-    from study.scenario.reference import keys as known
+    from study.scenario.machine.reference import keys as known
 
     return [
         CompletionItem(name, help=key.about)
@@ -63,7 +63,7 @@ def key_names(_context: Context, _parameter: Parameter, begun: str) -> list[Comp
 
 def metric_names(_context: Context, _parameter: Parameter, begun: str) -> list[CompletionItem]:
     """Names of metrics."""
-    from study.scenario.reference import metrics as known
+    from study.scenario.machine.reference import metrics as known
 
     return [
         CompletionItem(metric.name, help=metric.about)

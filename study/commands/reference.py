@@ -39,7 +39,7 @@ def keys(word: str | None, *, as_json: bool) -> None:
     WORD is a key (kswapd.policy), part of one (kswapd), a sysctl (vm.min_free_kbytes), or a word
     of what it is about.
     """
-    from study.scenario import reference
+    from study.scenario.machine import reference
     from study.terminal.reference import show_key, show_list
 
     known = reference.keys()
@@ -72,7 +72,7 @@ def metrics(word: str | None, *, as_json: bool) -> None:
     WORD is a metric, part of one, or a word of what it is about. Capitals stand for the members of
     a family: CALLER_attempts is rx_attempts, user_attempts and so on.
     """
-    from study.scenario import reference
+    from study.scenario.machine import reference
     from study.terminal.reference import show_list, show_metric
 
     known = reference.metrics()
@@ -103,7 +103,7 @@ def kernels(*, as_json: bool) -> None:
 
     Any other version is taken as the nearest one below it.
     """
-    from study.scenario.reference import kernels as known
+    from study.scenario.machine.reference import kernels as known
     from study.terminal.reference import show_kernels
 
     if as_json:

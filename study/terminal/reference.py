@@ -11,7 +11,7 @@ from rich.text import Text
 from study.terminal.listing import show
 
 if TYPE_CHECKING:
-    from study.scenario.reference import Kernel, Key, MetricEntry
+    from study.scenario.machine.reference import Kernel, Key, MetricEntry
 
 
 def show_list(entries: Iterable[tuple[str, str]]) -> None:
