@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
-import re
-from collections.abc import Iterator
-
-from study.zone.trial import metrics
+from study.scenario.machine import reference
+from study.zone.trial.metrics import METRICS
 
 HEAD = """# What a trial measures
 
@@ -20,28 +16,17 @@ and 1.
 `python docs/metrics.py` writes this page from `study/zone/trial/metrics.py`."""
 
 
-def sentences() -> Iterator[tuple[str, str]]:
-    """Name and sentence of every section and every metric, as they stand in the source."""
-    for section in ast.parse(inspect.getsource(metrics)).body:
-        if not isinstance(section, ast.ClassDef):
-            continue
-        yield section.name, " ".join((ast.get_docstring(section) or "").split())
-        for above, below in zip(section.body, section.body[1:], strict=False):
-            match above, below:
-                case ast.Assign([ast.Name(name)]), ast.Expr(ast.Constant(str(text))):
-                    yield name, " ".join(text.split())
-
-
 def page() -> str:
     """The whole document."""
-    said = dict(sentences())
-    lines = [HEAD.format(count=len(metrics.METRICS))]
-    for section in metrics.SECTIONS:
-        title = re.sub("(?<=[a-z])(?=[A-Z])", " ", section.__name__).capitalize()
-        lines += ["", f"## {title}", "", said[section.__name__], ""]
+    lines = [HEAD.format(count=len(METRICS))]
+    for section, said in reference.sections().items():
+        lines += ["", f"## {section}", "", said, ""]
         lines += ["| metric | unit | what it is |", "|---|---|---|"]
-        for name, metric in metrics.declared(section).items():
-            lines.append(f"| `{name}` | {metric.unit} | {said[name].rstrip('.')} |")
+        lines += [
+            f"| `{one.name}` | {one.unit} | {one.about} |"
+            for one in reference.metrics()
+            if one.section == section
+        ]
     return "\n".join(lines) + "\n"
 
 

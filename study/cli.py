@@ -19,6 +19,7 @@ from study.commands.machine.why import why
 from study.commands.plan import plan
 from study.commands.plot import plot
 from study.commands.presets import presets
+from study.commands.reference import kernels, keys, metrics
 from study.commands.replay import replay
 from study.commands.report import report
 from study.commands.run import resume, run
@@ -35,6 +36,7 @@ from study.terminal.guard import guarded
 _SECTIONS = {
     "Ask about a machine": (why,),
     "Write a scenario": (scenario, presets, show, plan, schema),
+    "Look something up": (keys, metrics, kernels),
     "Run it": (run, status, resume, submit, follow),
     "Read the results": (
         summary, verdicts, report, plot, contrasts, tradeoff, sensitivity, compare

@@ -47,3 +47,26 @@ def preset_names(_context: Context, _parameter: Parameter, begun: str) -> list[C
         for name in (*KINDS, *known)
         if name.startswith(begun)
     ]
+
+
+def key_names(_context: Context, _parameter: Parameter, begun: str) -> list[CompletionItem]:
+    """Names of keys, and of sysctls."""
+    from study.scenario.machine.reference import keys as known
+
+    return [
+        CompletionItem(name, help=key.about)
+        for key in known()
+        for name in (key.name, *key.sysctls)
+        if name.startswith(begun)
+    ]
+
+
+def metric_names(_context: Context, _parameter: Parameter, begun: str) -> list[CompletionItem]:
+    """Names of metrics."""
+    from study.scenario.machine.reference import metrics as known
+
+    return [
+        CompletionItem(metric.name, help=metric.about)
+        for metric in known(members=True)
+        if metric.name.startswith(begun)
+    ]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from study.fanout.calibrate import Calibration
     from study.scenario import Study
     from study.scenario.origin import Unfolded
+    from study.statistics.design import Advice, Proposal
+    from study.statistics.measured import Measured
 
 _CLUSTERS = (16, 64, 256)
 _BUDGET_MOST = 3_600
@@ -56,6 +58,10 @@ _BUDGET = _Seconds()
     "--calibrate", "budget_s", type=_BUDGET, default="10s", show_default=True,
     metavar="TIME", help="How long to measure on this machine: 2s, 1min; 0 to leave that out.",
 )  # fmt: skip
+@click.option(
+    "--pilot", "pilots", type=click.Path(), multiple=True, metavar="DIR",
+    help="Results of the same cells; two or more with other clock.measure: how long to measure.",
+)  # fmt: skip
 @allow_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def plan(
@@ -65,6 +71,7 @@ def plan(
     all_cells: bool,
     cores: tuple[int, ...],
     budget_s: float,
+    pilots: tuple[str, ...],
     extensions: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -76,24 +83,78 @@ def plan(
     """
     from study.scenario import ScenarioError
     from study.scenario.load import unfold
-    from study.terminal.plan import show_needs, show_plan
+    from study.terminal.plan import show_advice, show_needs, show_plan, show_proposal
 
     try:
         unfolded = unfold(scenario, overrides, extensions=extensions)
     except ScenarioError as fault:
         refuse(fault)
+    proposal = _proposal(unfolded.study)
     if not as_json:
         show_plan(unfolded, everything=all_cells)
+        if proposal is not None:
+            show_proposal(proposal)
+    advice = _advice(unfolded.study, pilots) if pilots else None
+    if advice is not None and not as_json:
+        show_advice(advice)
     needs: dict[str, Any] = {}
     if budget_s:
         needs = _needs(unfolded.study, budget_s, cores, quiet=as_json)
     if as_json:
-        click.echo(json.dumps(_plain(unfolded) | {"estimate": needs or None}, indent=2))
+        click.echo(
+            json.dumps(
+                _plain(unfolded, proposal)
+                | {"estimate": needs or None, "advice": advice and vars(advice)},
+                indent=2,
+            )
+        )
     elif needs:
         show_needs(needs)
 
 
-def _plain(unfolded: Unfolded) -> dict[str, Any]:
+def _proposal(study: Study) -> Proposal | None:
+    """What the study could leave out or average over."""
+    from study.report.select import named_axes, policies_of
+    from study.statistics.design import propose
+
+    policies = policies_of(study.axes, named_axes({"scenario": study.document}))
+    return propose(study, is_policy=policies.__contains__)
+
+
+def _advice(study: Study, pilots: tuple[str, ...]) -> Advice | None:
+    """How long to measure, from results of the same cells; ends the command if they do not fit."""
+    from study.results import ResultsError
+    from study.scenario.units import nanoseconds_from
+    from study.statistics.design import advise
+
+    clock = study.document["base"]["clock"]
+    ageing, now = (nanoseconds_from(clock[name]) / 1e9 for name in ("ageing", "measure"))
+    try:
+        return advise(_pilots(pilots), study.claims, ageing_s=ageing, now_s=now)
+    except (ResultsError, ValueError) as fault:
+        refuse(fault)
+
+
+def _pilots(paths: tuple[str, ...]) -> dict[float, Measured]:
+    """Length of the measured phase (s) -> the rows of a pilot."""
+    from study.results import ResultsError
+    from study.scenario.units import nanoseconds_from
+    from study.statistics import read_findings
+    from study.statistics.measured import Measured
+
+    found: dict[float, Measured] = {}
+    for path in paths:
+        findings = read_findings(path)
+        length = nanoseconds_from(findings.manifest["scenario"]["base"]["clock"]["measure"]) / 1e9
+        if length in found:
+            raise ResultsError(f"{path} was measured for {length:g} s, like another pilot")
+        found[length] = Measured(findings.columns, findings.manifest["cells"])
+    if len(found) < 2:
+        raise ResultsError("--pilot takes results of at least two lengths of clock.measure")
+    return found
+
+
+def _plain(unfolded: Unfolded, proposal: Proposal | None) -> dict[str, Any]:
     study = unfolded.study
     return {
         "name": study.name,
@@ -107,6 +168,8 @@ def _plain(unfolded: Unfolded) -> dict[str, Any]:
         },
         "cells": [{"id": cell.id, "levels": cell.levels} for cell in study.cells],
         "claims": [claim.id for claim in study.claims],
+        "nuisance": list(study.nuisance),
+        "proposal": None if proposal is None else vars(proposal),
         "notes": study.notes(),
     }
 

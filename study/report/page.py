@@ -66,29 +66,31 @@ def write_report(findings: Findings) -> Path:
 
 def render(findings: Findings) -> str:
     """The page as text. It names no other file and asks no network for anything."""
-    from study.statistics.findings import alpha_of
+    from study.statistics.findings import looks_of
+    from study.statistics.verdict import TESTED
     from study.statistics.words import footnote, statement
 
     manifest = findings.manifest
     cells = manifest["cells"]
     verdicts = findings.judged()
-    asked = [verdict for verdict in verdicts if verdict.verdict != "not asked"]
+    asked = [verdict for verdict in verdicts if verdict.verdict != "not asked" or verdict.n]
     most = max((verdict.n for verdict in asked), default=0)
     first = next(iter(cells.values()))
     text: str = template("report.html.j2").render(
         manifest=manifest,
         state=state_of(manifest),
         verdicts=[(verdict, statement(verdict, LABELS, most=most)) for verdict in asked],
-        verdict_note=footnote(verdicts, alpha=alpha_of(manifest)) if verdicts else "",
+        verdict_note=footnote(verdicts, looks=len(looks_of(manifest))) if verdicts else "",
         counts={
             word: sum(verdict.verdict == word for verdict in asked)
-            for word in ("supported", "contradicted", "equivalent", "undecided")
+            for word in dict.fromkeys((*TESTED, *(verdict.verdict for verdict in asked)))
         },
         baseline=select.all_levels(first),
         held=_held(cells, select.named_axes(manifest)),
         pictures=[_picture(name, findings) for name in _WORDS],
         zone_maps=_zone_maps(findings),
         owners=OWNERS,
+        drift=findings.drift_lines(),
         ageing=manifest["scenario"]["base"]["clock"]["ageing"],
         table=_table(findings),
         failures=[
@@ -244,7 +246,7 @@ def _table(findings: Findings) -> dict[str, Any]:
     wanted = summary[summary["metric"].isin(columns)]
     by_place = {
         (row["cell"], row["metric"]): row
-        for row in wanted[["cell", "metric", "n", "mean", "high"]].to_dict("records")
+        for row in wanted[["cell", "metric", "n", "mean", "low", "high"]].to_dict("records")
     }
     rows = []
     for cell, levels in list(cells.items())[:ROWS_MOST]:
@@ -274,7 +276,7 @@ def _number(row: dict[Any, Any] | None, *, share: bool) -> dict[str, Any]:
     if row is None or not isfinite(row["mean"]):
         return {"sort": "", "text": "-", "half": ""}
     factor, places = (100.0, 2) if share else (1.0, 0)
-    mean, half = factor * row["mean"], factor * (row["high"] - row["mean"])
+    mean, half = factor * row["mean"], factor * (row["high"] - row["low"]) / 2
     return {
         "sort": repr(float(mean)),
         "text": f"{mean:,.{places}f}",

@@ -25,6 +25,7 @@ from study.report.colours import OWNERS
 from study.results.files import read_regular, write_bytes_whole
 from study.results.folder import ZONE_MAPS
 from study.results.read import series_batches
+from study.scenario.trial import seed_of
 from study.trust.extensions import allowing
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def record_zone_maps(findings: Findings, study: Study) -> int:
     from study.zone.trial.observe import free_blocks, pictures
 
     settings = {cell.id: cell.settings for cell in study.cells}
+    seeds = {cell.id: seed_of(study.seed, study.nuisance, cell.levels) for cell in study.cells}
     counts = findings.manifest["counts"]
     seconds = findings.manifest["trial_seconds"] / max(counts["finished"], 1)
     affordable = int(SECONDS_MOST / seconds) if seconds > 0 else 4
@@ -77,7 +79,7 @@ def record_zone_maps(findings: Findings, study: Study) -> int:
         if cell not in settings or last is None:
             continue
         with allowing(study.allowed):
-            taken = pictures(settings[cell], seed=findings.manifest["seed"], replicate=0)
+            taken = pictures(settings[cell], seed=seeds[cell], replicate=0)
         if not np.array_equal(free_blocks(taken[-1]), last):
             # Another version of the simulation made the rows: this is not their zone.
             continue

@@ -21,6 +21,7 @@ from study.results.columns import (
     series_schema,
     trials_schema,
 )
+from study.scenario.trial import seed_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,11 +54,18 @@ class NotOfTheStudy(ValueError):
     """Rows that no run of this study can have written; the text says why."""
 
 
+def nuisance_of(manifest: Mapping[str, Any]) -> list[str]:
+    """Axes of a study whose combinations of levels have a load each."""
+    raw = manifest.get("scenario", {}).get("nuisance") or []
+    return [axis for axis in raw if isinstance(axis, str)] if isinstance(raw, list) else []
+
+
 @dataclass(frozen=True)
 class Expected:
     """What holds for every row of a study.
 
-    seed   of all its trials
+    seed   of the study
+    seeds  cell -> seed of its trials
     cells  id -> levels
     axes   column -> 'int', 'float', 'bool' or 'text'
     """
@@ -65,12 +73,17 @@ class Expected:
     seed: int
     cells: Mapping[str, Mapping[str, Any]]
     axes: Mapping[str, str]
+    seeds: Mapping[str, int]
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> Expected:
         """From a manifest. Raises ResultsError when an axis has the name of another column."""
         cells = manifest["cells"]
-        return cls(manifest["seed"], cells, axis_columns(manifest["axes"], cells))
+        nuisance = nuisance_of(manifest)
+        seeds = {
+            cell: seed_of(manifest["seed"], nuisance, levels) for cell, levels in cells.items()
+        }
+        return cls(manifest["seed"], cells, axis_columns(manifest["axes"], cells), seeds)
 
     def check_trials(self, schema: pa.Schema, *, axes_as_well: bool = True) -> None:
         """Hold columns against those of the trials table.
@@ -143,9 +156,18 @@ class Expected:
         self.check_keys(table)
         if any(table.column(name).null_count for name in OUTCOMES):
             raise NotOfTheStudy(_EMPTY_FIELDS)
-        seeds = set(pc.unique(table.column("seed")).to_pylist()) - {self.seed}
+        seeds = set(pc.unique(table.column("seed")).to_pylist()) - {*self.seeds.values()}
         if seeds:
             raise NotOfTheStudy(f"its seed is {min(seeds)}, that of the study {self.seed}")
+        if len({*self.seeds.values()}) > 1:
+            pairs = table.select(["cell", "seed"]).group_by(["cell", "seed"]).aggregate([])
+            for cell, seed in zip(
+                *(pairs.column(n).to_pylist() for n in ("cell", "seed")), strict=True
+            ):
+                if self.seeds[cell] != seed:
+                    raise NotOfTheStudy(
+                        f"cell {cell} has the seed {seed}, which is that of another load"
+                    )
         status = table.column("status")
         if strange := set(pc.unique(status).to_pylist()) - _STATES:
             raise NotOfTheStudy(f"a trial's status is {min(strange)[:40]!r}")

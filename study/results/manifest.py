@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from study.results.errors import ResultsError
 
 if TYPE_CHECKING:
-    from study.scenario import Study
+    from study.scenario import Claim, Study
 
 FORMAT = 1
 """Layout of the folder and of its tables; a reader refuses a newer one."""
@@ -89,9 +89,41 @@ def new_manifest(study: Study, *, simulation: str, command: Iterable[str]) -> di
         "axes": [str(axis) for axis in study.axes],
         "notes": study.notes(),
         "cells": {cell.id: dict(cell.levels) for cell in study.cells},
+        "claims": {
+            digest_of_claim(claim): {"id": claim.id, "noted": now(), "rows": 0}
+            for claim in study.claims
+        },
         # In the order of the author: a continued run unfolds it again.
         "scenario": json.loads(json.dumps(study.document, default=str)),
     }
+
+
+def digest_of_claim(claim: Claim) -> str:
+    """Name of everything a claim says: SHA-256 of its entry, 64 hex digits."""
+    return hashlib.sha256(_canonical(claim.plain()).encode()).hexdigest()
+
+
+def when_noted(manifest: Mapping[str, Any], claim: Claim) -> str:
+    """Whether a claim stood before the rows it is judged on.
+
+    Parameters
+    ----------
+    manifest
+        Of the folder with the rows.
+    claim
+        Of its scenario, or of another file.
+
+    Returns
+    -------
+    str
+        'before' if it was in the manifest before the first row, to the letter; 'after' if not;
+        empty if the folder is of a version that did not note claims.
+    """
+    noted = manifest.get("claims")
+    if noted is None:
+        return ""
+    found = noted.get(digest_of_claim(claim))
+    return "before" if found is not None and found["rows"] == 0 else "after"
 
 
 def study_of(
@@ -292,7 +324,19 @@ def continued(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, 
     Its question and claims may have changed since; what the trials are, the fingerprint holds.
     """
     kept = {name: found[name] for name in _OF_THE_FOLDER if name in found}
-    return {**wanted, "noted_first": False, **kept}
+    return {**wanted, "noted_first": False, **kept, "claims": _all_noted(found, wanted)}
+
+
+def _all_noted(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any] | None:
+    """When each claim was noted, and how many rows there were then; None if nobody noted it
+    once.
+    """
+    rows = found["counts"]["finished"]
+    earlier = found.get("claims")
+    if earlier is None and rows:
+        return None
+    later = {digest: {**entry, "rows": rows} for digest, entry in wanted["claims"].items()}
+    return {**later, **(earlier or {})}
 
 
 def _columns(manifest: Mapping[str, Any]) -> list[str]:

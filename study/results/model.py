@@ -24,6 +24,7 @@ Part = Annotated[
     str, Field(pattern=r"^(trials|series|\.trials\.new|\.series\.new)/part-[0-9]{6,12}\.parquet$")
 ]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+ClaimDigest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Cells = Annotated[dict[Line, dict[Line, Level]], Field(min_length=1)]
 Parts = dict[Part, Digest]
 
@@ -34,6 +35,7 @@ _LISTED_MOST = {
     "failures": 1_000,
     "headline": 1_000,
     "axes": 1_000,
+    "claims": 10_000,
     "versions": 1_000,
     "extended_from": 10_000,
     "command": 100_000,
@@ -72,6 +74,17 @@ class Failure(_Shape):
     """Which of the cell's."""
     error: Text
     """Why, in one line."""
+
+
+class Noted(_Shape):
+    """When a claim was noted."""
+
+    id: Line
+    """Of the claim."""
+    noted: Text
+    """When, ISO 8601."""
+    rows: Count
+    """That were there already."""
 
 
 class _Cells(_Shape):
@@ -129,6 +142,8 @@ class Manifest(_Shape):
     """Dotted keys, in the order of the file."""
     cells: Cells
     """Id -> levels."""
+    claims: dict[ClaimDigest, Noted] | None = None
+    """SHA-256 of every claim that the study ever had -> when it was noted; None: they were not."""
     scenario: dict[Line, Any]
     """The whole scenario; its own reader judges it."""
     notes: list[Text] = []

@@ -6,22 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from study.intervals import mean_interval
 from study.results.columns import AFTER_AXES, BEFORE_AXES
 from study.results.files import write_whole
 from study.results.folder import Folder
 from study.results.spreadsheet import to_csv
 from study.results.trials import TrialColumns
+from study.zone.trial.metrics import is_share
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CONFIDENCE = 0.95
+    from study.intervals import Array
 
 NO_TRIAL = "no trial finished"
 NO_VALUE = "no trial has a value"
 ONE_VALUE = "one value: no spread"
 ALL_EQUAL = "all values equal"
 TOO_LARGE = "values too large for a spread"
+SKEWED = "skewed: the interval may be too short"
+FEW = "fewer than five values differ: the interval may be too short"
 
 
 def write_summary(folder: Folder) -> None:
@@ -39,7 +43,8 @@ def summarise(
     cells   id -> levels, in the order wanted; cells without a trial are listed too
 
     n counts the finished trials that have a finite value; low and high bound the mean with 95 %
-    confidence (Student's t). Where there is nothing to say the fields are NaN and `note` says why.
+    confidence (study/intervals.py). Where there is nothing to say the fields are NaN and `note`
+    says why; it also marks an interval that may be too short.
     """
     import pandas as pd
 
@@ -53,8 +58,17 @@ def summarise(
     names = [*axes, "cell", "metric", "n", "mean", "sd", "low", "high", "failed", "note"]
     if not metrics:
         return pd.DataFrame(columns=names)
+    # Cell by cell, so that those with as many values are rows of one array.
+    cell_of = cell_of[ok]
+    order = np.argsort(cell_of, kind="stable")
     spreads = [
-        _spread(trials[metric].to_numpy(np.float64)[ok], cell_of[ok], finished)
+        _spread(
+            trials[metric].to_numpy(np.float64)[ok],
+            cell_of,
+            finished,
+            order=order,
+            share=is_share(metric),
+        )
         for metric in metrics
     ]
     each = np.repeat(np.arange(len(ids)), len(metrics))
@@ -78,19 +92,18 @@ def axis_and_metric_names(trials: pd.DataFrame | TrialColumns) -> tuple[list[str
     return names[len(BEFORE_AXES) : first], names[last + 1 :]
 
 
-def half_width(sd: Any, n: Any) -> Any:
-    """Half of the 95 % t interval of a mean; arrays of equal length, n at least 2."""
-    from scipy import stats
-
-    return stats.t.ppf(0.5 + CONFIDENCE / 2, np.asarray(n) - 1) * sd / np.sqrt(n)
-
-
 def _spread(
-    values: np.ndarray[Any, Any], cell_of: np.ndarray[Any, Any], finished: np.ndarray[Any, Any]
+    values: Array,
+    cell_of: Array,
+    finished: Array,
+    *,
+    order: Array,
+    share: bool,
 ) -> dict[str, Any]:
     """n, mean, sd, low, high and note per cell. Sums run in the order of the rows given."""
     cells = len(finished)
     there = np.isfinite(values)
+    in_order = values[order][there[order]]
     values, cell_of = values[there], cell_of[there]
     n = np.bincount(cell_of, minlength=cells)
     with np.errstate(all="ignore"):
@@ -103,11 +116,10 @@ def _spread(
         mean = np.where(equal, low_value, mean)
         squares = np.bincount(cell_of, weights=(values - mean[cell_of]) ** 2, minlength=cells)
         sd = np.where(n > 1, np.sqrt(squares / np.maximum(n - 1, 1)), np.nan)
-        half = np.full(cells, np.nan)
-        half[n > 1] = half_width(sd[n > 1], n[n > 1])
-        large = (n > 0) & ~np.isfinite(mean) | (n > 1) & ~np.isfinite(half)
+    low, high, skewed, few = _bounds(in_order, n, share=share)
+    large = (n > 0) & ~np.isfinite(mean) | (n > 1) & ~np.isfinite([sd, low, high]).all(axis=0)
     mean = np.where(large & ~np.isfinite(mean), np.nan, mean)
-    sd, half = np.where(large, np.nan, sd), np.where(large, np.nan, half)
+    sd, low, high = (np.where(large, np.nan, found) for found in (sd, low, high))
     note = np.full(cells, "", dtype=object)
     missing = finished - n
     for index in np.flatnonzero(missing > 0):
@@ -117,6 +129,8 @@ def _spread(
         ((finished > 0) & (n == 0), NO_VALUE),
         (n == 1, ONE_VALUE),
         (equal, ALL_EQUAL),
+        (few & ~equal & ~large, FEW),
+        (skewed & ~few & ~large, SKEWED),
         (large, TOO_LARGE),
     ):
         for index in np.flatnonzero(condition):
@@ -126,7 +140,25 @@ def _spread(
         "n": n,
         "mean": mean,
         "sd": sd,
-        "low": mean - half,
-        "high": mean + half,
+        "low": low,
+        "high": high,
         "note": note,
     }
+
+
+def _bounds(values: Array, n: Array, *, share: bool) -> tuple[Array, Array, Array, Array]:
+    """Bounds of the mean of each cell, and how they are marked: skewed, few that differ.
+
+    values  finite ones, cell by cell
+    n       how many each cell has
+    """
+    low, high = np.full(len(n), np.nan), np.full(len(n), np.nan)
+    skewed, few = np.zeros(len(n), bool), np.zeros(len(n), bool)
+    starts = np.cumsum(n) - n
+    for count in np.unique(n[n > 1]):
+        cells = np.flatnonzero(n == count)
+        of_cells = values[starts[cells][:, None] + np.arange(count)]
+        found = mean_interval(of_cells, share=share)
+        low[cells], high[cells] = found.low, found.high
+        skewed[cells], few[cells] = found.skewed, found.few
+    return low, high, skewed, few

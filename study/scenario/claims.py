@@ -11,11 +11,13 @@ says which way the difference should go and how large it must be to matter:
         side: { kswapd.policy: order-aware }
         against: { kswapd.policy: count-only }
         expect: more                        # more, less or same
-        matters: 0.005                      # or 10%, of what `against` has
+        matters: 0.005                      # or 10%, of what `against` has (of its gain, with
+        `baseline`)
 
 Cells are averaged within a side, over those settings of the other axes under which both sides were
 run. A list of sides under `against` must each be beaten. With `baseline` both sides count from
-there, and with `share: 0.5` only half of what `against` has is asked for.
+there, and with `share: 0.5` only half of what `against` has is asked for; then there must be a
+gain.
 """
 
 from __future__ import annotations
@@ -148,7 +150,8 @@ class ClaimKeys(BaseModel):
     matters: Annotated[
         tuple[float, bool], BeforeValidator(_matters, json_schema_input_type=float | str)
     ]
-    """The smallest difference that matters, as a number or in per cent of what `against` has."""
+    """The smallest difference that matters, as a number or in per cent of what `against` has,
+    counted from the baseline if there is one."""
 
 
 @dataclass(frozen=True)
@@ -156,19 +159,23 @@ class Comparison:
     """One difference that a claim rests on: side - reference - constant, each a weighted sum.
 
     against   what it is compared with, in words
-    scale     weighted sum that a margin in per cent refers to; empty if it refers to `constant`
+    other     weighted sum of what it is compared with; empty for a number
+    scale     weighted sum that, with `scale_constant`, a margin in per cent refers to: what
+              `against` has, or its gain over the baseline if there is one
     """
 
     against: str
     side: Weights
     reference: Weights
+    other: Weights
     scale: Weights
     constant: float = 0.0
+    scale_constant: float = 0.0
 
     @property
     def cells(self) -> list[str]:
         """Ids of all cells it needs."""
-        return list(dict.fromkeys((*self.side, *self.reference, *self.scale)))
+        return list(dict.fromkeys((*self.side, *self.reference, *self.other, *self.scale)))
 
 
 @dataclass(frozen=True)
@@ -273,10 +280,20 @@ class Claim:
             raise ValueError(f"{words(self.side)} is compared with itself")
         if other is not None:
             reference = _sum((self.share, sums[1]), (1 - self.share, base))
-            return Comparison(words(other), sums[0], reference, sums[1])
+            scale = _sum((1.0, sums[1]), (-1.0, base))
+            return Comparison(words(other), sums[0], reference, sums[1], scale)
         number = 0.0 if isinstance(self.against, tuple) else self.against
         reference = _sum((1 - self.share, base))
-        return Comparison(f"{number:g}", sums[0], reference, {}, self.share * number)
+        constant = self.share * number
+        return Comparison(
+            f"{number:g}",
+            sums[0],
+            reference,
+            {},
+            _sum((-1.0, base)),
+            constant,
+            number if base else constant,
+        )
 
 
 def words(levels: Levels) -> str:

@@ -32,11 +32,11 @@ from study.scenario.sampling import is_range
 MAX_FILES = 50
 _ADDED = ("include", "exclude", "claims")
 """Sections that are lists, to which a file adds."""
-_SUMS = ("gain", "pages_taken", "refaults", "time_lost_share")
+_SUMS = ("gain", "pages_taken", "refaults")
 RESERVED = frozenset(
     (
         *("name", "metric", "cell", "replicate", "seed", "status", "error", "n", "mean", "sd"),
-        *("low", "high", "failed", "note", "front", "on_front", "alike"),
+        *("low", "high", "failed", "note", "front", "on_front", "beaten_by", "alike"),
         *(f"{name}{end}" for name in _SUMS for end in ("", "_low", "_high")),
     )
 )

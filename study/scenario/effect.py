@@ -222,4 +222,5 @@ def _decisive(unfolded: Unfolded) -> tuple[Any, ...]:
         [(cell.id, cell.levels) for cell in study.cells],
         [claim.plain() for claim in study.claims],
         study.document.get("sampling"),
+        study.nuisance,
     )

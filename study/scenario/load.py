@@ -212,6 +212,7 @@ class _Unfolding:
         if self.faults:
             self._claims({})
             self._check_sense(sound, axes, exclude, include)
+        nuisance = self._nuisance({*axes, *self.named})
         self.stop_if_faulty()
         points = self._points(head.seed)
         idle = self._idle(axes, exclude, include)
@@ -247,12 +248,14 @@ class _Unfolding:
                 "exclude": [e for i, e in enumerate(exclude) if ("exclude", i) not in idle],
                 "include": [e for i, e in enumerate(include) if ("include", i) not in idle],
                 "claims": [claim.plain() for claim in claims],
+                **({"nuisance": list(nuisance)} if nuisance else {}),
                 **({"sampling": self.sampling.model_dump()} if self.ranges else {}),
                 **({"replicates": self.stopping.plain()} if self.stopping else {}),
             },
             source=self.document.name,
             claims=tuple(claims),
             stopping=self.stopping,
+            nuisance=nuisance,
         )
 
     def _stopping(self) -> Stopping | None:
@@ -409,6 +412,31 @@ class _Unfolding:
             for path, text in unknown:
                 self.fault(("sampling", *path), text)
             return SamplingKeys()
+
+    def _nuisance(self, axes: Collection[str]) -> tuple[str, ...]:
+        """The axes under `nuisance:`, whose combinations have a load each."""
+        raw = self.raw.get("nuisance")
+        if raw is None:
+            return ()
+        if not isinstance(raw, list):
+            self.fault(("nuisance",), f"nuisance is {shown(raw)}; it must be a list of axes")
+            return ()
+        found: list[str] = []
+        for index, axis in enumerate(raw):
+            if not isinstance(axis, str) or axis not in {*axes, *self.ranges}:
+                hint = did_you_mean(str(axis), axes)
+                text = f"nuisance has {shown(axis)}, which is no axis of this study{hint}"
+                # Inherited, its axis may have been taken away.
+                if not self.document.inherited(("nuisance",)):
+                    self.fault(("nuisance", index), text)
+            elif axis in self.ranges:
+                why = "a range: its points are compared, and must share a load"
+                self.fault(("nuisance", index), f"nuisance has {axis}, which is {why}")
+            elif axis in found:
+                self.fault(("nuisance", index), f"nuisance has {axis} twice")
+            else:
+                found.append(axis)
+        return tuple(found)
 
     def _points(self, seed: int) -> list[dict[str, Level]]:
         """What the ranges are in each point; one point of nothing if no axis is a range."""

@@ -217,6 +217,14 @@ def _sections(keys: list[str]) -> Schema:
             "items": entry,
         },
         "sampling": {"$ref": "#/definitions/SamplingKeys"},
+        "nuisance": {
+            "description": (
+                "Axes that are averaged over: each combination of their levels has a load of its "
+                "own."
+            ),
+            "type": ["array", "null"],
+            "items": {"type": "string"},
+        },
         "claims": {
             "description": "What the study is to decide.",
             "type": ["array", "null"],

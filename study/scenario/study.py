@@ -8,7 +8,7 @@ from typing import Any
 
 from study.scenario.claims import Claim
 from study.scenario.stopping import Stopping
-from study.scenario.trial import Cell, Level, Trial
+from study.scenario.trial import Cell, Level, Trial, seed_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -20,6 +20,7 @@ class Study:
     document    the whole scenario with overrides and defaults, as JSON would have it
     claims      what the study is to decide
     stopping    when a cell has enough replicates; None: `replicates` are run
+    nuisance    axes whose combinations of levels have a load each; the others share one
     allowed     extensions that its trials may import; said by who runs it, never by the scenario
     """
 
@@ -33,6 +34,7 @@ class Study:
     source: str
     claims: tuple[Claim, ...] = ()
     stopping: Stopping | None = None
+    nuisance: tuple[str, ...] = ()
     allowed: tuple[str, ...] = field(default=(), compare=False)
 
     def __len__(self) -> int:
@@ -60,7 +62,8 @@ class Study:
         replicates  cell id -> how many, where it is not the same number for every cell
         """
         most = self.replicates if replicates is None else max(replicates.values(), default=0)
+        seeds = [seed_of(self.seed, self.nuisance, cell.levels) for cell in self.cells]
         for replicate in range(most):
-            for cell in self.cells:
+            for cell, seed in zip(self.cells, seeds, strict=True):
                 if replicates is None or replicate < replicates[cell.id]:
-                    yield Trial(cell, replicate, self.seed)
+                    yield Trial(cell, replicate, seed)

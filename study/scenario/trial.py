@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from operator import attrgetter
@@ -31,12 +32,39 @@ class Cell:
 @dataclass(frozen=True)
 class Trial:
     """One simulated zone: a cell, and which of its replicates. Trials of one replicate meet the
-    same workload in every cell.
+    same workload in every cell with the same levels of nuisance axes.
     """
 
     cell: Cell
     replicate: int
     seed: int
+
+
+def seed_of(seed: int, nuisance: Sequence[str], levels: Mapping[str, Level]) -> int:
+    """The seed of a cell's trials.
+
+    Axes that no claim compares are averaged over, and averages of many loads are surer than those
+    of one: each combination of their levels has a load of its own.
+
+    Parameters
+    ----------
+    seed
+        Of the study.
+    nuisance
+        Axes whose combinations have loads of their own; none: all cells share one.
+    levels
+        Of the cell.
+
+    Returns
+    -------
+    int
+        The study's seed if there is no such axis, else 63 bits that depend on it and on the levels
+        of those axes, and on nothing else.
+    """
+    if not nuisance:
+        return seed
+    key = json.dumps([seed, [[axis, levels.get(axis)] for axis in sorted(nuisance)]])
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) >> 1
 
 
 ID_DIGITS = 8

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from study.intervals import CONFIDENCE
 from study.printable import printable
 from study.results.errors import ResultsError
+from study.results.expected import nuisance_of
 from study.scenario.errors import did_you_mean
 from study.statistics.contrasts import LEVELS_MOST, NO_RATIO, holm, paired
-from study.statistics.intervals import CONFIDENCE
 from study.statistics.measured import Measured
 
 if TYPE_CHECKING:
+    from study.intervals import Array
     from study.statistics.findings import Findings
-    from study.statistics.intervals import Array
 
 ALL = "all cells"
 
@@ -86,6 +87,7 @@ def compare(
     if not shared:
         raise ResultsError(f"{first.path} and {second.path} have no cell with the same levels")
     alike = first.manifest["seed"] == second.manifest["seed"]
+    alike = alike and nuisance_of(first.manifest) == nuisance_of(second.manifest)
     common = np.intersect1d(one.replicates, other.replicates)
     alike = alike and len(common) > 0
     lines = []

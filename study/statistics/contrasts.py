@@ -3,44 +3,50 @@
 All cells of a replicate meet the same load, so that they are compared within it: the unit is the
 replicate, never the request. Of each difference there are
 
-    difference, low, high   mean of the paired differences, and its 95 % interval (Student)
+    difference, low, high   mean of the paired differences, and its 95 % interval (intervals.py)
     ratio, ratio_low, _high geometric mean of the paired ratios, if all values are above 0
     effect                  Hedges' g: the difference in units of the spread between replicates
-    p, p_holm               paired t test, and after Holm's correction within `family`
+    p, p_holm               paired test (intervals.py), and after Holm's correction within `family`
     pairing                 variance of an unpaired difference over that of the paired one
+    constant, least, most,  what the matched pairs of cells show one by one (OverCells)
+    up, down, reacting
     note                    why something of it is missing
 """
 
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from study.statistics.intervals import CONFIDENCE
+from study.intervals import CONFIDENCE, mean_interval, mean_tests
 from study.statistics.measured import Measured
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from study.intervals import Array
     from study.results.trials import TrialColumns
-    from study.statistics.intervals import Array
 
 PAIRS_MOST = 2_000
 """Pairs of single cells beyond this are left out; the axes say the same of many cells."""
 LEVELS_MOST = 12
 """An axis of more levels is a range that was sampled: pairs of its levels say nothing."""
 
+NOT_PAIRED = "each level met a load of its own: not paired"
 NO_PAIR = "no replicate has both"
 ONE_PAIR = "one replicate: no spread"
 ALL_ZERO = "no replicate differs"
 ALL_EQUAL = "every replicate differs by the same"
 TOO_LARGE = "values too large for a spread"
 NO_RATIO = "no ratio as not all values are above 0"
+SKEWED = "skewed: the interval may be too short"
+FEW = "fewer than five replicates differ: the interval may be too short"
+MARKED_LEAST = 5
+"""Fewer replicates mark nothing: a few counts of events are equal by chance."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,7 @@ def contrast_table(
     axes: Iterable[str],
     headline: Sequence[str] = (),
     metrics: Sequence[str] | None = None,
+    nuisance: Sequence[str] = (),
 ) -> pd.DataFrame:
     """All contrasts of a study, one row each.
 
@@ -106,6 +113,7 @@ def contrast_table(
     headline  metrics that single cells are compared on, and that form a family of their own for
               Holm's correction: those people look at
     metrics   to look at; None for all there are
+    nuisance  axes whose levels met other loads, which a note tells
 
     Levels are compared on every metric. `n` counts replicates that have both sides; `cells` the
     matched pairs averaged in each of them.
@@ -125,7 +133,12 @@ def contrast_table(
         _rows(measured, of_axes, others, "levels, other metrics"),
         _rows(measured, of_cells, shown, "cells, headline"),
     ]
-    return pd.concat([_holm(frame) for frame in frames], ignore_index=True)
+    found = pd.concat([_holm(frame) for frame in frames], ignore_index=True)
+    apart = found["axis"].isin(list(nuisance))
+    found.loc[apart, "note"] = [
+        "; ".join(filter(None, [note, NOT_PAIRED])) for note in found.loc[apart, "note"]
+    ]
+    return found
 
 
 def significant_levels(
@@ -138,24 +151,26 @@ def significant_levels(
     """(metric, axis, level) -> difference from the axis's first level, where it is significant.
 
     Holm's correction covers all of them together, at 5 %. A difference that is the same in every
-    replicate has no p-value, and counts.
+    replicate has no p-value, and counts. Fewer than five replicates mark nothing.
     """
     measured = Measured(trials, cells)
     firsts = {axis: next(iter(_by_level(cells, axis)), None) for axis in axes}
     pairs = [pair for pair in axis_pairs(cells, axes) if pair.against == firsts[pair.axis]]
     frame = _holm(_rows(measured, pairs, metrics, "shown"))
     differs = (frame["p_holm"] <= 1 - CONFIDENCE) | (frame["note"].str.contains(ALL_EQUAL))
+    differs &= frame["n"] >= MARKED_LEAST
     rows = frame.loc[differs, ["metric", "axis", "level", "difference"]].to_numpy(object)
     return {(metric, axis, level): float(gap) for metric, axis, level, gap in rows}
 
 
+_OVER_CELLS = ("constant", "least", "most", "up", "down", "reacting")
 _NUMBERS = (
     *("mean", "mean_against", "difference", "low", "high"),
     *("ratio", "ratio_low", "ratio_high", "effect", "p", "p_holm", "pairing"),
 )
 _COLUMNS = [
     *("kind", "axis", "level", "against", "cell", "cell_against", "metric", "family"),
-    *("n", "cells", *_NUMBERS, "note"),
+    *("n", "cells", *_NUMBERS, *_OVER_CELLS, "note"),
 ]
 
 
@@ -170,6 +185,7 @@ def _rows(
         for pair in pairs:
             left, right, matched = both_sides(measured, values, pair)
             single = pair.kind == "cell"
+            found = paired(left, right)
             rows.append(
                 {
                     "kind": pair.kind,
@@ -181,10 +197,93 @@ def _rows(
                     "metric": metric,
                     "family": family,
                     "cells": matched,
-                    **paired(left, right),
+                    **found,
+                    **(_of_one(found) if single else _over_cells_of(measured, values, pair)),
                 }
             )
     return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def _over_cells_of(measured: Measured, values: Array, pair: Pair) -> dict[str, float]:
+    found = vars(over_cells(*pairs_of_cells(measured, values, pair)))
+    return {name: found[name] for name in _OVER_CELLS}
+
+
+def _of_one(found: Mapping[str, Any]) -> dict[str, float]:
+    """The same for two single cells, from what paired() gives: one pair."""
+    gap = found["difference"]
+    differs = found["n"] >= MARKED_LEAST and found["p"] <= 1 - CONFIDENCE
+    ways = {"up": int(differs and gap > 0), "down": int(differs and gap < 0)}
+    return {"constant": 0, "least": gap, "most": gap, **ways, "reacting": gap}
+
+
+@dataclass(frozen=True)
+class OverCells:
+    """What a difference between two levels hides: that of each matched pair of cells.
+
+    pairs     of cells that have a value on both sides
+    constant  of them those that are the same on both sides in every replicate: they cannot react
+    least     the smallest difference of a pair, and `most` the largest
+    up, down  pairs that differ upwards and downwards, at 5 % for all pairs together (Holm)
+    reacting  mean difference over the pairs that are not constant
+    """
+
+    pairs: int
+    constant: int
+    least: float
+    most: float
+    up: int
+    down: int
+    reacting: float
+
+
+def pairs_of_cells(measured: Measured, values: Array, pair: Pair) -> tuple[Array, Array]:
+    """Values of the cells on the left and on the right, each (replicates, pairs), NaN for none."""
+    left = values[:, [measured.index[cell] for cell in pair.left]]
+    right = values[:, [measured.index[cell] for cell in pair.right]]
+    return left, right
+
+
+@np.errstate(all="ignore")
+def over_cells(left: Array, right: Array) -> OverCells:
+    """What each matched pair of cells shows.
+
+    Parameters
+    ----------
+    left, right
+        (replicates, pairs). A pair counts in the replicates in which both sides have a value.
+    """
+    gaps = left - right
+    seen = np.isfinite(gaps)
+    some = seen.any(axis=0)
+    nan = float("nan")
+    if not some.any():
+        return OverCells(0, 0, nan, nan, 0, 0, nan)
+    gaps, seen = gaps[:, some], seen[:, some]
+    means = np.where(seen, gaps, 0).sum(axis=0) / seen.sum(axis=0)
+    alike = ~((gaps != 0) & seen).any(axis=0)
+    spread = [np.nanmax(side[:, some], axis=0) == np.nanmin(side[:, some], axis=0)
+              for side in (left, right)]  # fmt: skip
+    constant = alike & spread[0] & spread[1]
+    p, upwards = np.full(len(means), nan), means > 0
+    # Pairs of as many replicates are tested in one go.
+    counts = seen.sum(axis=0)
+    for n in np.unique(counts[counts >= MARKED_LEAST]):
+        columns = np.flatnonzero((counts == n) & ~alike)
+        if len(columns):
+            some_gaps = gaps.T[columns][seen.T[columns]].reshape(len(columns), n)
+            found = np.minimum(2 * np.minimum(*mean_tests(some_gaps)), 1.0)
+            p[columns] = np.where(np.ptp(some_gaps, axis=1) > 0, found, 0.0)
+    differs = holm(p) <= 1 - CONFIDENCE
+    return OverCells(
+        pairs=len(means),
+        constant=int(constant.sum()),
+        least=float(means.min()),
+        most=float(means.max()),
+        up=int((differs & upwards).sum()),
+        down=int((differs & ~upwards).sum()),
+        reacting=float(means[~constant].mean()) if (~constant).any() else nan,
+    )
 
 
 @np.errstate(all="ignore")
@@ -207,7 +306,6 @@ def both_sides(measured: Measured, values: Array, pair: Pair) -> tuple[Array, Ar
 @np.errstate(all="ignore")
 def paired(left: Array, right: Array) -> dict[str, Any]:
     """One contrast: arrays of equal length, one value per replicate."""
-    from scipy import stats
     from statsmodels.stats.meta_analysis import effectsize_smd
 
     n = len(left)
@@ -235,21 +333,23 @@ def paired(left: Array, right: Array) -> dict[str, Any]:
         found |= {"effect": 0.0} if alike else {}
         notes.append(ALL_ZERO if alike else ALL_EQUAL)
     else:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            test = stats.ttest_rel(left, right)
-            low, high = test.confidence_interval(CONFIDENCE)
-            spread_left, spread_right = left.var(ddof=1), right.var(ddof=1)
-            # effectsize_smd takes standard deviations; n on both sides, Hedges' correction.
-            size, _ = effectsize_smd(
-                left.mean(), spread_left**0.5, n, right.mean(), spread_right**0.5, n
-            )
-            found |= {"low": float(low), "high": float(high), "p": float(test.pvalue)}
-            found["effect"] = float(size)
-            found["pairing"] = float((spread_left + spread_right) / gap.var(ddof=1))
+        interval = mean_interval(gap)
+        spread_left, spread_right = left.var(ddof=1), right.var(ddof=1)
+        # effectsize_smd takes standard deviations; n on both sides, Hedges' correction.
+        size, _ = effectsize_smd(
+            left.mean(), spread_left**0.5, n, right.mean(), spread_right**0.5, n
+        )
+        found |= {"low": float(interval.low), "high": float(interval.high)}
+        found["p"] = min(1.0, 2 * float(min(mean_tests(gap))))
+        found["effect"] = float(size)
+        found["pairing"] = float((spread_left + spread_right) / gap.var(ddof=1))
         if not np.isfinite([found["low"], found["high"], found["p"]]).all():
             found |= dict.fromkeys(("low", "high", "p", "effect", "pairing"), nan)
             notes.append(TOO_LARGE)
+        elif bool(interval.few):
+            notes.append(FEW)
+        elif bool(interval.skewed):
+            notes.append(SKEWED)
     if (left > 0).all() and (right > 0).all():
         found |= _ratio(np.log(left) - np.log(right))
     else:
@@ -259,13 +359,12 @@ def paired(left: Array, right: Array) -> dict[str, Any]:
 
 
 def _ratio(logs: Array) -> dict[str, float]:
-    from scipy import stats
-
     middle = float(logs.mean())
     if np.ptp(logs) <= 1e-12:
         low = high = middle
     else:
-        low, high = stats.ttest_1samp(logs, 0.0).confidence_interval(CONFIDENCE)
+        interval = mean_interval(logs)
+        low, high = float(interval.low), float(interval.high)
     return {
         "ratio": float(np.exp(middle)),
         "ratio_low": float(np.exp(low)),

@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from study.intervals import mean_interval
+from study.statistics.contrasts import OverCells, Pair, over_cells, pairs_of_cells
+from study.statistics.measured import Measured
+from study.zone.trial.metrics import is_share
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -18,19 +23,26 @@ if TYPE_CHECKING:
 class Effect:
     """One metric at one level of one axis, against the axis's first level.
 
-    mean        over the replicates' means; half its 95 % interval's half-width (NaN below two)
-    difference  from the first level, paired by replicate: both met the same workload
+    mean        over the replicates' means; low and high its 95 % interval (NaN below two)
+    difference  from the first level, paired by replicate: both met the same workload; with its
+                interval
     replicates  that have a value at this level and the first
+    over_cells  what each matched pair of cells shows; None without matched cells
+    marked      the interval of the mean may be too short
     """
 
     axis: str
     level: Any
     metric: str
     mean: float
-    half: float
+    low: float
+    high: float
     difference: float
-    difference_half: float
+    difference_low: float
+    difference_high: float
     replicates: int
+    over_cells: OverCells | None
+    marked: bool
 
 
 def level_means(
@@ -72,28 +84,44 @@ def main_effects(
     other axes may have a part in the difference.
     """
     groups, matched = _matched_cells(axis, cells)
+    first_level, first_ids = next(
+        ((level, tuple(ids)) for level, ids in groups.items()), (None, ())
+    )
     ok = (trials["status"] == "ok").to_numpy()
     cell, replicate = trials["cell"][ok], trials["replicate"][ok]
     of_level = {level: cell.isin(ids).to_numpy() for level, ids in groups.items()}
     effects: list[Effect] = []
+    measured = Measured(trials, cells)
     for metric in metrics:
         values = trials[metric][ok]
+        by_cell = measured.values(metric)
         first: pd.Series[float] | None = None
+        share = is_share(metric)
         for level, ids in groups.items():
             here = of_level[level]
             means = _replicate_means(values[here], replicate[here], len(ids))
             first = means if first is None else first
             gap = (means - first).dropna()
+            mean, low, high, marked = _bounds(means, share=share)
+            difference, below, above, _ = _bounds(gap, share=False)
+            beside = None
+            if matched:
+                pair = Pair("axis", axis, level, first_level, tuple(ids), first_ids)
+                beside = over_cells(*pairs_of_cells(measured, by_cell, pair))
             effects.append(
                 Effect(
                     axis=axis,
                     level=level,
                     metric=metric,
-                    mean=float(means.mean()),
-                    half=_half(means),
-                    difference=float(gap.mean()),
-                    difference_half=_half(gap),
+                    mean=mean,
+                    low=low,
+                    high=high,
+                    difference=difference,
+                    difference_low=below,
+                    difference_high=above,
                     replicates=len(gap),
+                    over_cells=beside,
+                    marked=marked,
                 )
             )
     return effects, matched
@@ -131,9 +159,12 @@ def _replicate_means(
     return whole if len(whole) else means
 
 
-def _half(values: pd.Series[float]) -> float:
-    from study.results.summary import half_width
-
-    if len(values) < 2:
-        return float("nan")
-    return float(half_width(np.float64(values.std(ddof=1)), len(values)))
+def _bounds(values: pd.Series[float], *, share: bool) -> tuple[float, float, float, bool]:
+    """Mean, bounds of its interval (NaN below two values), and whether that may be too short."""
+    numbers = values.to_numpy(np.float64)
+    numbers = numbers[np.isfinite(numbers)]
+    nan = float("nan")
+    if len(numbers) < 2:
+        return (float(numbers[0]) if len(numbers) else nan), nan, nan, False
+    found = mean_interval(numbers, share=share)
+    return float(values.mean()), float(found.low), float(found.high), bool(found.marked)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from study.fanout.trial import one_line
 from study.results import Folder, Results, ResultsError, open_folder
+from study.results.expected import nuisance_of
 from study.results.files import write_whole
 from study.results.folder import CONTRASTS, VERDICTS
+from study.results.manifest import when_noted
 from study.results.spreadsheet import to_csv
 from study.scenario.claims import Claim
 from study.scenario.stopping import Stopping
@@ -34,6 +36,7 @@ class Findings(Results):
     series     one row per sample of every trial
     contrasts  one row per metric and two levels, or two cells: paired difference, interval, ratio
     verdicts   one row per claim of the scenario
+    drift      one row per cell and series: whether it still changes while it is measured
     tradeoff   one row per cell: service and costs with intervals, and whether any cell beats it
     """
 
@@ -50,6 +53,7 @@ class Findings(Results):
                 axis for axis in self.manifest["axes"] if axis not in sampled_axes(self.manifest)
             ],
             headline=[name for name, _ in self.manifest["headline"]],
+            nuisance=nuisance_of(self.manifest),
         )
 
     @cached_property
@@ -58,6 +62,20 @@ class Findings(Results):
         from study.statistics.tradeoff import tradeoff
 
         return tradeoff(self.columns, self.manifest["cells"])
+
+    @cached_property
+    def drift(self) -> pd.DataFrame:
+        """Whether free memory and its users still change while they are measured."""
+        from study.statistics.drift import drift
+
+        return drift(self)
+
+    def drift_lines(self) -> list[str]:
+        """What still changes, in sentences; nothing if nothing is known to."""
+        from study.statistics.drift import drift_lines
+
+        ageing = str(self.manifest["scenario"]["base"]["clock"]["ageing"])
+        return list(drift_lines(self.drift, cells=len(self.manifest["cells"]), ageing=ageing))
 
     @cached_property
     def verdicts(self) -> pd.DataFrame:
@@ -74,22 +92,28 @@ class Findings(Results):
         """Verdicts on the scenario's own claims, or on others."""
         from study.statistics.verdict import judge
 
-        return judge(
-            self.claims() if claims is None else claims,
+        wanted = list(self.claims() if claims is None else claims)
+        judged = judge(
+            wanted,
             self.columns,
             self.manifest["cells"],
-            alpha=alpha_of(self.manifest),
-            seconds=_seconds_per_replicate(self.manifest),
+            looks=looks_of(self.manifest),
+            nuisance=nuisance_of(self.manifest),
+            pairing=True,
+            seconds=_seconds_per_trial(self.manifest),
         )
+        return [
+            replace(verdict, stood=when_noted(self.manifest, claim))
+            for verdict, claim in zip(judged, wanted, strict=True)
+        ]
 
 
-def alpha_of(manifest: dict[str, Any]) -> float:
-    """Chance of a wrong verdict to work with: 5 %, shared by the looks a stopping rule takes."""
-    from study.statistics.intervals import CONFIDENCE
-
+def looks_of(manifest: dict[str, Any]) -> tuple[int, ...]:
+    """Numbers of replicates after which the study's stopping rule looks; none if it has no such
+    rule.
+    """
     raw = manifest["scenario"].get("replicates")
-    looks = len(Stopping.from_plain(raw).looks()) if isinstance(raw, dict) else 1
-    return (1 - CONFIDENCE) / looks
+    return Stopping.from_plain(raw).looks() if isinstance(raw, dict) else ()
 
 
 def read_findings(path: str | os.PathLike[str]) -> Findings:
@@ -117,7 +141,7 @@ def check_scenario(findings: Findings) -> None:
     from study.statistics.sensitivity import sampled_axes, sampling_of
 
     try:
-        alpha_of(findings.manifest)
+        looks_of(findings.manifest)
         sampled_axes(findings.manifest)
         sampling_of(findings.manifest)
         findings.claims()
@@ -148,10 +172,8 @@ def plain_verdicts(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
     ]
 
 
-def _seconds_per_replicate(manifest: dict[str, Any]) -> float | None:
-    """Wall time of one more replicate of all cells, at the pace of the run."""
+def _seconds_per_trial(manifest: dict[str, Any]) -> float | None:
+    """Wall time of one more trial, at the pace of the run."""
     finished: int = manifest["counts"]["finished"]
     elapsed: float | None = manifest.get("elapsed_s")
-    if not finished or not elapsed:
-        return None
-    return elapsed * len(manifest["cells"]) / finished
+    return elapsed / finished if finished and elapsed else None

@@ -12,8 +12,8 @@ from study.results.summary import axis_and_metric_names
 if TYPE_CHECKING:
     import pandas as pd
 
+    from study.intervals import Array
     from study.results.trials import TrialColumns
-    from study.statistics.intervals import Array
 
 
 class Measured:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from math import isfinite
+from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
 from study.results.summary import axis_and_metric_names
-from study.statistics.effects import main_effects
+from study.statistics.contrasts import OverCells
+from study.statistics.effects import Effect, main_effects
 from study.statistics.findings import Findings, plain_verdicts
 from study.statistics.headline import headline_of
 
@@ -42,11 +43,18 @@ def outline(results: Findings) -> dict[str, Any]:
         "elapsed_s": manifest.get("elapsed_s"),
         "failures": manifest["failures"],
         "verdicts": plain_verdicts(results.judged()),
+        "drift": json.loads(results.drift[results.drift["drifts"]].to_json(orient="records")),
         "effects": [
             {
                 name: value if not isinstance(value, float) or isfinite(value) else None
-                for name, value in vars(effect).items()
+                for name, value in _flat(effect).items()
             }
             for effect in effects
         ],
     }
+
+
+def _flat(effect: Effect) -> dict[str, Any]:
+    """An effect's fields, with those of what its cells show beside them."""
+    fields = dict(vars(effect))
+    return fields | vars(fields.pop("over_cells") or OverCells(0, 0, nan, nan, 0, 0, nan))

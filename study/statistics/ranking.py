@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from study.intervals import mean_interval
 from study.results.summary import axis_and_metric_names
 from study.statistics.effects import level_means
-from study.statistics.intervals import mean_interval
 
 if TYPE_CHECKING:
     from study.statistics.findings import Findings

@@ -1,4 +1,4 @@
-"""Sensitivity: which assumptions a metric hangs on, by Sobol's indices through SALib.
+"""Sensitivity: which assumptions a metric hangs on, by Sobol's indices.
 
 The response is a cell's mean over the replicates that all cells have. Every cell meets the same
 chance (common random numbers), so that what is left between cells is what the ranges do.
@@ -6,35 +6,50 @@ chance (common random numbers), so that what is left between cells is what the r
     first  share of the metric's variance that goes if this one becomes known (S1)
     total  share that stays while it alone is unknown (ST): its part in interactions included
 
-Intervals are SALib's, a bootstrap over points. Indices of few points leave [0, 1]; they are given
-as they are.
+From the design itself (SALib), with a bootstrap over points, where the design has them; indices of
+few points leave [0, 1] and are given as they are. And from a surrogate: a smooth surface through
+all points (SciPy's RBFInterpolator) whose indices SciPy works out (sobol_indices). It uses every
+point for every index, and serves any design. How far it can be trusted is `r2`: the share of
+variance it predicts at points that were left out, whole base points at a time.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from study.intervals import CONFIDENCE
 from study.results.errors import ResultsError
 from study.scenario.errors import did_you_mean
 from study.scenario.sampling import Range, SamplingKeys, draw, is_range, range_of
-from study.statistics.intervals import CONFIDENCE
 from study.statistics.measured import Measured
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from study.intervals import Array
     from study.results import Results
-    from study.statistics.intervals import Array
 
 RESAMPLES = 1_000
+POINTS_LEAST = 128
+"""Base points below which a bootstrap over points holds the truth less often than it says."""
+R2_LEAST = 0.5
+"""Of a surrogate that predicts less, no index is given."""
+_FOLDS = 5
+_SMOOTHING = 1e-2
+_SURFACE_MOST = 1_500
+"""Points that a surface goes through; of more every second, or third, base point is taken."""
+_DRAWS = 1_024
 
 NO_VARIANCE = "the metric is the same everywhere"
 NO_VALUE = "{missing} of {points} points have no value"
-NO_TOTAL = "total indices need design: saltelli"
+NO_TOTAL = "of this design total indices come from the surrogate alone"
+FEW_POINTS = "fewer than 128 points: intervals hold less often than they say"
+NO_SURROGATE = "no surrogate: it predicts under half of the variance"
 TOO_FEW = "too few points"
 
 
@@ -82,9 +97,9 @@ def sensitivity(results: Results, metric: str) -> pd.DataFrame:
     """One row per range, for each combination of the levels of other axes.
 
     Columns: the other axes, axis, metric, first, first_low, first_high, total, total_low,
-    total_high, trend, points, replicates, note. `trend` is Spearman's rank correlation of the
-    metric with the axis. Raises ResultsError when no axis is a range, no cell is one of its points,
-    or the metric is unknown.
+    total_high, first_surrogate, total_surrogate, r2, trend, points, replicates, note. `trend` is
+    Spearman's rank correlation of the metric with the axis. Raises ResultsError when no axis is a
+    range, no cell is one of its points, or the metric is unknown.
     """
     import pandas as pd
 
@@ -102,11 +117,25 @@ def sensitivity(results: Results, metric: str) -> pd.DataFrame:
         response = values[whole].mean(axis=0) if whole.any() else np.full(len(columns), np.nan)
         missing = int((~np.isfinite(values).any(axis=0)).sum())
         indices = _indices(response, ranges, points, sampling, missing)
+        surrogate = _by_surrogate(response, ranges, points, sampling)
         common = {"points": sampling.points, "replicates": int(whole.sum())}
-        for axis, found in zip(ranges, indices, strict=True):
+        for axis, own, smooth in zip(ranges, indices, surrogate, strict=True):
+            notes = [own.pop("note"), smooth.pop("note")]
+            if np.isfinite(own["first"]) and sampling.points < POINTS_LEAST:
+                notes.append(FEW_POINTS)
+            note = {"note": "; ".join(filter(None, notes))}
             trend = _trend(response, [point[axis] for point in points], ranges[axis])
             rows.append(
-                {**others, "axis": axis, "metric": metric, **found, "trend": trend, **common}
+                {
+                    **others,
+                    "axis": axis,
+                    "metric": metric,
+                    **own,
+                    **smooth,
+                    "trend": trend,
+                    **common,
+                }
+                | note
             )
     if not rows:
         raise ResultsError(
@@ -205,6 +234,86 @@ def _by_rbd_fast(
         | {"note": NO_TOTAL}
         for index in range(problem["num_vars"])
     ]
+
+
+def _by_surrogate(
+    response: Array,
+    ranges: Mapping[str, Range],
+    points: list[dict[str, Any]],
+    sampling: SamplingKeys,
+) -> list[dict[str, Any]]:
+    """first_surrogate, total_surrogate and r2 for every range; NaN with a note where there are
+    none.
+    """
+    from scipy.stats import sobol_indices, uniform
+
+    names = ("first_surrogate", "total_surrogate", "r2")
+    nothing: dict[str, Any] = dict.fromkeys(names, float("nan")) | {"note": ""}
+    spread = float(response.std()) if np.isfinite(response).all() else 0.0
+    if not spread > 1e-12 * np.abs(response).max():
+        return [dict(nothing) for _ in ranges]
+    at = np.array([[_position(point[axis], ranges[axis]) for axis in ranges] for point in points])
+    values = (response - response.mean()) / spread
+    # Points of one base point are near each other: a fold has all of them.
+    base = np.arange(len(points)) // (len(ranges) + 2 if sampling.design == "saltelli" else 1)
+    taken = base % ceil(len(points) / _SURFACE_MOST) == 0
+    at, values = at[taken], values[taken]
+    fold = np.unique(base[taken], return_inverse=True)[1] % _FOLDS
+    predicted = np.full(len(values), np.nan)
+    for number in range(_FOLDS):
+        left_out = fold == number
+        model = _surface(at[~left_out], values[~left_out])
+        if model is None:
+            return [dict(nothing) | {"note": TOO_FEW} for _ in ranges]
+        predicted[left_out] = model(at[left_out])
+    r2 = 1 - float(((predicted - values) ** 2).mean())
+    model = _surface(at, values)
+    if model is None or not r2 >= R2_LEAST:
+        return [dict(nothing) | {"r2": r2, "note": NO_SURROGATE} for _ in ranges]
+    found = sobol_indices(
+        func=lambda x: model(x.T),
+        n=_DRAWS,
+        dists=[uniform()] * len(ranges),
+        rng=np.random.default_rng(1),
+    )
+    return [
+        {
+            "first_surrogate": float(found.first_order[index]),
+            "total_surrogate": float(found.total_order[index]),
+            "r2": r2,
+            "note": "",
+        }
+        for index in range(len(ranges))
+    ]
+
+
+def _surface(at: Array, values: Array) -> Callable[[Array], Array] | None:
+    """A smooth surface through values at points of the unit cube; None if they are too few for
+    one.
+    """
+    from scipy.interpolate import RBFInterpolator
+
+    # A point that was drawn twice counts once.
+    at, places = np.unique(at, axis=0, return_inverse=True)
+    values = np.bincount(places.ravel(), weights=values) / np.bincount(places.ravel())
+    if len(at) < 2 * (at.shape[1] + 1):
+        return None
+    try:
+        model = RBFInterpolator(at, values, kernel="cubic", smoothing=_SMOOTHING)
+    except np.linalg.LinAlgError:
+        return None
+    surface: Callable[[Array], Array] = model
+    return surface
+
+
+def _position(level: Any, axis: Range) -> float:
+    """Where a level lies between the ends of its range, 0 to 1, as it was drawn."""
+    value = _value(level, axis)
+    if axis.kind == "log_uniform":
+        return float(np.log(value / axis.low) / np.log(axis.high / axis.low))
+    if axis.kind == "integers":
+        return (value - axis.low + 0.5) / (axis.high - axis.low + 1)
+    return (value - axis.low) / (axis.high - axis.low)
 
 
 def _bounds(name: str, value: float, half: float) -> dict[str, float]:

@@ -1,36 +1,44 @@
 """When a study has enough replicates: decided from the finished rows and from nothing else.
 
 The study looks at its rows after `min` replicates, then after twice as many, and so on up to
-`max`. Each look works at 5 % divided by the number of looks there can be (Bonferroni's way of
-spending alpha): however often a study looks and whenever it stops, an interval misses its mean at
-most once in twenty, as long as each look's own interval holds. Doubling keeps the looks few, so
-that this costs little; a confidence sequence would allow a look after every trial, and pay for it
-at the sizes that matter here with intervals half as wide again. intervals.py says how rates near 0
-and 1 are kept from ending a study early; the floor under `min` does the rest.
+`max`. looks.py says how the chance of 5 % is spent over the looks there can be: however often a
+study looks and whenever it stops, an interval misses its mean at most once in twenty, as long as
+each look's own interval holds. Doubling keeps the looks few, so that this costs little; a
+confidence sequence would allow a look after every trial, and pay for it at the sizes that matter
+here with intervals half as wide again. intervals.py says how rates near 0 and 1 are kept from
+ending a study early; the floor under `min` does the rest, and no precision counts as reached while
+its interval is marked.
+
+Until `claims`: the cells of claims that are open get more replicates, those of decided ones do
+not. A claim is given up when what was seen leaves it a chance of less than a tenth to be decided
+at `max` (futility: the predictive power of Spiegelhalter, Freedman and Blackburn 1986, Controlled
+Clinical Trials 7:8, in which the mean seen is as uncertain as it is). Giving up decides nothing,
+so that no error becomes more frequent. What is seen in (nearly) every replicate is known once few
+can differ.
 
 `min` is 20 unless given. Of studies whose claim lies on its margin, so that any verdict is wrong,
-4 % then decide where differences are normal or exponential, and 7 % where they are lognormal
-(tests/statistics/test_coverage.py); with a `min` of 5 it is 2, 9 and 12 %.
+tests/statistics/test_coverage.py measures how many decide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from study.intervals import CONFIDENCE, differing_share, mean_interval
 from study.scenario.claims import Claim
 from study.scenario.stopping import Stopping
 from study.statistics.contrasts import axis_pairs, both_sides
-from study.statistics.intervals import CONFIDENCE, differing_share, mean_interval
+from study.statistics.looks import spent_at
 from study.statistics.measured import Measured
 from study.zone.trial.metrics import is_share
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from study.statistics.intervals import Array
+    from study.intervals import Array, MeanInterval
 
 DIFFERING_MOST = 0.05
 """A metric of no known range that is always the same is known once fewer trials can differ."""
@@ -71,49 +79,58 @@ def _unsettled(
     stopping: Stopping, measured: Measured, trials: pd.DataFrame, claims: Iterable[Claim]
 ) -> set[str]:
     """Cells that need more replicates."""
-    from study.statistics.verdict import judge
-
-    alpha = (1 - CONFIDENCE) / len(stopping.looks())
+    looks = stopping.looks()
     if stopping.metric is None or stopping.half_width is None:
-        claims = list(claims)
-        judged = judge(claims, trials, measured.cells, alpha=alpha)
-        return {
-            cell
-            for claim, verdict in zip(claims, judged, strict=True)
-            if verdict.verdict == "undecided" and verdict.n
-            for comparison in claim.comparisons(measured.cells)
-            for cell in comparison.cells
-        }
+        return _open_cells(stopping, measured, trials, list(claims))
     values = measured.values(stopping.metric)
     if stopping.axis is None:
         share = is_share(stopping.metric)
         return {
             cell
             for cell, column in measured.index.items()
-            if not _known(values[:, column], stopping.half_width, alpha, share=share)
+            if not _known(values[:, column], stopping.half_width, looks, share=share)
         }
     unsettled: set[str] = set()
     for pair in axis_pairs(measured.cells, [stopping.axis]):
         left, right, _ = both_sides(measured, values, pair)
-        if not _known(left - right, stopping.half_width, alpha, share=False):
+        if not _known(left - right, stopping.half_width, looks, share=False):
             unsettled |= {*pair.left, *pair.right}
     return unsettled
 
 
-def _known(values: Array, half_width: float, alpha: float, *, share: bool) -> bool:
+def _open_cells(
+    stopping: Stopping, measured: Measured, trials: pd.DataFrame, claims: list[Claim]
+) -> set[str]:
+    """Cells of claims that are open and may yet be decided."""
+    from study.statistics.verdict import judge
+
+    judged = judge(claims, trials, measured.cells, looks=stopping.looks(), most=stopping.most)
+    unsettled: set[str] = set()
+    for claim, verdict in zip(claims, judged, strict=True):
+        known = differing_share(max(verdict.n, 1)) <= DIFFERING_MOST
+        open_ = verdict.verdict == "undecided" and not verdict.hopeless
+        open_ |= verdict.verdict in ("always seen", "never seen") and not known
+        if open_ and verdict.n:
+            for comparison in claim.comparisons(measured.cells):
+                unsettled |= {*comparison.cells}
+    return unsettled
+
+
+def _known(values: Array, half_width: float, looks: Sequence[int], *, share: bool) -> bool:
     """Is the mean known to within half_width? What has no value at all is as known as can be."""
     values = values[np.isfinite(values)]
     if not len(values):
         return True
     if len(values) < 2:
         return False
+    alpha = (1 - CONFIDENCE) * spent_at(len(values), looks)
     found = mean_interval(values, confidence=1 - alpha, share=share)
     if not share and bool(found.equal):
         return differing_share(len(values), confidence=1 - alpha) <= DIFFERING_MOST
-    return bool(settled(found.half_width, found.sparse, half_width))
+    return bool(settled(found, half_width))
 
 
-def settled(reached: Array, sparse: Array, half_width: float) -> Array:
+def settled(found: MeanInterval, half_width: float) -> Array:
     """Which means need no more trials."""
-    found: Array = (reached <= half_width) & ~sparse
-    return found
+    done: Array = (found.half_width <= half_width) & ~found.sparse & ~found.marked
+    return done

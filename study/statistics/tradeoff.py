@@ -3,7 +3,12 @@
 A cell is on the Pareto front if no other serves at least as much at no more of every cost, and is
 better in one. Whether it is, hangs on the trials: replicates are drawn anew (a bootstrap over
 replicates, so that what paired trials share is drawn together), and `on_front` is the share of
-draws in which the cell was on the front.
+draws in which the cell was on the front. That is no confidence: one lucky criterion is enough, and
+of two cells that are alike each is there in two of three draws.
+
+What is certain is the reverse. A cell is beaten if there is another that is better in every
+criterion by paired tests (an intersection-union test; where no replicate differs in a criterion,
+it is no worse there), at 5 % for all pairs of cells together (Holm).
 """
 
 from __future__ import annotations
@@ -13,25 +18,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from study.intervals import CONFIDENCE, mean_interval, mean_tests
 from study.results.errors import ResultsError
 from study.scenario.errors import did_you_mean, shown
-from study.statistics.intervals import CONFIDENCE, mean_interval
+from study.statistics.contrasts import MARKED_LEAST, holm
 from study.statistics.measured import Measured
+from study.zone.trial.metrics import is_share
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from study.intervals import Array
     from study.results import Results
     from study.results.trials import TrialColumns
-    from study.statistics.intervals import Array
 
 GAIN: dict[str, float] = {"rx_success_ratio": 1.0}
 COSTS: dict[str, dict[str, float]] = {
     "pages_taken": {"reclaimed_pages": 1.0, "moved_pages": 1.0},
     "refaults": {"refaults": 1.0},
-    "time_lost_share": {"time_lost_share": 1.0},
 }
-"""What service is set against: pages reclaimed, evicted or migrated; refaults; time lost."""
+"""What service is set against: pages reclaimed, evicted or migrated; refaults."""
 DRAWS = 1_000
 
 FEW = "fewer than two replicates: no interval"
@@ -46,13 +52,15 @@ def tradeoff(
     costs: Mapping[str, Mapping[str, float]] = COSTS,
     draws: int = DRAWS,
 ) -> pd.DataFrame:
-    """One row a cell: its levels, gain and costs with intervals, front, on_front, n, note.
+    """One row a cell: its levels, gain and costs with intervals, front, on_front, beaten_by, n,
+    note.
 
     gain   weighted sum of metrics, the more the better
     costs  name -> weighted sum of metrics, the less the better
 
     Columns NAME, NAME_low, NAME_high for `gain` and each cost; `front` tells whether the means are
-    on the front, `on_front` in what share of the draws they are.
+    on the front, `on_front` in what share of the draws they are; `beaten_by` is the id of a cell
+    that is better in everything, empty if none is known.
     """
     import pandas as pd
 
@@ -64,16 +72,21 @@ def tradeoff(
     judged = whole.any(axis=0)
     common = whole[:, judged].all(axis=1) if judged.any() else np.zeros(0, bool)
     front, certainty = _fronts(values[:, :, judged][:, common], draws)
+    beaten = _beaten(values[:, :, judged][:, common])
+    names = np.array(list(cells))[judged]
     rows = []
-    place = {cell: index for index, cell in enumerate(np.array(list(cells))[judged])}
+    place = {cell: index for index, cell in enumerate(names)}
     for column, (cell, levels) in enumerate(cells.items()):
         seen = values[:, whole[:, column], column]
         row: dict[str, Any] = {**levels, "cell": cell, "n": seen.shape[1]}
-        for name, numbers in zip(sums, seen, strict=True):
-            row |= _bounds(name, numbers)
+        for (name, metric), numbers in zip(sums.items(), seen, strict=True):
+            share = len(metric) == 1 and all(map(is_share, metric)) and {*metric.values()} == {1.0}
+            row |= _bounds(name, numbers, share=share)
         at = place.get(cell)
         row["front"] = bool(front[at]) if at is not None and len(front) else False
         row["on_front"] = float(certainty[at]) if at is not None and len(front) else np.nan
+        by = beaten[at] if at is not None and len(beaten) else -1
+        row["beaten_by"] = str(names[by]) if by >= 0 else ""
         row["note"] = NOTHING if at is None else FEW if seen.shape[1] < 2 else ""
         rows.append(row)
     return pd.DataFrame(rows)
@@ -109,12 +122,12 @@ def among(results: Results, where: Sequence[str]) -> pd.DataFrame:
     return tradeoff(results.columns, found)
 
 
-def _bounds(name: str, numbers: Array) -> dict[str, float]:
+def _bounds(name: str, numbers: Array, *, share: bool) -> dict[str, float]:
     nan = float("nan")
     if len(numbers) < 2:
         middle = float(numbers[0]) if len(numbers) else nan
         return {name: middle, f"{name}_low": nan, f"{name}_high": nan}
-    found = mean_interval(numbers, confidence=CONFIDENCE)
+    found = mean_interval(numbers, confidence=CONFIDENCE, share=share)
     return {
         name: float(found.mean),
         f"{name}_low": float(found.low),
@@ -138,6 +151,33 @@ def _fronts(values: Array, draws: int) -> tuple[Array, Array]:
     return front, times / draws
 
 
+@np.errstate(all="ignore")
+def _beaten(values: Array) -> Array:
+    """For each cell the number of one that beats it, -1 if none is known to.
+
+    values  (sums, n, cells): the first sum the more the better, the others the less
+    """
+    n, cells = values.shape[1:]
+    none = np.full(cells, -1)
+    if n < MARKED_LEAST or cells < 2:
+        return none
+    signed = values * np.array([1.0, *[-1.0] * (len(values) - 1)])[:, None, None]
+    p = np.ones((cells, cells))
+    for cell in range(cells):
+        # (sums, others, n): how much better each of the others is.
+        better = np.moveaxis(signed - signed[:, :, cell : cell + 1], 1, 2)
+        found, _ = mean_tests(better)
+        constant = np.ptp(better, axis=2) == 0
+        found = np.where(constant, np.where(better[..., 0] > 0, 0.0, 1.0), found)
+        alike = (better == 0).all(axis=2)
+        found = np.where(alike & ~alike.all(axis=0), 0.0, found)
+        p[cell] = found.max(axis=0)
+    np.fill_diagonal(p, np.nan)
+    sure = holm(p.ravel()).reshape(p.shape) <= 1 - CONFIDENCE
+    p[~sure] = np.inf
+    return np.where(sure.any(axis=1), np.argmin(p, axis=1), none)
+
+
 def pareto(points: Array) -> Array:
     """Which rows no other row dominates: first column the more the better, others the less."""
     signed = points * np.array([-1.0, *[1.0] * (points.shape[1] - 1)])
@@ -148,10 +188,10 @@ def pareto(points: Array) -> Array:
 
 
 def front_rows(table: pd.DataFrame, *, least: float = 0.05) -> pd.DataFrame:
-    """Cells that may be on the front, best service first; of cells that are alike the first, with
-    the number of the others in `alike`.
+    """Cells that may be on the front, best service first, beaten ones left out; of cells that are
+    alike the first, with the number of the others in `alike`.
     """
-    may_be = table["front"] | (table["on_front"] >= least)
+    may_be = (table["front"] | (table["on_front"] >= least)) & (table["beaten_by"] == "")
     found = table[may_be].sort_values("gain", ascending=False, kind="stable")
     groups = found.groupby(["gain", *COSTS], sort=False)
     return groups.head(1).assign(alike=groups["cell"].transform("size") - 1)

@@ -4,58 +4,91 @@ The smallest difference that matters, m, cuts the line in three: below -m, from 
 A claim is decided when the 95 % interval of its difference lies in one part and the test for that
 part holds after Holm's correction over all claims:
 
-    more, less   one-sided paired t test against m or -m
+    more, less   one-sided paired test against m or -m (intervals.py: Student's, or Hall's for skew)
     same         two one-sided tests, TOST (Schuirmann 1987)
 
-Both allow for skewed differences (Hall 1992), which a t test of few replicates takes for evidence.
 Each test is one-sided at 2.5 %, so that a claim is decided wrongly at most once in twenty, wherever
 the truth lies. A claim against several sides is supported if it is against each of them (the
-intersection-union test, which needs no correction). A margin in per cent is tested as a difference
-of sums, never by dividing means. Where every replicate says the same there is no spread to test
-with; then p is the chance of so many alike if as many as DIFFERING_MOST of all replicates differed.
+intersection-union test, which needs no correction); one about a share of a gain needs the gain as
+well, by the same rule. A margin in per cent is tested as a difference of sums, never by dividing
+means.
+
+Differences of few replicates that are skewed decide nothing unless the margin is far from all of
+them: no test of their mean holds its rate. What is the same in (nearly) all replicates has no
+spread to test with, and a rare large exception would move the mean unseen. Then
+
+    shares        have a largest exception, and are tested exactly: so few trials that differ would
+                  be seen in at most 2.5 % of studies if enough of all differed to reach the margin
+    other metrics have none. If every single replicate says the same, the verdict is `always seen`
+    or
+                  `never seen`, with the exact bound for the share of replicates that may differ;
+                  it is about replicates, not about the mean, and takes no part in Holm's 5 %.
 """
 
 from __future__ import annotations
 
-import warnings
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, log
+from math import ceil, floor, isfinite, log10
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from study.intervals import (
+    CONFIDENCE,
+    DIFFERING_LEAST,
+    differing_share,
+    mean_interval,
+    mean_tests,
+    rare_share_test,
+)
 from study.scenario.claims import Claim, Comparison, words
 from study.statistics.contrasts import holm
-from study.statistics.intervals import CONFIDENCE, differing_share, mean_interval
+from study.statistics.looks import spent_at
 from study.statistics.measured import Measured
+from study.statistics.pairing import pairing_factor
+from study.zone.trial.metrics import is_share
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from study.intervals import Array, MeanInterval
     from study.results.trials import TrialColumns
-    from study.statistics.intervals import Array, MeanInterval
 
-Word = Literal["supported", "contradicted", "equivalent", "undecided", "not asked"]
+Word = Literal[
+    "supported", "contradicted", "equivalent", "always seen", "never seen", "undecided", "not asked"
+]
 Part = Literal["less", "same", "more"]
+TESTED: tuple[Word, ...] = ("supported", "contradicted", "equivalent", "undecided")
+"""Verdicts that rest on a test, and share the 5 %."""
 
 REPLICATES_LEAST = 5
 """Fewer replicates decide nothing: their spread is a guess."""
 POWER = 0.8
 """Chance to be decided after the replicates that an undecided claim is said to need."""
 REPLICATES_MOST = 100_000
-DIFFERING_MOST = 0.15
-"""Trials that all agree decide once fewer than this share can differ."""
+NEEDED_CONFIDENCE = 0.8
+"""Of the range of replicates that an undecided claim is said to need."""
+FUTILE = 0.1
+"""Chance to be decided below which a claim is given up."""
+_NONCENTRAL_MOST = 100
+"""Replicates, and deviations, up to which the noncentral t distribution is not normal enough."""
+FAR = 3.0
+"""Ranges of all differences that the margin must be away to decide when they are skewed."""
 
 ALL_AGREE = (
-    "the same in all {n} replicates: "
-    "with {confidence:.4g} % confidence fewer than {share:.0f} % differ"
+    "in all {n} replicates: "
+    "with {confidence:.4g} % confidence fewer than {share:.{digits}f} % differ"
 )
 MOSTLY_AGREE = "most replicates agree: too few differ to judge"
 TOO_NEAR = "the difference is about as large as the one that matters; no number of trials decides"
 TOO_LARGE = "values too large for a spread"
+TOO_SKEWED = "too skewed ({skew:.1f}) for {n} replicates"
 NO_VALUE = "no replicate has a value on both sides"
+NOT_PAIRED = "each side met a load of its own: not paired"
+NO_GAIN = "there is no gain to share"
+OPEN_GAIN = "it is open whether there is a gain to share"
 _PARTS: tuple[Part, ...] = ("less", "same", "more")
 
 
@@ -64,15 +97,26 @@ class Verdict:
     """One claim, and what came out.
 
     against       the comparison it hung on: the least favourable, if there are several
-    estimate      mean difference over the replicates; low and high its 95 % interval
+    estimate      mean difference over the replicates; low and high its interval of `confidence`
     side, other   means of both sides (other: of what is compared with, or the number)
     share         how much of `other` the side had to reach, counted from the baseline if any
     baseline      the cells that both sides are counted from, in words; '' if none
     margin        the smallest difference that matters, in the metric's unit
-    p, p_holm     of the verdict's own test
-    more          replicates that would probably decide it beside the other claims, if undecided;
-                  None: no number would
-    minutes       what they would take, at the pace of the run; None if that is not known
+    skew          of the differences; beyond 1 either way the 5 % of a wrong verdict is a rough
+                  figure
+    p, p_holm     of the verdict's own test; p_holm allows for other claims and for other looks
+    more          replicates that would decide it beside the other claims, if undecided: the lower
+                  end of an 80 % range, to one digit; None: no number would
+    more_most     the upper end; None: perhaps no number would
+    minutes       what they would take in the cells of this claim, at the pace of the run; None if
+                  that is not known
+    pairing       how many times fewer replicates it takes to compare within them, with a 95 %
+                  interval (pairing_low, pairing_high); NaN against a number, and where not asked
+                  for
+    stood         'before' if the claim was in the manifest before the first row, 'after' if it came
+                  later or from another file; '' if the folder does not say
+    hopeless      undecided, with less than one chance in ten to be decided at the largest number of
+                  replicates that the study may have
     note          why there is nothing to test, or no number to give
     """
 
@@ -90,11 +134,20 @@ class Verdict:
     estimate: float
     low: float
     high: float
+    confidence: float
     margin: float
+    skew: float
     p: float
     p_holm: float
     more: int | None
+    more_most: int | None
     minutes: float | None
+    minutes_most: float | None
+    pairing: float
+    pairing_low: float
+    pairing_high: float
+    stood: str
+    hopeless: bool
     note: str
 
     def __str__(self) -> str:
@@ -102,10 +155,33 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What one comparison shows: a p-value for each part of the line, and where the interval is.
+class _Decision:
+    """What numbers, one a replicate, say of their mean and a margin.
 
+    p         for each part of the line; NaN for what is not tested
+    inside    the part that the interval lies in
+    interval  of the mean
+    seen      the part that every replicate lies in, where there is no test
+    alike     they are (nearly) all the same
+    """
+
+    p: Mapping[Part, float]
+    inside: Part | None
+    interval: tuple[float, float]
+    note: str = ""
+    seen: Part | None = None
+    alike: bool = False
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one comparison shows.
+
+    spent         share of alpha for a look at so many replicates
+    values        of the side in each replicate
     gap, margins  the difference in each replicate, and the smallest that matters there
+    limits        the least and the largest that a difference can be
+    cells         how many it needs
     """
 
     against: str
@@ -113,14 +189,23 @@ class _Look:
     side: float
     other: float
     estimate: float
-    low: float
-    high: float
     margin: float
-    p: Mapping[Part, float]
-    inside: Part | None
-    note: str
+    skew: float
+    spent: float
+    decision: _Decision
+    values: Array
     gap: Array
     margins: Array
+    limits: tuple[float, float]
+    cells: int
+
+    @property
+    def inside(self) -> Part | None:
+        return self.decision.inside
+
+    @property
+    def seen(self) -> Part | None:
+        return self.decision.seen
 
 
 @np.errstate(all="ignore")
@@ -130,110 +215,288 @@ def judge(
     cells: Mapping[str, Mapping[str, Any]],
     *,
     alpha: float = 1 - CONFIDENCE,
+    looks: Sequence[int] = (),
+    most: int | None = None,
     seconds: float | None = None,
+    nuisance: Sequence[str] = (),
+    pairing: bool = False,
 ) -> list[Verdict]:
     """A verdict on each claim.
 
-    trials   as read_trials() gives it, or by column
-    alpha    chance of any wrong verdict; smaller when the study looks more than once
-    seconds  wall time that one more replicate of all cells takes
+    Parameters
+    ----------
+    claims
+        What is to be judged.
+    trials
+        As read_trials() gives it, or by column.
+    cells
+        Id -> levels.
+    alpha
+        Chance of any wrong verdict, over all claims and looks.
+    looks
+        Numbers of replicates after which the study looks whether it is done; none for a single
+        look.
+    most
+        Replicates that the study may have at most; then claims may be hopeless.
+    seconds
+        Wall time that one more trial takes.
+    nuisance
+        Axes whose combinations of levels have a load each: what compares them is not paired.
+    pairing
+        Work out what comparing within replicates is worth, too, which takes some time.
     """
     measured = Measured(trials, cells)
     claims = list(claims)
-    looked = [_look_at(claim, measured, alpha) for claim in claims]
-    singles = [_single(claim, looks) for claim, looks in zip(claims, looked, strict=True)]
-    corrected = holm(np.array([verdict.p for verdict, _ in singles], np.float64))
+    nuisance = [axis for axis in nuisance if any(axis in levels for levels in cells.values())]
+    looked = [_look_at(claim, measured, alpha, looks) for claim in claims]
+    singles = [_single(claim, found, alpha) for claim, found in zip(claims, looked, strict=True)]
+    corrected = holm(np.array([p for _, _, p in singles], np.float64))
     found = [
         (_beside_others(verdict, float(p_holm), alpha), look)
-        for (verdict, look), p_holm in zip(singles, corrected, strict=True)
+        for (verdict, look, _), p_holm in zip(singles, corrected, strict=True)
     ]
     # Holm leaves those that are open to share what is left of alpha, now and when more is known.
     open_ = sum(verdict.verdict == "undecided" for verdict, _ in found)
+    if pairing:
+        found = [(_with_pairing(verdict, look), look) for verdict, look in found]
+    judged = []
+    for verdict, look in found:
+        if verdict.verdict == "undecided" and most is not None:
+            last = alpha / open_ * spent_at(most, looks)
+            judged.append(replace(verdict, hopeless=_is_hopeless(look, most, last)))
+        elif verdict.verdict == "undecided":
+            judged.append(_with_need(verdict, look, alpha / open_, seconds))
+        else:
+            judged.append(verdict)
     return [
-        _with_need(verdict, look, alpha / open_, seconds)
-        if verdict.verdict == "undecided"
+        replace(verdict, note="; ".join(filter(None, [verdict.note, NOT_PAIRED])))
+        if verdict.n and _compares(claim, measured.cells, nuisance)
         else verdict
-        for verdict, look in found
+        for claim, verdict in zip(claims, judged, strict=True)
     ]
 
 
-def _look_at(claim: Claim, measured: Measured, alpha: float) -> list[_Look] | str:
+def _compares(
+    claim: Claim, cells: Mapping[str, Mapping[str, Any]], nuisance: Sequence[str]
+) -> bool:
+    """Does a claim set cells against others that met another load?
+
+    Its differences are then those of two independent loads, replicate by replicate: the same tests
+    hold, and are as much less sure as pairing would have made them.
+    """
+    if not nuisance or not isinstance(claim.against, tuple):
+        return False
+
+    def loads(weights: Mapping[str, float]) -> dict[tuple[Any, ...], float]:
+        found: dict[tuple[Any, ...], float] = {}
+        for cell, weight in weights.items():
+            key = tuple(cells[cell].get(axis) for axis in nuisance)
+            found[key] = round(found.get(key, 0.0) + weight, 9)
+        return found
+
+    return any(
+        loads(comparison.side) != loads(comparison.other) for comparison in claim.comparisons(cells)
+    )
+
+
+def _look_at(
+    claim: Claim, measured: Measured, alpha: float, looks: Sequence[int]
+) -> list[_Look] | str:
     try:
         comparisons = claim.comparisons(measured.cells)
     except ValueError as reason:
         return str(reason)
     total = measured.total(claim.metric)
-    return [_compare(claim, comparison, measured, total, alpha) for comparison in comparisons]
+    return [
+        _compare(claim, comparison, measured, total, alpha, looks) for comparison in comparisons
+    ]
 
 
 def _compare(
-    claim: Claim, comparison: Comparison, measured: Measured, total: Array, alpha: float
+    claim: Claim,
+    comparison: Comparison,
+    measured: Measured,
+    total: Array,
+    alpha: float,
+    looks: Sequence[int],
 ) -> _Look:
     side = measured.over(total, comparison.side)
-    other = measured.over(total, comparison.scale)
     gap = side - measured.over(total, comparison.reference) - comparison.constant
-    if not comparison.scale:
+    other = measured.over(total, comparison.other)
+    scale = measured.over(total, comparison.scale) + comparison.scale_constant
+    if not comparison.other:
         other = np.full_like(gap, comparison.constant)
-    whole = np.isfinite(gap) & np.isfinite(other)
-    side, other, gap = side[whole], other[whole], gap[whole]
+    whole = np.isfinite(gap) & np.isfinite(other) & np.isfinite(scale)
+    side, other, gap, scale = side[whole], other[whole], gap[whole], scale[whole]
     n = len(gap)
     nan = float("nan")
+    limits = _limits(claim, comparison)
     if n == 0:
-        none: dict[Part, float] = dict.fromkeys(_PARTS, nan)
-        empty = (comparison.against, 0, nan, nan, nan, nan, nan, nan)
-        return _Look(*empty, none, None, NO_VALUE, gap, gap)
+        none = _Decision(dict.fromkeys(_PARTS, nan), None, (nan, nan), NO_VALUE)
+        numbers = (nan, nan, nan, nan, nan, 1.0)
+        return _Look(
+            comparison.against, 0, *numbers, none, gap, gap, gap, limits, len(comparison.cells)
+        )
     # A margin in per cent is a sum over cells too, so it varies with the replicate.
-    sign = -1.0 if claim.relative and other.mean() < 0 else 1.0
-    margins = claim.matters * (sign * other if claim.relative else np.ones(n))
-    p, inside, interval, note = _decide(gap, margins, alpha)
+    sign = -1.0 if claim.relative and scale.mean() < 0 else 1.0
+    margins = claim.matters * (sign * scale if claim.relative else np.ones(n))
+    spent = spent_at(n, looks)
+    decision = _decide(gap, margins, alpha * spent, limits)
+    if claim.baseline is not None and claim.share != 1:
+        decision = _with_gain(claim, decision, scale, margins, alpha * spent)
     return _Look(
         against=comparison.against,
         n=n,
         side=float(side.mean()),
         other=float(other.mean()),
         estimate=float(gap.mean()),
-        low=interval[0],
-        high=interval[1],
         margin=float(margins.mean()),
-        p=p,
-        inside=inside,
-        note=note,
+        skew=float(mean_interval(gap).skew) if n > 2 else 0.0,
+        spent=spent,
+        decision=decision,
+        values=side,
         gap=gap,
         margins=margins,
+        limits=limits,
+        cells=len(comparison.cells),
     )
 
 
-def _decide(
-    gap: Array, margins: Array, alpha: float
-) -> tuple[dict[Part, float], Part | None, tuple[float, float], str]:
-    """p-values of the three parts, the part that the interval lies in, the interval, a note."""
+def _limits(claim: Claim, comparison: Comparison) -> tuple[float, float]:
+    """The least and the largest that the difference can be: shares lie between 0 and 1."""
+    if not all(map(is_share, claim.metric)):
+        return -np.inf, np.inf
+    weights = dict(comparison.side)
+    for cell, weight in comparison.reference.items():
+        weights[cell] = weights.get(cell, 0.0) - weight
+    parts = [weight * factor for weight in weights.values() for factor in claim.metric.values()]
+    least = sum(part for part in parts if part < 0) - comparison.constant
+    return least, sum(part for part in parts if part > 0) - comparison.constant
+
+
+def _with_gain(
+    claim: Claim, decision: _Decision, gain: Array, margins: Array, alpha: float
+) -> _Decision:
+    """The decision on a share of a gain, given that there must be a gain to share.
+
+    Who expects more counts it upwards. Who expects less may mean less of what something costs, or
+    more of what it saves.
+    """
+    free = (-np.inf, np.inf)
+    found = _decide(gain, np.abs(margins), alpha, free)
+    part = found.inside or found.seen
+    wanted: tuple[Part, ...] = ("more",) if claim.expect == "more" else ("more", "less")
+    if part is None:
+        note = decision.note or found.note or OPEN_GAIN
+        return replace(decision, inside=None, seen=None, note=note)
+    if part not in wanted:
+        return replace(decision, inside=None, seen=None, note=NO_GAIN)
+    if found.inside is None:
+        return decision
+    p: dict[Part, float] = {name: max(p, found.p[part]) for name, p in decision.p.items()}
+    return replace(decision, p=p)
+
+
+def _decide(gap: Array, margins: Array, alpha: float, limits: tuple[float, float]) -> _Decision:
+    """What the differences say, at a chance of error of alpha."""
     n = len(gap)
-    nothing: dict[Part, float] = {"less": 1.0, "same": 1.0, "more": 1.0}
-    alike = (1 - DIFFERING_MOST) ** n
-    middle = float(gap.mean())
+    nothing: dict[Part, float] = dict.fromkeys(_PARTS, 1.0)
+    nan = float("nan")
     if n < 2:
-        return nothing, None, (float("nan"), float("nan")), ""
+        return _Decision(nothing, None, (nan, nan))
     rounding = 1e-12 * max(float(np.abs(gap).max()), 1e-300)
     if np.ptp(gap) <= rounding:
-        share = differing_share(n, confidence=1 - alpha)
-        part = _part(middle, float(margins.mean()))
-        text = ALL_AGREE.format(n=n, confidence=100 * (1 - alpha), share=100 * share)
-        if alike > alpha:
-            return nothing, None, (middle, middle), text
-        return nothing | {part: alike}, part, (middle, middle), text
+        return _alike(np.full(n, gap[0]), margins, alpha, limits)
+    plain = mean_interval(gap, confidence=1 - alpha)
     upper = mean_interval(gap - margins, confidence=1 - alpha)
     lower = mean_interval(gap + margins, confidence=1 - alpha)
+    bounds = float(plain.low), float(plain.high)
+    if not np.isfinite([*bounds, float(upper.low), float(lower.high)]).all():
+        return _Decision(nothing, None, (nan, nan), TOO_LARGE)
+    if bool(plain.sparse):
+        return _alike(gap, margins, alpha, limits)
+    inside = _inside(upper, lower) if n >= REPLICATES_LEAST else None
+    note = ""
+    if inside is not None and bool(plain.skewed):
+        nearest = min(abs(float(upper.mean)), abs(float(lower.mean)))
+        if nearest < FAR * float(np.ptp(gap)):
+            inside, note = None, TOO_SKEWED.format(skew=float(plain.skew), n=n)
+    return _Decision(_tests(gap, margins), inside, bounds, note)
+
+
+def _alike(gap: Array, margins: Array, alpha: float, limits: tuple[float, float]) -> _Decision:
+    """The same for differences of which (nearly) all are one and the same number."""
+    n = len(gap)
+    nothing: dict[Part, float] = dict.fromkeys(_PARTS, 1.0)
     plain = mean_interval(gap, confidence=1 - alpha)
     bounds = float(plain.low), float(plain.high)
-    if not np.isfinite([middle, *bounds, float(upper.low), float(lower.high)]).all():
-        return nothing, None, (float("nan"), float("nan")), TOO_LARGE
-    p = _tests(gap, margins)
-    inside = _inside(upper, lower) if n >= REPLICATES_LEAST else None
-    if not bool(plain.sparse):
-        return p, inside, bounds, ""
-    # A few that differ make nothing surer than none would.
-    p = {part: max(found, alike) for part, found in p.items()}
-    return (p, inside, bounds, "") if alike <= alpha else (p, None, bounds, MOSTLY_AGREE)
+    if n < REPLICATES_LEAST:
+        return _Decision(nothing, None, bounds, alike=True)
+    if all(map(isfinite, limits)) and np.ptp(margins) == 0:
+        p = _exact_tests(gap, float(margins[0]), limits)
+        part = min(p, key=p.__getitem__)
+        if p[part] <= alpha:
+            return _Decision(p, part, _exact_bounds(gap, alpha, limits), alike=True)
+    parts = {_part(float(g), float(m)) for g, m in zip(gap, margins, strict=True)}
+    if len(parts) > 1:
+        return _Decision(nothing, None, bounds, MOSTLY_AGREE, alike=True)
+    share = 100 * differing_share(n, confidence=1 - alpha)
+    note = ALL_AGREE.format(
+        n=n, confidence=100 * (1 - alpha), share=share, digits=0 if share >= 2 else 1
+    )
+    nan: dict[Part, float] = dict.fromkeys(_PARTS, float("nan"))
+    return _Decision(nan, None, bounds, note, seen=parts.pop(), alike=True)
+
+
+def _differing(gap: Array) -> tuple[float, int, int]:
+    """The usual difference, and how many lie below and above it."""
+    usual = float(np.sort(gap)[len(gap) // 2])
+    return usual, int((gap < usual).sum()), int((gap > usual).sum())
+
+
+def _reach(gap: Array, margin: float, limits: tuple[float, float]) -> dict[str, float]:
+    """For each end of each part, the share of trials that must differ at their farthest for the
+    mean to be there; 0 where the usual difference is beyond it already.
+    """
+    usual, _, _ = _differing(gap)
+    least, most = limits
+
+    def share(distance: float, farthest: float) -> float:
+        return 0.0 if distance <= 0 else 1.0 if farthest <= distance else distance / farthest
+
+    return {
+        "down to margin": share(usual - margin, usual - least),
+        "down to -margin": share(usual + margin, usual - least),
+        "up to margin": share(margin - usual, most - usual),
+        "up to -margin": share(-margin - usual, most - usual),
+    }
+
+
+def _exact_tests(gap: Array, margin: float, limits: tuple[float, float]) -> dict[Part, float]:
+    """As _tests(), for bounded differences: P of so few trials that differ, if enough did."""
+    n = len(gap)
+    _, below, above = _differing(gap)
+    reach = _reach(gap, margin, limits)
+    found: dict[Part, float] = {
+        "less": rare_share_test(above, n, reach["up to -margin"]),
+        "same": max(
+            rare_share_test(above, n, reach["up to margin"]),
+            rare_share_test(below, n, reach["down to -margin"]),
+        ),
+        "more": rare_share_test(below, n, reach["down to margin"]),
+    }
+    return {part: min(1.0, 2 * p) for part, p in found.items()}
+
+
+def _exact_bounds(gap: Array, alpha: float, limits: tuple[float, float]) -> tuple[float, float]:
+    from statsmodels.stats.proportion import proportion_confint
+
+    usual, below, above = _differing(gap)
+    down, up = (
+        float(proportion_confint(count, len(gap), alpha=alpha, method="beta")[1])
+        for count in (below, above)
+    )
+    return usual - down * (usual - limits[0]), usual + up * (limits[1] - usual)
 
 
 def _inside(upper: MeanInterval, lower: MeanInterval) -> Part | None:
@@ -256,69 +519,129 @@ def _tests(gap: Array, margins: Array) -> dict[Part, float]:
 
     Each is twice a one-sided one, so that the parts together keep to alpha.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        upper, lower = gap - margins, gap + margins
-        found = {
-            "less": _one_sided(lower, "smaller"),
-            "same": max(_one_sided(upper, "smaller"), _one_sided(lower, "larger")),
-            "more": _one_sided(upper, "larger"),
-        }
+    above, below_upper = mean_tests(gap - margins)
+    above_lower, below = mean_tests(gap + margins)
+    found: dict[Part, float] = {
+        "less": float(below),
+        "same": max(float(below_upper), float(above_lower)),
+        "more": float(above),
+    }
     return {part: min(1.0, 2 * found[part]) for part in _PARTS}
 
 
-def _one_sided(values: Array, alternative: Literal["larger", "smaller"]) -> float:
-    """P that the mean is 0: Student's, or that of Hall's transformed t where it is larger.
+def _needed(look: _Look, alpha: float) -> tuple[int, int | None] | None:
+    """Replicates after which this would probably be decided: an 80 % range of how many.
 
-    Student's test errs four times as often as it says when a dozen values are as skewed as an
-    exponential. Hall (1992, Journal of the Royal Statistical Society B 54:221) takes the third
-    moment out of t, by a cubic that keeps the order.
+    None if no number would do; None as its upper end if perhaps no number would.
     """
-    from scipy import stats
-    from statsmodels.stats.weightstats import DescrStatsW
-
-    n = len(values)
-    t, p, df = DescrStatsW(values).ttest_mean(0, alternative=alternative)
-    root, skew = np.sqrt(n), float(stats.skew(values))
-    u = t / root
-    transformed = root * (u + skew * u**2 / 3 + skew**2 * u**3 / 27 + skew / (6 * n))
-    tail = stats.t.sf if alternative == "larger" else stats.t.cdf
-    return max(float(p), float(tail(transformed, df)))
-
-
-def _needed(gap: Array, margins: Array, alpha: float) -> int | None:
-    """Replicates after which this would probably be decided; None if no number would do."""
-    from statsmodels.stats.power import TTestPower
-
-    if len(gap) < 2:
-        return REPLICATES_LEAST
-    alike = ceil(log(alpha) / log(1 - DIFFERING_MOST))
-    if np.ptp(gap) == 0:
-        return alike
+    gap, margins, n = look.gap, look.margins, look.n
+    if n < REPLICATES_LEAST:
+        return REPLICATES_LEAST, None
+    if look.decision.alike:
+        return _needed_if_alike(look, alpha)
     upper, lower = gap - margins, gap + margins
-    spreads = [(edge.mean(), edge.std(ddof=1)) for edge in (upper, lower)]
-    sizes = [abs(float(mean / spread)) if spread else np.inf for mean, spread in spreads]
-    if not np.isfinite(gap).all() or not np.isfinite(min(sizes)):
-        return alike
+    if not np.isfinite(gap).all():
+        return None
+    sizes = [float(edge.mean() / spread) for edge in (upper, lower) if (spread := edge.std(ddof=1))]
+    if len(sizes) < 2 or not np.isfinite(sizes).all():
+        return None
     # Between the margins both tests must come out, outside them the one for the nearer margin.
-    between = upper.mean() < 0 < lower.mean()
-    sizes = sizes if between else [min(sizes)]
-    least = alike if bool(mean_interval(gap).sparse) else REPLICATES_LEAST
+    between = sizes[0] < 0 < sizes[1]
+    sizes = [-sizes[0], sizes[1]] if between else [min(abs(size) for size in sizes)]
+    bounds = [_size_bounds(size, n) for size in sizes]
+    least = replicates_for([high for _, high in bounds], alpha)
+    if least is None:
+        return None
+    return least, replicates_for([low for low, _ in bounds], alpha)
+
+
+def _is_hopeless(look: _Look, most: int, alpha: float) -> bool:
+    """Has it less than one chance in ten to be decided with `most` replicates at this alpha?"""
+    from scipy import stats
+
+    n = look.n
+    if not REPLICATES_LEAST <= n < most:
+        return False
+    if look.decision.alike:
+        least, _ = _needed_if_alike(look, alpha)
+        return least > most
+    edges = look.gap - look.margins, look.gap + look.margins
+    # Standard errors that the mean will lie above each margin; what is to come varies with what
+    # was seen.
+    now = [float(edge.mean() / edge.std(ddof=1) * np.sqrt(n)) for edge in edges]
+    if not np.isfinite(now).all():
+        return False
+    further = np.sqrt(most / n)
+    spread = np.sqrt(most / n - 1)
+    needed = float(stats.t.isf(alpha / 2, most - 1))
+    above, below = (z * further for z in now)
+    chance = stats.norm.sf((needed - above) / spread) + stats.norm.cdf((-needed - below) / spread)
+    chance += max(
+        0.0, stats.norm.cdf((-needed - above) / spread) - stats.norm.cdf((needed - below) / spread)
+    )
+    return bool(chance < FUTILE)
+
+
+def _needed_if_alike(look: _Look, alpha: float) -> tuple[int, int | None]:
+    """The same where (nearly) all replicates agree."""
+    _, below, above = _differing(look.gap)
+    differing = below + above
+    if not all(map(isfinite, look.limits)) or np.ptp(look.margins):
+        more = ceil(look.n * DIFFERING_LEAST / max(differing, 1))
+        return more, None
+    shares = [s for s in _reach(look.gap, float(look.margins[0]), look.limits).values() if s > 0]
+    share = min(shares, default=0.0)
+
+    def decided(n: int) -> bool:
+        return share > 0 and 2 * rare_share_test(differing, n, share) <= alpha
+
+    if not decided(REPLICATES_MOST):
+        return look.n, None
+    least = bisect_left(range(REPLICATES_MOST + 1), True, lo=look.n, key=decided)
+    return least, None if differing else least
+
+
+def _size_bounds(size: float, n: int) -> tuple[float, float]:
+    """An 80 % interval of a standardised difference, from the noncentral t distribution."""
+    from scipy import special, stats
+
+    tail = (1 - NEEDED_CONFIDENCE) / 2
+    if n > _NONCENTRAL_MOST or abs(size) * np.sqrt(n) > _NONCENTRAL_MOST:
+        reach = float(stats.norm.isf(tail) * np.sqrt(1 / n + size**2 / (2 * n)))
+        return size - reach, size + reach
+    ends = special.nctdtrinc(n - 1, np.array([1 - tail, tail]), size * np.sqrt(n)) / np.sqrt(n)
+    return float(ends[0]), float(ends[1])
+
+
+def replicates_for(sizes: Sequence[float], alpha: float) -> int | None:
+    """Replicates of which the tests of all these standardised differences come out.
+
+    None if no number would do.
+    """
+    from scipy import special
+
+    if min(sizes) <= 0:
+        return None
 
     def power(n: int) -> float:
-        one_by_one = [
-            float(TTestPower().power(size, n, alpha / 2, alternative="larger")) for size in sizes
-        ]
-        return sum(one_by_one) - (len(sizes) - 1)
+        # As statsmodels' TTestPower, which takes a hundred times as long.
+        needed = special.stdtrit(n - 1, 1 - alpha / 2)
+        shift = np.array(sizes) * np.sqrt(n)
+        if n > _NONCENTRAL_MOST:
+            each = special.ndtr(shift - needed)
+        else:
+            each = 1 - special.nctdtr(n - 1, shift, needed)
+        return float(each.sum()) - (len(sizes) - 1)
 
     if not power(REPLICATES_MOST) >= POWER:
         return None
-    return max(bisect_left(range(REPLICATES_MOST + 1), POWER, lo=2, key=power), least)
+    found = bisect_left(range(REPLICATES_MOST + 1), POWER, lo=2, key=power)
+    return max(found, REPLICATES_LEAST)
 
 
-def _single(claim: Claim, looks: list[_Look] | str) -> tuple[Verdict, _Look]:
-    """The claim before Holm (p of the part that fits best, over all its comparisons), and the
-    comparison it hangs on.
+def _single(claim: Claim, looks: list[_Look] | str, alpha: float) -> tuple[Verdict, _Look, float]:
+    """The claim before Holm, the comparison it hangs on, and its p for Holm: that of the part that
+    fits best, over all its comparisons, divided by its look's share of alpha.
     """
     nan = float("nan")
     metric = " + ".join(
@@ -326,25 +649,33 @@ def _single(claim: Claim, looks: list[_Look] | str) -> tuple[Verdict, _Look]:
         for name, factor in _positive_first(claim.metric)
     ).replace("+ -", "- ")
     if isinstance(looks, str):
-        nothing: dict[Part, float] = dict.fromkeys(_PARTS, nan)
+        nothing = _Decision(dict.fromkeys(_PARTS, nan), None, (nan, nan), looks)
         empty = np.empty(0)
-        look = _Look("", 0, nan, nan, nan, nan, nan, nan, nothing, None, looks, empty, empty)
-        return _verdict(claim, "not asked", metric, look, nan), look
-    look, part = _over_all(claim.expect, looks)
-    word: Word = "undecided" if part is None else _word(claim.expect, part)
-    p = look.p[part] if part is not None else min(look.p.values())
+        numbers = (nan, nan, nan, nan, nan, 1.0)
+        look = _Look("", 0, *numbers, nothing, empty, empty, empty, (nan, nan), 0)
+        return _verdict(claim, "not asked", metric, look, nan, alpha), look, nan
+    without = next((look for look in looks if look.decision.note == NO_GAIN), None)
+    if without is not None:
+        return _verdict(claim, "not asked", metric, without, nan, alpha), without, nan
+    look, word = _over_all(claim.expect, looks)
+    if word in ("always seen", "never seen"):
+        return _verdict(claim, word, metric, look, nan, alpha), look, nan
+    part = look.inside
+    p = look.decision.p[part] if part is not None else min(look.decision.p.values())
+    tested = [other for other in looks if other.seen is None]
     if part is not None and part == claim.expect:
-        p = max(other.p[part] for other in looks)
+        p = max(other.decision.p[part] for other in tested)
     elif len(looks) > 1:
         p = min(1.0, p * len(looks))
-    return _verdict(claim, word, metric, look, p), look
+    spent = min(other.spent for other in tested)
+    return _verdict(claim, word, metric, look, p, alpha), look, min(1.0, p / spent)
 
 
 def _positive_first(metric: Mapping[str, float]) -> list[tuple[str, float]]:
     return sorted(metric.items(), key=lambda item: item[1] < 0)
 
 
-def _verdict(claim: Claim, word: Word, metric: str, look: _Look, p: float) -> Verdict:
+def _verdict(claim: Claim, word: Word, metric: str, look: _Look, p: float, alpha: float) -> Verdict:
     return Verdict(
         id=claim.id,
         says=claim.says,
@@ -358,21 +689,28 @@ def _verdict(claim: Claim, word: Word, metric: str, look: _Look, p: float) -> Ve
         share=claim.share,
         baseline=words(claim.baseline) if claim.baseline else "",
         estimate=look.estimate,
-        low=look.low,
-        high=look.high,
+        low=look.decision.interval[0],
+        high=look.decision.interval[1],
+        confidence=1 - alpha * look.spent,
         margin=look.margin,
+        skew=look.skew,
         p=p,
         p_holm=float("nan"),
         more=None,
+        more_most=None,
         minutes=None,
-        note=look.note,
+        minutes_most=None,
+        pairing=float("nan"),
+        pairing_low=float("nan"),
+        pairing_high=float("nan"),
+        stood="",
+        hopeless=False,
+        note=look.decision.note,
     )
 
 
-def _over_all(expect: Part, looks: Sequence[_Look]) -> tuple[_Look, Part | None]:
-    """The comparison a claim hangs on, and the part of the line it is in, if that is decided."""
-    failing = [look for look in looks if look.inside not in (expect, None)]
-    open_ = [look for look in looks if look.inside is None]
+def _over_all(expect: Part, looks: Sequence[_Look]) -> tuple[_Look, Word]:
+    """The comparison a claim hangs on, and what it says of the claim."""
     towards = -1.0 if expect == "less" else 1.0
 
     def favourable(look: _Look) -> float:
@@ -380,18 +718,19 @@ def _over_all(expect: Part, looks: Sequence[_Look]) -> tuple[_Look, Part | None]
             return -np.inf
         return -abs(look.estimate) if expect == "same" else towards * look.estimate
 
-    if failing:
-        worst = min(failing, key=favourable)
-        return worst, worst.inside
-    if open_:
-        return min(open_, key=favourable), None
-    return min(looks, key=favourable), expect
+    def worst(found: Sequence[_Look]) -> _Look:
+        return min(found, key=favourable)
 
-
-def _word(expect: Part, part: Part) -> Word:
-    if part == expect:
-        return "supported"
-    return "equivalent" if part == "same" else "contradicted"
+    if failing := [look for look in looks if look.inside not in (expect, None)]:
+        look = worst(failing)
+        return look, "equivalent" if look.inside == "same" else "contradicted"
+    if failing := [look for look in looks if look.seen not in (expect, None)]:
+        return worst(failing), "never seen"
+    if open_ := [look for look in looks if look.inside is None and look.seen is None]:
+        return worst(open_), "undecided"
+    if seen := [look for look in looks if look.seen is not None]:
+        return worst(seen), "always seen"
+    return worst(looks), "supported"
 
 
 def _beside_others(verdict: Verdict, p_holm: float, alpha: float) -> Verdict:
@@ -402,17 +741,40 @@ def _beside_others(verdict: Verdict, p_holm: float, alpha: float) -> Verdict:
     return replace(verdict, verdict=word, p_holm=p_holm)
 
 
+def _with_pairing(verdict: Verdict, look: _Look) -> Verdict:
+    """The verdict with what pairing is worth, between cells."""
+    factor, low, high = pairing_factor(look.values, look.values - look.gap)
+    return replace(verdict, pairing=factor, pairing_low=low, pairing_high=high)
+
+
 def _with_need(verdict: Verdict, look: _Look, alpha: float, seconds: float | None) -> Verdict:
     """An undecided claim with what it would take to decide it."""
-    if look.note in (NO_VALUE, TOO_LARGE):
+    if look.n == 0 or look.decision.note in (TOO_LARGE, OPEN_GAIN):
         return verdict
-    needed = _needed(look.gap, look.margins, alpha)
+    needed = _needed(look, alpha * look.spent)
     if needed is None:
         return replace(verdict, note=verdict.note or TOO_NEAR)
+
     # Power knows nothing of skew, and fewer than a quarter more seldom change a verdict.
-    more = max(needed - verdict.n, ceil(verdict.n / 4) if np.ptp(look.gap) else 1)
-    minutes = None if seconds is None else more * seconds / 60
-    return replace(verdict, more=more, minutes=minutes)
+    def further(n: int) -> int:
+        return max(n - verdict.n, ceil(verdict.n / 4))
+
+    least = _one_digit(further(needed[0]), floor)
+    most = None if needed[1] is None else _one_digit(further(needed[1]), ceil)
+    minutes = None if seconds is None else look.cells * seconds / 60
+    return replace(
+        verdict,
+        more=least,
+        more_most=most,
+        minutes=None if minutes is None else least * minutes,
+        minutes_most=None if minutes is None or most is None else most * minutes,
+    )
+
+
+def _one_digit(n: int, rounded: Callable[[float], int]) -> int:
+    """A number of one digit that counts: 17 as 10 (floor) or 20 (ceil)."""
+    size = int(10 ** floor(log10(n)))
+    return rounded(n / size) * size
 
 
 def verdict_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
@@ -421,5 +783,5 @@ def verdict_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
 
     names = list(Verdict.__dataclass_fields__)
     return pd.DataFrame([vars(verdict) for verdict in verdicts], columns=names).astype(
-        {"more": "Int64"}
+        {"more": "Int64", "more_most": "Int64"}
     )

@@ -7,37 +7,64 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import floor, isfinite, log10
 from typing import TYPE_CHECKING
 
-from study.statistics.intervals import CONFIDENCE
-from study.statistics.verdict import REPLICATES_LEAST
+from study.intervals import CONFIDENCE
+from study.statistics.verdict import REPLICATES_LEAST, TESTED
 from study.zone.trial.metrics import is_share
 
 if TYPE_CHECKING:
     from study.statistics.verdict import Verdict
 
 
-def footnote(verdicts: Sequence[Verdict], *, alpha: float) -> str:
-    """What the verdicts rest on, in one sentence or two.
+_PAIRING_TOLD = 2.0
+"""Times fewer replicates that are worth a sentence."""
 
-    alpha  chance of a wrong verdict at one look: 5 %, shared by the looks there can be
+
+def footnote(verdicts: Sequence[Verdict], *, looks: int = 1) -> str:
+    """What the verdicts rest on, in a few sentences.
+
+    looks  how often the study may look at its rows
     """
-    asked = [verdict for verdict in verdicts if verdict.verdict != "not asked"]
+    asked = [verdict for verdict in verdicts if verdict.verdict != "not asked" or verdict.n]
     text = ""
     if asked:
         n = max(verdict.n for verdict in asked)
-        looks = round((1 - CONFIDENCE) / alpha)
-        text = (
-            f"{n} replicates, compared within each. At least {100 * CONFIDENCE:g} % of such "
-            f"studies say nothing wrong (Holm over {len(asked)} claim{'s' * (len(asked) > 1)}"
-            f"{f', {looks} looks' * (looks > 1)}). [ ]: interval of {100 * (1 - alpha):.4g} %."
-        )
+        text = " ".join([f"{n} replicates, compared within each.", *_assurance(asked, looks)])
         if n < REPLICATES_LEAST:
             text = f"{n} replicate{'s' * (n != 1)}: fewer than {REPLICATES_LEAST} decide nothing."
-    skipped = [verdict for verdict in verdicts if verdict.verdict == "not asked"]
+    skipped = [verdict for verdict in verdicts if verdict not in asked]
     if skipped and not asked:
         return f"No claim can be judged: {skipped[0].note}."
     if skipped:
         text += f" {len(skipped)} more claim{'s' * (len(skipped) > 1)}: this study lacks the cells."
     return text
+
+
+def _assurance(asked: Sequence[Verdict], looks: int) -> Iterator[str]:
+    """How often such verdicts are wrong, what is left out of that, and what the brackets are."""
+    tested = [verdict for verdict in asked if verdict.verdict in TESTED]
+    seen = [verdict for verdict in asked if verdict.verdict in ("always seen", "never seen")]
+    if tested:
+        yield (
+            f"At least {100 * CONFIDENCE:g} % of such studies say nothing wrong "
+            f"(Holm over {len(tested)} claim{'s' * (len(tested) > 1)}"
+            f"{f', {looks} looks' * (looks > 1)}) while differences are not skewed; "
+            f"the most skewed here has {max((v.skew for v in tested), key=abs):.1f}."
+        )
+    if seen:
+        which = " or ".join(dict.fromkeys(verdict.verdict for verdict in seen))
+        yield (
+            f"What was {which} is said of replicates and not tested: the mean may differ by what "
+            "no replicate showed."
+        )
+    levels = sorted({round(100 * verdict.confidence, 2) for verdict in asked})
+    shown = f"{levels[0]:g}" if len(levels) == 1 else f"{levels[0]:g} to {levels[-1]:g}"
+    yield f"[ ]: interval of {shown} %, each by itself."
+    late = sum(verdict.stood == "after" for verdict in asked)
+    if any(verdict.stood == "before" for verdict in asked) and not late:
+        yield "The claims stood before the first row."
+    elif late:
+        which = "The claims were" if late == len(asked) else f"{late} of {len(asked)} claims were"
+        yield f"{which} written, or changed, after rows were there."
 
 
 def evidence(verdict: Verdict, *, most: int) -> str:
@@ -59,7 +86,7 @@ def evidence(verdict: Verdict, *, most: int) -> str:
         if verdict.margin:
             parts.append(f"{number(verdict.margin)} matters")
     if verdict.verdict == "undecided" and verdict.more is not None:
-        parts.append(_still_needed(verdict.more, verdict.minutes))
+        parts.append(_still_needed(verdict))
     if verdict.note:
         parts.append(verdict.note)
     if 0 < verdict.n < most:
@@ -75,10 +102,15 @@ def statement(verdict: Verdict, labels: Mapping[str, str], *, most: int) -> str:
     said: list[str] = []
     if isfinite(verdict.estimate):
         said += _comparison(verdict, _in_words(verdict.metric, labels))
+    if verdict.pairing >= _PAIRING_TOLD:
+        said.append(
+            f"compared within replicates it takes {verdict.pairing:.2g} times fewer of them "
+            f"[{verdict.pairing_low:.2g} to {verdict.pairing_high:.2g}]"
+        )
     if verdict.note:
         said.append(verdict.note)
     if verdict.verdict == "undecided" and verdict.more is not None:
-        said.append(f"{_still_needed(verdict.more, verdict.minutes)} would probably decide it")
+        said.append(f"to decide it: {_still_needed(verdict)}")
     if 0 < verdict.n < most:
         said.append(_fewer(verdict.n))
     return " ".join(f"{text[:1].upper()}{text[1:]}." for text in said)
@@ -95,7 +127,7 @@ def _comparison(verdict: Verdict, metric: str) -> Iterator[str]:
         return "0.000" if 0 < abs(value) < 0.0005 else number(value)
 
     found = "+" * (verdict.estimate > 0) + figure(verdict.estimate) + points
-    if isfinite(verdict.low) and isfinite(verdict.high):
+    if _has_interval(verdict):
         found += f" [{figure(verdict.low)} to {figure(verdict.high)}]"
     if _is_sum(verdict):
         yield f"{metric}: {found}"
@@ -122,9 +154,26 @@ def _is_sum(verdict: Verdict) -> bool:
     return " + " in metric or " - " in metric or metric[0].isdigit()
 
 
-def _still_needed(more: int, minutes: float | None) -> str:
-    text = f"about {more:,} more replicate{'s' * (more > 1)}"
-    return text if minutes is None else f"{text}, {duration(minutes)}"
+def _still_needed(verdict: Verdict) -> str:
+    """How many more replicates would decide it, as the range that it is, and how long they take."""
+    more, most = verdict.more, verdict.more_most
+    if most is None:
+        text = f"at least {more:,} more replicates, perhaps no number"
+    elif more == most:
+        text = f"about {more:,} more replicate{'s' * (more > 1)}"
+    else:
+        text = f"{more:,} to {most:,} more replicates"
+    if verdict.minutes is None:
+        return text
+    least = duration(_one_digit(verdict.minutes))
+    if most is None or verdict.minutes_most is None:
+        return f"{text}; {least} or more"
+    longest = duration(_one_digit(verdict.minutes_most))
+    return f"{text}, {least}" if least == longest else f"{text}, {least} to {longest}"
+
+
+def _one_digit(value: float) -> float:
+    return float(f"{value:.0e}")
 
 
 def _fewer(n: int) -> str:
@@ -154,10 +203,26 @@ def _signed(value: float) -> str:
     return number(value) if value < 0 else f"+{number(value)}"
 
 
+def _has_interval(verdict: Verdict) -> bool:
+    """Is there one to tell? What is the same in every replicate has none."""
+    return isfinite(verdict.low) and isfinite(verdict.high) and verdict.low < verdict.high
+
+
 def _interval(verdict: Verdict) -> str:
-    if not (isfinite(verdict.low) and isfinite(verdict.high)):
+    if not _has_interval(verdict):
         return ""
     return f" [{number(verdict.low)}, {number(verdict.high)}]"
+
+
+def with_interval(mean: float, low: float, high: float) -> str:
+    """A mean and half of its interval; where all the room is on one side, the mean and its
+    bound.
+    """
+    half = (high - low) / 2
+    if isfinite(half) and half > 0 and mean in (low, high):
+        side = "\N{LESS-THAN OR EQUAL TO}" if mean == low else "\N{GREATER-THAN OR EQUAL TO}"
+        return f"{digits(mean, 4)} ({side}{digits(high if mean == low else low, 2)})"
+    return with_half(mean, half=half)
 
 
 def with_half(mean: float, *, half: float) -> str:

@@ -12,8 +12,11 @@ from study.terminal.listing import listing, show, word
 if TYPE_CHECKING:
     from study.scenario import Study
     from study.scenario.origin import Unfolded
+    from study.statistics.design import Advice, Proposal
 
 _CELLS = 12
+_WORTH = 1.2
+"""Times less time that are worth another length of the measured phase."""
 
 
 def show_plan(unfolded: Unfolded, *, everything: bool) -> None:
@@ -68,6 +71,44 @@ def _counts(study: Study) -> str:
     if study.claims:
         text += f", {len(study.claims)} claim{'s' * (len(study.claims) > 1)}"
     return text
+
+
+def show_proposal(proposal: Proposal) -> None:
+    """Print what the study could leave out or average over, if there is anything."""
+    lines = []
+    if proposal.needed < proposal.cells:
+        lines.append(
+            f"{proposal.cells - proposal.needed:,} of {proposal.cells:,} cells are needed by no "
+            f"claim: without them the claims take {proposal.fewer_cells:.2g} times less."
+        )
+    if proposal.nuisance:
+        axes = ", ".join(proposal.nuisance)
+        lines.append(
+            f"nuisance: [{axes}] would give each of {proposal.loads:,} combinations that no claim "
+            f"compares a load of its own: up to {proposal.loads:,} times fewer replicates."
+        )
+    for line in lines:
+        show(Text(line))
+    if lines:
+        show(Text())
+
+
+def show_advice(advice: Advice) -> None:
+    """Print how long to measure."""
+    if advice.replicates is None:
+        text = "From the pilots no length of clock.measure decides the claims on shares."
+    elif advice.factor < _WORTH:
+        text = f"clock.measure: {advice.now_s:g}s is about as good as any length for these claims."
+    else:
+        text = (
+            f"clock.measure: {advice.measure_s:g}s would decide the claims on shares in "
+            f"{advice.factor:.2g} times less time than {advice.now_s:g}s, with "
+            f"{advice.replicates:,} replicates."
+        )
+    if advice.left_out:
+        text += f" Nothing is said of {', '.join(advice.left_out)}: counts, or no spread."
+    show(Text(text))
+    show(Text())
 
 
 def show_needs(needs: dict[str, Any]) -> None:

@@ -13,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from study.results.summary import axis_and_metric_names
+from study.statistics.contrasts import MARKED_LEAST
 from study.statistics.effects import Effect, main_effects
-from study.statistics.findings import Findings, alpha_of
+from study.statistics.findings import Findings, looks_of
 from study.statistics.headline import headline_of
 from study.statistics.sensitivity import first_that_varies, sampled_axes, sensitivity
-from study.statistics.words import with_half
+from study.statistics.words import digits, with_half, with_interval
 from study.terminal.ranking import ranking_parts
 from study.terminal.verdicts import verdict_parts
 from study.zone.trial.metrics import is_service
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _LEVELS = 4
 _LABEL_LETTERS = 34
 _FAILURES_SHOWN = 5
+_LINES_MOST = 6
 
 
 def result_parts(results: Findings) -> Iterator[RenderableType]:
@@ -39,7 +41,7 @@ def result_parts(results: Findings) -> Iterator[RenderableType]:
     if manifest["question"]:
         yield Padding(Text(manifest["question"].strip(), style="bold"), (0, 0, 1, 0))
     yield from (Text(f"Note: {said}.", style="dim") for said in manifest.get("notes", ()))
-    yield from verdict_parts(results.judged(), alpha=alpha_of(manifest))
+    yield from verdict_parts(results.judged(), looks=len(looks_of(manifest)))
     trials, cells = results.columns, manifest["cells"]
     ranges = sampled_axes(manifest)
     axes = [axis for axis in axis_and_metric_names(trials)[0] if axis not in ranges]
@@ -47,8 +49,8 @@ def result_parts(results: Findings) -> Iterator[RenderableType]:
     nowhere = [label for name, label in headline if _is_nowhere(name, trials[name])]
     headline = [(name, label) for name, label in headline if label not in nowhere]
     tables = list(_axis_tables(trials, cells, axes, headline)) if headline else []
-    for index, table in enumerate(tables):
-        yield Padding(table, (1 if index else 0, 0, 0, 0))
+    for index, part in enumerate(tables):
+        yield Padding(part, (1 if index and isinstance(part, Table) else 0, 0, 0, 0))
     if ranges:
         for metric in first_that_varies(results):
             yield from sensitivity_parts(sensitivity(results, metric))
@@ -56,10 +58,14 @@ def result_parts(results: Findings) -> Iterator[RenderableType]:
         yield _plain_table(results, headline)
     if tables:
         yield Text(
-            "Means over cells and replicates ± half of the 95 % interval. ▲ ▼: above or below "
-            "the first level, replicates paired, 5 % for all marks together (Holm).",
+            "Means over cells and replicates ± half of the 95 % interval (±0: the same in all "
+            "replicates). ▲ ▼: above or below the first level, replicates paired, 5 % for all "
+            "marks "
+            "together (Holm).",
             style="dim",
         )
+    for line in results.drift_lines():
+        yield Text(line, style="yellow")
     if nowhere:
         yield Text(f"Nowhere: {', '.join(nowhere)}.", style="dim")
     yield from ranking_parts(results)
@@ -78,7 +84,7 @@ def _axis_tables(
     cells: Mapping[str, Mapping[str, Any]],
     axes: Sequence[str],
     headline: Sequence[tuple[str, str]],
-) -> Iterator[Table]:
+) -> Iterator[RenderableType]:
     """What each axis of more than one level does to the headline metrics, a table each."""
     metrics = [name for name, _ in headline]
     marks = _marks(trials, cells, axes, metrics)
@@ -86,6 +92,39 @@ def _axis_tables(
         effects, matched = main_effects(trials, axis=axis, metrics=metrics, cells=cells)
         if len({str(effect.level) for effect in effects}) > 1:
             yield _axis_table(axis, effects, matched, headline, marks)
+            yield from _beneath(effects, dict(headline), marks)
+
+
+def _beneath(
+    effects: Sequence[Effect],
+    labels: Mapping[str, str],
+    marks: Mapping[tuple[str, str, Any], str],
+) -> Iterator[Text]:
+    """What the means of an axis hide: cells that cannot react, and cells that point both ways."""
+    lines = []
+    for effect in effects:
+        over = effect.over_cells
+        if over is None or effect.replicates < MARKED_LEAST:
+            continue
+        name = f"{labels[effect.metric]}, {named(effect.level)}"
+        if over.up and over.down:
+            lines.append(
+                f"{name}: above in {over.up} of {over.pairs} pairs of cells and below in "
+                f"{over.down}, from {_gap(over.least)} to {_gap(over.most)}."
+            )
+        elif over.constant and (effect.metric, effect.axis, effect.level) in marks:
+            lines.append(
+                f"{name}: {over.constant} of {over.pairs} pairs of cells never differ in anything; "
+                f"{_gap(over.reacting)} in the others."
+            )
+    if len(lines) > _LINES_MOST:
+        lines[_LINES_MOST - 1 :] = [f"{len(lines) - _LINES_MOST + 1} more of the kind."]
+    for line in lines:
+        yield Text(line, style="dim")
+
+
+def _gap(value: float) -> str:
+    return ("+" if value > 0 else "") + digits(value, 3)
 
 
 def _marks(
@@ -156,7 +195,7 @@ def _contrast_table(title: Any, rows: pd.DataFrame, labels: Mapping[str, str]) -
     for name in ("difference", "ratio", "effect", "p Holm", "pairing"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows.to_dict("records"):
-        difference = with_half(row["difference"], half=row["high"] - row["difference"])
+        difference = with_interval(row["difference"], row["low"], row["high"])
         table.add_row(
             Text(labels.get(row["metric"], row["metric"])),
             difference if row["n"] else "-",
@@ -183,26 +222,29 @@ def tradeoff_parts(
         yield Text("No cell has a value of service and of every cost.")
         return
     # The levels of a cell are too long for a column: they stand above its figures.
-    names = ("served", "pages taken", "refaults", "time lost")
+    names = ("served", "pages taken", "refaults")
     if axes:
         yield Text(", ".join(axes), style="dim")
-    yield Text("".join(f"{name:>18}" for name in names) + f"{'sure':>7}", style="bold cyan")
+    yield Text("".join(f"{name:>18}" for name in names) + f"{'resamples':>12}", style="bold cyan")
     for row in rows.to_dict("records"):
         means = [
-            with_half(row[name], half=(row[f"{name}_high"] - row[f"{name}_low"]) / 2)
-            for name in ("gain", "pages_taken", "refaults", "time_lost_share")
+            with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
+            for name in ("gain", "pages_taken", "refaults")
         ]
-        sure = f"{row['on_front']:.0%}" if isfinite(row["on_front"]) else "-"
+        often = f"{row['on_front']:.0%}" if isfinite(row["on_front"]) else "-"
+        often = "beaten" if row["beaten_by"] else often
         label = ", ".join(named(row[axis]) for axis in axes)
         if row.get("alike"):
             label += f" (and {row['alike']} alike)"
         yield Text(label)
-        yield Text("".join(f"{mean:>18}" for mean in means) + f"{sure:>7}")
+        yield Text("".join(f"{mean:>18}" for mean in means) + f"{often:>12}")
     yield Text(
         f"{len(rows)} of {len(table)} cells, mean ± half of the 95 % interval (±0: the same in all "
-        "replicates). Served: share of receive buffers. Taken: reclaimed, evicted, migrated. Time "
-        "lost: share of all time. Sure: in how many of 1,000 draws of replicates no other cell "
-        "serves as much at no more of any cost.",
+        "replicates). Served: share of receive buffers. Taken: reclaimed, evicted, migrated. "
+        "Resamples: in how many of 1,000 no other cell serves as much at no more of any cost; of "
+        "two "
+        "cells that are alike each is there in two of three, so that it is no confidence. Beaten: "
+        "another cell is better in each (paired tests, 5 % for all pairs of cells together).",
         style="dim",
     )
 
@@ -224,24 +266,36 @@ def sensitivity_parts(table: pd.DataFrame) -> Iterator[RenderableType]:
             Text.assemble((str(metric), "bold cyan"), f"{', ' * bool(others)}{others}", title)
         )
         shown.add_column("", overflow="fold")
-        for name in ("first", "total", "trend"):
+        names = [name for name in ("first", "total") if rows[name].notna().any()]
+        smooth = bool(rows["total_surrogate"].notna().any())
+        for name in (*names, *["surrogate"] * smooth, "trend"):
             shown.add_column(name, justify="right", no_wrap=True)
-        by = "total" if rows["total"].notna().any() else "first"
+        by = "total_surrogate" if smooth else names[-1] if names else "trend"
         for row in rows.sort_values(by, ascending=False).to_dict("records"):
-            indices = [
-                with_half(row[name], half=row[f"{name}_high"] - row[name])
-                for name in ("first", "total")
-            ]
+            indices = [_index(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in names]
+            if smooth:
+                indices.append(digits(row["total_surrogate"], 2))
             shown.add_row(row["axis"], *indices, _short(row["trend"], "+.2f"))
         yield shown
+        r2 = rows["r2"].iloc[0]
+        if isfinite(r2):
+            yield Text(f"Surrogate: {max(r2, 0.0):.0%} of the variance at points left out.")
         for note in rows["note"].unique():
             if note:
                 yield Text(note, style="yellow")
     yield Text(
         "first: share of the variance that goes once this is known; total: that stays while it "
-        "alone is unknown (± half of the 95 % interval). trend: rank correlation.",
+        "alone is unknown (± half of the 95 % interval; not told from 0 where that reaches 0). "
+        "surrogate: total, from a smooth surface through all points. trend: rank correlation.",
         style="dim",
     )
+
+
+def _index(value: float, low: float, high: float) -> str:
+    """An index with half of its interval; one that may be 0 is no number."""
+    if isfinite(low) and low <= 0:
+        return f"0 to {digits(max(high, 0.0), 2)}"
+    return with_half(value, half=high - value)
 
 
 def _short(value: float, form: str) -> str:
@@ -294,8 +348,8 @@ def _plain_table(results: Findings, headline: Sequence[tuple[str, str]]) -> Tabl
     for metric, label in headline:
         of_metric = summary[summary["metric"] == metric].set_index("cell")
         values = [
-            with_half(mean, half=high - mean)
-            for mean, high in of_metric.loc[ids, ["mean", "high"]].to_numpy()
+            with_interval(mean, low, high)
+            for mean, low, high in of_metric.loc[ids, ["mean", "low", "high"]].to_numpy()
         ]
         table.add_row(Text(label), *values)
     return table
@@ -315,7 +369,7 @@ def _table(title: Any) -> Table:
 
 def _cell(effect: Effect, marks: Mapping[tuple[str, str, Any], str]) -> str:
     mark = marks.get((effect.metric, effect.axis, effect.level), " ")
-    return f"{with_half(effect.mean, half=effect.half)} {mark}"
+    return f"{with_interval(effect.mean, effect.low, effect.high)} {mark}"
 
 
 def named(level: Any) -> str:

@@ -16,12 +16,14 @@ _STYLES = {
     "supported": "bold green",
     "contradicted": "bold red",
     "equivalent": "bold cyan",
+    "always seen": "bold blue",
+    "never seen": "bold magenta",
     "undecided": "bold yellow",
     "not asked": "dim",
 }
 
 
-def verdict_parts(verdicts: Sequence[Verdict], *, alpha: float) -> Iterator[RenderableType]:
+def verdict_parts(verdicts: Sequence[Verdict], *, looks: int = 1) -> Iterator[RenderableType]:
     """The verdicts on all claims; nothing if there is no claim."""
     from rich.table import Table
     from rich.text import Text
@@ -29,7 +31,7 @@ def verdict_parts(verdicts: Sequence[Verdict], *, alpha: float) -> Iterator[Rend
     if not verdicts:
         return
     # A claim whose cells an override took away is counted, not told.
-    asked = [verdict for verdict in verdicts if verdict.verdict != "not asked"]
+    asked = [verdict for verdict in verdicts if verdict.verdict != "not asked" or verdict.n]
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column()
@@ -39,5 +41,5 @@ def verdict_parts(verdicts: Sequence[Verdict], *, alpha: float) -> Iterator[Rend
         table.add_row("", Text(evidence(verdict, most=most), style="dim"))
     if asked:
         yield table
-    yield Text(footnote(verdicts, alpha=alpha), style="dim")
+    yield Text(footnote(verdicts, looks=looks), style="dim")
     yield Text()

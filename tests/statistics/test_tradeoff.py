@@ -6,13 +6,14 @@ import itertools
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
 from study.results.errors import ResultsError
-from study.statistics.tradeoff import FEW, NOTHING, among, pareto
+from study.statistics.tradeoff import FEW, NOTHING, among, pareto, tradeoff
 from study.terminal.tables import tradeoff_parts
 
 POINTS = st.lists(
@@ -73,6 +74,35 @@ def test_the_front_comes_with_its_certainty(make_findings, capsys) -> None:
     assert lines[0] == "nic.mtu, nic.receive"
     assert lines[2].startswith("1500, linear (and 1 alike)")
     assert all(len(line) <= 80 for line in lines)
+
+
+def test_a_cell_is_beaten_only_if_it_is_worse_in_everything() -> None:
+    """Of 200 studies of two cells that are alike at most 2 call one beaten; one that is far
+    worse in everything is beaten in three of four, one that is better in something never.
+    """
+    cells: dict[str, dict[str, Any]] = {"a": {"x": 0}, "b": {"x": 1}}
+    chance = np.random.default_rng(2)
+
+    def beaten(worse: tuple[float, float, float]) -> bool:
+        noise = chance.normal(0, 1, (2, 10, 3))
+        served, taken, refaults = (
+            noise[1].T - np.array([1, -1, -1])[:, None] * np.array(worse)[:, None]
+        )
+        first = noise[0].T
+        rows = [
+            (cell, replicate, 1, "ok", "", *(float(part[replicate]) for part in parts), 0.0)
+            for cell, parts in (("a", first), ("b", (served, taken, refaults)))
+            for replicate in range(10)
+        ]
+        names = ["cell", "replicate", "seed", "status", "error"]
+        sums = ["rx_success_ratio", "reclaimed_pages", "refaults", "moved_pages"]
+        table = tradeoff(pd.DataFrame(rows, columns=[*names, *sums]), cells, draws=10)
+        assert table["beaten_by"].iloc[0] == ""
+        return bool(table["beaten_by"].iloc[1] == "a")
+
+    assert sum(beaten((0, 0, 0)) for _ in range(200)) <= 2
+    assert sum(beaten((4, 4, 4)) for _ in range(40)) >= 30
+    assert sum(beaten((4, 4, -4)) for _ in range(40)) == 0
 
 
 @pytest.mark.parametrize(("replicates", "note"), [(1, FEW), (3, "")])

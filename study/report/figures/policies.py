@@ -120,7 +120,7 @@ class Served:
 
 def served(findings: Findings) -> Served:
     """What the figure of requests by order shows."""
-    from study.statistics.intervals import mean_interval
+    from study.intervals import mean_interval
 
     cells = select.policies(findings)
     orders = _orders_asked(findings, list(cells))
@@ -130,15 +130,15 @@ def served(findings: Findings) -> Served:
     shares = {}
     for cell, of_cell in trials.groupby("cell", observed=True):
         for order in orders:
-            values = 100 * of_cell[f"order{order}_success_ratio"].to_numpy(float)
+            values = of_cell[f"order{order}_success_ratio"].to_numpy(float)
             values = values[np.isfinite(values)]
             if cell not in cells or not len(values):
                 continue
             low = high = float("nan")
             if len(values) > 1:
-                found = mean_interval(values)
+                found = mean_interval(values, share=True)
                 low, high = float(found.low), float(found.high)
-            shares[str(cell), order] = (float(values.mean()), low, high)
+            shares[str(cell), order] = (100 * float(values.mean()), 100 * low, 100 * high)
     return Served(orders, shares, Looks(cells))
 
 

@@ -1,0 +1,112 @@
+"""The commands `study keys`, `study metrics` and `study kernels`: what there is to be named."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from study.commands.completion import key_names, metric_names
+from study.commands.refusal import refuse
+
+_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON array instead of text."
+)
+
+_WHOLE_MOST = 2
+"""So many are shown with all that is known of them: a sysctl is a key and stands for one."""
+_OF_KEYS = """\b
+Examples:
+  study keys                  all of them, a line each
+  study keys watermarks       those with that in their name
+  study keys vm.swappiness    one, with all that is known of it
+"""
+_OF_METRICS = """\b
+Examples:
+  study metrics                     all of them, a line each
+  study metrics refault             those about refaults
+  study metrics rx_success_ratio    one
+"""
+
+
+@click.command(epilog=_OF_KEYS)
+@click.argument("word", required=False, shell_complete=key_names)
+@_json_option
+def keys(word: str | None, *, as_json: bool) -> None:
+    """List what a scenario can set; of WORD all that is known: default, bounds, kernels.
+
+    WORD is a key (kswapd.policy), part of one (kswapd), a sysctl (vm.min_free_kbytes), or a word
+    of what it is about.
+    """
+    from study.scenario.machine import reference
+    from study.terminal.reference import show_key, show_list
+
+    known = reference.keys()
+    aliases = [
+        (alias, key.name)
+        for key in known
+        for name in key.sysctls
+        for alias in (name, name.removeprefix("vm."))
+    ]
+    chosen = known if word is None else reference.matching(known, word, aliases)
+    if not chosen:
+        hint = reference.near(str(word), [*(key.name for key in known), *dict(aliases)])
+        refuse(ValueError(f"no key is called {word}, and none is about it{hint}"))
+    if as_json:
+        click.echo(json.dumps([asdict(key) for key in chosen], indent=2))
+    elif len(chosen) <= _WHOLE_MOST:
+        for key in chosen:
+            show_key(key)
+    else:
+        show_list([(key.name, key.about) for key in chosen])
+        click.echo("\nAll that is known of one: study keys KEY")
+
+
+@click.command(epilog=_OF_METRICS)
+@click.argument("word", required=False, shell_complete=metric_names)
+@_json_option
+def metrics(word: str | None, *, as_json: bool) -> None:
+    """List what every trial measures; of WORD the unit and the sentence.
+
+    WORD is a metric, part of one, or a word of what it is about. Capitals stand for the members of
+    a family: CALLER_attempts is rx_attempts, user_attempts and so on.
+    """
+    from study.scenario.machine import reference
+    from study.terminal.reference import show_list, show_metric
+
+    known = reference.metrics()
+    if word is None:
+        chosen = known
+    else:
+        by_member = [one for one in reference.metrics(members=True) if one.name == word.strip()]
+        chosen = by_member or reference.matching(known, word)
+        chosen = chosen or reference.matching(reference.metrics(members=True), word)
+    if not chosen:
+        names = (one.name for one in reference.metrics(members=True))
+        hint = reference.near(str(word), names)
+        refuse(ValueError(f"no metric is called {word}, and none is about it{hint}"))
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in chosen], indent=2))
+    elif len(chosen) <= _WHOLE_MOST:
+        for one in chosen:
+            show_metric(one)
+    else:
+        show_list([(one.name, one.about) for one in chosen])
+        click.echo("\nIts unit as well: study metrics NAME")
+
+
+@click.command()
+@_json_option
+def kernels(*, as_json: bool) -> None:
+    """List the kernels that `kernel:` knows, with what each sets that the one before does not.
+
+    Any other version is taken as the nearest one below it.
+    """
+    from study.scenario.machine.reference import kernels as known
+    from study.terminal.reference import show_kernels
+
+    if as_json:
+        click.echo(json.dumps([asdict(kernel) for kernel in known()], indent=2))
+    else:
+        show_kernels(known())

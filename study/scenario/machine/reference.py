@@ -1,0 +1,308 @@
+"""What a scenario may say and what a trial measures, as people look it up.
+
+Read off the declarations (study/zone/settings.py, study/zone/trial/metrics.py, model.py): nothing
+about a key or a metric is written a second time. The commands `study keys` and `study metrics` and
+the pages docs/settings.md and docs/metrics.md show it.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, get_args
+
+from pydantic.fields import FieldInfo
+
+from study.scenario.check import in_units
+from study.scenario.errors import did_you_mean
+from study.scenario.machine.sysctls import SYSCTLS
+from study.scenario.model import KERNELS, POLICY, Machine, OneOf, fields
+from study.scenario.origin import text_of_key
+from study.zone.settings import declared
+from study.zone.trial import metrics as declarations
+
+_READ_BY = {
+    "pages_from": "size",
+    "bytes_from": "size",
+    "nanoseconds_from": "time",
+    "per_second_from": "rate",
+    "pages_per_ms_from": "speed",
+    "bits_per_second_from": "line rate",
+    "share_from": "share",
+    "count_from": "whole number",
+    "number_from": "number",
+    "switch_from": "true, false",
+    "kbytes_from": "kB, or a size",
+    "_kernel": "a version from 2.6.8 on",
+    "_buddyinfo": "any form of a buddy list",
+    "_requests": "names and requests, below",
+}
+_BOUNDS = (("ge", "at least"), ("gt", "above"), ("le", "at most"))
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of `base` and `axes`.
+
+    Parameters
+    ----------
+    name
+        Dotted, as kswapd.policy.
+    about
+        What it is, without a full stop.
+    values
+        What it may be: words, or a kind of quantity and its bounds.
+    default
+        As a scenario would write it.
+    by_kernel
+        "VERSION: value" for each kernel from which on `kernel:` sets another value.
+    setting
+        The field of Settings that it gives; empty if several follow from it.
+    is_policy
+        Whether it is how memory is managed, rather than the machine or its load.
+    sysctls
+        Names under vm.* that give it.
+    """
+
+    name: str
+    about: str
+    values: str
+    default: str
+    by_kernel: tuple[str, ...]
+    setting: str
+    is_policy: bool
+    sysctls: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MetricEntry:
+    """A metric of a trial.
+
+    Parameters
+    ----------
+    name
+        Of its column, and in claims.
+    section
+        The heading under which it stands.
+    unit
+        Of its values.
+    about
+        What it is, without a full stop.
+    """
+
+    name: str
+    section: str
+    unit: str
+    about: str
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel that `kernel:` knows.
+
+    Parameters
+    ----------
+    name
+        Its version.
+    sets
+        "key: value" for what it sets otherwise than the one before; of the first, all.
+    """
+
+    name: str
+    sets: tuple[str, ...]
+
+
+class _Entry(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def about(self) -> str: ...
+
+
+_E = TypeVar("_E", bound=_Entry)
+
+
+def keys() -> list[Key]:
+    """All keys, in the order of the machine.
+
+    Returns
+    -------
+    list of Key
+    """
+    usual = Machine()
+    settings = {one.key: one.name for one in declared().values()}
+    return [
+        Key(
+            name=name,
+            about=(field.description or "").rstrip("."),
+            values=_values(name, field),
+            default=text_of_key(usual, name) or "()",
+            by_kernel=tuple(_by_kernel(name)),
+            setting=settings.get(name, ""),
+            is_policy=POLICY in field.metadata,
+            sysctls=tuple(f"vm.{each}" for each, one in SYSCTLS.items() if one.key == name),
+        )
+        for name, field in fields().items()
+    ]
+
+
+def kernels() -> list[Kernel]:
+    """The known kernels, oldest first.
+
+    Returns
+    -------
+    list of Kernel
+    """
+    found: list[Kernel] = []
+    before: dict[str, Any] = {}
+    for name, bundle in KERNELS.items():
+        flat = {
+            f"{group}.{key}": value for group, of in bundle.items() for key, value in of.items()
+        }
+        new = [f"{key}: {_word(value)}" for key, value in flat.items() if before.get(key) != value]
+        found.append(Kernel(name, tuple(new)))
+        before = flat
+    return found
+
+
+def sections() -> dict[str, str]:
+    """The sections of the metrics: heading -> what stands under it.
+
+    Returns
+    -------
+    dict of str to str
+    """
+    said = _sentences()
+    return {_heading(section.__name__): said[section.__name__] for section in declarations.SECTIONS}
+
+
+def metrics(*, members: bool = False) -> list[MetricEntry]:
+    """All metrics, in the order of their declarations.
+
+    Parameters
+    ----------
+    members
+        Each member of a family by its name (rx_attempts, tx_attempts); else a family is one entry
+        (CALLER_attempts).
+
+    Returns
+    -------
+    list of MetricEntry
+    """
+    said = _sentences()
+    found = []
+    for section in declarations.SECTIONS:
+        for name, metric in declarations.declared(section).items():
+            family = declarations.family_of(name)
+            each = declarations.FAMILIES[family] if family and members else [family]
+            found += [
+                MetricEntry(
+                    name.replace(family, member) if family else name,
+                    _heading(section.__name__),
+                    metric.unit,
+                    said[name].rstrip("."),
+                )
+                for member in each
+            ]
+    return found
+
+
+def matching(entries: Sequence[_E], word: str, aliases: Iterable[tuple[str, str]] = ()) -> list[_E]:
+    """Entries that a word means: by name, by part of one, by an alias, or by what is said of them.
+
+    Parameters
+    ----------
+    entries
+        To be looked through, in their order.
+    word
+        What somebody typed, as vm.swappiness, kswapd or watermark.
+    aliases
+        (Other name, name of an entry).
+
+    Returns
+    -------
+    list
+        The one of that name, or those it is an alias of; else those in whose name it stands; else
+        those in whose sentence; none if there is none.
+    """
+    wanted = word.strip().lower()
+    meant = {name for other, name in aliases if other == wanted}
+    return (
+        [entry for entry in entries if entry.name == wanted or entry.name in meant]
+        or [entry for entry in entries if wanted in entry.name]
+        or [entry for entry in entries if wanted in entry.about.lower()]
+    )
+
+
+def near(word: str, names: Iterable[str]) -> str:
+    """The nearest known name as '; did you mean x?', or of its last part; empty if none is near.
+
+    Parameters
+    ----------
+    word
+        What nothing was found for.
+    names
+        That are known.
+    """
+    known = list(names)
+    last = {name.rpartition(".")[2]: name for name in known}
+    said = did_you_mean(word, known) or did_you_mean(word.rpartition(".")[2], last)
+    for short, name in last.items():
+        said = said.replace(f"mean {short}?", f"mean {name}?")
+    return said
+
+
+def _marks(field: FieldInfo) -> list[Any]:
+    """Everything that is attached to the type of a key, or to one of its alternatives."""
+    arms = [mark for arm in get_args(field.annotation) for mark in getattr(arm, "__metadata__", ())]
+    return [*field.metadata, *arms]
+
+
+def _values(key: str, field: FieldInfo) -> str:
+    said = []
+    for mark in _marks(field):
+        if isinstance(mark, OneOf):
+            said.append(", ".join(mark.words))
+        name = getattr(getattr(mark, "func", None), "__name__", "")
+        said += [_READ_BY[name]] if name in _READ_BY else []
+    for mark in _marks(field):
+        for bound, words in _BOUNDS:
+            if hasattr(mark, bound):
+                said.append(f"{words} {in_units(key, getattr(mark, bound))}")
+    return ", ".join(dict.fromkeys(said))
+
+
+def _by_kernel(key: str) -> Iterator[str]:
+    """From which kernel on the key is set to what, where that is not the default."""
+    group, _, name = key.partition(".")
+    before = None
+    for kernel, bundle in KERNELS.items():
+        value = bundle.get(group, {}).get(name)
+        if value != before and before is not None:
+            yield f"{kernel}: {_word(value)}"
+        before = value
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _sentences() -> dict[str, str]:
+    """Name -> sentence of every section and every metric, as they stand in the source."""
+    found = {}
+    for section in ast.parse(inspect.getsource(declarations)).body:
+        if not isinstance(section, ast.ClassDef):
+            continue
+        found[section.name] = " ".join((ast.get_docstring(section) or "").split())
+        for above, below in zip(section.body, section.body[1:], strict=False):
+            match above, below:
+                case ast.Assign([ast.Name(name)]), ast.Expr(ast.Constant(str(text))):
+                    found[name] = " ".join(text.split())
+    return found
+
+
+def _heading(section: str) -> str:
+    return re.sub("(?<=[a-z])(?=[A-Z])", " ", section).capitalize()

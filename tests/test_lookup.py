@@ -1,0 +1,88 @@
+"""`study keys`, `study metrics` and `study kernels`: what there is to be named is found."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from study.cli import main
+from study.scenario.machine import reference
+from study.scenario.model import KERNELS, fields
+from study.zone.trial.metrics import METRICS
+
+
+def said(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.mark.quick
+def test_every_key_metric_and_kernel_is_listed():
+    """Without a word all are, and as JSON with all that is known of them."""
+    keys = json.loads(said("keys", "--json").output)
+    assert [key["name"] for key in keys] == list(fields())
+    assert all(key["about"] for key in keys)
+    metrics = json.loads(said("metrics", "--json").output)
+    assert [metric["name"] for metric in metrics] == [one.name for one in reference.metrics()]
+    assert {one.name for one in reference.metrics(members=True)} == set(METRICS)
+    kernels = json.loads(said("kernels", "--json").output)
+    assert [kernel["name"] for kernel in kernels] == list(KERNELS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (("keys", "kswapd.policy"), "kswapd.policy"),
+        (("keys", "vm.swappiness"), "reclaim.swappiness"),
+        (("keys", "watermark_boost_factor"), "watermarks.boost_factor"),
+        (("metrics", "rx_success_ratio"), "rx_success_ratio"),
+        (("metrics", "order3_attempts"), "order3_attempts"),
+        (("metrics", "refault_ratio"), "refault_ratio"),
+    ],
+)
+def test_one_that_is_meant_is_shown_whole(arguments: tuple[str, str], found: str):
+    """By its name, by that of a sysctl, by that of a member of its family."""
+    lines = said(*arguments).output.splitlines()
+    assert found in lines
+    assert len(lines) > 3
+
+
+def test_a_part_of_a_name_or_a_word_of_what_it_is_about_finds_them():
+    """Parts of names come first; what is only spoken of is found if there are none."""
+    of_kswapd = [key["name"] for key in json.loads(said("keys", "kswapd", "--json").output)]
+    assert of_kswapd == [name for name in fields() if "kswapd" in name]
+    assert "zone.nofragment" in said("keys", "ALLOC_NOFRAGMENT").output
+    assert "churn_score" in said("metrics", "LLFree").output + said("metrics", "churn").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("keys", "kswpd.policy"), "did you mean kswapd.policy?"),
+        (("keys", "swapines"), "did you mean "),
+        (("metrics", "refauls"), "did you mean refaults?"),
+        (("keys", "\x1b[2J"), "no key is called"),
+    ],
+)
+def test_what_is_not_there_has_a_line_with_the_nearest_name(arguments: tuple[str, str], hint: str):
+    """The exit status is 2."""
+    done = said(*arguments)
+    assert (done.exit_code, len(done.output.splitlines())) == (2, 1)
+    assert hint in done.output
+    assert "\x1b" not in done.output
+
+
+def test_what_a_kernel_sets_is_what_changes_with_it():
+    """Each key of a kernel's entry is one that the one before sets otherwise."""
+    first, *rest = reference.kernels()
+    assert set(first.sets) >= {"kswapd.policy: count-only", "zone.grouping: off"}
+    assert {kernel.name: kernel.sets for kernel in rest}["2.6.23"] == ("reclaim.lumpy: true",)
+
+
+@pytest.mark.parametrize("command", ["keys", "metrics", "kernels"])
+def test_lists_fit_a_terminal(command: str):
+    """80 columns, and no line ends in blanks."""
+    lines = said(command).output.splitlines()
+    assert len(lines) > 12
+    assert all(len(line) <= 80 and line == line.rstrip() for line in lines)
