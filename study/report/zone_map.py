@@ -25,7 +25,6 @@ from study.report.colours import OWNERS
 from study.results.files import read_regular, write_bytes_whole
 from study.results.folder import ZONE_MAPS
 from study.results.read import series_batches
-from study.scenario.trial import seed_of
 from study.trust.extensions import allowing
 
 if TYPE_CHECKING:
@@ -66,6 +65,7 @@ def record_zone_maps(findings: Findings, study: Study) -> int:
     made if even one trial takes more than a minute.
     """
     from study.report.select import telling_cells
+    from study.scenario.trial import seed_of
     from study.zone.trial.observe import free_blocks, pictures
 
     settings = {cell.id: cell.settings for cell in study.cells}

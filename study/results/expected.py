@@ -21,7 +21,6 @@ from study.results.columns import (
     series_schema,
     trials_schema,
 )
-from study.scenario.trial import seed_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,6 +77,8 @@ class Expected:
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> Expected:
         """From a manifest. Raises ResultsError when an axis has the name of another column."""
+        from study.scenario.trial import seed_of  # what only reads figures needs no pydantic
+
         cells = manifest["cells"]
         nuisance = nuisance_of(manifest)
         seeds = {
