@@ -36,14 +36,8 @@ BROKEN = {
     ),
     "the first pass of who cannot sleep": (
         "watermark.py",
-        (
-            "z.zone.low or (not wait and z.zone.free >= z.zone.high)\n    if z.allocation == "
-            "AllocationPath.V2_6_9:\n        return z.zone.free >= (1 << order) + z.zone.low\n"
-        ),
-        (
-            "z.zone.low\n    if z.allocation == "
-            "AllocationPath.V2_6_9:\n        return z.zone.free >= (1 << order) + z.zone.low\n"
-        ),
+        "        return free >= (1 << order) + z.zone.low or (not wait and free >= z.zone.high)",
+        "        return free >= (1 << order) + z.zone.low",
         "allocator-2.6.8-1024",
     ),
     "a quarter of low": (
@@ -54,8 +48,8 @@ BROKEN = {
     ),
     "three eighths of min": (
         "watermark.py",
-        "            mark -= mark // 4\n        return z.zone.free >= mark",
-        "            mark -= mark // 2\n        return z.zone.free >= mark",
+        "            mark -= mark // 4\n        return free >= mark",
+        "            mark -= mark // 2\n        return free >= mark",
         "allocator-2.6.10-1024",
     ),
     "the order test is not strict": (
@@ -66,8 +60,8 @@ BROKEN = {
     ),
     "reclaim in vain is tested at min": (
         "watermark.py",
-        "    return watermark_ok(z, order, z.zone.high, False, False)\n\n\n@kernel\ndef kswapd",
-        "    return watermark_ok(z, order, z.zone.min, False, False)\n\n\n@kernel\ndef kswapd",
+        "    return _leaves(z, order, z.zone.high, z.lowmem_reserve_pages, False, False)",
+        "    return _leaves(z, order, z.zone.min, z.lowmem_reserve_pages, False, False)",
         "allocator-2.6.11-1024",
     ),
     "pages being written count": (
@@ -135,7 +129,7 @@ BROKEN = {
         "case-2.6.8-mapped-ratio",
     ),
     "the share of all pages": (
-        "watermark.py",
+        "../../marks.py",
         "    return max(present_pages - high, 0)",
         "    return max(present_pages, high)",
         "marks",
