@@ -15,7 +15,7 @@ import pytest
 from study.zone.engine.record import COUNTERS, ZONE_COUNTERS
 from study.zone.trial.metrics import COLUMNS, HEADLINE, LABELS, METRICS, SECTIONS, Label, declared
 
-UNSHOWN = {"deleted"}
+UNSHOWN = {"deleted", "naps"}
 """Counters that no metric shows."""
 
 

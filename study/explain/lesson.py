@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from study.zone.settings import (
+    AllocationPath,
     Clock,
     Defrag,
     DefragMode,
     Kswapd,
+    KswapdLoop,
     KswapdPolicy,
     Memory,
     Nic,
@@ -30,7 +32,8 @@ def settings(
 
     Unlike in a study order-0 pages come straight from the buddy lists: per-cpu lists would hide
     most splits and merges. The marks are a share of the zone, as the formula is made for large
-    ones.
+    ones. The rules are those of 2.6.9: under 2.6.8 who may wait reclaims below the low mark
+    already, and a kswapd on the same processor then often finds its work done.
     """
     scale = pages / 256
     card = 3 if pages >= 128 else 2
@@ -41,7 +44,8 @@ def settings(
         watermarks=Watermarks(
             explicit_pages=(max(pages // 64, 2), max(pages // 32, 4), max(3 * pages // 64, 6))
         ),
-        kswapd=Kswapd(policy=policy, pages_per_ms=10.0),
+        allocation=AllocationPath.V2_6_9,
+        kswapd=Kswapd(policy=policy, loop=KswapdLoop.V2_6_9, pages_per_ms=10.0),
         defrag=Defrag(
             mode=defrag,
             order=card,

@@ -373,9 +373,10 @@ def test_the_example_of_the_document_is_what_is_printed() -> None:
 
 
 def test_options_of_the_document_exist() -> None:
-    """Each command of docs/why.md has options that study why knows."""
+    """Each command of docs/why.md has options that study why, or study scenario, knows."""
     document = (ROOT / "docs" / "why.md").read_text()
     known = why("--help").output
+    known += CliRunner().invoke(main, ["scenario", "from", "--help"]).output
 
     used = set(re.findall(r"(--[a-z][a-z-]+)", document))
     assert len(used) > 8

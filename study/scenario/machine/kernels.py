@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from study.why.kernel import Version
 
 OLDEST = "2.6.8"
-_VERSION = re.compile(r"v?(\d{1,2})\.(\d{1,3})(?:\.(\d{1,3}))?(?:[-+.~_][\w.+~-]{0,60})?")
+_VERSION = re.compile(
+    r"v?(\d{1,2})\.(\d{1,3})(?:\.(\d{1,3}))?(?:(?:[-+~_]|\.(?=\d))[\w.+~-]{0,60})?"
+)
 _MOST = 9
 """Major versions above it are slips."""
 
