@@ -51,14 +51,22 @@ def run(root: Path, tmp_path: Path, installed: Path) -> Run:
     """`study run` of a scenario, the example at hand; the results lie in tmp_path/NAME."""
 
     def run(
-        scenario: str, *options: str, out: str = "out", packages: Path = installed
+        scenario: str,
+        *options: str,
+        out: str = "out",
+        packages: Path = installed,
+        pictures: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         file = tmp_path / "mine.yaml"
         file.write_text(scenario)
         return subprocess.run(
             [sys.executable, "-m", "study", "run", str(file), "-q",
              "--out", str(tmp_path / out), *options],
-            env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{packages}"},
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{root}{os.pathsep}{packages}",
+                "STUDY_NO_REPORT": str(int(not pictures)),
+            },
             capture_output=True, text=True, check=False,
         )  # fmt: skip
 
@@ -108,10 +116,11 @@ def test_a_module_can_be_named_without_installing(run: Run, root: Path, tmp_path
     """`module:name`, from PYTHONPATH, if that is allowed: here, in workers and for pictures."""
     scenario = TINY + "axes: { extension.victims: ['own_policies:low-addresses'] }"
     packages = root / "examples/own-policies"
-    done = run(scenario, "--no-ray", "--allow-extension", "own_policies", packages=packages)
+    how = {"packages": packages, "pictures": True}
+    done = run(scenario, "--no-ray", "--allow-extension", "own_policies", **how)
     assert done.returncode == 0, done.stderr
     named = ("--allow-extension", "own_policies:low-addresses")
-    done = run(scenario, "--workers", "2", *named, out="ray", packages=packages)
+    done = run(scenario, "--workers", "2", *named, out="ray", **how)
     assert done.returncode == 0, done.stderr
     pd.testing.assert_frame_equal(trials(tmp_path / "out"), trials(tmp_path / "ray"))
     for out in ("out", "ray"):
@@ -285,7 +294,7 @@ def test_a_results_folder_imports_nothing(mine: Mine) -> None:
     folder works without, what runs trials says what it needs.
     """
     assert mine.study("run", "x.yaml", "--no-ray", "-q", "--out", "d",
-                      "--allow-extension", "mine").returncode == 0  # fmt: skip
+                      "--allow-extension", "mine", STUDY_NO_REPORT="0").returncode == 0  # fmt: skip
     assert mine.was_imported()
     for command in (
         *("status", "summary", "contrasts", "tradeoff", "report"),

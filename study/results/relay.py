@@ -96,7 +96,7 @@ class Receiver:
         self._name: str | None = None
         self._digest = ""
         self._left = 0
-        self._content: list[bytes] = []
+        self._content = bytearray()
 
     def take(self, line: str) -> str | None:
         """Take one line of the log; returns it if it is for people to read.
@@ -157,20 +157,19 @@ class Receiver:
             raise ResultsError(
                 f"{name} is of {size:,} bytes in the job's log; at most {most:,} are taken"
             )
-        self._name, self._left, self._digest, self._content = name, size, digest, []
+        self._name, self._left, self._digest = name, size, digest
+        self._content = bytearray()
 
     def _add(self, name: str, content: bytes) -> None:
         self._left -= len(content)
-        if self._left < 0 or not content or (self._left and len(content) != _LINE_BYTES):
-            self._name, self._content = None, []
-            raise ResultsError(
-                f"{name} is cut otherwise in the job's log than was said: it is damaged"
-            )
-        self._content.append(content)
+        if self._left < 0:
+            self._name, self._content = None, bytearray()
+            raise ResultsError(f"{name} is larger in the job's log than was said: it is damaged")
+        self._content += content
 
     def _store(self, folder: Path, name: str) -> None:
-        content = b"".join(self._content)
-        self._name, self._content = None, []
+        content = bytes(self._content)
+        self._name, self._content = None, bytearray()
         if self._left or _digest(content) != self._digest:
             raise ResultsError(f"{name} came damaged through the job's log")
         if not is_of_the_rows(name):

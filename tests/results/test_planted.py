@@ -78,7 +78,7 @@ def test_no_file_elsewhere_is_read_without_bound(folder: Path, name: str):
     with (folder / name).open("a") as file:
         file.truncate(1 << 32)
 
-    with pytest.raises(ResultsError, match=f"{name} has 4,294,967,296 bytes; at most"):
+    with pytest.raises(ResultsError, match=f"{name} has more than [0-9,]+ bytes: "):
         open_folder(f"file://{folder}").is_being_written()
 
 

@@ -177,8 +177,6 @@ PUT = f"put summary.csv 3 {'0' * 32}"
         ["end summary.csv"],
         [PUT, "data AAAA", "data AAAA"],
         [PUT, "data AA", "end summary.csv"],
-        [PUT, "data "],
-        [PUT, "data AA==", "data AAA="],
         [PUT, "data \N{GREEK SMALL LETTER ALPHA}AAA"],
         [PUT, "data AAAA", "end manifest.json"],
         [PUT, "end summary.csv"],
