@@ -40,6 +40,8 @@ PART = re.compile(r"part-(\d{6,12})\.parquet")
 GONE = "it is not there"
 
 _TRIES = 3
+_SOON_HASHED = 64 << 20
+"""Bytes that are hashed in a third of a second: of so few nothing is asked first."""
 """A run that ends while it is read replaces its parts; then the reader looks again."""
 
 
@@ -141,7 +143,8 @@ def open_noted(folder: Folder, part: Path) -> Part:
     if (why := problem_of(folder, part)) is not None:
         raise NotOfTheFolder(why)
     # To hash what is no part may take hours: a file may say that it has terabytes, and hold none.
-    if part.stat().st_size > file_bytes_most(folder.manifest, part.parent.name):
+    size = part.stat().st_size
+    if size > _SOON_HASHED and size > file_bytes_most(folder.manifest, part.parent.name):
         raise NotOfTheFolder("it is larger than all rows of this study")
     try:
         found = open_hashed(part, _digests(folder, part), folder.checked.get(name_of(part)))
