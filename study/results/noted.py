@@ -39,9 +39,9 @@ PART = re.compile(r"part-(\d{6,12})\.parquet")
 
 GONE = "it is not there"
 
-_TRIES = 3
 _SOON_HASHED = 64 << 20
 """Bytes that are hashed in a third of a second: of so few nothing is asked first."""
+_TRIES = 3
 """A run that ends while it is read replaces its parts; then the reader looks again."""
 
 
