@@ -85,7 +85,8 @@ def test_one_cell_is_shown_with_the_origin_of_each_value(study: Run, root: Path)
     cell = plan["cells"][0]
     told = study("show", smoke, "nic.mtu=4000", "--cell", "", "--json")
     assert told.returncode == 2
-    shown = study("show", smoke, "--cell", cell["id"][:6])
+    # Wide enough for the path of any checkout.
+    shown = study("show", smoke, "--cell", cell["id"][:6], COLUMNS="250")
     told = json.loads(study("show", smoke, "--cell", cell["id"], "--json").stdout)
 
     assert shown.returncode == 0, shown.stderr
