@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from study.intervals import CONFIDENCE, mean_interval, mean_tests
+from study.intervals import CONFIDENCE, mean_interval, mean_test
+from study.results.summary import SKEWED
 from study.statistics.measured import Measured
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ ALL_ZERO = "no replicate differs"
 ALL_EQUAL = "every replicate differs by the same"
 TOO_LARGE = "values too large for a spread"
 NO_RATIO = "no ratio as not all values are above 0"
-SKEWED = "skewed: the interval may be too short"
 FEW = "fewer than five replicates differ: the interval may be too short"
 MARKED_LEAST = 5
 """Fewer replicates mark nothing: a few counts of events are equal by chance."""
@@ -272,8 +272,7 @@ def over_cells(left: Array, right: Array) -> OverCells:
         columns = np.flatnonzero((counts == n) & ~alike)
         if len(columns):
             some_gaps = gaps.T[columns][seen.T[columns]].reshape(len(columns), n)
-            found = np.minimum(2 * np.minimum(*mean_tests(some_gaps)), 1.0)
-            p[columns] = np.where(np.ptp(some_gaps, axis=1) > 0, found, 0.0)
+            p[columns] = np.where(np.ptp(some_gaps, axis=1) > 0, mean_test(some_gaps), 0.0)
     differs = holm(p) <= 1 - CONFIDENCE
     return OverCells(
         pairs=len(means),
@@ -340,7 +339,7 @@ def paired(left: Array, right: Array) -> dict[str, Any]:
             left.mean(), spread_left**0.5, n, right.mean(), spread_right**0.5, n
         )
         found |= {"low": float(interval.low), "high": float(interval.high)}
-        found["p"] = min(1.0, 2 * float(min(mean_tests(gap))))
+        found["p"] = float(mean_test(gap))
         found["effect"] = float(size)
         found["pairing"] = float((spread_left + spread_right) / gap.var(ddof=1))
         if not np.isfinite([found["low"], found["high"], found["p"]]).all():

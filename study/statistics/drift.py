@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from study.intervals import CONFIDENCE, mean_interval, mean_tests
+from study.intervals import CONFIDENCE, mean_interval, mean_test
 from study.results.errors import ResultsError
 from study.scenario.units import nanoseconds_from
 from study.statistics.contrasts import MARKED_LEAST, holm
@@ -128,8 +128,8 @@ def _tested(slopes: Array, levels: Array) -> dict[str, Any]:
     if len(slopes) < MARKED_LEAST or np.ptp(slopes) == 0:
         return found
     interval = mean_interval(slopes)
-    p = min(1.0, 2 * float(min(mean_tests(slopes))))
-    return found | {"low": float(interval.low), "high": float(interval.high), "p": p}
+    bounds = {"low": float(interval.low), "high": float(interval.high)}
+    return found | bounds | {"p": float(mean_test(slopes))}
 
 
 class _Sums:

@@ -102,8 +102,8 @@ def main_effects(
             means = _replicate_means(values[here], replicate[here], len(ids))
             first = means if first is None else first
             gap = (means - first).dropna()
-            mean, low, high, marked = _bounds(means, share=share)
-            difference, below, above, _ = _bounds(gap, share=False)
+            mean, low, high, marked = mean_and_bounds(means, share=share)
+            difference, below, above, _ = mean_and_bounds(gap, share=False)
             beside = None
             if matched:
                 pair = Pair("axis", axis, level, first_level, tuple(ids), first_ids)
@@ -159,7 +159,7 @@ def _replicate_means(
     return whole if len(whole) else means
 
 
-def _bounds(values: pd.Series[float], *, share: bool) -> tuple[float, float, float, bool]:
+def mean_and_bounds(values: pd.Series[float], *, share: bool) -> tuple[float, float, float, bool]:
     """Mean, bounds of its interval (NaN below two values), and whether that may be too short."""
     numbers = values.to_numpy(np.float64)
     numbers = numbers[np.isfinite(numbers)]

@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from study.intervals import mean_interval
 from study.results.summary import axis_and_metric_names
-from study.statistics.effects import level_means
+from study.statistics.effects import level_means, mean_and_bounds
 
 if TYPE_CHECKING:
     from study.statistics.findings import Findings
@@ -136,9 +133,5 @@ _SHARES = ("attempts", "served_ratio", "at_once_ratio", "first_refused")
 
 
 def _estimate(values: Any) -> Estimate:
-    finite = np.asarray(values.dropna(), float)
-    if finite.size < 2:
-        mean = float(finite.mean()) if finite.size else float("nan")
-        return Estimate(mean, float("nan"), float("nan"))
-    found = mean_interval(finite, share=True)
-    return Estimate(float(found.mean), float(found.low), float(found.high))
+    mean, low, high, _ = mean_and_bounds(values, share=True)
+    return Estimate(mean, low, high)
