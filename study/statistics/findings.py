@@ -90,9 +90,16 @@ class Findings(Results):
 
     def judged(self, claims: Iterable[Claim] | None = None) -> list[Verdict]:
         """Verdicts on the scenario's own claims, or on others."""
+        return list(self._judged_own if claims is None else self._judge(list(claims)))
+
+    @cached_property
+    def _judged_own(self) -> list[Verdict]:
+        """What the terminal, the page, the summary and the table of verdicts all ask for."""
+        return self._judge(self.claims())
+
+    def _judge(self, wanted: list[Claim]) -> list[Verdict]:
         from study.statistics.verdict import judge
 
-        wanted = list(self.claims() if claims is None else claims)
         judged = judge(
             wanted,
             self.columns,
