@@ -65,11 +65,10 @@ def record_zone_maps(findings: Findings, study: Study) -> int:
     made if even one trial takes more than a minute.
     """
     from study.report.select import telling_cells
-    from study.scenario.trial import seed_of
     from study.zone.trial.observe import free_blocks, pictures
 
     settings = {cell.id: cell.settings for cell in study.cells}
-    seeds = {cell.id: seed_of(study.seed, study.nuisance, cell.levels) for cell in study.cells}
+    seeds = study.seeds()
     counts = findings.manifest["counts"]
     seconds = findings.manifest["trial_seconds"] / max(counts["finished"], 1)
     affordable = int(SECONDS_MOST / seconds) if seconds > 0 else 4

@@ -62,8 +62,12 @@ class Study:
         replicates  cell id -> how many, where it is not the same number for every cell
         """
         most = self.replicates if replicates is None else max(replicates.values(), default=0)
-        seeds = [seed_of(self.seed, self.nuisance, cell.levels) for cell in self.cells]
+        seeds = self.seeds()
         for replicate in range(most):
-            for cell, seed in zip(self.cells, seeds, strict=True):
+            for cell in self.cells:
                 if replicates is None or replicate < replicates[cell.id]:
-                    yield Trial(cell, replicate, seed)
+                    yield Trial(cell, replicate, seeds[cell.id])
+
+    def seeds(self) -> dict[str, int]:
+        """Cell id -> seed of its trials."""
+        return {cell.id: seed_of(self.seed, self.nuisance, cell.levels) for cell in self.cells}
