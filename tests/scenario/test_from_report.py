@@ -268,17 +268,22 @@ def test_marks_beyond_the_zone_are_refused() -> None:
         load_text(text, "x.yaml")
 
 
-def test_a_run_ends_in_a_ranking(tmp_path: Path) -> None:
-    """`study run` of the scenario ends with the cures, best first; its own settings among them."""
+def ran(report: str, tmp_path: Path) -> Result:
+    """A short run of the scenario that is made from a report."""
     mine = tmp_path / "mine.yaml"
-    mine.write_text(scenario("-", text=ATOMIC).output)
-    done = CliRunner().invoke(
+    mine.write_text(scenario("-", text=report).output)
+    return CliRunner().invoke(
         main,
         [
             "run", str(mine), "replicates=2", "clock.measure=2s", "--no-ray", "--no-report",
             "--out", str(tmp_path / "out"),
         ],
     )  # fmt: skip
+
+
+def test_a_run_ends_in_a_ranking(tmp_path: Path) -> None:
+    """`study run` of the scenario ends with the cures, best first; its own settings among them."""
+    done = ran(ATOMIC, tmp_path)
     text = done.output.partition("For this machine:")[2]
 
     assert done.exit_code == 0, done.output
@@ -291,15 +296,7 @@ def test_what_refuses_nothing_is_not_ranked(tmp_path: Path) -> None:
     """A request that is always served leaves nothing to rank, and that is said instead."""
     easy = ATOMIC.replace("order:3", "order:0").replace("min:3800kB", "min:380kB")
     easy = easy.replace("low:4748kB", "low:474kB").replace("high:5700kB", "high:570kB")
-    mine = tmp_path / "mine.yaml"
-    mine.write_text(scenario("-", text=easy).output)
-    done = CliRunner().invoke(
-        main,
-        [
-            "run", str(mine), "replicates=2", "clock.measure=2s", "--no-ray", "--no-report",
-            "--out", str(tmp_path / "out"),
-        ],
-    )  # fmt: skip
+    done = ran(easy, tmp_path)
 
     assert done.exit_code == 0, done.output
     assert "Refuses nothing" in " ".join(done.output.split())

@@ -579,15 +579,7 @@ _SERVICE = (
 
 def is_service(name: str) -> bool:
     """Is it the share of those who asked that were served?"""
-    return is_share(name) and name.endswith(
-        (
-            "success_ratio",
-            "contiguity_ratio",
-            "served_ratio",
-            "at_once_ratio",
-            *(f"pass{n}_ratio" for n in (1, 2)),
-        )
-    )
+    return is_share(name) and name.endswith(_SERVICE)
 
 
 def is_share(name: str) -> bool:
