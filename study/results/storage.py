@@ -18,7 +18,6 @@ import os
 import shutil
 import socket
 import stat
-import tempfile
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
@@ -42,6 +41,7 @@ from study.results.folder import (
 from study.results.manifest import parsed
 from study.results.mirror import NEW, Mirror, is_drawn, is_of_a_folder, is_part
 from study.results.part import digest_of_file
+from study.trust.folders import temporary_root
 
 _RENEW_S = 30.0
 _STALE = timedelta(minutes=2)
@@ -281,7 +281,7 @@ class Storage:
         most = _BYTES_MOST.get(name, _OTHER_BYTES_MOST)
         size = self._fs.info(self._at(name)).get("size")
         if size is not None and is_part(name.removeprefix(f"{NEW}/")):
-            most = min(size, shutil.disk_usage(tempfile.gettempdir()).free)
+            most = min(size, shutil.disk_usage(temporary_root()).free)
         left = most
         while left >= 0 and (piece := file.read(min(_PIECE_BYTES, left + 1))):
             left -= len(piece)
