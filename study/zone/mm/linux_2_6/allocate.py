@@ -257,10 +257,28 @@ def drop_request(z, row):
 
 
 @kernel
+def _take_turn(z, row):
+    """Have a round's work take the processor, so that whoever reclaims next waits for its end.
+
+    The round itself comes at once, as the asker has the processor.
+    """
+    z.reclaimed_until = max(z.reclaimed_until, z.now) + requests(z)[row].scan_ns
+
+
+@kernel
+def _sleep(z, row, longest_ns):
+    """Have a request try again after a wait, which begins when its round's work is done."""
+    _take_turn(z, row)
+    book(z, z.reclaimed_until + congestion_wait_ns(z, longest_ns), Event.RETRY, row)
+
+
+@kernel
 def _finish(z, row, failed):
     """Account for a request that slept, and free its row."""
     request = requests(z)[row]
     caller = request.caller
+    _take_turn(z, row)
+    # What earlier rounds took has passed before this one; its own has not.
     took = z.now - request.since + request.scan_ns
     z.count.stall_ns[caller] += took
     z.count.stall_longest_ns[caller] = max(z.count.stall_longest_ns[caller], took)
@@ -370,24 +388,13 @@ def _gives_up(z, row, killed):
 
 
 @kernel
-def _reclaim_in_turn(z, row):
-    """try_to_free_pages on one processor: whoever reclaims in vain goes on when all others have.
-
-    The first round comes at once, as the asker has the processor; what it takes delays the next.
-    """
-    before = requests(z)[row].scan_ns
-    outcome = try_to_free_pages(z, row)
-    z.reclaimed_until = max(z.reclaimed_until, z.now) + requests(z)[row].scan_ns - before
-    return outcome
-
-
-@kernel
 def go_on(z, row):
     """Let a sleeping request reclaim and try once more.
 
     Returns a pfn (the row is then free), NO_PFN if it sleeps again, GAVE_UP if it has failed.
     """
     request = requests(z)[row]
+    request.scan_ns = 0
     # Once a round, before reclaim begins; only the first try is asynchronous (2.6.38).
     begins = request.priority == DEF_PRIORITY
     if begins and _may_compact(z, row):
@@ -396,9 +403,9 @@ def go_on(z, row):
         if pfn != NO_PFN:
             _finish(z, row, False)
             return pfn
-    outcome = _reclaim_in_turn(z, row)
+    outcome = try_to_free_pages(z, row)
     if outcome == NAP:
-        book(z, z.reclaimed_until + congestion_wait_ns(z, NAP_NS), Event.RETRY, row)
+        _sleep(z, row, NAP_NS)
         return NO_PFN
     request.rounds += 1
     pfn = take_after_reclaim(z, row, outcome)
@@ -425,7 +432,7 @@ def go_on(z, row):
         _finish(z, row, True)
         return GAVE_UP
     request.priority = DEF_PRIORITY
-    book(z, z.reclaimed_until + congestion_wait_ns(z, RETRY_NS), Event.RETRY, row)
+    _sleep(z, row, RETRY_NS)
     return NO_PFN
 
 
