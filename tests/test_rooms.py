@@ -32,7 +32,17 @@ ORDER = [
 # study/__init__.py gathers the public names and opens everything but the command line.
 GATE = "__init__"
 # The zone's own rooms, likewise from the ground up; what lies beside them is a face.
-ZONE_ORDER = ["settings", "marks", "engine", "mm", "load", "extension", "trial", "simulate"]
+ZONE_ORDER = [
+    "settings",
+    "marks",
+    "demand",
+    "engine",
+    "mm",
+    "load",
+    "extension",
+    "trial",
+    "simulate",
+]
 # What the other rooms know of the zone: what a trial is told, how it runs, what it hands back,
 # and which simulation that is.
 FACES_OF_THE_ZONE = {
@@ -47,9 +57,9 @@ FACES_OF_THE_ZONE = {
 }
 # The scenario only needs to know what a trial can be told, what its metrics are called, and which
 # extensions there are.
-FACES_FOR_THE_SCENARIO = {"settings", "marks", "extension", "trial.metrics"}
+FACES_FOR_THE_SCENARIO = {"settings", "marks", "demand", "extension", "trial.metrics"}
 # The replay drives the allocator itself.
-FACES_FOR_THE_REPLAY = {"settings", "trial.feed", "trial.indices", "trial.recorded"}
+FACES_FOR_THE_REPLAY = {"settings", "demand", "trial.feed", "trial.indices", "trial.recorded"}
 # The report takes pictures of it; the explanation watches it at work.
 FACES_FOR_THE_REPORT = FACES_OF_THE_ZONE | {"trial.observe", "trial.indices"}
 FACES_FOR_THE_EXPLANATION = {

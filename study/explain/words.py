@@ -36,6 +36,9 @@ TITLES: dict[Event | None, str] = {
     Event.REQUEST_ARRIVAL: "A request by name comes",
     Event.REQUEST_END: "A request by name gives its memory back",
     Event.ACTION: "An administrator acts",
+    Event.TRACE_REQUEST: "A recorded request is made again",
+    Event.TRACE_BLOCK: "A piece of the recorded load begins",
+    Event.TRACE_END: "A recorded block is given back",
 }
 
 _CALLERS = {
@@ -49,6 +52,7 @@ _CALLERS = {
     Caller.HUGE: "a program that wants a huge page",
     Caller.SOURCE: "a traffic source of somebody else's",
     Caller.REQUEST: "a request by name",
+    Caller.TRACE: "a recorded load",
 }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from study.replay.columnar import read_vectors
 from study.replay.files import in_short, read_json
-from study.replay.trace import PAGEBLOCK_ORDER, ReplayError
+from study.replay.trace import PAGEBLOCK_ORDER, ReplayError, name_of
 from study.zone.settings import NR_ORDERS
 
 # Where the zones of x86-64 end if no list of them says so: 16 MB, 4 GB, 256 GB.
@@ -125,6 +125,13 @@ def find_siblings(folder: Path, name: str | None) -> Siblings:
         lost=about.lost,
         missing=missing,
     )
+
+
+def release_of(trace: Path) -> tuple[int, int] | None:
+    """The kernel of a trace, if the snapshots beside it tell; ReplayError if they are damaged."""
+    name = name_of(trace)
+    path = trace.with_name(f"snapshots_{name}.json.gz")
+    return _read_snapshots(path)[0].release if name is not None and path.is_file() else None
 
 
 def _whole(value: Any, what: str, most: int = _NUMBER_MAX) -> int:

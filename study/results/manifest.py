@@ -51,6 +51,10 @@ def fingerprint_of(document: Mapping[str, Any], simulation: str) -> str:
     32 hex digits. What the study is called, asks and claims is left out: it changes no row.
     """
     settings = {key: value for key, value in document.items() if key not in _WORDS}
+    if "recordings" in settings:
+        # The same content may be packed otherwise by another version of the library that does it.
+        held = settings["recordings"]
+        settings["recordings"] = [[one["name"], one["digest"]] for one in held]
     decisive = {"document": settings, "simulation": simulation, "format": FORMAT}
     return hashlib.blake2b(_canonical(decisive).encode(), digest_size=16).hexdigest()
 

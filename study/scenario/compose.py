@@ -222,12 +222,25 @@ def _identity(file: File) -> File:
         return file
 
 
+ALSO_A_WORD = frozenset({"load"})
+"""Groups whose names authors also give to axes of their own."""
+
+
+def _is_group(key: Any, value: Any) -> bool:
+    """Does a group of settings stand here, or, where that can be, an axis of its name?"""
+    if key not in groups():
+        return False
+    if key not in ALSO_A_WORD or not isinstance(value, dict):
+        return True
+    return any(f"{key}.{name}" in known_keys() for name in value)
+
+
 def is_named(axis: Any, levels: Any) -> bool:
     """Is it an axis of the author's own, whose levels set several keys each?
 
     Its name is no setting; its levels are a mapping, or a list of presets.
     """
-    if axis in known_keys() or axis in groups() or "." in str(axis):
+    if axis in known_keys() or _is_group(axis, levels) or "." in str(axis):
         return False
     if isinstance(levels, dict):
         return bool(levels) and not is_range(levels)
@@ -292,7 +305,7 @@ def _dotted(
     """{nic: {mtu: 9000}} -> {nic.mtu: 9000}; the places at and below `path` follow."""
     result: dict[str, Any] = {}
     for key, value in raw.items():
-        if key not in groups() or not isinstance(value, dict):
+        if not _is_group(key, value) or not isinstance(value, dict):
             if key in result:
                 faults.append(_twice(document, (*path, key), key))
             result[key] = value

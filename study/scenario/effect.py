@@ -11,7 +11,14 @@ from study.scenario.model import Machine
 from study.scenario.origin import Unfolded
 from study.scenario.override import apply_overrides, key_of, origin_of
 from study.scenario.read import Document
-from study.zone.settings import DefragMode, DefragRun, Grouping, ProbeVictims, Settings
+from study.zone.settings import (
+    DefragMode,
+    DefragRun,
+    Grouping,
+    ProbeVictims,
+    Resample,
+    Settings,
+)
 
 Asleep = tuple[tuple[str, ...], Callable[[Settings], bool], str]
 
@@ -67,6 +74,12 @@ _ASLEEP: tuple[Asleep, ...] = (
         ("huge.order", "huge.lifetime", "huge.lifetime_sigma", "huge.most"),
         lambda s: s.huge.per_s == 0,
         "huge.rate is 0",
+    ),
+    (("load.replicates", "load.block"), lambda s: s.load.trace is None, "there is no load.trace"),
+    (
+        ("load.block",),
+        lambda s: s.load.replicates != Resample.BLOCKS,
+        "load.replicates is not blocks",
     ),
     (
         ("highalloc.order", "highalloc.gap"),

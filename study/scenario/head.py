@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from study.scenario.units import count_from
 
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-SECTIONS = ("base", "axes", "include", "exclude", "sampling", "nuisance", "claims")
+SECTIONS = ("base", "axes", "include", "exclude", "sampling", "nuisance", "claims", "recordings")
 
 
 class Head(BaseModel):

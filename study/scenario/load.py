@@ -22,6 +22,8 @@ from study.scenario.compose import RESERVED, compose, is_named, reads_as_word
 from study.scenario.effect import asleep, without_effect
 from study.scenario.errors import FAULTS_MOST, Fault, ScenarioError, did_you_mean, listing, shown
 from study.scenario.head import NAME, SECTIONS, Head
+from study.scenario.machine.notes import values_of
+from study.scenario.machine.recordings import Recordings, recordings_at_hand
 from study.scenario.machine.sysctls import SYSCTLS
 from study.scenario.model import KERNELS, Machine, bundle_of
 from study.scenario.origin import Unfolded
@@ -39,6 +41,8 @@ from study.zone.settings import Settings
 from study.zone.trial.metrics import METRICS
 
 MAX_TRIALS = 10_000_000
+RECORDINGS_LETTERS_MOST = 850_000
+"""Of what a resolved scenario holds of recorded loads: with the rest it is less than MAX_BYTES."""
 LEVEL_LETTERS_MOST = 60
 
 
@@ -80,21 +84,42 @@ def unfold(
     extensions: str | Iterable[str] = (),
 ) -> Unfolded:
     """As load, with what is needed to say where each setting of a cell comes from."""
-    return unfold_text(_text_of(Path(path)), str(path), overrides, extensions=extensions)
+    return _unfold(_text_of(Path(path)), str(path), overrides, extensions, Path(path).parent)
 
 
 def unfold_text(
     text: str, name: str, overrides: Sequence[str] = (), *, extensions: str | Iterable[str] = ()
 ) -> Unfolded:
-    """As unfold, for a text that is at hand."""
+    """As unfold, for a text that is at hand; a recorded load must stand in it."""
+    return _unfold(text, name, overrides, extensions, None)
+
+
+def _unfold(
+    text: str,
+    name: str,
+    overrides: Sequence[str],
+    extensions: str | Iterable[str],
+    folder: Path | None,
+) -> Unfolded:
+    """Read a text.
+
+    folder  where recorded loads are looked for; None for those under `recordings` alone
+    """
     allowed = allowed_extensions(extensions)
-    with allowing(allowed):
-        unfolded = _unfold_text(text, name, overrides)
+    with allowing(allowed), recordings_at_hand(folder) as recordings:
+        unfolded = _unfold_text(text, name, overrides, recordings)
     return replace(unfolded, study=replace(unfolded.study, allowed=allowed))
 
 
-def _unfold_text(text: str, name: str, overrides: Sequence[str]) -> Unfolded:
+def _unfold_text(
+    text: str, name: str, overrides: Sequence[str], recordings: Recordings
+) -> Unfolded:
     document, faults = compose(read_text(text, name), _text_of)
+    kept = document.value.pop("recordings", None)
+    for index, wrong in recordings.keep(kept if isinstance(kept, list) else []):
+        faults.append(document.fault(("recordings", index), wrong))
+    if kept is not None and not isinstance(kept, list):
+        faults.append(document.fault(("recordings",), "recordings must be a list"))
     document.value = spell_versions(document.value)
     # A study is called after its file, unless it says otherwise.
     stem = Path(name).stem
@@ -107,12 +132,33 @@ def _unfold_text(text: str, name: str, overrides: Sequence[str]) -> Unfolded:
         faults += error.faults
     document.value = spell_versions(document.value)
     if faults or not overrides:
-        return _Unfolding(document, faults).unfolded()
+        return _with_recordings(_Unfolding(document, faults).unfolded(), recordings)
     unfolded = _Unfolding(copy.deepcopy(document)).unfolded()
     faults = without_effect(before, overrides, unfolded, lambda d: _Unfolding(d).unfolded())
     if faults:
         raise ScenarioError(faults)
-    return unfolded
+    return _with_recordings(unfolded, recordings)
+
+
+def _with_recordings(unfolded: Unfolded, recordings: Recordings) -> Unfolded:
+    """The same with the content of the recorded loads in its document."""
+    study = unfolded.study
+    held = recordings.plain(values_of(study.document, "load.trace"))
+    if not held:
+        return unfolded
+    size = sum(len(one["packed"]) for one in held)
+    if size > RECORDINGS_LETTERS_MOST:
+        raise ScenarioError(
+            [
+                unfolded.document.fault(
+                    (),
+                    f"its {len(held)} recorded loads take {size:,} bytes; a study carries at most "
+                    f"{RECORDINGS_LETTERS_MOST:,}",
+                )
+            ]
+        )
+    document = study.document | {"recordings": held}
+    return replace(unfolded, study=replace(study, document=document))
 
 
 def _text_of(file: Path) -> str:

@@ -29,6 +29,7 @@ from study.scenario import nic as nic_rules
 from study.scenario.errors import nearest_version, shown
 from study.scenario.machine.kernels import OLDEST, nearest_below, parse
 from study.scenario.machine.lists import TYPES, StartLists, start_lists
+from study.scenario.machine.recordings import recording_named, recording_of
 from study.scenario.machine.requests import Actions, Requests, plain_actions
 from study.scenario.machine.sysctls import SYSCTLS, Sysctl
 from study.scenario.units import (
@@ -230,6 +231,11 @@ _OWN: dict[str, tuple[Any, Any]] = {
         within(Count, le=plain.ORDER_MAX) | None,
         None,
         "Order of a linear frame to send, if not what the MTU implies.",
+    ),
+    "load.trace": _key(
+        Annotated[str | None, BeforeValidator(recording_named, json_schema_input_type=str | None)],
+        None,
+        "A recorded trace whose requests and frees are a load: a file as `study replay` reads it.",
     ),
     "extension.victims": _key(
         Annotated[str, _extension("victims", "lru")],
@@ -473,6 +479,7 @@ class _Machine(_Group):
                 "frame_pages": nic_rules.frame_pages(nic.mtu),
                 "wire_ns": nic_rules.wire_ns(nic.mtu, nic.line_rate),
             },
+            "load": {"trace": recording_of(self.load.trace)},
             "extension": self._extension(),
         }
 

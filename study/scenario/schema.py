@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 
 from study.scenario.check import groups, known_keys
 from study.scenario.claims import ClaimKeys
+from study.scenario.compose import ALSO_A_WORD
 from study.scenario.model import Machine
 from study.scenario.origin import text_of_key
 from study.scenario.presets import presets
@@ -184,7 +185,7 @@ def _sections(keys: list[str]) -> Schema:
             | {
                 group: {
                     "type": "object",
-                    "additionalProperties": False,
+                    "additionalProperties": level if group in ALSO_A_WORD else False,
                     "properties": {
                         key.partition(".")[2]: axis[key]
                         for key in keys
@@ -224,6 +225,17 @@ def _sections(keys: list[str]) -> Schema:
             ),
             "type": ["array", "null"],
             "items": {"type": "string"},
+        },
+        "recordings": {
+            "description": "Recorded loads by the names they have under load.trace; only resolved "
+            "scenarios hold them.",
+            "type": ["array", "null"],
+            "items": {
+                "type": "object",
+                "properties": {key: {"type": "string"} for key in ("name", "digest", "packed")},
+                "required": ["name", "digest", "packed"],
+                "additionalProperties": False,
+            },
         },
         "claims": {
             "description": "What the study is to decide.",

@@ -10,7 +10,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
-from study.zone.settings import Extension, Settings, declared
+from study.zone.settings import Extension, Recorded, Settings, declared
 
 Level = str | int | float | bool | None
 
@@ -138,7 +138,12 @@ def _written(settings: Settings) -> dict[str, Any]:
     return written
 
 
+def _plain(value: Any) -> Any:
+    """Of a value that JSON does not know: a recorded load is what its digest says."""
+    return value.digest if isinstance(value, Recorded) else asdict(value)
+
+
 def cell_id(settings: Settings, digits: int = ID_DIGITS) -> str:
     """Hex digits that depend on the settings alone."""
-    canonical = json.dumps(_written(settings), sort_keys=True, default=asdict)
+    canonical = json.dumps(_written(settings), sort_keys=True, default=_plain)
     return hashlib.blake2b(canonical.encode(), digest_size=digits // 2).hexdigest()

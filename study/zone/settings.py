@@ -273,6 +273,18 @@ class Deed(IntEnum):
     SET = 2
 
 
+class Resample(IntEnum):
+    """How replicates differ in a recorded load.
+
+    BLOCKS draws pieces of it with replacement, each from a random moment on (circular block
+    bootstrap), SHIFT plays it in a circle from a random moment on, NONE as it was recorded.
+    """
+
+    BLOCKS = 0
+    SHIFT = 1
+    NONE = 2
+
+
 class NicReceive(IntEnum):
     LINEAR = 0
     PAGE_ARRAY = 1
@@ -526,6 +538,40 @@ class Huge:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """A recorded load; demand.py packs it and reads it.
+
+    Parameters
+    ----------
+    digest
+        Of its content, 32 hex digits: two of the same are the same.
+    length_ns
+        Of the recording.
+    nr_requests
+        In it.
+    packed
+        Its content.
+    """
+
+    digest: str
+    length_ns: int = field(compare=False)
+    nr_requests: int = field(compare=False)
+    packed: bytes = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Load:
+    """Requests and frees that a real machine's tracer wrote down."""
+
+    trace: Recorded | None = None
+    """A recorded trace whose requests and frees are a load: a file as `study replay` reads it."""
+    replicates: Resample = Resample.BLOCKS
+    """How replicates differ in it: pieces drawn with replacement, a random start, or not at all."""
+    block_ns: int = setting(5_000_000_000, above=0)
+    """Length of a piece."""
+
+
+@dataclass(frozen=True)
 class Costs:
     """Time lost per page, used for reporting only: offered load does not slow down."""
 
@@ -686,6 +732,7 @@ class Settings:
     slab: Slab = group(Slab, prefix="slab_")
     nic: Nic = group(Nic, prefix="")
     huge: Huge = group(Huge, prefix="huge_")
+    load: Load = group(Load, prefix="trace_")
     costs: Costs = group(Costs, prefix="cost_")
     probe: Probe = group(Probe)
     highalloc: HighAlloc = group(HighAlloc)

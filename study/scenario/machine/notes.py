@@ -29,8 +29,8 @@ def notes_of(document: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys([*_kernels(document), *_starts(document), *_huge(document)]))
 
 
-def _values(document: Mapping[str, Any], key: str) -> Iterator[Any]:
-    """Every value that a dotted key has in base, axes and entries."""
+def values_of(document: Mapping[str, Any], key: str) -> Iterator[Any]:
+    """Every value that a dotted key has in base, axes and entries of a resolved scenario."""
     value: Any = document.get("base", {})
     for name in key.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
@@ -49,8 +49,8 @@ def _values(document: Mapping[str, Any], key: str) -> Iterator[Any]:
 
 def _huge(document: Mapping[str, Any]) -> Iterator[str]:
     """Requests of a middle order are no huge pages, whatever the key is called."""
-    rates = [per_second_from(rate) for rate in _values(document, "huge.rate") if rate is not None]
-    orders = [int(order) for order in _values(document, "huge.order") if order is not None]
+    rates = [per_second_from(rate) for rate in values_of(document, "huge.rate") if rate is not None]
+    orders = [int(order) for order in values_of(document, "huge.order") if order is not None]
     small = sorted({order for order in orders if order < _HUGE_LEAST})
     if small and any(rates):
         named = ", ".join(map(str, small))
@@ -61,24 +61,24 @@ def _huge(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _kernels(document: Mapping[str, Any]) -> Iterator[str]:
-    for value in _values(document, "kernel"):
+    for value in values_of(document, "kernel"):
         taken = None if value is None else nearest_below(str(value), KERNELS)
         if taken is not None and (said := note(taken, str(value))):
             yield said
 
 
 def _starts(document: Mapping[str, Any]) -> Iterator[str]:
-    lists = next((v for v in _values(document, "zone.buddyinfo") if v is not None), None)
+    lists = next((v for v in values_of(document, "zone.buddyinfo") if v is not None), None)
     if lists is None:
         return
-    ages = [v for v in _values(document, "clock.ageing") if v is not None]
+    ages = [v for v in values_of(document, "clock.ageing") if v is not None]
     if any(nanoseconds_from(age) > 0 for age in ages):
         yield (
             "the start from zone.buddyinfo is washed out: clock.ageing lets the load run before "
             "anything is measured; clock.ageing=0s measures from the start"
         )
     try:
-        started = start_lists(lists, next((v for v in _values(document, "zone.name") if v), None))
+        started = start_lists(lists, next((v for v in values_of(document, "zone.name") if v), None))
     except ValueError:
         return
     if started is not None:

@@ -14,18 +14,12 @@ from study.scenario.machine.sysctls import SYSCTLS
 from study.scenario.units import Count, Duration, Rate, kbytes_from, number_from, time_text, within
 from study.why import gfp
 from study.zone import settings as plain
+from study.zone.demand import KNOWN_FLAGS, gfp_of
 from study.zone.settings import ORDER_MAX, REQUESTS_MAX, SETTABLE, Deed, Otherwise
 
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_-]{0,31}")
 _NAMES_LETTERS = 200
 
-# Bits of study.zone.engine.enums.Gfp; tests/scenario/test_requests.py holds them equal.
-_BITS = {
-    "WAIT": 0x10, "HIGH": 0x20, "RETRY_MAYFAIL": 0x400, "REPEAT": 0x400, "NOFAIL": 0x800,
-    "NORETRY": 0x1000, "RECLAIMABLE": 0x80000, "MOVABLE": 0x100000,
-}  # fmt: skip
-_IO_FS = 0xC0
-_NOFS = 0x200
 _WITHOUT_EFFECT = frozenset(
     (
         *(
@@ -148,17 +142,10 @@ def gfp_bits(text: Any) -> int:
     for name in sorted(flags):
         if name in ("DMA", "DMA32"):
             raise ValueError(f"is {shown(text)}; __GFP_{name} asks for another zone than Normal")
-        if name not in _BITS and name not in _WITHOUT_EFFECT:
-            near = did_you_mean(name, (*_BITS, *_WITHOUT_EFFECT))
+        if name not in KNOWN_FLAGS and name not in _WITHOUT_EFFECT:
+            near = did_you_mean(name, (*sorted(KNOWN_FLAGS), *_WITHOUT_EFFECT))
             raise ValueError(f"is {shown(text)}; __GFP_{name} is no flag that is modelled{near}")
-    bits = 0
-    for name in flags & _BITS.keys():
-        bits |= _BITS[name]
-    if "WAIT" in flags:
-        bits |= _IO_FS
-        if "FS" not in flags:
-            bits |= _NOFS
-    return bits
+    return gfp_of(flags)
 
 
 _SHORT = {

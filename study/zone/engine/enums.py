@@ -35,6 +35,8 @@ class Kind(IntEnum):
     SOURCE = 10
     """Taken by a traffic source that is an extension."""
     REQUEST = 11
+    RECORDED = 12
+    """Asked for by a recorded load, and no page of programs."""
 
 
 class Flag(IntEnum):
@@ -86,6 +88,8 @@ class Caller(IntEnum):
     HUGE = 7
     SOURCE = 8
     REQUEST = 9
+    TRACE = 10
+    """A recorded load."""
 
 
 class Thrown(IntEnum):
@@ -129,6 +133,9 @@ class Event(IntEnum):
     REQUEST_ARRIVAL = 22
     REQUEST_END = 23
     ACTION = 24
+    TRACE_REQUEST = 25
+    TRACE_BLOCK = 26
+    TRACE_END = 27
 
 
 class Stream(IntEnum):
@@ -149,6 +156,7 @@ class Stream(IntEnum):
     HUGE = 9
     SOURCE = 10
     VICTIMS = 11
+    TRACE = 12
 
 
 class Migratetype(IntEnum):

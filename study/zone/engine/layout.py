@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from study.zone.demand import DEMAND
 from study.zone.engine.enums import Caller, Migratetype, Stream
 from study.zone.engine.table import table_of
 from study.zone.settings import NR_ORDERS
@@ -78,13 +79,12 @@ VPAGE = np.dtype(
         ("kind", "u1"),  # FILE or ANON
         ("mapped", "u1"),  # reached through a page table
         ("thrown", "u1"),
-        (
-            "state",
-            "u1",
-        ),  # bit 0 waiting for a frame, bit 1 has a swap slot, bit 2 in the dirty queue
+        # bit 0 waiting for a frame, bit 1 has a swap slot, bit 2 in the dirty queue, bit 3 in use
+        # by a recorded load
+        ("state", "u1"),
     ]
 )
-WAITING, SWAPPED, QUEUED = 1, 2, 4
+WAITING, SWAPPED, QUEUED, LIVE = 1, 2, 4, 8
 EVENT = np.dtype([("time", "i8"), ("seq", "i8"), ("what", "i4"), ("value", "i4")])
 SOON = np.dtype([*EVENT.descr, ("next", "i4"), ("pad", "i4")])
 NR_BUCKETS = 1_024
@@ -152,6 +152,7 @@ TABLES = {
     "candidate": INDEX,
     "bucket": INDEX,
     "pageblock": PAGEBLOCK,
+    "demand": DEMAND,
 }
 
 frames = table_of("frame", FRAME)
@@ -188,3 +189,5 @@ buckets = table_of("bucket", INDEX)
 """For each cost, the first block that has it."""
 pageblocks = table_of("pageblock", PAGEBLOCK)
 """The pageblocks, by pfn >> pageblock_order; none with grouping off."""
+demands = table_of("demand", DEMAND)
+"""The requests of a recorded load, in the order of time; read only, and none without one."""

@@ -118,6 +118,7 @@ COUNTERS = np.dtype(
         ("waited_named", "i8", (REQUESTS_MAX,)),
         ("at_once_named", "i8", (REQUESTS_MAX,)),  # got their block without reclaim or waiting
         ("first_named", "i8", (REQUESTS_MAX,)),  # did the first of them?
+        ("trace_left_out", "i8"),  # recorded requests for which there was no virtual page
         ("actions", "i8"),  # of an administrator
         ("events", "i8"),
     ]
@@ -284,6 +285,14 @@ _MACHINE = """
     nr_held_blocks        of these
 
     nr_named              requests by name
+
+    trace_length          of a recorded load, in ns
+    trace_row             of its next request
+    trace_shift           what makes a time in it one of this trial, in ns
+    trace_block_ends      when the next piece of it begins; NEVER in one piece
+    trace_first_page      vpage of the first of its pages
+    trace_pages           how many virtual pages it has
+    trace_page            the one that is tried next
 
     victims_at            address of the extension that selects victims, 0 without
     source_at             address of the one that is a source of load

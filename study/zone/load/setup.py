@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from study.zone.demand import user_pages_most
 from study.zone.engine.dice import log_of_going_on
 from study.zone.engine.layout import (
     FRAGMENTS_MAX,
@@ -35,16 +36,31 @@ def nr_extents(settings: Settings) -> int:
     return max(1, settings.user.working_set_pages // settings.user.extent_pages)
 
 
+def trace_pages(settings: Settings) -> int:
+    """Virtual pages for those of a recorded load.
+
+    As many as it had in use at once, and half of that more where pieces of it meet; and for each
+    frame one that reclaim took when it was recorded, and has not taken here.
+    """
+    trace = settings.load.trace
+    if trace is None:
+        return 0
+    return user_pages_most(trace) * 3 // 2 + settings.memory.pages
+
+
 def load_table_rows(settings: Settings) -> dict[str, int]:
     """Rows of each table of the load, by its name in layout.TABLES."""
     extents, live_max = nr_extents(settings), settings.processes.live_max
     return {
-        "vpage": extents * settings.user.extent_pages + live_max * PROCESS_PAGES_MAX,
+        "vpage": extents * settings.user.extent_pages
+        + live_max * PROCESS_PAGES_MAX
+        + trace_pages(settings),
         "alias": extents,
         "extent": extents,
         "process": live_max,
         "posted": max(1, settings.nic.ring),
         "recycled": max(1, settings.nic.ring if settings.nic.recycle else 0),
+        "demand": settings.load.trace.nr_requests if settings.load.trace else 0,
     }
 
 
@@ -73,6 +89,10 @@ def set_load(z: Any, s: Settings) -> None:
         z["named_hold_ns"][row] = request.hold_ns
         z["named_otherwise"][row] = request.otherwise
         z["named_first_ns"][row] = request.first_ns
+    if s.load.trace is not None:
+        z["trace_length"] = s.load.trace.length_ns
+        z["trace_first_page"] = z["process_vpages"] + processes.live_max * PROCESS_PAGES_MAX
+        z["trace_pages"] = trace_pages(s)
     z["fragments"] = min(nic.frame_pages, FRAGMENTS_MAX)
     z["rx_log"] = log_of_going_on(nic.rx_burst_frames)
     z["tx_log"] = log_of_going_on(nic.tx_burst_frames)

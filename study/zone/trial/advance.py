@@ -25,6 +25,7 @@ from study.zone.load.processes import (
     start,
 )
 from study.zone.load.slab_traffic import RECLAIMABLE, settle_slab, slab_arrives, slab_dies
+from study.zone.load.trace import answer_recorded, begin_block, recorded_ends, recorded_request
 from study.zone.load.user import delete_extent, drift, touch_until
 from study.zone.mm.interface import (
     GAVE_UP,
@@ -59,6 +60,8 @@ def _answer(z, caller, order, value, born, pfn):
         settle_huge(z, pfn, value)
     elif caller == Caller.REQUEST:
         answer_request(z, value, pfn)
+    elif caller == Caller.TRACE:
+        answer_recorded(z, value, pfn)
     else:
         page = value >> 1
         waiting = (vpages(z)[page].state & WAITING) != 0
@@ -85,6 +88,8 @@ def _retry(z, row):
         vpages(z)[value >> 1].state &= ~WAITING
     elif caller == Caller.REQUEST:
         answer_request(z, value, GAVE_UP)
+    elif caller == Caller.TRACE:
+        answer_recorded(z, value, GAVE_UP)
 
 
 @kernel
@@ -137,6 +142,12 @@ def _happen(z, what, value, seq):
         request_arrives(z, value)
     elif what == Event.REQUEST_END:
         request_ends(z, value)
+    elif what == Event.TRACE_REQUEST:
+        recorded_request(z)
+    elif what == Event.TRACE_END:
+        recorded_ends(z, value)
+    elif what == Event.TRACE_BLOCK:
+        begin_block(z)
     elif what == Event.ACTION:
         administer(z, value)
 

@@ -21,6 +21,7 @@ from study.zone.engine.layout import (
 from study.zone.engine.wheel import empty_wheel
 from study.zone.load.named import start_requests
 from study.zone.load.nic import WATCHDOG_NS, refill_ring
+from study.zone.load.trace import start_trace
 from study.zone.mm.interface import (
     end_fill,
     free_page,
@@ -312,5 +313,6 @@ def start_workload(z):
     if z.source_at:
         call_at(z.source_at, z, SOURCE_BEGINS)
     start_requests(z)
+    start_trace(z)
     start_pdflush(z)
     start_reap(z)

@@ -110,8 +110,9 @@ _NAMED = range(1, REQUESTS_MAX + 1)
 class Requests:
     """`CALLER` is one of `user` (pages of programs and files), `stack`, `page_table` (of
     processes), `slab`, `huge` (2 MB pages of programs), `rx`, `tx` (receive and send buffers),
-    `source` (a load of your own) and `request` (all requests by name, with the single pages that
-    they fall back to); `SLEEPER` is one of the first five or `request`, which may wait for memory.
+    `source` (a load of your own), `request` (all requests by name, with the single pages that
+    they fall back to) and `trace` (all of a recorded load); `SLEEPER` is one of the first five,
+    `request` or `trace`, which may wait for memory.
     """
 
     CALLER_attempts = Metric("requests", "attempts")
@@ -134,6 +135,7 @@ class Requests:
             "tx": Label("send buffer requests served", 5),
             "huge": Label("huge pages had while running", 6),
             "source": Label("blocks that the added source got", 7),
+            "trace": Label("requests of the recorded load served"),
         },
     )
     """Share served."""
@@ -428,6 +430,10 @@ class WhatItDoesToPrograms:
     """Refaults as a share of touches."""
     time_lost_share = Metric(SHARE, "lost_ns measure_ns", _part, Label("time lost to refaults", 16))
     """Time that refaults would have cost (`costs.refault`) against that plus the measured time."""
+    trace_left_out = Metric("requests")
+    """Recorded requests that were not made, as more pages of the recording were in use than it ever
+    had at once, and half as many again.
+    """
     forks = Metric("processes")
     """Processes begun."""
     forks_refused = Metric("processes")
@@ -493,7 +499,7 @@ SECTIONS: tuple[type, ...] = (
 
 _SLEEPERS = (
     *(Caller.USER, Caller.STACK, Caller.PAGE_TABLE, Caller.SLAB, Caller.HUGE),
-    Caller.REQUEST,
+    *(Caller.REQUEST, Caller.TRACE),
 )
 FAMILIES: dict[str, dict[str, int]] = {
     "CALLER": {c.name.lower(): c for c in Caller if c != Caller.MIGRATION},

@@ -144,11 +144,11 @@ def _check_reverse_map(zone: Zone, pages: int) -> None:
 
 
 def pages_in_use(zone: Zone) -> np.ndarray:
-    """Which virtual pages have ever been anybody's: the working set, and those of processes."""
+    """Which virtual pages have ever been anybody's: those of a process only if there was one."""
     in_use = np.ones(len(zone.vpage), bool)
-    in_use[int(zone.state["process_vpages"]) :] = np.repeat(
-        zone.process["born"] > 0, PROCESS_PAGES_MAX
-    )
+    first = int(zone.state["process_vpages"])
+    of_processes = np.repeat(zone.process["born"] > 0, PROCESS_PAGES_MAX)
+    in_use[first : first + len(of_processes)] = of_processes
     return in_use
 
 

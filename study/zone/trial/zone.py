@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from study.zone.demand import rows_of
 from study.zone.engine.agenda import book
 from study.zone.engine.dice import seed_streams
 from study.zone.engine.enums import Event
 from study.zone.engine.layout import TABLES
 from study.zone.engine.record import MACHINE, counters, set_settings
-from study.zone.load.setup import load_table_rows, nr_extents, set_load
+from study.zone.load.setup import load_table_rows, nr_extents, set_load, trace_pages
 from study.zone.load.user import alias_table
 from study.zone.mm.interface import REQUEST_ROWS, free_all, set_constants, table_rows
 from study.zone.settings import Reserve, Settings
@@ -46,9 +47,11 @@ class Zone:
         self.state = self.record[0]
         extents = nr_extents(settings)
         for name, rows in _table_rows(settings).items():
-            # An alias table is read only, and the same for every trial of a cell.
+            # These are read only, and the same for every trial of a cell.
             if name == "alias":
                 rows_array = alias_table(extents, settings.user.zipf_exponent)
+            elif name == "demand" and settings.load.trace is not None:
+                rows_array = rows_of(settings.load.trace)
             else:
                 rows_array = np.zeros(rows, TABLES[name])
             setattr(self, name, rows_array)
@@ -149,11 +152,14 @@ class Zone:
 
 def _table_rows(settings: Settings) -> dict[str, int]:
     """Rows of each table, by its name in layout.TABLES."""
+    recorded = trace_pages(settings)
+    events = 2 * settings.memory.pages + settings.processes.live_max + REQUEST_ROWS + 64
     return {
-        **table_rows(settings, nr_extents(settings) * settings.user.extent_pages),
+        **table_rows(settings, nr_extents(settings) * settings.user.extent_pages + recorded),
         **load_table_rows(settings),
-        # Every slab page, frame in flight, process and sleeper books at most one event.
-        "event": 2 * settings.memory.pages + settings.processes.live_max + REQUEST_ROWS + 64,
+        # Every slab page, frame in flight, process, recorded page and sleeper books at most one
+        # event, but for a recorded page whose asker still sleeps when its time is over.
+        "event": events + recorded,
         "soon": SOON_ROWS,
     }
 

@@ -25,7 +25,7 @@ REQUEST_ROWS = 4_096
 def table_rows(settings: Settings, user_pages: int) -> dict[str, int]:
     """Rows of each table of memory management, by its name in layout.TABLES.
 
-    user_pages  virtual pages of the working set
+    user_pages  virtual pages that may have a file behind them
     """
     pages = settings.memory.pages
     blocks = -(-pages // MAX_ORDER_PAGES)
