@@ -26,11 +26,15 @@ print(take_page(z, False))
 """
 
 
-def run(package: Path, cache: Path) -> str:
+# The same, with a numba that linked.py was not tried with.
+UNTRIED = "import study.zone.engine.linked as linked; linked.TRIED = ()" + SCRIPT
+
+
+def run(package: Path, cache: Path, script: str = SCRIPT) -> str:
     """What the script prints with a copy of the package and a cache folder."""
     environment = os.environ | {"PYTHONPATH": str(package), "STUDY_CACHE_DIR": str(cache)}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, "-c", script],
         env=environment,
         cwd=package,
         capture_output=True,
@@ -93,3 +97,28 @@ for kernel in (advance.advance, buddy.take_block, kswapd.wake_kswapd, nic.rx_fra
     ]
     # The first process may have had to compile, kernel by kernel.
     assert done[1] == ["1", "0", "0", "0"]
+
+
+def test_another_numba_has_its_own_way_with_the_same_result(root: Path, tmp_path: Path) -> None:
+    """Kernels are linked by one that was tried, and compiled with all they call by others."""
+    linked, untried = tmp_path / "linked", tmp_path / "untried"
+    for cache, script in ((linked, SCRIPT), (untried, UNTRIED)):
+        for _ in ("compiled", "from the cache"):
+            assert run(root, cache, script) == "0"
+    assert any(linked.rglob("*.module.1.nbc"))
+    assert not any(untried.rglob("*.module.1.nbc"))
+
+
+def test_an_edit_compiles_what_rests_on_it_alone(root: Path, tmp_path: Path) -> None:
+    """The modules of kernels below an edited one come from the cache."""
+    package, cache = tmp_path / "package", tmp_path / "cache"
+    shutil.copytree(root / "study", package / "study", ignore=shutil.ignore_patterns("__pycache__"))
+    assert run(package, cache) == "0"
+    below = set(cache.rglob("buddy.*.nbc"))
+    assert below
+
+    percpu = package / "study" / "zone" / "mm" / "linux_2_6" / "percpu.py"
+    percpu.write_text(percpu.read_text() + "\n# an edit\n")
+    assert run(package, cache) == "0"
+    assert set(cache.rglob("buddy.*.nbc")) == below
+    assert len(list((cache / "mm.linux_2_6.percpu").iterdir())) == 2

@@ -35,7 +35,9 @@ from study.trust.folders import (
     own_folder,
     temporary_root,
 )
+from study.zone.engine.linked import module_from_cache
 
+MODULE = ".module"  # how the name of a file with a module ends, before its suffix
 _KEPT_VERSIONS = 4
 _VERSION = re.compile("[0-9a-f]{16}")
 _NAME = "fragmentation-study"
@@ -197,12 +199,17 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
     path each time, but a folder here is of the same sources to the letter.
     """
 
+    _suffix = ""
+
+    def _impl_class_in(self, folder):
+        return partial(_CacheImpl, folder)
+
     def __init__(self, function, folder):
-        self._impl_class = partial(_CacheImpl, folder)
+        self._impl_class = self._impl_class_in(folder)
         super().__init__(function)
         self._cache_file = _CacheFile(
             cache_path=self._cache_path,
-            filename_base=self._impl.filename_base,
+            filename_base=self._impl.filename_base + self._suffix,
             source_stamp=self._impl.locator.get_source_stamp(),
         )
 
@@ -213,11 +220,36 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
             super().save_overload(sig, data)
 
 
+class ModuleCache(KernelCache):
+    """The same of its modules, see linked.py.
+
+    module_of is a function from the name of a module to that module.
+    """
+
+    _suffix = MODULE
+
+    def __init__(self, function, folder, module_of):
+        self._module_of = module_of
+        super().__init__(function, folder)
+
+    def _impl_class_in(self, folder):
+        return partial(_ModuleImpl, folder, module_of=self._module_of)
+
+
 class _CacheImpl(CompileResultCacheImpl):  # type: ignore[misc]
     def __init__(self, folder, function):
         self._locator_classes = [_Place(folder)]
         with own_locators():
             super().__init__(function)
+
+
+class _ModuleImpl(_CacheImpl):
+    def __init__(self, folder, function, module_of):
+        super().__init__(folder, function)
+        self._module_of = module_of
+
+    def rebuild(self, target_context, payload):
+        return module_from_cache(target_context, payload, self._module_of)
 
 
 @dataclass(frozen=True)

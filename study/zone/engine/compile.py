@@ -7,7 +7,8 @@ not, and of the options that shape the code.
 
 A kernel's machine code holds that of all it calls, so a process needs only the few kernels that
 Python itself calls. Each is therefore loaded at its first call and not when its module is imported:
-loading all of them took a second and a half.
+loading all of them took a second and a half. Others are modules that those link (see linked.py),
+kept as bitcode, so that an edit compiles what rests on it alone.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
+from typing import ClassVar
 
 import study.zone.engine.numba_private  # noqa: F401 - before numba, see there
 
@@ -27,12 +29,16 @@ import llvmlite.binding as llvm
 import numba
 import numpy as np
 from numba import njit, types
+from numba.core.compiler import CompileResult
+from numba.core.typing import make_concrete_template
 
-from study.zone.engine.cache import KernelCache, folder_for
+from study.zone.engine.cache import MODULE, KernelCache, ModuleCache, folder_for
+from study.zone.engine.linked import WholeCompiler, compile_module, is_tried
 from study.zone.engine.table import BOUNDSCHECK
 
 _ROOM = Path(__file__).parent.parent
 _PACKAGE = "study.zone."
+_Types = tuple[types.Type, ...]
 
 
 def _hash(parts: Iterable[bytes]) -> str:
@@ -111,54 +117,118 @@ def kernel(function=None, *, inline=False):
     if function is None:
         return lambda f: kernel(f, inline=inline)
     options = {"error_model": "numpy", "no_cfunc_wrapper": True, "boundscheck": BOUNDSCHECK}
+    if is_tried():
+        options["pipeline_class"] = WholeCompiler
     compiled = njit(forceinline=inline, **options)(function)
-    if numba.config.DISABLE_JIT:
-        return compiled
-    folder = cache_dir(function.__module__.removeprefix(_PACKAGE))
-    if folder is not None:
-        # What cache=True does, with a cache of our own.
-        compiled._cache = KernelCache(function, folder)
-    if not inline:
-        _load_when_called(compiled)
+    if not numba.config.DISABLE_JIT:
+        _WhenCalled(compiled, inline)
     return compiled
 
 
-_declared: list[Callable[[], object]] = []
+class _WhenCalled:
+    """Puts off making a kernel until Python calls it, or a kernel that calls it is compiled.
 
-
-def _load_when_called(kernel) -> None:
-    """Put off loading a kernel until Python calls it, or a kernel that calls it is compiled.
-
-    numba asks a dispatcher for machine code in two places; both load first, and are then as numba
-    made them.
+    numba asks a dispatcher for machine code when Python calls it, and for a signature and the key
+    of its code where a kernel that calls it is compiled.
     """
-    place = len(_declared)
 
-    def load():
+    declared: ClassVar[dict[str, _WhenCalled]] = {}  # in order
+
+    def __init__(self, kernel, inline: bool) -> None:
+        function = kernel.py_func
+        self.name = f"{function.__module__}.{function.__name__}"
+        self.kernel, self.inline, self.place = kernel, inline, len(self.declared)
+        self.declared[self.name] = self
+        self.modules: dict[_Types, CompileResult] = {}
+        self.module_cache = None
+        folder = cache_dir(function.__module__.removeprefix(_PACKAGE))
+        if folder is not None:
+            # What cache=True does, with a cache of our own.
+            kernel._cache = KernelCache(function, folder)
+            self.module_cache = ModuleCache(function, folder, _named_module)
+        if is_tried():
+            kernel.get_call_template = self.get_call_template
+            kernel.get_overload = lambda args: self.module(tuple(args)).library
+        elif not inline:
+            kernel.get_call_template = self.template_of_loaded
+        if not inline:
+            kernel._compile_for_args = lambda *_args, **_kws: self.load()
+            kernel.load = self.load
+
+    def load(self):
+        """Machine code for Python to call: from the cache, or compiled."""
+        kernel = self.kernel
         if not kernel.signatures:
-            kept = kernel.stats.cache_path
-            if kept is None or not any(Path(kept).glob(f"*.{kernel.__name__}-*.nbi")):
-                # A kernel calls only what was declared before it. Compiled in that order, no
-                # compilation waits within another.
-                for earlier in _declared[:place]:
-                    earlier()
-            kernel.__dict__.pop("get_call_template", None)
+            if not self._is_kept():
+                self._make_what_it_calls()
             kernel.__dict__.pop("_compile_for_args", None)
+            if not is_tried():
+                kernel.__dict__.pop("get_call_template", None)
             kernel.compile(_signature(kernel.py_func))
             kernel.disable_compile()
+            compiled = kernel.overloads[kernel.signatures[0]]
+            # numba has set its own, but not those of the modules that it links.
+            for environment in compiled._find_referenced_environments():
+                compiled.codegen.set_env(environment.env_name, environment)
         return kernel.overloads[kernel.signatures[0]].entry_point
 
-    def get_call_template(args, kws):
-        load()
-        return kernel.get_call_template(args, kws)
+    def _is_kept(self) -> bool:
+        kept = self.kernel.stats.cache_path
+        files = Path(kept).glob(f"*.{self.kernel.__name__}-*.nbi") if kept is not None else ()
+        return any(not file.name.endswith(f"{MODULE}.nbi") for file in files)
 
-    def compile_for_args(*_args, **_kws):
-        return load()
+    def _make_what_it_calls(self) -> None:
+        """A kernel calls only what was declared before it.
 
-    kernel.load = load
-    kernel.get_call_template = get_call_template
-    kernel._compile_for_args = compile_for_args
-    _declared.append(load)
+        Compiled in that order, no compilation waits within another.
+        """
+        for earlier in list(self.declared.values())[: self.place]:
+            if earlier.inline:
+                continue  # its signature depends on who calls it
+            if not is_tried():
+                earlier.load()
+            elif not earlier.modules:
+                earlier.module(_signature(earlier.kernel.py_func))
+
+    def module(self, args: _Types) -> CompileResult:
+        """The kernel for these types, to be linked into others: from the cache, or compiled."""
+        if args not in self.modules:
+            kept = self.module_cache and self.module_cache.load_overload(
+                args, self.kernel.targetctx
+            )
+            if not kept:
+                self._make_what_it_calls()
+                kept = compile_module(self.kernel, (self.name, args))
+                if self.module_cache is not None:
+                    self.module_cache.save_overload(args, kept)
+            self.modules[args] = kept
+        return self.modules[args]
+
+    def get_call_template(self, args, kws):
+        """Signature of a call with these types, as numba's Dispatcher has it."""
+        kernel = self.kernel
+        pysig, args = kernel._compiler.fold_argument_types(args, kws)
+        wanted = tuple(map(_plain, args)) if self.inline else _signature(kernel.py_func)
+        signature = self.module(wanted).signature
+        template = make_concrete_template(self.name, key=self.name, signatures=[signature])
+        return template, pysig, args, {}
+
+    def template_of_loaded(self, args, kws):
+        """What get_call_template is where kernels are not linked."""
+        self.load()
+        return self.kernel.get_call_template(args, kws)
+
+
+def _plain(type_: types.Type) -> types.Type:
+    """The type of a number, without its value and the enumeration that it is of."""
+    plain = types.unliteral(type_)
+    return plain.dtype if isinstance(plain, types.EnumMember) else plain
+
+
+def _named_module(name: tuple[str, _Types]):
+    """The module that another one, from the cache, calls by this name."""
+    kernel, args = name
+    return _WhenCalled.declared[kernel].module(args).library
 
 
 @lru_cache(maxsize=1)
