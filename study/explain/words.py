@@ -39,6 +39,7 @@ TITLES: dict[Event | None, str] = {
     Event.TRACE_REQUEST: "A recorded request is made again",
     Event.TRACE_BLOCK: "A piece of the recorded load begins",
     Event.TRACE_END: "A recorded block is given back",
+    Event.TOUCH_PACE: "Programs become busier or calmer",
 }
 
 _CALLERS = {

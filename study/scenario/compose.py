@@ -25,6 +25,7 @@ from typing import Any
 
 from study.scenario.check import groups, known_keys
 from study.scenario.errors import Fault, ScenarioError, did_you_mean, shown
+from study.scenario.machine.profile import PIECES_MAX, PROFILE_KEYS, pieces_of_file
 from study.scenario.presets import Preset, presets
 from study.scenario.read import MAX_BYTES, Document, Path, read_scalar, read_text
 from study.scenario.sampling import is_range
@@ -55,6 +56,9 @@ def compose(document: Document, read: Callable[[File], str]) -> tuple[Document, 
     """
     work = _Composition(read)
     result = work.resolve(document, File(document.name), ())
+    if sum(map(len, work.profiles)) > PIECES_MAX:
+        text = f"the files of its profiles have more than {PIECES_MAX:,} rows in all"
+        work.faults.append(Fault(document.name, None, None, text))
     if work.faults and not result.value:
         raise ScenarioError(work.faults)
     return result, work.faults
@@ -66,6 +70,7 @@ class _Composition:
     faults: list[Fault] = field(default_factory=list)
     files: int = 0
     letters: int = 0
+    profiles: list[list[Any]] = field(default_factory=list)
 
     def resolve(self, document: Document, file: File, above: tuple[File, ...]) -> Document:
         """The document laid over what it extends."""
@@ -76,7 +81,7 @@ class _Composition:
             return Document(document.name, {})
         parts = self._parts(document, file, (*above, _identity(file)))
         document.value.pop("extends", None)
-        self._canonical(document)
+        self._canonical(document, file)
         if not parts:
             return document
         whole = Document(document.name, {}, {(): document.places[()]})
@@ -136,7 +141,7 @@ class _Composition:
             raise _Refused(f", with which it is larger than {MAX_BYTES:,} bytes")
         return self.resolve(read_text(text, str(other)), other, above)
 
-    def _canonical(self, document: Document) -> None:
+    def _canonical(self, document: Document, file: File) -> None:
         """Write all keys in one way: nested under base, with a dot under axes and in entries."""
         _nest(document, self.faults)
         axes = document.value.get("axes")
@@ -148,6 +153,21 @@ class _Composition:
             for index, entry in enumerate(entries if isinstance(entries, list) else ()):
                 if isinstance(entry, dict):
                     entries[index] = _dotted(entry, (section, index), document, self.faults)
+        self._read_profiles(document, file)
+
+    def _read_profiles(self, document: Document, file: File) -> None:
+        """Put what is in the files of uneven loads in their place."""
+        for settings, key, path in _profiles(document):
+            try:
+                settings[key] = pieces_of_file(settings[key], file.parent, self.read)
+                self.profiles.append(settings[key])
+                continue
+            except ScenarioError as error:
+                why = f"cannot be read: {error.faults[0]}"
+            except ValueError as error:
+                why = str(error)
+            settings[key] = None
+            self.faults.append(document.fault(path, f"{'.'.join(map(str, path[1:]))} {why}"))
 
     def _levels(self, document: Document) -> None:
         """Named levels as mappings of dotted keys; presets are replaced by what they set."""
@@ -197,6 +217,23 @@ class _Composition:
                     inner = ("base", group, key) if key else ("base", group)
                     document.places[(*path, dotted)] = preset.document.places[inner]
         return settings
+
+
+def _profiles(document: Document) -> Iterator[tuple[dict[str, Any], str, Path]]:
+    """Where a file says how uneven a load is: in which mapping, under which key, and its path."""
+    value = document.value
+    base, axes = value.get("base"), value.get("axes")
+    told: list[tuple[Any, Path]] = []
+    for group, settings in base.items() if isinstance(base, dict) else ():
+        told.append((settings, ("base", group)))
+    for axis, levels in axes.items() if isinstance(axes, dict) else ():
+        for level, settings in levels.items() if isinstance(levels, dict) else ():
+            told.append((settings, ("axes", axis, level)))
+    for settings, path in told:
+        for key, inner in settings.items() if isinstance(settings, dict) else ():
+            dotted = f"{path[1]}.{key}" if path[0] == "base" else key
+            if dotted in PROFILE_KEYS and isinstance(inner, dict):
+                yield settings, key, (*path, key)
 
 
 class _Refused(Exception):

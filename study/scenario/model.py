@@ -29,6 +29,7 @@ from study.scenario import nic as nic_rules
 from study.scenario.errors import nearest_version, shown
 from study.scenario.machine.kernels import OLDEST, nearest_below, parse
 from study.scenario.machine.lists import TYPES, StartLists, start_lists
+from study.scenario.machine.profile import Profile, profile_from
 from study.scenario.machine.recordings import recording_named, recording_of
 from study.scenario.machine.requests import Actions, Requests, plain_actions
 from study.scenario.machine.sysctls import SYSCTLS, Sysctl
@@ -142,6 +143,19 @@ def _extension(kind: str, none: str) -> BeforeValidator:
     return BeforeValidator(check, json_schema_input_type=str)
 
 
+def _profile(what: str) -> tuple[Any, Any]:
+    """The key of a load that comes unevenly."""
+    kind = Annotated[
+        Any,
+        BeforeValidator(
+            profile_from,
+            json_schema_input_type=list[tuple[str, str | float]] | dict[str, str] | None,
+        ),
+        PlainSerializer(lambda profile: profile and profile.plain(), when_used="json"),
+    ]
+    return _key(kind, None, what)
+
+
 def _key(kind: Any, default: Any, about: str, *, policy: bool = False) -> tuple[Any, Any]:
     """A key of a group: its type, and its default with its sentence."""
     field = Field(default=default, description=about)
@@ -211,6 +225,9 @@ _OWN: dict[str, tuple[Any, Any]] = {
         1.2,
         "Distinct pages that programs touch: a multiple of the zone's memory, or a size.",
     ),
+    "user.touch_profile": _profile(plain.declared()["user.touch_profile"].about),
+    "nic.rx_profile": _profile(plain.declared()["nic.rx_profile"].about),
+    "nic.tx_profile": _profile(plain.declared()["nic.tx_profile"].about),
     "nic.driver": _key(
         Annotated[str, OneOf(tuple(nic_rules.MTU_LIMITS))],
         "e1000",
@@ -408,6 +425,15 @@ def _readings() -> dict[str, list[tuple[str, Any, str, str]]]:
     return readings
 
 
+def _uneven(name: str, mean: str, profile: Profile | None, even_per_s: float) -> dict[str, Any]:
+    """A profile as a setting, with the mean rate that it comes to; nothing for an even load."""
+    if profile is None:
+        return {}
+    rates = profile.rates(even_per_s)
+    times = sum(lasts for lasts, _ in rates)
+    return {name: rates, mean: sum(lasts * rate for lasts, rate in rates) / times}
+
+
 class _Machine(_Group):
     """One cell of the matrix: a machine, its kernel's policies and its load."""
 
@@ -469,7 +495,8 @@ class _Machine(_Group):
             "user": {
                 "working_set_pages": pages_from(working_set)
                 if isinstance(working_set, str)
-                else round(working_set * zone.memory)
+                else round(working_set * zone.memory),
+                **_uneven("touch_profile", "touches_per_s", user.touch_profile, user.touch_rate),
             },
             "processes": {"stack_order": nic_rules.kmalloc_order(self.stacks.size)},
             "nic": {
@@ -478,6 +505,8 @@ class _Machine(_Group):
                 "tx_order": tx_order if nic.tx_order is None else nic.tx_order,
                 "frame_pages": nic_rules.frame_pages(nic.mtu),
                 "wire_ns": nic_rules.wire_ns(nic.mtu, nic.line_rate),
+                **_uneven("rx_profile", "rx_frames_per_s", nic.rx_profile, nic.rx_rate),
+                **_uneven("tx_profile", "tx_frames_per_s", nic.tx_profile, nic.tx_rate),
             },
             "load": {"trace": recording_of(self.load.trace)},
             "extension": self._extension(),

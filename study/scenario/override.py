@@ -9,6 +9,7 @@ from study.scenario.check import known_keys, nearest
 from study.scenario.compose import is_named
 from study.scenario.errors import Fault, ScenarioError, did_you_mean, listing, shown
 from study.scenario.head import SECTIONS, Head
+from study.scenario.machine.profile import PROFILE_KEYS
 from study.scenario.model import fields
 from study.scenario.read import Document, read_scalar
 from study.scenario.sampling import SamplingKeys
@@ -20,7 +21,7 @@ TAKE_LISTS = tuple(
     key
     for key, field in fields().items()
     for kind in (field.annotation, *get_args(field.annotation))
-    if get_origin(kind) is tuple or key == "zone.buddyinfo"
+    if get_origin(kind) is tuple or key in ("zone.buddyinfo", *PROFILE_KEYS)
 )
 
 TAKE_MAPPINGS = ("requests", "zone.buddyinfo", "zone.pageblocks")

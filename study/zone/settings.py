@@ -427,6 +427,10 @@ class User:
     """Exponent of popularity: 0 is uniform."""
     touches_per_s: float = setting(20_000.0, key="touch_rate", most=1e8)
     """Pages touched per second."""
+    touch_profile: tuple[tuple[int, float], ...] = ()
+    """Touches that come unevenly: times and factors of the even rate or rates, over and over, or a
+    file of rates; unless given, evenly.
+    """
     run_pages: float = setting(8.0, key="run", unit="", least=1, constant=False)
     """Mean number of neighbouring pages touched per visit (geometric, cut at the extent's end)."""
     anonymous_share: float = setting(0.4, constant=False)
@@ -505,12 +509,16 @@ class Nic:
     """Time between frames of one burst: 9,038 bytes at 1 Gbit/s."""
     rx_frames_per_s: float = setting(2_000.0, key="rx_rate")
     """Mean frames received per second."""
+    rx_profile: tuple[tuple[int, float], ...] = ()
+    """The same of frames received."""
     rx_burst_frames: float = setting(32.0, key="rx_burst", least=1, constant=False)
     """Mean frames per burst (geometric); bursts arrive as a Poisson process."""
     rx_hold_ns: int = 20_000_000
     """Mean time (exponential) until the reader frees a buffer."""
     tx_frames_per_s: float = setting(1_000.0, key="tx_rate")
     """Mean frames sent per second."""
+    tx_profile: tuple[tuple[int, float], ...] = ()
+    """The same of frames sent."""
     tx_burst_frames: float = setting(8.0, key="tx_burst", least=1, constant=False)
     """Mean frames per burst."""
     tx_hold_ns: int = 1_000_000

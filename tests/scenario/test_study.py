@@ -318,6 +318,8 @@ SAMPLES = {
     "probe.victims": "lru", "probe.order": "2", "probe.blocks": "3",
     "defrag.blocks_wanted": "7", "defrag.budget": "16 pages", "defrag.scan": "2MiB",
     "stacks.size": "4KiB", "user.working_set": "2GiB", "user.extent": "8 pages",
+    "user.touch_profile": "[[1s,5],[4s,0]]", "nic.rx_profile": "[[1s,5],[4s,0]]",
+    "nic.tx_profile": "[[1s,5/s],[4s,0/s]]",
     "user.zipf": "1.1", "user.touch_rate": "5/s", "user.run": "3", "user.anonymous": "7%",
     "user.mapped": "0.5", "user.written": "1%", "user.drift_rate": "1/s", "user.delete_rate": "2/s",
     "user.filled": "false", "processes.fork_rate": "60/min", "processes.lifetime": "1s",

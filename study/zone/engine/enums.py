@@ -136,6 +136,15 @@ class Event(IntEnum):
     TRACE_REQUEST = 25
     TRACE_BLOCK = 26
     TRACE_END = 27
+    TOUCH_PACE = 28
+
+
+class Paced(IntEnum):
+    """Sources whose rate a profile may vary."""
+
+    TOUCH = 0
+    RX = 1
+    TX = 2
 
 
 class Stream(IntEnum):

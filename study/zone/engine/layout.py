@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from study.zone.demand import DEMAND
-from study.zone.engine.enums import Caller, Migratetype, Stream
+from study.zone.engine.enums import Caller, Migratetype, Paced, Stream
 from study.zone.engine.table import table_of
 from study.zone.settings import NR_ORDERS
 
@@ -30,6 +30,7 @@ SOURCE_BEGINS = -1
 """What a traffic source that is an extension is called with first."""
 NR_CALLERS = len(Caller)
 NR_STREAMS = len(Stream)
+NR_PACED = len(Paced)
 NR_CACHES = 6
 """kmalloc caches whose objects fill one slab of order 0..5 (kmalloc-4096 .. kmalloc-131072)."""
 CACHE_SLOTS = 32
@@ -104,6 +105,7 @@ SLOT = np.dtype(
     ]
 )
 INDEX = np.dtype([("row", "i4")])
+PACE = np.dtype([("lasts_ns", "i8"), ("gap_ns", "i8")])
 PAGEBLOCK = np.dtype([("migratetype", "i4")])
 PROCESS = np.dtype(
     [
@@ -153,8 +155,11 @@ TABLES = {
     "bucket": INDEX,
     "pageblock": PAGEBLOCK,
     "demand": DEMAND,
+    "pace": PACE,
 }
 
+paces = table_of("pace", PACE)
+"""The pieces of uneven loads, source by source: how long each lasts, and the mean gap; 0: none."""
 frames = table_of("frame", FRAME)
 """Every page frame by pfn, then padding, then the list heads."""
 vpages = table_of("vpage", VPAGE)

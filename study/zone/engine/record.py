@@ -27,6 +27,7 @@ from study.zone.engine.layout import (
     NR_BUCKETS,
     NR_CACHES,
     NR_CALLERS,
+    NR_PACED,
     NR_STREAMS,
     TABLES,
 )
@@ -329,6 +330,12 @@ _MACHINE_VECTORS = [
     ("action_at_ns", "i8", (ACTIONS_MAX,)),
     ("action_deed", "i8", (ACTIONS_MAX,)),
     ("action_values", "i8", (ACTIONS_MAX, 7)),
+    # Uneven loads, by Paced: rows of their pieces (none: even), the piece that the source has come
+    # to, and when it ends.
+    ("pace_first", "i8", (NR_PACED,)),
+    ("pace_pieces", "i8", (NR_PACED,)),
+    ("pace_piece", "i8", (NR_PACED,)),
+    ("pace_ends", "i8", (NR_PACED,)),
     # The order a reclaimer works for, by Reclaimer; of interest to lumpy reclaim only.
     ("reclaim_order", "i8", (2,)),
     # The kmalloc caches, by order of their slabs: objects in the array, idle slabs, limits.

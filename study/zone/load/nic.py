@@ -16,8 +16,9 @@ from __future__ import annotations
 from study.zone.engine.agenda import book
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import exponential, geometric
-from study.zone.engine.enums import Caller, Event, Kind, Stream
+from study.zone.engine.enums import Caller, Event, Kind, Paced, Stream
 from study.zone.engine.layout import NO_PFN, frames, posted_buffers, recycled_buffers
+from study.zone.load.pace import next_burst
 from study.zone.mm.interface import (
     allocate_atomic,
     free_object,
@@ -98,7 +99,8 @@ def rx_frame(z, left):
     if left > 1:
         book(z, z.now + z.wire_ns, Event.RX_FRAME, left - 1)
     else:
-        book(z, z.now + z.wire_ns + exponential(z, Stream.RX, z.rx_gap_ns), Event.RX_FRAME, 0)
+        begins = next_burst(z, Paced.RX, Stream.RX, z.now + z.wire_ns, z.rx_gap_ns)
+        book(z, begins, Event.RX_FRAME, 0)
     hold = exponential(z, Stream.RX, z.rx_hold_ns)
     if z.nr_posted == 0:
         z.count.frames_dropped += 1
@@ -148,7 +150,8 @@ def tx_frame(z, left):
     if left > 1:
         book(z, z.now + z.wire_ns, Event.TX_FRAME, left - 1)
     else:
-        book(z, z.now + z.wire_ns + exponential(z, Stream.TX, z.tx_gap_ns), Event.TX_FRAME, 0)
+        begins = next_burst(z, Paced.TX, Stream.TX, z.now + z.wire_ns, z.tx_gap_ns)
+        book(z, begins, Event.TX_FRAME, 0)
     hold = exponential(z, Stream.TX, z.tx_hold_ns)
     if z.transmit == NicTransmit.LINEAR:
         pfn = kmalloc_atomic(z, z.tx_order, Caller.TX, Kind.TX)

@@ -6,6 +6,7 @@ from typing import Any
 
 from study.zone.demand import user_pages_most
 from study.zone.engine.dice import log_of_going_on
+from study.zone.engine.enums import Paced
 from study.zone.engine.layout import (
     FRAGMENTS_MAX,
     NEVER,
@@ -48,6 +49,31 @@ def trace_pages(settings: Settings) -> int:
     return user_pages_most(trace) * 3 // 2 + settings.memory.pages
 
 
+def _profiles(s: Settings) -> tuple[tuple[tuple[int, float], ...], ...]:
+    """The profiles by Paced; one that brings nothing at all is none."""
+    user, nic = s.user, s.nic
+    profiles = user.touch_profile, nic.rx_profile, nic.tx_profile
+    return tuple(p if any(rate > 0 for _, rate in p) else () for p in profiles)
+
+
+def set_paces(z: Any, table: Any, s: Settings) -> None:
+    """Write the pieces of uneven loads into the table of paces."""
+    nic = s.nic
+    row = 0
+    for source, profile in zip(Paced, _profiles(s), strict=True):
+        z["pace_first"][source] = row
+        z["pace_pieces"][source] = len(profile)
+        z["pace_ends"][source] = profile[0][0] if profile else 0
+        for lasts, rate in profile:
+            if source == Paced.TOUCH:
+                gap = _gap_ns(rate)
+            else:
+                burst = nic.rx_burst_frames if source == Paced.RX else nic.tx_burst_frames
+                gap = _burst_gap_ns(rate, burst, nic.wire_ns)
+            table[row] = lasts, min(gap, NEVER)
+            row += 1
+
+
 def load_table_rows(settings: Settings) -> dict[str, int]:
     """Rows of each table of the load, by its name in layout.TABLES."""
     extents, live_max = nr_extents(settings), settings.processes.live_max
@@ -58,6 +84,7 @@ def load_table_rows(settings: Settings) -> dict[str, int]:
         "alias": extents,
         "extent": extents,
         "process": live_max,
+        "pace": max(1, sum(map(len, _profiles(settings)))),
         "posted": max(1, settings.nic.ring),
         "recycled": max(1, settings.nic.ring if settings.nic.recycle else 0),
         "demand": settings.load.trace.nr_requests if settings.load.trace else 0,

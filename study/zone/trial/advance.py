@@ -15,6 +15,7 @@ from study.zone.load.administer import administer
 from study.zone.load.huge import huge_arrives, huge_dies, settle_huge
 from study.zone.load.named import answer_request, request_arrives, request_ends
 from study.zone.load.nic import rx_frame, rx_return, rx_watchdog, tx_done, tx_frame
+from study.zone.load.pace import pace_touches
 from study.zone.load.processes import (
     add_page_table,
     exit_process,
@@ -148,6 +149,8 @@ def _happen(z, what, value, seq):
         recorded_ends(z, value)
     elif what == Event.TRACE_BLOCK:
         begin_block(z)
+    elif what == Event.TOUCH_PACE:
+        pace_touches(z)
     elif what == Event.ACTION:
         administer(z, value)
 

@@ -8,7 +8,7 @@ from study.zone.engine.agenda import book
 from study.zone.engine.call import call_at
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import below, exponential, uniform
-from study.zone.engine.enums import Event, Home, Kind, Migratetype, Stream
+from study.zone.engine.enums import Event, Home, Kind, Migratetype, Paced, Stream
 from study.zone.engine.layout import (
     NO_PFN,
     NO_ROW,
@@ -21,6 +21,7 @@ from study.zone.engine.layout import (
 from study.zone.engine.wheel import empty_wheel
 from study.zone.load.named import start_requests
 from study.zone.load.nic import WATCHDOG_NS, refill_ring
+from study.zone.load.pace import next_burst, start_touches
 from study.zone.load.trace import start_trace
 from study.zone.mm.interface import (
     end_fill,
@@ -298,11 +299,13 @@ def _book_first(z, gap, stream, what):
 @kernel
 def start_workload(z):
     """Post the receive ring and book the first event of every source."""
+    start_touches(z)
     if z.rx_gap_ns > 0 and z.ring > 0:
         refill_ring(z)
-        _book_first(z, z.rx_gap_ns, Stream.RX, Event.RX_FRAME)
+        book(z, next_burst(z, Paced.RX, Stream.RX, 0, z.rx_gap_ns), Event.RX_FRAME, 0)
         book(z, WATCHDOG_NS, Event.RX_WATCHDOG, 0)
-    _book_first(z, z.tx_gap_ns, Stream.TX, Event.TX_FRAME)
+    if z.tx_gap_ns > 0:
+        book(z, next_burst(z, Paced.TX, Stream.TX, 0, z.tx_gap_ns), Event.TX_FRAME, 0)
     _book_first(z, z.fork_gap_ns, Stream.FORK, Event.FORK)
     _book_first(z, z.slab_gap_ns, Stream.SLAB, Event.SLAB_ARRIVAL)
     _book_first(z, z.drift_gap_ns, Stream.DRIFT, Event.DRIFT)

@@ -20,7 +20,7 @@ from study.zone.trial.zone import Zone
 PASSES = ("pass1", "pass2", "rest")
 _LOAD = (
     *(Event.SLAB_ARRIVAL, Event.FORK, Event.RX_FRAME, Event.RX_WATCHDOG, Event.TX_FRAME),
-    *(Event.DRIFT, Event.DELETE, Event.HUGE_ARRIVAL),
+    *(Event.DRIFT, Event.DELETE, Event.HUGE_ARRIVAL, Event.TOUCH_PACE),
 )
 _SETTLE_NS = 10_000_000_000
 """Time for what is in flight to come to its end after the load has stopped. Assumed."""

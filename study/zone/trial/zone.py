@@ -12,7 +12,13 @@ from study.zone.engine.dice import seed_streams
 from study.zone.engine.enums import Event
 from study.zone.engine.layout import TABLES
 from study.zone.engine.record import MACHINE, counters, set_settings
-from study.zone.load.setup import load_table_rows, nr_extents, set_load, trace_pages
+from study.zone.load.setup import (
+    load_table_rows,
+    nr_extents,
+    set_load,
+    set_paces,
+    trace_pages,
+)
 from study.zone.load.user import alias_table
 from study.zone.mm.interface import REQUEST_ROWS, free_all, set_constants, table_rows
 from study.zone.settings import Reserve, Settings
@@ -36,6 +42,7 @@ class Zone:
     extent: np.ndarray
     event: np.ndarray
     pageblock: np.ndarray
+    pace: np.ndarray
     process: np.ndarray
     slot: np.ndarray
 
@@ -61,6 +68,7 @@ class Zone:
         set_settings(self.state, settings)
         set_constants(self.state, settings)
         set_load(self.state, settings)
+        set_paces(self.state, self.pace, settings)
         self._link_extension()
         named = [request.name for request in settings.requests]
         seed_streams(self.state["dice"], seed, replicate, named)
