@@ -16,7 +16,7 @@ from study.zone.settings import declared
 
 IDS = {
     "article": ("fc84e607", "b1e9cc9c"),
-    "history": ("3d092764", "2fca2ad7"),
+    "history": ("3d092764", "1ab60800"),
     "null-model": ("a37783f1", "f4275219"),
     "cures": ("bb450a77", "4e81ef49"),
     "smoke": ("4e5fc23e", "a88d7d28"),

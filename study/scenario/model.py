@@ -362,12 +362,14 @@ def _kernels() -> dict[str, _Bundle]:
         zone={"grouping": "on", "reserve": "migrate-reserve"},
         allocation={"path": "2.6.24"},
     )
-    kernels["2.6.35"] = _after(kernels["2.6.24"], compaction={"direct": "costly"})
+    kernels["2.6.35"] = _after(
+        kernels["2.6.24"], compaction={"direct": "costly"}, reclaim={"wait": "2.6.33"}
+    )
     # By then compaction served every order (2.6.38), kswapd compacted as well and left the order
     # to it (3.3), and lumpy reclaim was gone (c53919adc0). The daemon stands for kswapd's own.
     kernels["3.5"] = _after(
         kernels["2.6.35"],
-        reclaim={"lumpy": False},
+        reclaim={"lumpy": False, "wait": "2.6.37"},
         kswapd={"loop": "3.3"},
         compaction={"direct": "all", "daemon": True},
     )
@@ -376,11 +378,13 @@ def _kernels() -> dict[str, _Bundle]:
         zone={"reserve": "highatomic"},
         allocation={"path": "4.4"},
         compaction={"rules": "3.19"},
+        reclaim={"wait": "3.11"},
     )
     kernels["4.8"] = _after(
         kernels["4.4"],
         watermarks={"marks": "4.6"},
         kswapd={"loop": "4.8"},
+        reclaim={"wait": "4.7"},
     )
     kernels["5.0"] = _after(
         kernels["4.8"], watermarks={"boost_factor": 15_000}, zone={"nofragment": True}

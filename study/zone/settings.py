@@ -196,6 +196,22 @@ class KswapdPolicy(IntEnum):
     ORDER_AWARE = 1
 
 
+class ReclaimWait(IntEnum):
+    """When those who reclaim wait for the disk (mm/linux_2_6/waiting.py has all of it).
+
+    2.6.8 waits whether or not anything is being written; from 2.6.33 on kswapd not while few pages
+    are free; from 2.6.37 on who asks waits only for a congested disk, from 3.9 on (3.11) kswapd
+    only for pages that it meets again; from 4.7 on who tries again waits only if most of what is
+    left is to be written.
+    """
+
+    V2_6_8 = 0
+    V2_6_33 = 1
+    V2_6_37 = 2
+    V3_11 = 3
+    V4_7 = 4
+
+
 class DirectCompaction(IntEnum):
     """From which order a request that may sleep compacts: never, above order 3, or above 0."""
 
@@ -373,6 +389,8 @@ class Reclaim:
     """Take the neighbours of a victim in its aligned block as well (2.6.23 to 3.4)."""
     swappiness: int = setting(60, most=100, policy=True)
     """vm.swappiness: how soon mapped pages are fair game (refill_inactive_zone, 2.6.8)."""
+    reclaim_wait: ReclaimWait = setting(ReclaimWait.V2_6_8, key="wait", policy=True)
+    """When those who reclaim wait for the disk."""
 
 
 @dataclass(frozen=True)

@@ -312,6 +312,7 @@ SAMPLES = {
     "vm.lowmem_reserve_ratio": "256 kernel=5.9 zone.above=4GiB",
     "vm.extfrag_threshold": "400 kernel=5.9", "vm.compaction_proactiveness": "30 kernel=5.9",
     "watermarks.marks": "2.6.10", "allocation.path": "2.6.9", "kswapd.policy": "order-aware",
+    "reclaim.wait": "3.11", "cpu.mips": "500 kswapd.speed=0", "cpu.miss": "1us kswapd.speed=0",
     "kswapd.loop": "2.6.9", "kswapd.speed": "50 pages/ms", "kswapd.delay": "5ms",
     "defrag.mode": "rmap-evict",
     "defrag.run": "inline", "defrag.order": "4", "defrag.interval": "1s",

@@ -133,6 +133,7 @@ REQUEST = np.dtype(
         ("rounds", "i4"),
         ("next_free", "i4"),
         ("lru_pages", "i8"),  # of both lists, when its reclaim began
+        ("in_vain", "i8"),  # rounds that freed too little, in a row
     ]
 )
 

@@ -153,6 +153,8 @@ _ZONE = """
     temp_priority         of the scan that runs
     pages_scanned         since the last page was freed
     all_unreclaimable     has scanning been given up?
+    congested             did reclaim meet a full queue with all dirty pages of a batch?
+    all_writeback         were all pages of a batch being written?
     fetched_active        where lru.fetch_tails has come to on the active list
     active_ahead          pages between there and the tail
     fetched_inactive
@@ -209,6 +211,10 @@ _MACHINE = """
     nr_pinned             of them, those that its pagevec still holds
     slab_scan             objects that shrink_slab still owes, below a batch
     ignore_references     does the scan that runs take pages in use (lumpy, above order 3)?
+    met_dirty             dirty pages that reclaim has met in its batch
+    met_refused           of them, those for which the disk's queue had no room
+    met_writeback         pages that were being written
+    met_again             of them, those that kswapd has met before, in its pass
     no_io                 does it leave alone what must be written (boost)?
     no_fs                 does it leave alone what a file system would have to write (NOFS)?
 
@@ -300,6 +306,7 @@ _MACHINE = """
 """
 _MACHINE_FRACTIONS = """
     kswapd_ns_per_page    time of a page's scan
+    touch_left            of the gap before the next touch, while none come: the share still to pass
     run_log               log of the probability that a run of touches goes on after one more
     process_log           that a process has one more page
     rx_log                that a burst has one more frame

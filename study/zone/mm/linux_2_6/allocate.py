@@ -33,6 +33,13 @@ from study.zone.mm.linux_2_6.reclaim import (
     shrink_step,
 )
 from study.zone.mm.linux_2_6.reserve import take_for_atomic, unreserve_pageblock
+from study.zone.mm.linux_2_6.waiting import (
+    NAP_NS,
+    RETRIES_MAX,
+    naps_after_pass,
+    of_some_use,
+    wait_before_retry_ns,
+)
 from study.zone.mm.linux_2_6.watermark import (
     after_reclaim_ok,
     first_pass_ok,
@@ -40,7 +47,7 @@ from study.zone.mm.linux_2_6.watermark import (
     second_pass_ok,
 )
 from study.zone.mm.linux_2_6.writeback import congestion_wait_ns, queue_wait_ns
-from study.zone.settings import NR_ORDERS, AllocationPath, CompactionRules
+from study.zone.settings import NR_ORDERS, AllocationPath, CompactionRules, ReclaimWait
 
 _UNMOVABLE = int(Migratetype.UNMOVABLE)
 _MOVABLE = int(Migratetype.MOVABLE)
@@ -49,11 +56,6 @@ COSTLY_ORDER = 3
 """Up to this order a sleeping request is retried for ever (__alloc_pages, 2.6.8: order <= 3)."""
 ALL_ORDERS = 1
 """compact_direct_order: from order 1 on, and reclaim is then to make room for compaction."""
-RETRY_NS = 20_000_000
-"""HZ/50: nap between rounds of direct reclaim."""
-NAP_NS = 100_000_000
-"""HZ/10: nap after a deep pass (try_to_free_pages)."""
-
 SECOND_NS = 1_000_000_000
 OOM_FAILURES = 10
 """So many, after the first second, before 2.6.8 believes that memory is used up."""
@@ -195,6 +197,7 @@ def _reclaim_passes(z, row):
     request = requests(z)[row]
     if request.priority == DEF_PRIORITY:
         request.lru_pages = z.zone.nr_active + z.zone.nr_inactive
+    got = 0
     while request.priority >= 0:
         priority = request.priority
         request.priority -= 1
@@ -205,6 +208,7 @@ def _reclaim_passes(z, row):
             # Given up: kswapd looks at it now and then. Slabs are asked all the same.
             freed = shrink_slab(z, Reclaimer.DIRECT, 0, request.lru_pages)
             request.reclaimed += freed
+            got += freed
             if freed >= SWAP_CLUSTER_MAX:
                 z.zone.prev_priority = z.zone.temp_priority
                 return PROGRESS
@@ -222,16 +226,17 @@ def _reclaim_passes(z, row):
         seen = z.sc_nr_scanned[Reclaimer.DIRECT]
         freed += shrink_slab(z, Reclaimer.DIRECT, seen, request.lru_pages)
         request.reclaimed += freed
+        got += freed
         # The scan takes the caller's time, and so does a disk that has no room for what it wrote.
         request.scan_ns += int(scanned * z.kswapd_ns_per_page) + queue_wait_ns(z)
         if freed >= SWAP_CLUSTER_MAX:
             z.zone.prev_priority = z.zone.temp_priority
             return PROGRESS
-        if seen > 0 and priority < DEF_PRIORITY - 2:
+        if naps_after_pass(z, seen, priority):
             z.count.naps[Reclaimer.DIRECT] += 1
             return NAP
     z.zone.prev_priority = z.zone.temp_priority
-    return HOPELESS
+    return PROGRESS if of_some_use(z, got) else HOPELESS
 
 
 @kernel
@@ -266,10 +271,10 @@ def _take_turn(z, row):
 
 
 @kernel
-def _sleep(z, row, longest_ns):
+def _sleep(z, row, wait_ns):
     """Have a request try again after a wait, which begins when its round's work is done."""
     _take_turn(z, row)
-    book(z, z.reclaimed_until + congestion_wait_ns(z, longest_ns), Event.RETRY, row)
+    book(z, z.reclaimed_until + wait_ns, Event.RETRY, row)
 
 
 @kernel
@@ -362,6 +367,17 @@ def out_of_memory(z):
 
 
 @kernel
+def _kills(z, row):
+    """Is a process killed for a request that has reclaimed in vain? (should_reclaim_retry, 4.7)
+
+    From then on only after so many rounds in a row.
+    """
+    if z.reclaim_wait >= ReclaimWait.V4_7 and requests(z)[row].in_vain <= RETRIES_MAX:
+        return False
+    return out_of_memory(z)
+
+
+@kernel
 def _may_compact(z, row):
     """Who may not enter a file system could not compact until 4.8 (try_to_compact_pages)."""
     request = requests(z)[row]
@@ -405,9 +421,10 @@ def go_on(z, row):
             return pfn
     outcome = try_to_free_pages(z, row)
     if outcome == NAP:
-        _sleep(z, row, NAP_NS)
+        _sleep(z, row, congestion_wait_ns(z, NAP_NS))
         return NO_PFN
     request.rounds += 1
+    request.in_vain = request.in_vain + 1 if outcome == HOPELESS else 0
     pfn = take_after_reclaim(z, row, outcome)
     if pfn != NO_PFN:
         _finish(z, row, False)
@@ -424,7 +441,7 @@ def go_on(z, row):
         if pfn != NO_PFN:
             _finish(z, row, False)
             return pfn
-    killed = outcome == HOPELESS and out_of_memory(z)
+    killed = outcome == HOPELESS and _kills(z, row)
     if killed:
         # No process is killed here: the request that found nothing to reclaim is refused.
         z.count.oom += 1
@@ -432,7 +449,7 @@ def go_on(z, row):
         _finish(z, row, True)
         return GAVE_UP
     request.priority = DEF_PRIORITY
-    _sleep(z, row, RETRY_NS)
+    _sleep(z, row, wait_before_retry_ns(z, outcome == PROGRESS))
     return NO_PFN
 
 
@@ -455,6 +472,7 @@ def new_request(z, order, gfp, caller, value, born):
     request.born = born
     request.priority = DEF_PRIORITY
     request.rounds = 0
+    request.in_vain = 0
     return row
 
 

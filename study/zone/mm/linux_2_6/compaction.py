@@ -24,8 +24,8 @@ from study.zone.mm.linux_2_6.grouping import (
     return_block,
     set_pageblock_type,
 )
-from study.zone.mm.linux_2_6.migrate import migrate_page
 from study.zone.mm.linux_2_6.percpu import drain_percpu, free_page
+from study.zone.mm.linux_2_6.rmap import migrate_page
 from study.zone.mm.linux_2_6.watermark import watermark_ok
 from study.zone.settings import NR_ORDERS, CompactionRules
 

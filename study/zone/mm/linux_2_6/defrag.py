@@ -16,9 +16,8 @@ from study.zone.engine.layout import NO_PFN, NO_ROW, SWAPPED, buckets, candidate
 from study.zone.mm.linux_2_6.buddy import remove_free_block
 from study.zone.mm.linux_2_6.grouping import free_list, pageblock_type, return_block
 from study.zone.mm.linux_2_6.lru import lru_del
-from study.zone.mm.linux_2_6.migrate import migrate_page
 from study.zone.mm.linux_2_6.percpu import give_back, take_typed_page
-from study.zone.mm.linux_2_6.rmap import forget_page
+from study.zone.mm.linux_2_6.rmap import forget_page, migrate_page
 from study.zone.mm.linux_2_6.watermark import watermark_ok
 from study.zone.settings import NR_ORDERS, DefragChoice, DefragMode, DefragRun
 

@@ -21,12 +21,10 @@ from study.zone.mm.linux_2_6.reclaim import (
     shrink_slab,
     shrink_step,
 )
+from study.zone.mm.linux_2_6.waiting import NAP_NS, kswapd_naps
 from study.zone.mm.linux_2_6.watermark import balanced, kswapd_needed
 from study.zone.mm.linux_2_6.writeback import congestion_wait_ns, queue_wait_ns
 from study.zone.settings import KswapdLoop, KswapdPolicy
-
-NAP_NS = 100_000_000
-"""HZ/10: how long a deep pass of 2.6.11 waits for the disk at most."""
 
 
 @kernel
@@ -84,6 +82,7 @@ def _begin_pass(z):
     """Look at the zone and start one priority's scan; False if there is nothing left to do."""
     priority = z.kswapd_priority
     if balanced(z, _order_to_balance(z)):
+        z.zone.congested = 0
         if z.kswapd_boost_left <= 0:
             return False
     elif z.kswapd_boost_left > 0:
@@ -129,11 +128,11 @@ def _end_pass(z):
         on_lists = z.zone.nr_active + z.zone.nr_inactive
         z.zone.all_unreclaimable |= z.zone.pages_scanned >= 4 * on_lists
     nap = 0
-    # The nap of earlier kernels is dead code: its counter is never raised (aa0baf358a).
-    if z.kswapd_loop >= KswapdLoop.V2_6_11 and z.kswapd_scanned > 0:
-        if z.kswapd_priority < DEF_PRIORITY - 2:
-            nap = congestion_wait_ns(z, NAP_NS)
-            z.count.naps[Reclaimer.KSWAPD] += 1
+    if kswapd_naps(z):
+        nap = congestion_wait_ns(z, NAP_NS)
+        z.count.naps[Reclaimer.KSWAPD] += 1
+    z.met_again = 0
+    z.zone.all_writeback = 0
     if z.kswapd_boost_left > 0:
         return _end_boost_pass(z, freed)
     if z.kswapd_loop == KswapdLoop.V4_8 and z.kswapd_order > 0:

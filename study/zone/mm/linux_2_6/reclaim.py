@@ -9,7 +9,7 @@ from __future__ import annotations
 from study.zone.engine.call import call_at
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import below
-from study.zone.engine.enums import Flag, Home, Kind, Stream, Thrown
+from study.zone.engine.enums import Flag, Home, Kind, Reclaimer, Stream, Thrown
 from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, frames, reclaimables, slots, vpages
 from study.zone.engine.lists import list_add, list_del
 from study.zone.mm.linux_2_6.lru import (
@@ -162,6 +162,30 @@ def _is_pinned(z, pfn):
 
 
 @kernel
+def _meet_writeback(z, who, flags):
+    """Note a page that is being written; kswapd has met it before if reclaim is to free it next."""
+    z.met_writeback += 1
+    if who == Reclaimer.KSWAPD and flags & Flag.RECLAIM and z.zone.all_writeback:
+        z.met_again += 1
+
+
+@kernel
+def _note_batch(z, taken):
+    """Mark the zone if a batch held nothing but pages in flight, or dirty ones that must stay.
+
+    ZONE_CONGESTED (2.6.37): all dirty pages met a full queue. ZONE_WRITEBACK (3.11): all were
+    being written.
+    """
+    if z.met_dirty > 0 and z.met_dirty == z.met_refused:
+        z.zone.congested = 1
+    if taken > 0 and z.met_writeback == taken:
+        z.zone.all_writeback = 1
+    z.met_dirty = 0
+    z.met_refused = 0
+    z.met_writeback = 0
+
+
+@kernel
 def shrink_list(z, who, pfn):
     """Decide on one page from the inactive tail; True if it was freed (shrink_list, 2.6.8).
 
@@ -170,6 +194,7 @@ def shrink_list(z, who, pfn):
     frame = frames(z)
     _count_scanned(z, who, frame[pfn].flags)
     if frame[pfn].flags & Flag.WRITEBACK:
+        _meet_writeback(z, who, frame[pfn].flags)
         _keep(z, pfn)
         return False
     referenced = page_referenced(z, pfn)
@@ -198,8 +223,12 @@ def shrink_list(z, who, pfn):
         _keep(z, pfn)
         return False
     if frame[pfn].flags & Flag.DIRTY:
-        if not referenced and may_write_to_queue(z, pfn, who):
-            start_write(z, pfn, True)
+        z.met_dirty += 1
+        if not referenced:
+            if may_write_to_queue(z, pfn, who):
+                start_write(z, pfn, True)
+            else:
+                z.met_refused += 1
         _keep(z, pfn)
         return False
     _reclaim_page(z, pfn)
@@ -258,6 +287,7 @@ def _take_batch(z, who, nr_taken, again):
             z.kept[z.nr_kept] = pfn
             z.nr_kept += 1
     _release_victims(z)
+    _note_batch(z, nr_taken)
     return reclaimed
 
 
@@ -290,6 +320,7 @@ def shrink_cache(z, who, nr_to_scan, cluster):
     if z.lumpy and z.reclaim_order[who] > 0:
         taken, reclaimed = _shrink_blocks(z, who, min(cluster, z.zone.nr_inactive))
         _release_victims(z)
+        _note_batch(z, taken)
         z.zone.pages_scanned += taken
     else:
         counts_more = z.kswapd_loop <= KswapdLoop.V2_6_11

@@ -7,8 +7,9 @@ reverse map that reclaim and the defragmenter go by. Each page has one owner (no
 from __future__ import annotations
 
 from study.zone.engine.compile import kernel
-from study.zone.engine.enums import Flag, Kind
+from study.zone.engine.enums import Flag, Home, Kind
 from study.zone.engine.layout import NO_PFN, NO_ROW, SWAPPED, frames, vpages
+from study.zone.mm.linux_2_6.lru import lru_add_active, lru_add_inactive, lru_del
 from study.zone.mm.linux_2_6.writeback import set_dirty
 
 
@@ -78,3 +79,19 @@ def move_page(z, source, target):
     frame[source].flags = 0
     frame[source].kind = Kind.NONE
     frame[source].owner = NO_ROW
+
+
+@kernel
+def migrate_page(z, source, target):
+    """Let target hold what source holds, in its place on the LRU lists; source is then nobody's.
+
+    mm/migrate.c, in one step: what would fail in a kernel (a locked page, a page in use by a
+    driver) is not simulated; a page being written is left alone by the callers.
+    """
+    active = frames(z)[source].home == Home.ACTIVE
+    lru_del(z, source)
+    move_page(z, source, target)
+    if active:
+        lru_add_active(z, target)
+    else:
+        lru_add_inactive(z, target)
