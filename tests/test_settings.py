@@ -55,13 +55,14 @@ def test_every_constant_of_the_record_is_read(root: Path) -> None:
 @pytest.mark.parametrize("key", [one.key for one in declared().values() if one.setting.most])
 def test_the_largest_value_is_allowed_and_no_larger_one(key: str) -> None:
     """Bounds are inclusive, and what is beyond is named with its bound."""
-    most = next(one.setting.most for one in declared().values() if one.key == key)
+    one = next(one for one in declared().values() if one.key == key)
+    most, unit = one.setting.most, "ns" if one.unit == "ns" else ""
     assert most is not None
     text = "zone.grouping: on, zone.memory: 256GiB, zone.lowmem: 256GiB, processes.memory: 1"
     own = "" if key in text else text + ", "
-    load_text(f"base: {{{own}{key}: {most:.0f}}}", "x.yaml")
+    load_text(f"base: {{{own}{key}: {most:.0f}{unit}}}", "x.yaml")
     with pytest.raises(ValueError, match=rf"x.yaml:1:\d+: {key} is .+; it must be at most "):
-        load_text(f"base: {{{own}{key}: {most + 1:.0f}}}", "x.yaml")
+        load_text(f"base: {{{own}{key}: {most + 1:.0f}{unit}}}", "x.yaml")
 
 
 CHANGES = {

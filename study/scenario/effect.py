@@ -109,6 +109,11 @@ _ASLEEP: tuple[Asleep, ...] = (
         "nic.tx_rate is 0",
     ),
     (
+        ("cpu.mips", "cpu.miss"),
+        lambda s: s.kswapd.pages_per_ms > 0,
+        "kswapd.speed is given",
+    ),
+    (
         ("watermarks.marks", "zone.lowmem"),
         lambda s: s.watermarks.explicit_pages is not None,
         "watermarks.min, low and high are given",

@@ -368,6 +368,16 @@ class Watermarks:
 
 
 @dataclass(frozen=True)
+class Cpu:
+    """The processor, as far as reclaim takes its time."""
+
+    mips: float = setting(1_000.0, least=1, most=1e6, constant=False)
+    """Million instructions a second, cache misses apart."""
+    miss_ns: int = setting(150, most=1_000_000, constant=False)
+    """Time of a cache miss."""
+
+
+@dataclass(frozen=True)
 class Kswapd:
     """The background reclaimer."""
 
@@ -375,8 +385,8 @@ class Kswapd:
     """Rest when enough pages are free, or (Nick Piggin's patch) enough in large enough blocks."""
     loop: KswapdLoop = setting(KswapdLoop.V2_6_8, policy=True)
     """How balance_pgdat ends a run."""
-    pages_per_ms: float = setting(200.0, key="speed", above=0)
-    """Pages scanned per millisecond. Assumed."""
+    pages_per_ms: float = setting(200.0, key="speed")
+    """Pages that reclaim looks at per millisecond, kswapd and who asks; 0: by the machine (cpu)."""
     delay_ns: int = 0
     """Time from being woken until it runs: a process, it waits until it gets the processor."""
 
@@ -749,6 +759,7 @@ class Settings:
     watermarks: Watermarks = group(Watermarks, prefix="")
     allocation: AllocationPath = setting(AllocationPath.V2_6_8, key="allocation.path", policy=True)
     """Which __alloc_pages: who may go below which mark."""
+    cpu: Cpu = group(Cpu)
     kswapd: Kswapd = group(Kswapd, prefix="kswapd_")
     reclaim: Reclaim = group(Reclaim, prefix="")
     compaction: Compaction = group(Compaction, prefix="compact_")

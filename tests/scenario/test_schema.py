@@ -128,8 +128,9 @@ def test_what_the_schema_refuses_is_a_fault(validator: Draft7Validator, text: st
 
 VALUES = (
     "0", "1", "3", "64", "0.5", "1e3", "1_000", "'1,000'", ".5", "+2", "true", "off", "yes", "OFF",
-    "64MiB", "64 mib", "8KiB", "64 pages", "64Pages", "10ms", "2 MIN", "20/s", "5 /min", "3%",
-    "200 pages/ms", "1Gbit/s", "64MB", "2m", "15Hz", "2.6.8", "3.5", "linear", "tg3", "lru", "null",
+    "64MiB", "64 mib", "8KiB", "64 pages", "64Pages", "5us", "10ms", "2 MIN", "20/s", "5 /min",
+    "3%", "200 pages/ms", "1Gbit/s", "64MB", "2m", "15Hz", "2.6.8", "3.5", "linear", "tg3", "lru",
+    "null",
     "0 0 0 0 0 0 0 0 0 0 0", "[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]", "[1, 2]", "none", "cheapest",
     "2.6.35", "buddy", "count-only", "daemon", "kmalloc",
 )  # fmt: skip
