@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import time
 from pathlib import Path
@@ -40,6 +41,26 @@ def test_full_recordings_replay_exactly(traces, name):
         assert result.pfn_exact >= 0.994 * result.zone_requests
     else:
         assert result.free_running is True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pagecache", "net", "fork"])
+def test_recorded_demand_is_met_as_the_kernel_met_it(traces, root, name):
+    """Under the nearest rules: nothing refused, as many pages reclaimed, as many free, about."""
+    path = traces / f"trace_{name}.npz"
+    if not path.exists():
+        pytest.skip(f"no {path}")
+    spec = importlib.util.spec_from_file_location("held_out", root / "docs" / "held_out.py")
+    held_out = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(held_out)
+
+    real, nearest, _ = held_out.compared(path)
+
+    refused, reclaimed, free = 2, 4, 6
+    assert real[refused] == nearest[refused] == "none"
+    for column in (reclaimed, free):
+        kernel, ours = (int(row[column].replace(",", "")) for row in (real, nearest))
+        assert abs(ours - kernel) <= 0.1 * kernel
 
 
 @pytest.mark.slow
