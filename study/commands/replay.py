@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("traces", nargs=-1, required=True, type=click.Path(), metavar="TRACE...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line and trace.")
-def replay(traces: tuple[str, ...], *, as_json: bool) -> None:
+@click.option(
+    "--load",
+    "load_to",
+    type=click.Path(),
+    metavar="FILE",
+    help="Fit a synthetic load to the first half of TRACE, and write it there as a scenario.",
+)
+def replay(traces: tuple[str, ...], *, as_json: bool, load_to: str | None) -> None:
     """Feed recorded traces of a real kernel through the simulated allocator.
 
     TRACE is a columnar trace_NAME.npz, or the kernel's own text as /sys/kernel/tracing/trace,
@@ -30,8 +37,16 @@ def replay(traces: tuple[str, ...], *, as_json: bool) -> None:
     user space (allocator-*.npz, reclaim-*.npz, case-*.npz, marks.npz): answers, lists in their
     order, flags and counters are compared after every operation.
 
+    With --load it is not replayed: a synthetic load is fitted to the first half of its requests,
+    and printed is how near it comes to both halves.
+
     Exit status: 0 all traces were replayed, however they compare; 2 one could not be read.
     """
+    if load_to is not None:
+        if len(traces) > 1:
+            raise click.UsageError("--load takes one trace")
+        _fit(Path(traces[0]), Path(load_to), as_json=as_json)
+        return
     from study.replay.recording import is_recording
     from study.replay.replay import as_json as to_json
     from study.replay.replay import replay as replay_trace
@@ -59,3 +74,35 @@ def replay(traces: tuple[str, ...], *, as_json: bool) -> None:
 
         show(results, console())
     sys.exit(status)
+
+
+def _fit(trace: Path, to: Path, *, as_json: bool) -> None:
+    """Fit a synthetic load to a trace, write it as a scenario, and tell how near it comes."""
+    from dataclasses import asdict
+
+    from study.commands.refusal import refuse
+    from study.replay.demand import demand_of
+    from study.replay.fit import fit
+    from study.replay.trace import ReplayError
+    from study.scenario.write import yaml_text
+    from study.terminal.console import console
+    from study.terminal.replay import show_fit
+
+    try:
+        found = fit(demand_of(trace))
+        with to.open("x", encoding="utf-8") as file:
+            file.write(f"# The load of {trace.name!a}, fitted to its first half.\n")
+            file.write(yaml_text({"base": found.base}))
+    except ReplayError as fault:
+        refuse(fault)
+    except ValueError as fault:
+        refuse(ReplayError(f"{trace}: {fault}"))
+    except FileExistsError:
+        refuse(ReplayError(f"{to}: is there already; give another name"))
+    except OSError as fault:
+        refuse(ReplayError(f"{to}: {fault.strerror}"))
+    if as_json:
+        click.echo(json.dumps(asdict(found)))
+    else:
+        show_fit(trace.name, found, console())
+        click.echo(f"Written to {to}")

@@ -140,7 +140,14 @@ def _written(settings: Settings) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """Of a value that JSON does not know: a recorded load is what its digest says."""
-    return value.digest if isinstance(value, Recorded) else asdict(value)
+    if isinstance(value, Recorded):
+        return value.digest
+    return {name: own for name, own in asdict(value).items() if _ADDED.get(name, _NONE) != own}
+
+
+_NONE = object()
+_ADDED = {"hold_sigma": 0.0, "burst": 1.0}
+"""Fields of requests that came later, by the values with which a request is what it was before."""
 
 
 def cell_id(settings: Settings, digits: int = ID_DIGITS) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from study.replay.fit import WINDOWS_US, Features, Fit
 from study.replay.replay import Replay
 from study.replay.source import OPERATION, SourceReplay
 
@@ -181,3 +182,41 @@ def _differences(result: Replay) -> Table:
     for row in rows[:_DIFFERENCES_SHOWN]:
         table.add_row(*row)
     return table
+
+
+def show_fit(name: str, found: Fit, console: Console) -> None:
+    """Print a fitted load beside both halves of the trace, source by source."""
+    console.print(f"{name}: {found.requests:,} requests in the first half", style="bold")
+    if found.left_out:
+        console.print(f"  {found.left_out:,} of them, of rarer kinds, are left out")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("", no_wrap=True)
+    for heading in ("first half", "fit", "second half"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for part in found.parts:
+        table.add_row(part.name, style="bold")
+        columns = [_feature_words(one) for one in (part.first, part.fit, part.second)]
+        for word in columns[0]:
+            table.add_row(f"  {word}", *(column.get(word, "-") for column in columns))
+    table.add_row("share by order", style="bold")
+    for order, shares in found.orders.items():
+        table.add_row(f"  {order}", *(f"{100 * share:.2f} %" for share in shares))
+    console.print(table)
+    console.print(
+        "held: so long at most by a quarter of them, by half, by three quarters; of files that is "
+        "left to reclaim\nspread: variance of the number of requests in such a time over its mean; "
+        "1 if they come one by one, by chance",
+        style="dim",
+    )
+
+
+def _feature_words(one: Features) -> dict[str, str]:
+    words = {"rate": f"{one.rate:,.4g}/s"}
+    for label, held in zip(
+        ("held, 1/4", "held, 1/2", "held, 3/4"), one.holds_ms or (), strict=False
+    ):
+        words[label] = "to the end" if held == float("inf") else f"{held:,.4g} ms"
+    for window, spread in zip(WINDOWS_US, one.spread, strict=True):
+        label = "10 ms" if window < 1_000_000 else "1 s"
+        words[f"spread, {label}"] = "-" if spread != spread else f"{spread:,.3g}"  # noqa: PLR0124
+    return words

@@ -84,6 +84,22 @@ def gfp_of(flags: frozenset[str]) -> int:
     return bits
 
 
+def spelled(gfp: int) -> str:
+    """Flags that have these bits, as a scenario writes them: GFP_ATOMIC, GFP_KERNEL|__GFP_NORETRY.
+
+    Parameters
+    ----------
+    gfp
+        Bits of engine.enums.Gfp.
+    """
+    if gfp & _BITS["WAIT"]:
+        words = ["GFP_NOFS" if gfp & _NOFS else "GFP_KERNEL"]
+    else:
+        words = ["GFP_ATOMIC" if gfp & _BITS["HIGH"] else "GFP_NOWAIT"]
+    more = ("RETRY_MAYFAIL", "NOFAIL", "NORETRY", "RECLAIMABLE", "MOVABLE")
+    return "|".join(words + [f"__GFP_{name}" for name in more if gfp & _BITS[name]])
+
+
 def _coarse(us: np.ndarray) -> np.ndarray:
     """Microseconds as 16-bit codes: the leading six bits, and how far they are shifted."""
     us = np.clip(us, 0, _HOLD_US_MOST)

@@ -677,7 +677,7 @@ class Extension:
 
 @dataclass(frozen=True)
 class Request:
-    """A load of one kind of request: a Poisson stream, each block kept for an exponential time.
+    """A load of one kind of request: a Poisson stream of bursts, each block kept for a while.
 
     Parameters
     ----------
@@ -690,11 +690,15 @@ class Request:
     per_s
         How many come per second, on average.
     hold_ns
-        Mean time until one is given back.
+        Mean time until one is given back, exponential; with hold_sigma the median, lognormal.
     otherwise
         What it is content with if it is refused.
     first_ns
         When the first one comes; -1: by chance, as all others.
+    hold_sigma
+        Standard deviation of the logarithm of that time; 0: it is exponential.
+    burst
+        Mean number that come at one moment (geometric).
     """
 
     name: str
@@ -704,6 +708,8 @@ class Request:
     hold_ns: int
     otherwise: Otherwise = Otherwise.REFUSE
     first_ns: int = -1
+    hold_sigma: float = 0.0
+    burst: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from study.scenario.errors import did_you_mean, shown
 from study.scenario.machine.sysctls import SYSCTLS
-from study.scenario.units import Count, Duration, Rate, kbytes_from, number_from, time_text, within
+from study.scenario.units import (
+    Count,
+    Duration,
+    Number,
+    Rate,
+    kbytes_from,
+    number_from,
+    time_text,
+    within,
+)
 from study.why import gfp
 from study.zone import settings as plain
 from study.zone.demand import KNOWN_FLAGS, gfp_of
@@ -191,6 +200,13 @@ class _RequestBase(_Keys):
     )
     rate: Rate = Field(default=0.0, description="How many come, on average.")
     hold: Duration = Field(default=1_000_000_000, description="Mean time until one is given back.")
+    hold_sigma: within(Number, ge=0, le=10) = Field(  # type: ignore[valid-type]
+        default=0.0,
+        description="Above 0 hold is a median, lognormal, and this the deviation of its logarithm.",
+    )
+    burst: within(Number, ge=1, le=100_000) = Field(  # type: ignore[valid-type]
+        default=1.0, description="Mean number that come at one moment (geometric)."
+    )
     first: Duration | None = Field(
         default=None, description="When the first one comes; unless given, by chance."
     )
@@ -224,6 +240,8 @@ class _RequestBase(_Keys):
             hold_ns=self.hold,
             otherwise=plain.words_of(Otherwise)[otherwise],  # type: ignore[arg-type]
             first_ns=-1 if first is None else first,
+            hold_sigma=self.hold_sigma,
+            burst=self.burst,
         )
 
 

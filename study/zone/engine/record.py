@@ -333,6 +333,9 @@ _MACHINE_VECTORS = [
     ("named_hold_ns", "i8", (REQUESTS_MAX,)),
     ("named_otherwise", "i8", (REQUESTS_MAX,)),
     ("named_first_ns", "i8", (REQUESTS_MAX,)),
+    ("named_sigma", "f8", (REQUESTS_MAX,)),
+    # log of the probability that a burst has one more; 0 if each comes alone.
+    ("named_burst_log", "f8", (REQUESTS_MAX,)),
     # What is done when, and what becomes of the settings then: min, low, high and SETTABLE.
     ("action_at_ns", "i8", (ACTIONS_MAX,)),
     ("action_deed", "i8", (ACTIONS_MAX,)),

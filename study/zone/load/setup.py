@@ -112,7 +112,10 @@ def set_load(z: Any, s: Settings) -> None:
     for row, request in enumerate(s.requests):
         z["named_order"][row] = request.order
         z["named_gfp"][row] = request.gfp
-        z["named_gap_ns"][row] = _gap_ns(request.per_s)
+        z["named_gap_ns"][row] = _gap_ns(request.per_s / request.burst)
+        z["named_sigma"][row] = request.hold_sigma
+        if request.burst > 1:
+            z["named_burst_log"][row] = log_of_going_on(request.burst)
         z["named_hold_ns"][row] = request.hold_ns
         z["named_otherwise"][row] = request.otherwise
         z["named_first_ns"][row] = request.first_ns
