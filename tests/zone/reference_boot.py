@@ -5,13 +5,13 @@ study/zone/mm/linux_2_6/bootmem.py reckons what whole blocks come to instead, to
 
 from __future__ import annotations
 
-from study.zone.engine.enums import Home, Migratetype
-from study.zone.engine.layout import NO_PFN
-from study.zone.mm.linux_2_6.memory import install
-from study.zone.mm.linux_2_6.percpu import free_page, give_back, take_typed_page
+from study.zone.engine.enums import Home
+from study.zone.mm.linux_2_6.percpu import free_page, give_back
 from study.zone.mm.linux_2_6.reserve import set_boot_reserve
+from study.zone.mm.linux_2_6.setup import start_clock
 from study.zone.settings import AllocationPath, Reserve, Settings
 from study.zone.trial import boot
+from study.zone.trial.fill import fill_memory
 from study.zone.trial.zone import Zone
 
 
@@ -35,25 +35,15 @@ def free_all(zone: Zone, reserved: int) -> None:
         set_boot_reserve(z)
 
 
-def fill_memory(zone: Zone) -> None:
-    """The most popular extents that fit above the high mark, the least popular of them first."""
-    z = zone.state
-    pages = int(z["extent_pages"])
-    room = int(z["zone"]["free"] - z["zone"]["high"]) // pages
-    for extent in zone.extent["extent"][: max(room, 0)][::-1]:
-        for page in range(extent * pages, (extent + 1) * pages):
-            pfn = take_typed_page(z, 1, Migratetype.MOVABLE)
-            if pfn == NO_PFN:
-                return
-            install(z, pfn, page, 0)
-
-
 def booted(settings: Settings, *, seed: int) -> Zone:
     """What Zone(settings) is after boot, brought up the plain way."""
     zone = Zone(settings, seed=seed, empty=True)
     free_all(zone, settings.memory.reserved_pages)
     boot.boot_slabs(zone.state, int(settings.slab.initial_share * settings.memory.pages))
+    boot.post_ring(zone.state)
     if settings.user.filled:
-        fill_memory(zone)
+        fill_memory(zone.state)
+        start_clock(zone.state, settings)
+        zone.reset_counters()
     boot.start_workload(zone.state)
     return zone

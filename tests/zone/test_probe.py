@@ -50,9 +50,10 @@ def test_the_reverse_map_frees_fewest_and_chance_most() -> None:
     """Targeting needs fewer pages than LRU order and chance, with the same zone before."""
     cost = {victims: probe(aged(victims))["probe_freed_pages"] for victims in VICTIMS}
 
-    assert cost[ProbeVictims.RMAP_EVICT] == cost[ProbeVictims.RMAP_MIGRATE]
-    assert cost[ProbeVictims.RMAP_EVICT] < cost[ProbeVictims.LRU]
-    assert cost[ProbeVictims.RMAP_EVICT] < cost[ProbeVictims.RANDOM]
+    # What is moved needs room, and may take it from the block that would have been next.
+    assert cost[ProbeVictims.RMAP_EVICT] <= cost[ProbeVictims.RMAP_MIGRATE]
+    assert cost[ProbeVictims.RMAP_MIGRATE] < cost[ProbeVictims.LRU]
+    assert cost[ProbeVictims.RMAP_MIGRATE] < cost[ProbeVictims.RANDOM]
 
 
 def test_a_probe_changes_no_other_metric_and_is_absent_when_off() -> None:

@@ -200,7 +200,7 @@ def test_shares_are_between_zero_and_one() -> None:
     """What is declared a share stays in [0, 1] or is NaN; kswapd's time may be more than there is,
     as its last step ends later.
     """
-    slow = run(small(kswapd=Kswapd(pages_per_ms=0.03))).metrics
+    slow = run(small(kswapd=Kswapd(pages_per_ms=0.02))).metrics
 
     assert slow["kswapd_busy_share"] > 1
     for metrics in (slow, run(small()).metrics):

@@ -35,12 +35,10 @@ from study.zone.mm.linux_2_6.allocate import (
     try_to_free_pages,
 )
 from study.zone.mm.linux_2_6.bootmem import (
-    end_fill,
     free_all,
     prepare_memory,
     put_free_block,
     put_typed_block,
-    take_to_fill,
 )
 from study.zone.mm.linux_2_6.buddy import remove_free_block
 from study.zone.mm.linux_2_6.compaction import WHOLE_ZONE, compact_zone
@@ -99,7 +97,7 @@ from study.zone.mm.linux_2_6.reclaim import (
     shrink_done,
     shrink_step,
 )
-from study.zone.mm.linux_2_6.setup import REQUEST_ROWS, set_constants, table_rows
+from study.zone.mm.linux_2_6.setup import REQUEST_ROWS, set_constants, start_clock, table_rows
 from study.zone.mm.linux_2_6.slab import free_slab, new_slab
 from study.zone.mm.linux_2_6.writeback import (
     congestion_wait_ns,
@@ -113,7 +111,7 @@ __all__ = [  # noqa: RUF022 - by subject
     # The record and the tables.
     "REQUEST_ROWS", "set_constants", "table_rows",
     # Boot; pages taken and put without asking anybody; the daemons' first events.
-    "prepare_memory", "free_all", "put_free_block", "put_typed_block", "take_to_fill", "end_fill",
+    "prepare_memory", "free_all", "put_free_block", "put_typed_block", "start_clock",
     "take_typed_page", "start_pdflush", "start_proactive", "start_reap",
     # Requests for pages, those that sleep continued by a RETRY event; pages given back.
     "GAVE_UP", "allocate", "allocate_atomic", "allocate_or_wait", "count_failure", "go_on",

@@ -8,7 +8,7 @@ from study.zone.engine.agenda import book
 from study.zone.engine.call import call_at
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import below, exponential, uniform
-from study.zone.engine.enums import Event, Home, Kind, Migratetype, Paced, Stream
+from study.zone.engine.enums import Caller, Event, Gfp, Home, Kind, Migratetype, Paced, Stream
 from study.zone.engine.layout import (
     NO_PFN,
     NO_ROW,
@@ -24,7 +24,7 @@ from study.zone.load.nic import WATCHDOG_NS, refill_ring
 from study.zone.load.pace import next_burst, start_touches
 from study.zone.load.trace import start_trace
 from study.zone.mm.interface import (
-    end_fill,
+    allocate,
     free_page,
     install,
     new_object,
@@ -37,7 +37,6 @@ from study.zone.mm.interface import (
     start_pdflush,
     start_proactive,
     start_reap,
-    take_to_fill,
     take_typed_page,
 )
 from study.zone.settings import NR_ORDERS
@@ -46,6 +45,8 @@ _UNMOVABLE = int(Migratetype.UNMOVABLE)
 _RECLAIMABLE = int(Migratetype.RECLAIMABLE)
 _MOVABLE = int(Migratetype.MOVABLE)
 _HIGHATOMIC = int(Migratetype.HIGHATOMIC)
+_PAIRS = 8
+"""One more than the slabs of two pages at most: a batch of 16 pages may begin anywhere even."""
 _DRAWS = 100_000
 """Places that are tried for a block."""
 
@@ -85,9 +86,29 @@ def prepare(z, anonymous_share: float, mapped_share: float):
 
 
 @kernel
+def _boot_pair(z):
+    """A slab of two pages."""
+    reclaimable = uniform(z, Stream.START) <= z.slab_reclaimable_share
+    gfp = Gfp.KERNEL | Gfp.RECLAIMABLE if reclaimable else Gfp.KERNEL
+    pfn = allocate(z, 1, gfp, Caller.SLAB)
+    if pfn == NO_PFN:
+        return
+    for page in range(pfn, pfn + 2):
+        frames(z)[page].order = 0
+        new_slab(z, page, reclaimable)
+
+
+@kernel
 def boot_slabs(z, nr_pages):
-    """Slab pages of start-up: they stay, unless shrink_slab empties them."""
-    for _ in range(nr_pages):
+    """Slab pages of start-up: they stay, unless shrink_slab empties them.
+
+    The first of them are slabs of two pages (task_struct, for one). How many is chance: they leave
+    the batches of the per-cpu lists, for good, out of step with the aligned blocks.
+    """
+    pairs = min(below(z, Stream.START, _PAIRS), nr_pages // 2)
+    for _ in range(pairs):
+        _boot_pair(z)
+    for _ in range(nr_pages - 2 * pairs):
         reclaimable = uniform(z, Stream.START) <= z.slab_reclaimable_share
         pfn = take_typed_page(z, False, _RECLAIMABLE if reclaimable else _UNMOVABLE)
         if pfn == NO_PFN:
@@ -263,30 +284,11 @@ def start_from_buddyinfo(z, reserved, blocks: np.ndarray, kernel_pages):
     return True
 
 
-@kernel(inline=True)
-def _bring_in(z, pfn, i, extents_in):
-    """Install the i-th of the pages that memory is filled with; returns i + 1."""
-    rank = extents_in - 1 - i // z.extent_pages
-    install(z, pfn, extents(z)[rank].extent * z.extent_pages + i % z.extent_pages, False)
-    return i + 1
-
-
 @kernel
-def fill_memory(z):
-    """Bring in the most popular extents, the least of them first, until free pages near high.
-
-    As page cache that is read, through the cold list.
-    """
-    extents_in = min((z.zone.free - z.zone.high) // z.extent_pages, z.extents)
-    nr_pages = extents_in * z.extent_pages
-    i = 0
-    while i < nr_pages:
-        first, taken = take_to_fill(z, nr_pages - i)
-        if first == NO_PFN:
-            return
-        for pfn in range(first, first + taken):
-            i = _bring_in(z, pfn, i, extents_in)
-    end_fill(z, nr_pages)
+def post_ring(z):
+    """Post the receive ring, as the card comes up while nearly all of memory is free."""
+    if z.rx_gap_ns > 0 and z.ring > 0:
+        refill_ring(z)
 
 
 @kernel
@@ -298,7 +300,7 @@ def _book_first(z, gap, stream, what):
 
 @kernel
 def start_workload(z):
-    """Post the receive ring and book the first event of every source."""
+    """Book the first event of every source; a ring that is not full is filled first."""
     start_touches(z)
     if z.rx_gap_ns > 0 and z.ring > 0:
         refill_ring(z)

@@ -20,9 +20,16 @@ from study.zone.load.setup import (
     trace_pages,
 )
 from study.zone.load.user import alias_table
-from study.zone.mm.interface import REQUEST_ROWS, free_all, set_constants, table_rows
+from study.zone.mm.interface import (
+    REQUEST_ROWS,
+    free_all,
+    set_constants,
+    start_clock,
+    table_rows,
+)
 from study.zone.settings import Reserve, Settings
 from study.zone.trial import boot
+from study.zone.trial.fill import fill_memory
 
 SOON_ROWS = 4_096
 """What finds no room on the wheel goes to the heap."""
@@ -134,8 +141,11 @@ class Zone:
         if memory.buddyinfo is None:
             free_all(self.state, memory.reserved_pages)
             boot.boot_slabs(self.state, slab_pages)
+            boot.post_ring(self.state)
             if self.settings.user.filled:
-                boot.fill_memory(self.state)
+                fill_memory(self.state)
+                start_clock(self.state, self.settings)
+                self.reset_counters()
         else:
             self._start_from_lists(slab_pages)
         if memory.reserve == Reserve.HIGHATOMIC:

@@ -1,27 +1,24 @@
-"""Free memory as boot leaves it, and as it is taken to be filled (mm/bootmem.c, 2.6.8).
+"""Free memory as boot leaves it (mm/bootmem.c, 2.6.8).
 
-What whole blocks come to is known, so they are not put together or taken apart page by page;
+What whole blocks come to is known, so they are not put together page by page;
 tests/zone/reference_boot.py goes page by page, and leaves the same zone.
 """
 
 from __future__ import annotations
 
 from study.zone.engine.compile import kernel
-from study.zone.engine.enums import Home, Migratetype
+from study.zone.engine.enums import Home
 from study.zone.engine.layout import MAX_ORDER_PAGES, NO_ROW, frames, requests
 from study.zone.mm.linux_2_6.grouping import (
     add_typed_block,
-    first_fit,
     pageblock_type,
     prepare_lists,
     return_block,
-    rmqueue,
 )
-from study.zone.mm.linux_2_6.percpu import free_page, give_back, shelve_ahead
+from study.zone.mm.linux_2_6.percpu import free_page, give_back
 from study.zone.mm.linux_2_6.reserve import set_boot_reserve
 from study.zone.settings import NR_ORDERS, AllocationPath, Reserve
 
-_MOVABLE = int(Migratetype.MOVABLE)
 _TOP = NR_ORDERS - 1
 _WORD_ORDER = 5
 """Of the 32 pages that a word of i386's bitmap stands for."""
@@ -128,29 +125,3 @@ def free_all(z, reserved):
         _free_pages_singly(z, reserved)
     if z.reserve == Reserve.MIGRATE_RESERVE:
         set_boot_reserve(z)
-
-
-@kernel
-def take_to_fill(z, nr_pages):
-    """Take pages as so many reads of page cache, one after the other, would get them.
-
-    The cold list only hands pages on, a batch ahead, so whole blocks can be taken past it.
-    Returns the first of some neighbouring pages and how many they are; NO_PFN if none is left.
-    """
-    _, smallest = first_fit(z, 0, _MOVABLE if z.grouping else 0)
-    if smallest != _TOP or nr_pages < MAX_ORDER_PAGES:
-        return rmqueue(z, 0, _MOVABLE), 1
-    # No smaller block is left: the next 1024 requests would walk up through this one.
-    first = rmqueue(z, _TOP, _MOVABLE)
-    for order in range(1, NR_ORDERS):
-        z.zone.count.split[order] += MAX_ORDER_PAGES >> order
-    for pfn in range(first, first + MAX_ORDER_PAGES):
-        frames(z)[pfn].order = 0
-    return first, MAX_ORDER_PAGES
-
-
-@kernel
-def end_fill(z, nr_pages):
-    """Leave on the cold list what its last refill holds after so many pages were taken."""
-    if z.percpu_lists and nr_pages % z.zone.pcp_batch:
-        shelve_ahead(z, z.zone.pcp_batch - nr_pages % z.zone.pcp_batch)

@@ -181,13 +181,6 @@ def take_typed_page(z, cold, migratetype):
 
 
 @kernel
-def shelve_ahead(z, nr_pages):
-    """Put pages at the tail of the cold list for what is movable, as a refill does."""
-    head = _typed_list(z, 1, _MOVABLE) if z.grouping else z.zone.head + HEAD_COLD
-    z.zone.nr_cold += _refill(z, head, nr_pages, _MOVABLE)
-
-
-@kernel
 def give_back(z, pfn, order):
     """Free a block straight to the buddy lists; any such free re-arms kswapd for the zone."""
     frames(z)[pfn].kind = 0

@@ -76,11 +76,17 @@ def set_constants(z: Any, s: Settings) -> None:
     z["zone"]["total_memory"] = max(pagecache_pages(memory.pages, marks[2]), 1)
     z["pagevec_size"] = pagevec_size(s.kswapd.loop)
     z["dirty_in_pte"] = s.allocation < AllocationPath.V2_6_24
-    z["oom_first"] = z["oom_last"] = LONG_AGO_NS
     z["kswapd_ns_per_page"] = scan_ns(s)
-    z["defrag_last"] = -s.defrag.interval_ns
+    start_clock(z, s)
     for order in range(NR_CACHES):
         limit, batch, free_limit = cache_limits(order)
         z["cache_limit"][order] = limit
         z["cache_batch"][order] = batch
         z["cache_free_limit"][order] = free_limit
+
+
+def start_clock(z: Any, s: Settings) -> None:
+    """Let a trial begin now: no write or run is under way, and what happened was long ago."""
+    z["now"] = z["disk_free_at"] = z["reclaimed_until"] = z["kcompactd_free_at"] = 0
+    z["oom_first"] = z["oom_last"] = LONG_AGO_NS
+    z["defrag_last"] = -s.defrag.interval_ns
