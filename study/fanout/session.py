@@ -197,7 +197,7 @@ def knock(address: str) -> None:
     host, colon, port = place.rpartition(":")
     if not colon or "/" in port:
         return
-    if not port.isdigit():
+    if not (port.isascii() and port.isdigit() and len(port) <= 5):
         raise FanoutError(f"no Ray address: {address}; it has the form HOST:PORT")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()

@@ -347,7 +347,7 @@ def _of_text(path: Path) -> Events:
 def _flags(spelled: bytes) -> frozenset[str]:
     """Flags as a tracer spells them: names, or a mask."""
     text = spelled.decode("ascii", "replace")
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return gfp.from_mask(int(text) & 0xFFFFFFFF, _ASSUMED)
     return gfp.from_names(text, _ASSUMED) or frozenset()
 

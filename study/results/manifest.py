@@ -269,7 +269,7 @@ def _is_there(manifest: Mapping[str, Any], way: Sequence[str], *, is_missing: bo
     for key in way:
         if isinstance(value, Mapping) and key in value:
             value = value[key]
-        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
+        elif isinstance(value, list) and key.isascii() and key.isdigit() and int(key) < len(value):
             value = value[int(key)]
         else:
             break

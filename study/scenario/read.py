@@ -40,6 +40,13 @@ class _Loader(yaml.SafeLoader):
             )
         return super().compose_node(parent, index)
 
+    def scan_tag_directive_value(self, start_mark: yaml.Mark) -> Any:
+        """Refuse %TAG: each use of a short tag would be a copy of the long one that it names."""
+        raise yaml.MarkedYAMLError(
+            problem="%TAG names tags of one's own, of which none is allowed",
+            problem_mark=start_mark,
+        )
+
 
 _SCALARS = (
     ("tag:yaml.org,2002:bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),

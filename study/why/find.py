@@ -11,7 +11,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from study.why.kernel import OLDEST, Version, parse_version
 from study.why.report import PAGE_KB, ZONES, Found, FreeList, Kernel, Report, Request, ZoneState
@@ -76,6 +76,14 @@ _STARTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         r"\bSwap cache:|\bCall Trace:|\btotal pagecache pages|\bper-cpu:",
     ),
 )
+_COUNTS_BELOW = 10**12
+"""Of blocks: as many digits as the patterns take."""
+RECORDS_MOST = 100_000
+"""Of a text, that is lines of zones and the like, a report of a large machine having a hundred;
+what comes after is not looked at."""
+REPORTS_MOST = 5_000
+MAPPINGS_LARGEST = 4 << 20
+"""Letters of a text that is read as JSON."""
 _LONGEST = 6_000
 _USES_WITHIN = 20_000
 """Letters of a report in which its uses of memory are looked for."""
@@ -175,11 +183,11 @@ def _records(body: str) -> Iterator[_Record]:
     for rank, (kind, words, pattern) in enumerate(_STARTS):
         if not any(word in body for word in words):
             continue
-        for match in re.finditer(pattern, body):
+        for match in islice(re.finditer(pattern, body), RECORDS_MOST):
             known = starts.get(match.start())
             if known is None or rank < known[0]:
                 starts[match.start()] = (rank, kind, match)
-    places = sorted(starts)
+    places = sorted(starts)[:RECORDS_MOST]
     covered = -1
     kept = []
     for place in places:
@@ -252,6 +260,9 @@ def _assemble(text: Text, records: list[_Record]) -> list[Report]:
     assembly = _Assembly(text)
     for record in records:
         _READERS.get(record.kind, _pass_over)(assembly, record)
+        if len(assembly.reports) > REPORTS_MOST:
+            assembly.reports.pop()
+            break
     _read_uses(text.body, assembly)
     for report in assembly.reports:
         for zone in report.zones.values():
@@ -261,8 +272,8 @@ def _assemble(text: Text, records: list[_Record]) -> list[Report]:
 
 def _read_uses(body: str, assembly: _Assembly) -> None:
     """What the machine's pages are used for, from the lines above the zones."""
-    ends = [*assembly.starts[1:], len(body)][: len(assembly.starts)]
-    for report, start, end in zip(assembly.reports, assembly.starts, ends, strict=True):
+    ends = [*assembly.starts[1:], len(body)]
+    for report, start, end in zip(assembly.reports, assembly.starts, ends, strict=False):
         for match in _HELD.finditer(body, start, min(end, start + _USES_WITHIN)):
             report.held.setdefault(match[1].lower(), int(match[2]))
 
@@ -310,20 +321,26 @@ def _request(order: re.Match[str] | None, mode: re.Match[str] | None, body: str)
     )
 
 
-def _allowed(body: str) -> frozenset[int] | None:
+def _allowed(body: str) -> tuple[range, ...] | None:
     """The nodes that a request was confined to by its nodemask or its cpuset."""
     for pattern in (_NODEMASK, _MEMS):
         match = pattern.search(body)
         if match is None or match[1] == "null":
             continue
-        nodes: set[int] = set()
-        for part in match[1].split(","):
-            first, _, last = part.partition("-")
-            if first.isdigit() and (last.isdigit() or not last):
-                nodes.update(range(int(first[:4]), min(int((last or first)[:4]), 4096) + 1))
-        if nodes:
-            return frozenset(nodes)
+        parts = (part.partition("-") for part in match[1].split(","))
+        nodes = tuple(
+            range(int(first[:4]), int((last or first)[:4]) + 1)
+            for first, _, last in parts
+            if _is_number(first) and (_is_number(last) or not last)
+        )
+        if any(nodes):
+            return tuple(some for some in nodes if some)
     return None
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a whole number: others than 0 to 9 are digits too, and ² is no number."""
+    return text.isascii() and text.isdigit()
 
 
 def _read_oom(assembly: _Assembly, record: _Record) -> None:
@@ -523,7 +540,7 @@ def _read_typed(assembly: _Assembly, record: _Record) -> None:
     numbers = [
         int(word.lstrip(">"))
         for word in record.body.split("\n")[0].split()
-        if word.lstrip(">").isdigit() and len(word) < 16
+        if _is_number(word.lstrip(">")) and len(word) < 16
     ][:20]
     if letter is None or len(numbers) < 5:
         return
@@ -686,8 +703,9 @@ def _says_something(report: Report) -> bool:
 def _from_mappings(text: Text) -> list[Report]:
     """Reports of YAML or JSON that map orders to counts, as hotsos and sosreport's readers do."""
     try:
-        start = text.whole.index("{")
-        loaded = json.loads(text.whole[start : text.whole.rindex("}") + 1])
+        start, end = text.whole.index("{"), text.whole.rindex("}") + 1
+        # Cut, a text is no JSON: it is then looked at line by line.
+        loaded = json.loads(text.whole[start : min(end, start + MAPPINGS_LARGEST)])
     except (ValueError, RecursionError):
         maps = _yaml_maps(text)
     else:
@@ -699,6 +717,8 @@ def _from_mappings(text: Text) -> list[Report]:
             continue
         key = (_node_in(path), name)
         if not reports or key in reports[-1].zones:
+            if len(reports) == REPORTS_MOST:
+                break
             reports.append(Report("orders and counts (YAML or JSON)", line))
         reports[-1].zones[key] = ZoneState(*key, free_list=FreeList(counts))
     return reports
@@ -737,8 +757,7 @@ def _json_maps(
         numbers = {
             int(key): number
             for key, number in value.items()
-            if isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < 3
-            and isinstance(number, int) and not isinstance(number, bool) and number >= 0
+            if isinstance(key, str) and _is_number(key) and len(key) < 3 and _is_count(number)
         }  # fmt: skip
         counts = _as_counts(numbers)
         if counts is not None:
@@ -747,12 +766,17 @@ def _json_maps(
             if isinstance(below, dict | list):
                 yield from _json_maps(below, (*path, str(key)[:40]))
     elif isinstance(value, list):
-        if 10 <= len(value) <= 16 and all(type(n) is int and n >= 0 for n in value):
+        if 10 <= len(value) <= 16 and all(map(_is_count, value)):
             yield path, tuple(value), 1
             return
         for below in value[:10_000]:
             if isinstance(below, dict | list):
                 yield from _json_maps(below, path)
+
+
+def _is_count(number: object) -> bool:
+    """Whether it can be a number of blocks: of JSON a number may have any length."""
+    return type(number) is int and 0 <= number < _COUNTS_BELOW
 
 
 class _Mappings:
@@ -798,7 +822,7 @@ def _yaml_maps(text: Text) -> list[tuple[tuple[str, ...], tuple[int, ...], int]]
                 maps.close()
             continue
         indent, key, value = len(match["indent"]), match["key"].strip(), match["value"]
-        if value is not None and key.isdigit() and len(key) < 3:
+        if value is not None and _is_number(key) and len(key) < 3:
             maps.add(int(key), int(value), indent, number)
             continue
         maps.close()
@@ -862,7 +886,7 @@ def _has_run(row: str, length: int) -> bool:
     run = 0
     for word, following in zip(words, [*words[1:], ""], strict=True):
         unit = following[:3] in ("kB", "MiB", "GiB", "KiB", "MB", "GB")
-        run = run + 1 if word.isdigit() and not unit else 0
+        run = run + 1 if _is_number(word) and not unit else 0
         if run == length:
             return True
     return False

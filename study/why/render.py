@@ -96,7 +96,7 @@ def _asked(verdict: Verdict, *, names: bool) -> str:
     elif request.mask is not None:
         parts[-1] += f", mode {request.mask:#x}"
     if request.nodes is not None:
-        parts.append(f"; nodes {', '.join(map(str, sorted(request.nodes)[:8]))} only")
+        parts.append(f"; nodes {request.nodes_text} only")
     return " ".join(parts).replace(" ;", ";")
 
 
@@ -349,7 +349,7 @@ def as_data(verdict: Verdict, *, names: bool) -> dict[str, Any]:
             "flags": None if verdict.flags is None else sorted(verdict.flags),
             "may_wait": None if verdict.flags is None else gfp.may_wait(verdict.flags),
             "floor": None if verdict.flags is None else _floor(verdict),
-            "nodes": None if request.nodes is None else sorted(request.nodes),
+            "nodes": request.nodes_text,
         }
         if names:
             asked["task"] = None if request.task is None else printable(request.task)

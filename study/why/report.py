@@ -122,7 +122,8 @@ class Request:
     mask    gfp mask as a number; None if not printed
     names   flags as the report names them (4.7 on); None if it does not
     flags   the flags, once the kernel is known
-    nodes   nodes it was confined to; None if to none
+    nodes   nodes it was confined to, as ranges: a mask of eight letters names thousands; None
+            if to none
     task    name of the task
     """
 
@@ -130,8 +131,21 @@ class Request:
     mask: int | None = None
     names: str | None = None
     flags: Flags | None = None
-    nodes: frozenset[int] | None = None
+    nodes: tuple[range, ...] | None = None
     task: str | None = None
+
+    def may_use(self, node: int | None) -> bool:
+        """Whether it may have pages of a node; of a zone without one it may."""
+        return node is None or self.nodes is None or any(node in some for some in self.nodes)
+
+    @property
+    def nodes_text(self) -> str | None:
+        """The nodes as the kernel prints them: 0-3,8."""
+        if self.nodes is None:
+            return None
+        return ",".join(
+            f"{some[0]}" if len(some) == 1 else f"{some[0]}-{some[-1]}" for some in self.nodes
+        )
 
 
 @dataclass(frozen=True)

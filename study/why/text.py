@@ -13,6 +13,12 @@ LONGEST_LINE = 20_000
 """A line's characters beyond this are dropped: no report has such lines."""
 LARGEST = 32 << 20
 """Bytes of a file that are read; what comes after is not looked at."""
+LINES_MOST = 500_000
+"""Of a text, also of what escapes make of it; what comes after is not looked at. Logs of LARGEST
+bytes have some 300,000."""
+PACKED_MOST = 200
+"""How many times larger a text may become by unpacking: logs become 10 to 50 times larger."""
+UNPACKED_FREELY = 4 << 20
 
 # The next line may have been quoted by a reply to the undecoded mail.
 _SOFT_BREAK = re.compile(r"=[ \t]{0,3}\n(?:(?:[ \t]{0,4}[>|]){1,20} ?)?")
@@ -93,9 +99,16 @@ def printable(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
+def _first_lines(text: str) -> str:
+    """No more lines of a text than are read."""
+    if text.count("\n") < LINES_MOST:
+        return text
+    return "\n".join(text.split("\n", LINES_MOST)[:LINES_MOST])
+
+
 def _plain(text: str) -> str:
     """Undo transport: quoted-printable, escaped newlines, entities, tags."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
+    text = text.replace("\x00", "")
     if "=3D" in text or re.search(r"[^=\s]=\n(?=\S)", text):
         text = _SOFT_BREAK.sub("", text)
         text = _QUOTED.sub(lambda match: _QUOTED_TEXT.get(match[1].upper(), ""), text)
@@ -109,7 +122,7 @@ def _plain(text: str) -> str:
         text = _TAG.sub(" ", _EMPHASIS.sub("*", text))
     if "\x1b" in text:
         text = _ESCAPE.sub("", text)
-    return _rejoin(text).translate(_STARS)
+    return _rejoin(_first_lines(text)).translate(_STARS)
 
 
 def _rejoin(text: str) -> str:
@@ -159,12 +172,13 @@ def tidy(text: str) -> Text:
 
 def _numbered(text: str) -> list[tuple[int, str]]:
     """Lines of the text put right, each with the number of the line that it began in."""
+    text = _first_lines(text.replace("\r\n", "\n").replace("\r", "\n"))
     plain = _plain(text)
     if plain.count("\n") == text.count("\n"):
         return list(enumerate(plain.split("\n"), start=1))
     # Lines were joined or cut: count by what each original line gives on its own.
     result: list[tuple[int, str]] = []
-    source = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    source = text.split("\n")
     quoted = "=3D" in text or re.search(r"[^=\s]=\n(?=\S)", text) is not None
     rest = iter(plain.split("\n"))
     at = 0

@@ -154,10 +154,9 @@ def zones_tried(report: Report, flags: Flags) -> list[ZoneState]:
     nodes = sorted(
         {node for node, _ in report.zones}, key=lambda node: -1 if node is None else node
     )
-    allowed = None if report.request is None else report.request.nodes
     result = []
     for node in nodes:
-        if node is not None and allowed is not None and node not in allowed:
+        if report.request is not None and not report.request.may_use(node):
             continue
         for name in gfp.zones_of(flags):
             zone = report.zones.get((node, name))

@@ -210,6 +210,10 @@ def faults(text: str, *overrides: str) -> list[str]:
             "name: !!python/object/apply:os.system [id]",
             "x.yaml:1:7: the tag tag:yaml.org,2002:python/object/apply:os.system is not allowed",
         ),
+        (
+            "# a\n%TAG !e! " + "a" * 800_000 + "\n---\n[" + "!e!a x," * 20_000 + "]",
+            "x.yaml:2:1: not YAML: %TAG names tags of one's own, of which none is allowed",
+        ),
     ],
 )
 def test_a_fault_names_its_place_the_value_and_what_is_allowed(text: str, line: str) -> None:

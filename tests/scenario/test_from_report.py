@@ -126,6 +126,18 @@ def test_nobody_is_named() -> None:
 
 
 @pytest.mark.quick
+@pytest.mark.parametrize("end", ["\n", "\r", "\x85", "\u2028"])
+def test_a_files_name_is_no_yaml(tmp_path: Path, end: str) -> None:
+    """A name with the end of a line in it stays in its comment."""
+    path = tmp_path / f"dmesg{end}seed: 77{end}name: pwned{end}x.txt"
+    path.write_text(ATOMIC)
+    made = scenario(str(path)).output
+
+    assert "dmesg?seed: 77?name: pwned?x.txt" in made
+    assert yaml.safe_load(made).keys() == yaml.safe_load(scenario("-", text=ATOMIC).output).keys()
+
+
+@pytest.mark.quick
 def test_cures_are_what_the_kernel_has() -> None:
     """Boost off and proactive compaction only where there is such a sysctl."""
     old, new = (study_from(text).axes["cure"] for text in (ATOMIC, BOOST))

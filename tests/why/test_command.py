@@ -175,6 +175,9 @@ def test_the_text_for_people_names_the_task_only_if_asked() -> None:
         (("-", "--atomic", "--gfp", "GFP_KERNEL"), "exclude each other"),
         (("-", "--zone", "Abnormal", "--min", "4kB"), "one of DMA, DMA32, Normal"),
         (("-", "--list", "1 2 x"), "as in /proc/buddyinfo"),
+        (("-", "--list", "² 1 2 3"), "as in /proc/buddyinfo"),
+        (("-", "--reserve", "-1"), "0<=x<="),
+        (("-", "--reserve", "9" * 4_000), "0<=x<="),
         (("-", "--page-size", "3kB"), "power of two"),
         ((), "give a FILE"),
         (("-", "--here"), "takes no FILE"),
@@ -214,11 +217,14 @@ def test_files_that_are_not_plain(tmp_path: Path) -> None:
     shutil.copy(DATA / "6.12-proc.txt", sos / "proc" / "buddyinfo")
     damaged = tmp_path / "half.gz"
     damaged.write_bytes(packed.read_bytes()[:200])
+    bomb = tmp_path / "bomb.gz"
+    bomb.write_bytes(gzip.compress(b"\n" * (8 << 20)))
 
     assert why(str(packed)).output == why(str(report)).output
     assert "Node 0 Normal: free 26,498" in why(str(sos)).output
     for path, said in (
         (damaged, "not a whole gzip file"),
+        (bomb, "200 times its size; no log is packed so well"),
         (tmp_path, "not a sosreport"),
         (tmp_path / "absent", "no such file"),
     ):

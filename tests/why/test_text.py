@@ -7,6 +7,7 @@ import json
 import re
 import textwrap
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from study.why.find import find
 from study.why.render import answer, as_data, summary
-from study.why.text import decode
+from study.why.text import decode, tidy
 from study.why.verdict import judge
 
 DATA = Path(__file__).resolve().parent.parent / "data" / "kernel-reports"
@@ -156,6 +157,87 @@ def test_several_reports_are_told_apart() -> None:
 
     assert [report.line for report in reports] == [3, 3 + OLD.count("\n") + 3]
     assert figures(text) == figures(OLD) + figures(NEW)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Node    0, zone   Normal, type    Unmovable  ²  1  2  3  4  5\n",
+        "node0:\n  normal:\n    ²: 5\n" + "".join(f"    {n}: 4\n" for n in range(1, 9)),
+        "x: page allocation failure: order:1, mode:0x20, nodemask=0-²\n",
+        "A   4kB 8kB 16kB\nB   1 ² 3\n",
+    ],
+)
+def test_a_raised_digit_is_no_number(text: str) -> None:
+    """² is a digit and none of 0 to 9: it is passed over, and what is beside it is read."""
+    found = find(text + "\nDMA: 1*4kB 1*8kB\n").reports
+
+    assert found[-1].zones[None, "DMA"].free_list is not None
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("digits", [13, 400, 4_290])
+def test_counts_in_json_have_twelve_digits_at_most(digits: int) -> None:
+    """As everywhere: no machine has more blocks, and no report is made of what is no count."""
+    rows = {"Normal": [int("9" * digits)] * 11, "DMA32": [int("9" * 12)] * 11}
+    maps = {"DMA": {str(order): 10**digits for order in range(11)}}
+    found = find(json.dumps({"node 0": rows | maps}, indent=1)).reports
+
+    assert [zone.name for report in found for zone in report.zones.values()] == ["DMA32"]
+
+
+@pytest.mark.quick
+def test_nodes_are_kept_as_they_are_printed() -> None:
+    """A mask of thousands of nodes takes no more than its letters; who is outside is not tried."""
+    line = "x: page allocation failure: order:1, mode:0x20, nodemask=0-2,7,3000-4095\n"
+    rows = "".join(ROW.replace("#", node) for node in ("2", "3", "7", "4000"))
+    (report, *_) = find(line + MARKS.replace("#", "7") + rows).reports
+    assert report.request is not None
+
+    assert as_data(judge(report), names=False)["request"]["nodes"] == "0-2,7,3000-4095"
+    said = answer(judge(report), 1, 1, names=False, what_if=None)
+    assert "nodes 0-2,7,3000-4095 only" in " ".join(said.split())
+    assert [node for node in (2, 3, 7, 4000, 4096) if report.request.may_use(node)] == [2, 7, 4000]
+
+
+def test_many_masks_take_little_memory() -> None:
+    """Sets of 4,096 nodes would take 200 MB for a thousand of them."""
+    line = "page allocation failure: order:1, mode:0x1\nnodemask=0-4095,\n"
+    tracemalloc.start()
+    reports = find(line * 1_000).reports
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert len(reports) == 1_000
+    assert most < 20e6
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["\n", "#012", "DMA: 1*4kB 1*8kB\n", "Node 0, zone DMA 1 2 3 4 5 6\n", "&#10;", '{"a":[[]]}\n'],
+)
+def test_no_text_takes_more_than_so_many_lines_and_reports(
+    line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes first is read; then it ends, whatever the lines are made of."""
+    monkeypatch.setattr("study.why.text.LINES_MOST", 500)
+    monkeypatch.setattr("study.why.find.REPORTS_MOST", 20)
+    found = find(REFUSED + MARKS.replace("#", "0") + line * 5_000)
+
+    assert found.reports[0].zones[0, "Normal"].min_kb == 3_000
+    assert len(found.reports) <= 20
+    assert len(tidy(line * 5_000).number) <= 500
+
+
+def test_records_end_where_enough_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first zones of a text are kept, in their order, whatever form each has."""
+    monkeypatch.setattr("study.why.find.RECORDS_MOST", 10)
+    text = REFUSED + numbered(3, MARKS + "Node #, zone Normal " + "1 " * 11 + "\n")
+    (report, *_) = find(text + numbered(500, ROW)).reports
+
+    assert [zone.min_kb for zone in report.zones.values()][:1] == [3_000]
+    assert sum(len(one.zones) for one in find(text + numbered(500, ROW)).reports) <= 10
 
 
 @pytest.mark.quick

@@ -70,7 +70,10 @@ def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--free", type=_SIZES, metavar="SIZE", help="Its free pages."),
         click.option(
-            "--reserve", type=int, metavar="PAGES", help="lowmem_reserve against this request."
+            "--reserve",
+            type=click.IntRange(0, 1 << 40),
+            metavar="PAGES",
+            help="lowmem_reserve against this request.",
         ),
         click.option(
             "--list", "blocks", metavar="'N N ...'", help="Its free blocks by order, from order 0."
@@ -189,7 +192,7 @@ def _seconds(text: str) -> float:
 
 def read_text_of(file: str) -> str:
     """The text of a file, of standard input, or of the files of a sosreport's folder."""
-    from study.why.text import LARGEST, decode
+    from study.why.text import LARGEST, PACKED_MOST, UNPACKED_FREELY, decode
 
     if file == "-":
         return decode(click.open_file("-", "rb").read(LARGEST))
@@ -208,9 +211,17 @@ def read_text_of(file: str) -> str:
 
         try:
             with gzip.open(io.BytesIO(data)) as unpacked:
-                data = unpacked.read(LARGEST)
+                most = min(max(UNPACKED_FREELY, PACKED_MOST * len(data)), LARGEST)
+                data = unpacked.read(most + 1)
         except (OSError, EOFError, zlib.error) as problem:
             refuse(ValueError(f"{file}: not a whole gzip file ({problem})"))
+        if LARGEST > most < len(data):
+            refuse(
+                ValueError(
+                    f"{file}: unpacks to over {most / 1e6:,.0f} MB, {PACKED_MOST} times its size; "
+                    "no log is packed so well"
+                )
+            )
     return decode(data)
 
 
@@ -284,7 +295,7 @@ def _apply_to_zone(report: Report, given: dict[str, object]) -> None:
     zone = _zone_of(report, given) if wanted else None
     if zone is not None and given["blocks"] is not None:
         numbers = str(given["blocks"]).replace(",", " ").split()
-        if len(numbers) < 2 or not all(n.isdigit() and len(n) < 13 for n in numbers):
+        if len(numbers) < 2 or not all(re.fullmatch("[0-9]{1,12}", n) for n in numbers):
             raise click.UsageError(
                 "--list: free blocks of order 0, 1, 2, ..., as in /proc/buddyinfo"
             )

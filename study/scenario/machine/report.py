@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
+from study.printable import printable
 from study.scenario.machine.kernels import nearest_below, note, parse
 from study.scenario.machine.lists import TYPES, StartLists, from_free_list, zone_named
 from study.scenario.machine.requests import gfp_bits
@@ -50,8 +51,8 @@ class _Sheet:
     unused: list[str] = field(default_factory=list)
 
     def add(self, text: str, why: str = "") -> None:
-        """A line, and where it comes from."""
-        self.lines.append(_Line(text, why))
+        """A line, and where it comes from: a file's name may hold the end of one."""
+        self.lines.append(_Line(printable(text), printable(why)))
 
     def text(self) -> str:
         """All lines with their comments, in one column where they fit."""
