@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -256,6 +257,14 @@ def _declared(path: Path, archive: zipfile.ZipFile, name: str, wanted: Wanted) -
     return member
 
 
+def _check_letters(text: np.ndarray) -> None:
+    """Of numbers that stand for no letter, Python makes no text."""
+    letters = text.view(np.dtype("u4").newbyteorder(text.dtype.byteorder))
+    wrong = (letters > sys.maxunicode) | ((letters >= 0xD800) & (letters < 0xE000))
+    if wrong.any():
+        raise ValueError("a number that stands for no letter")
+
+
 _MAGIC = b"\x93NUMPY\x01\x00"
 
 
@@ -275,6 +284,8 @@ def _read(
             if len(piece) != rows * size:
                 raise zipfile.BadZipFile(f"column {member.name!r} ends early")
             found = np.frombuffer(piece, member.dtype)
+            if found.dtype.kind == "U":
+                _check_letters(found)
             numbers[first : first + rows] = found if kept is None else kept(found)
         # The end is where the checksum is looked at.
         file.read(1)

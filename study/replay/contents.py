@@ -26,8 +26,18 @@ _WHO = re.compile(rb"^\s{0,40}(\S(?:[^\[\n]{0,30}\S)?)[- ]{1,8}[0-9]{1,8}\s{1,8}
 _EVENT = re.compile(rb"\b(mm_page\w{1,40}|mm_pagevec_free|kp_\w{1,20}|mm_\w{1,40}):\s")
 MOST = 8
 """Flags and callers that are shown."""
+EVENTS_MOST = 20
+"""Events that are shown; what the study knows has ten names."""
+KINDS_MOST = 5_000
+"""Different events, flags and callers that are told apart."""
+OTHERS = "others"
+"""What the rest is counted as."""
+_ORDERS = 21
+"""Orders from 0 on that any kernel could have."""
 _LIVE_MOST = 2_000_000
 """Blocks whose end is waited for at once."""
+_SECONDS = 1_000_000
+"""Of which the busiest is looked for: eleven days, after which they are counted in a circle."""
 
 
 @dataclass
@@ -39,7 +49,8 @@ class Contents:
     events
         Event -> how many.
     orders
-        Order -> requests of it; failed -> those that got nothing.
+        Order -> requests of it, all that no kernel has as `others`; failed -> those that got
+        nothing.
     flags, callers
         Flags and tasks of requests -> how many; empty where a trace does not say.
     seconds
@@ -53,7 +64,7 @@ class Contents:
     """
 
     events: Counter[str] = field(default_factory=Counter)
-    orders: Counter[int] = field(default_factory=Counter)
+    orders: Counter[str] = field(default_factory=Counter)
     failed: int = 0
     flags: Counter[str] = field(default_factory=Counter)
     callers: Counter[str] = field(default_factory=Counter)
@@ -72,10 +83,10 @@ class Contents:
         """As JSON would have it: the most frequent flags and callers, quartiles of lifetimes."""
         quartiles = np.quantile(self.lifetimes, (0.25, 0.5, 0.75)) if self.lifetimes else ()
         return {
-            "events": dict(self.events),
+            "events": _most(self.events, EVENTS_MOST),
             "requests": self.requests,
             "failed": self.failed,
-            "orders": {str(order): n for order, n in sorted(self.orders.items())},
+            "orders": dict(self.orders),
             "flags": dict(self.flags.most_common(MOST)),
             "callers": dict(self.callers.most_common(MOST)),
             "seconds": self.seconds,
@@ -85,6 +96,20 @@ class Contents:
             "fallbacks": self.fallbacks,
             "serious_fallbacks": self.serious,
         }
+
+
+def _most(counts: Counter[str], most: int) -> dict[str, int]:
+    """The most frequent of what was counted, the rest together, in the order of appearance."""
+    kept = {name for name, _ in counts.most_common(most)}
+    shown = Counter({name: n for name, n in counts.items() if name in kept})
+    if len(kept) < len(counts):
+        shown[OTHERS] += counts.total() - shown.total()
+    return dict(shown)
+
+
+def _add(counts: Counter[str], name: str) -> None:
+    """Count one; of very many different names the last ones together."""
+    counts[name if name in counts or len(counts) < KINDS_MOST else OTHERS] += 1
 
 
 _NAMES = {
@@ -111,7 +136,10 @@ def contents_of(path: Path, trace: Trace) -> Contents:
     """
     found = Contents()
     asked = trace.code == Code.ALLOC
-    found.orders.update(trace.order[asked].tolist())
+    order = trace.order[asked]
+    known = order[(order >= 0) & (order < _ORDERS)]
+    by_order = [*enumerate(np.bincount(known).tolist()), (OTHERS, len(order) - len(known))]
+    found.orders.update({str(which): count for which, count in by_order if count})
     found.failed = int((trace.pfn[asked] == FAILED_PFN).sum())
     taken = trace.aux[trace.code == Code.EXTFRAG]
     found.fallbacks = len(taken)
@@ -119,7 +147,7 @@ def contents_of(path: Path, trace: Trace) -> Contents:
     if path.suffix == ".npz":
         codes, counts = np.unique(trace.code, return_counts=True)
         for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
-            found.events[_NAMES.get(code, "others")] += count
+            found.events[_NAMES.get(code, OTHERS)] += count
         return found
     _read(path, found)
     return found
@@ -133,7 +161,7 @@ def _read(path: Path, found: Contents) -> None:
         event = _EVENT.search(line)
         if event is None:
             continue
-        found.events[event[1].decode()] += 1
+        _add(found.events, event[1].decode())
         when = _WHEN.search(line)
         now = None if when is None else float(when[1])
         if now is not None:
@@ -142,7 +170,7 @@ def _read(path: Path, found: Contents) -> None:
         if request is not None:
             _count(found, line, request)
             if now is not None:
-                by_second[int(now)] += 1
+                by_second[int(now) % _SECONDS] += 1
                 if len(born) < _LIVE_MOST:
                     born[request[1]] = now
             continue
@@ -158,7 +186,7 @@ def _read(path: Path, found: Contents) -> None:
 
 def _count(found: Contents, line: bytes, request: re.Match[bytes]) -> None:
     if request[3]:
-        found.flags[request[3].decode("ascii", "replace")] += 1
+        _add(found.flags, request[3].decode("ascii", "replace"))
     who = _WHO.match(line)
     if who is not None:
-        found.callers[who[1].decode("utf-8", "replace").rstrip("-")] += 1
+        _add(found.callers, who[1].decode("utf-8", "replace").rstrip("-"))

@@ -139,6 +139,7 @@ def _read_marks(path: Path) -> MarksTable:
     at = read_arrays(path, _TABLE)
     columns = tuple(map(str, at["columns"]))
     check = _Check(path)
+    check.that(len(at["rows"]) > 0, "no zone in it")
     check.that(at["rows"].shape[1] == len(columns), "rows are not as wide as their columns")
     check.that({"version", "pages", "lowmem_pages"} <= set(columns), "the zones are not named")
     check.that(len(set(columns)) == len(columns), "two columns have one name")
@@ -187,6 +188,7 @@ def _check_shapes(check: _Check, recording: Recording) -> None:
     from study.zone.trial.recorded import DIGESTS, FIELDS
 
     n = len(recording.ops)
+    check.that(n > 0, "no operation in it")
     check.that(recording.ops.shape[1] == 5, "an operation is not five numbers")
     for name in recording.fields:
         check.known(name, FIELDS, "field")
@@ -238,6 +240,8 @@ def _check_snapshots(check: _Check, recording: Recording, at: dict[str, np.ndarr
     of_lru = lengths[:, NR_LISTS - 2 :]
     check.that(int(lengths.sum()) == len(lists), "lists that are not as long as they say")
     check.that(int(of_lru.sum()) == len(flags), "not a flag an LRU page")
+    check.that(bool(((lists >= 0) & (lists < recording.pages)).all()), "a page that is not there")
+    check.that(bool(((flags >= 0) & (flags < 1 << 8)).all()), "flags of more than a byte")
     ends = np.cumsum(lengths.reshape(-1))
     flag_ends = np.cumsum(of_lru.sum(axis=1))
     pfns = lists.astype("<i4")

@@ -107,7 +107,8 @@ class ZoneFeed:
         """Enter the zone's pageblock types into those of all memory."""
         first = self._base >> PAGEBLOCK_ORDER
         here = self.zone.pageblock["migratetype"]
-        rows = min(len(here), len(types) - first)
+        # The types that were read at the start may end before the zone begins.
+        rows = max(min(len(here), len(types) - first), 0)
         types[first : first + rows] = here[:rows]
 
     def _read_lists(self) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from study.cli import main
-from study.replay.contents import contents_of
+from study.replay.contents import EVENTS_MOST, KINDS_MOST, contents_of
 from study.replay.replay import read_trace
 
 pytestmark = pytest.mark.quick
@@ -55,6 +56,45 @@ def test_columns_say_what_they_have(excerpts: Path) -> None:
     assert held["events"]["mm_page_alloc"] == held["requests"] > 0
     assert held["flags"] == {}
     assert held["seconds"] is None
+
+
+def test_orders_that_no_kernel_has_are_counted_together(tmp_path: Path) -> None:
+    """However many an archive has, what is kept and shown has an end."""
+    path = tmp_path / "trace_o.npz"
+    order = np.arange(-500, 500) * (1 << 40)
+    order[:3] = (0, 20, 21)
+    none = np.zeros(len(order), np.int64)
+    np.savez(path, ev=none + 1, pfn=none, order=order, mt=none, aux=none)
+
+    held = contents_of(path, read_trace(path)).plain()
+
+    assert held["orders"] == {"0": 2, "20": 1, "others": 997}
+    assert held["requests"] == 1000
+
+
+@pytest.mark.parametrize("place", ["kp_{}", "flags", "caller"])
+def test_of_many_names_the_last_are_counted_together(tmp_path: Path, place: str) -> None:
+    """Nor does a text with ever new events, flags or callers take ever more memory."""
+    path = tmp_path / "trace.txt"
+    count = KINDS_MOST + 1_000
+    with path.open("w") as file:
+        file.write(FTRACE)
+        for number in range(count):
+            caller = f"x{number}" if place == "caller" else "bash"
+            event = f"kp_{number}" if place == "kp_{}" else "mm_page_alloc"
+            flags = f"F{number}" if place == "flags" else "GFP_KERNEL"
+            file.write(
+                f"  {caller}-12  [003] .....   100.000000: {event}: page=0xff pfn=0x100 order=0 "
+                f"migratetype=1 gfp_flags={flags}\n"
+            )
+
+    found = contents_of(path, read_trace(path))
+
+    assert max(len(found.events), len(found.flags), len(found.callers)) == KINDS_MOST + 1
+    assert len(found.plain()["events"]) <= EVENTS_MOST + 1
+    assert found.events.total() == sum(found.plain()["events"].values()) == count + 7
+    counted = {"kp_{}": found.events, "flags": found.flags, "caller": found.callers}[place]
+    assert counted["others"] > 900
 
 
 @pytest.mark.parametrize(

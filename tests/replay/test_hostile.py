@@ -27,7 +27,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from study.replay.files import LINE_BYTES_MAX, ROWS_MAX, lines_of
-from study.replay.replay import Replay, replay
+from study.replay.replay import Replay, lists_after, replay
 from study.replay.trace import ReplayError
 
 COLUMNS = ("ev", "pfn", "order", "mt", "aux")
@@ -351,6 +351,20 @@ def test_nothing_beside_a_trace_is_too_much(root: Path, tmp_path: Path):
     traces = in_folders(tmp_path, SIBLINGS, write)
 
     assert_each_told(replayed(root, *traces), traces)
+
+
+def test_types_may_end_before_a_zone_begins(tmp_path: Path):
+    """Those of a zone of which no type was read are left out of the types afterwards."""
+    path = tmp_path / "trace_x.npz"
+    path.write_bytes(whole())
+    later = ZONE | {"start_pfn": 4096, "free_list": {"0": {"Movable": [4097]}}}
+    lists = {"DMA": ZONE, "Normal": later, "pageblock_mt": [1] * 4}
+    (tmp_path / "freelists_x_0.json.gz").write_bytes(gzip.compress(json.dumps(lists).encode()))
+
+    after = lists_after(path, 0)
+
+    assert after["pageblock_mt"] == [1] * 4
+    assert after["Normal"]["free_list"]["0"] == {"Movable": [4097]}
 
 
 @pytest.mark.slow

@@ -168,6 +168,11 @@ def test_a_run_of_kswapd_without_end_is_one_it_cannot_do(changed: Callable[..., 
     assert result.first_difference.row == len(ops)
 
 
+def letters(number: int, order: str = "<", rows: int = 0) -> np.ndarray:
+    """Text, or a vector of it, of numbers that may stand for no letter."""
+    return np.full(rows or 1, number, f"{order}u4").view(f"{order}U1").reshape((rows,) * (rows > 0))
+
+
 UNUSABLE = {
     "a kernel that is not recorded": ({"version": np.str_("2.6.12")}, "2.6.11"),
     "no version": ({"version": None}, "no column 'version'"),
@@ -206,6 +211,28 @@ UNUSABLE = {
     "a field twice": ({"fields": put(0, value="hot")}, "one name"),
     "states of fewer": ({"states": lambda states: states[:-1]}, "a state an operation"),
     "sums of fewer": ({"digests": lambda digests: digests[:-1]}, "three sums"),
+    "no operation": (
+        {
+            **{name: (lambda rows: rows[:0]) for name in ("ops", "states", "digests")},
+            **{name: (lambda rows: rows[:0]) for name in ("snap_at", "snap_lengths")},
+            **{name: (lambda rows: rows[:0]) for name in ("snap_lists", "snap_flags")},
+        },
+        "no operation in it",
+    ),
+    "a kernel of no letters": ({"version": letters(0x110000)}, "stands for no letter"),
+    "a kernel of negative letters": ({"version": letters(0xFFFFFFFF)}, "stands for no letter"),
+    "a kernel of half letters": ({"version": letters(0xD800)}, "stands for no letter"),
+    "a kernel of another order": ({"version": letters(0x110000, ">")}, "stands for no letter"),
+    "fields of no letters": ({"fields": letters(0x7FFFFFFF, rows=16)}, "stands for no letter"),
+    "a page beyond 32 bits": (
+        {"snap_lists": lambda lists: lists.astype(np.int64) + (1 << 40)},
+        "a page that is not there",
+    ),
+    "a page before all": ({"snap_lists": put(5, value=-1)}, "a page that is not there"),
+    "flags beyond 8 bits": (
+        {"snap_flags": lambda flags: flags.astype(np.int64) + 256},
+        "flags of more than a byte",
+    ),
     "a list changed": ({"snap_lists": put(5, value=7)}, "check sums"),
     "a flag changed": ({"snap_flags": put(5, value=7)}, "check sums"),
     "a snapshot too far": ({"snap_at": put(1, value=99_999)}, "of no operation in row 1"),
@@ -241,6 +268,8 @@ def test_a_recording_that_cannot_be_is_refused_in_words(
         ({"rows": put(3, 2, value=5)}, "no possible size in row 3"),
         ({"columns": put(3, value="mini")}, "unknown column 'mini'"),
         ({"columns": put(1, value="mini")}, "not named"),
+        ({"columns": letters(0x110000, rows=12)}, "no letter"),
+        ({"rows": lambda rows: rows[:0]}, "no zone in it"),
         ({"columns": put(3, value="low")}, "one name"),
         ({"columns": lambda columns: columns[:-1]}, "not as wide"),
     ],
