@@ -165,7 +165,7 @@ def _matched(events: Events) -> Demand:
     served, ended = events.pfn[rows] != FAILED_PFN, end[rows] >= 0
     hold_us = np.where(ended, events.at_us[end[rows]] - at_us, length_us)
     hold_us = _of_the_failed(hold_us, served, flags * (ORDER_MAX + 1) + order)
-    use = _use_of(order, np.array([_use(one) for one in events.kinds], np.int64)[flags])
+    use = np.array([_use(one) for one in events.kinds], np.int64)[flags]
     # What became of a file's page later is reclaim's affair, as it is of nearly all of them.
     reclaimed = np.where(ended, events.by_reclaim[end[rows]], served & (use & Use.FILE > 0))
     use |= np.where(reclaimed & (use & (Use.FILE | Use.ANON) > 0), int(Use.RECLAIMED), 0)
@@ -185,9 +185,9 @@ def _of_the_failed(hold_us: np.ndarray, served: np.ndarray, kind: np.ndarray) ->
 
 
 def _use(flags: frozenset[str]) -> int:
-    """What a single page asked for with these flags is for.
+    """What a block asked for with these flags is for.
 
-    Movable pages are those of programs and files. Zeroed ones are programs'; of the others those
+    Movable blocks are those of programs and files. Zeroed ones are programs'; of the others those
     for reading ahead (NORETRY, since 2.6.39), to be written, or without FS are files', and the
     rest copies after fork or from swap.
     """
@@ -198,10 +198,6 @@ def _use(flags: frozenset[str]) -> int:
     if "ZERO" not in flags and of_file:
         return int(Use.FILE) | written
     return int(Use.ANON) | int(Use.WRITTEN)
-
-
-def _use_of(order: np.ndarray, use: np.ndarray) -> np.ndarray:
-    return np.where(order == 0, use, 0)
 
 
 def _of_columns(path: Path) -> Events:

@@ -187,9 +187,9 @@ def _of(name: str, half: Demand, names: dict[tuple[int, int], str]) -> np.ndarra
     """Which requests of a half a source stands for."""
     which: np.ndarray
     if name == FILES:
-        which = half.use & _FILE > 0
+        which = (half.order == 0) & (half.use & _FILE > 0)
     elif name == PROGRAMS:
-        which = half.use & _ANON > 0
+        which = (half.order == 0) & (half.use & _ANON > 0)
     elif name == SLAB:
         which = (half.order == 0) & (half.use & (_FILE | _ANON) == 0)
     else:

@@ -36,9 +36,9 @@ class Use(IntEnum):
     """Bits of what a recorded block is for; none: it is the kernel's, and stays where it is."""
 
     FILE = 1
-    """One page of a file."""
+    """Of a file."""
     ANON = 2
-    """One page of a program's memory."""
+    """Of a program's memory."""
     WRITTEN = 4
     """Asked for in order to be written."""
     RECLAIMED = 8
@@ -217,9 +217,8 @@ def _check(rows: np.ndarray, recorded: Recorded) -> None:
     gfp = rows["gfp"]
     if not (ends and sound and (gfp >= 0).all() and (gfp < _GFP_MOST).all()):
         raise ValueError("holds numbers that no recording has")
-    user = (rows["use"] & (Use.FILE | Use.ANON)) > 0
-    if (rows["order"][user] > 0).any() or ((rows["use"] & 3) == 3).any():
-        raise ValueError("holds pages of programs that are no single pages")
+    if ((rows["use"] & (Use.FILE | Use.ANON)) == (Use.FILE | Use.ANON)).any():
+        raise ValueError("holds numbers that no recording has")
 
 
 @lru_cache(maxsize=4)
@@ -255,6 +254,7 @@ def user_pages_most(recorded: Recorded) -> int:
     rows = rows_of(recorded)
     user = rows[(rows["use"] & (Use.FILE | Use.ANON)) > 0]
     times = np.concatenate([user["at"], user["at"] + user["hold"]])
-    change = np.concatenate([np.ones(len(user), np.int64), -np.ones(len(user), np.int64)])
+    pages = np.int64(1) << user["order"]
+    change = np.concatenate([pages, -pages])
     in_use = change[np.argsort(times, kind="stable")].cumsum()
     return int(in_use.max(initial=0))

@@ -255,9 +255,23 @@ def test_it_is_yaml_for_whoever_reads_it() -> None:
     assert re.fullmatch(r"\d+ pages", plain["base"]["zone"]["memory"])
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_a_damaged_report_is_a_scenario_or_a_reason(seed: int) -> None:
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        *(pytest.param(range(first, first + 4), id=str(first)) for first in range(0, 40, 4)),
+        pytest.param(range(40, 5_040), id="by-night", marks=pytest.mark.nightly(part="scenarios")),
+    ],
+)
+def test_a_damaged_report_is_a_scenario_or_a_reason(seeds: range) -> None:
     """Whatever is left of a report: a scenario that loads, or a sentence why there is none."""
+    for seed in seeds:
+        try:
+            _is_scenario_or_reason(seed)
+        except Exception as problem:
+            raise AssertionError(f"seed {seed}") from problem
+
+
+def _is_scenario_or_reason(seed: int) -> None:
     made = scenario("-", text=mutated(seed))
 
     assert made.exit_code in (0, 2)

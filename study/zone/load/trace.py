@@ -5,7 +5,9 @@ now (an open load). A page of programs or files goes on the LRU lists and may be
 reclaim, for which the trace's own reclaim counts for nothing: a page that it took then is merely no
 longer wanted from that moment on, and stays until it is taken here. Any other block is the
 kernel's, and is given back when it was. Simplifications: nothing is known of touches, so a page
-is as old as its request; a page that is asked for and taken by a child after fork has one owner.
+is as old as its request; a page that is asked for and taken by a child after fork has one owner; a
+large folio, or a huge page, is asked for in one block and then lies on the LRU lists page by page,
+as if it were split at once.
 """
 
 from __future__ import annotations
@@ -133,29 +135,59 @@ def _settle_page(z, page, written, pfn):
 
 
 @kernel
-def _ask_for_page(z, row):
-    """A page of a program or a file."""
-    demand = demands(z)[row]
+def _live_page(z, row):
+    """A virtual page for a recorded one, with its end booked; NO_PFN if there is none."""
     page = _free_vpage(z)
     if page == NO_PFN:
         z.count.trace_left_out += 1
-        return
-    vpage = vpages(z)
+        return NO_PFN
+    demand, vpage = demands(z)[row], vpages(z)
     vpage[page].kind = Kind.ANON if demand.use & _ANON else Kind.FILE
     vpage[page].mapped = 1 if demand.use & _ANON else 0
-    vpage[page].state = (vpage[page].state & ~SWAPPED) | LIVE | WAITING
-    written = 1 if demand.use & _WRITTEN else 0
-    number = page - z.trace_first_page
+    vpage[page].state = (vpage[page].state & ~SWAPPED) | LIVE
     taken = 1 if demand.use & _RECLAIMED else 0
+    number = page - z.trace_first_page
     book(z, z.now + 1 + demand.hold, Event.TRACE_END, -2 - (number * 2 + taken))
-    pfn = _ask(z, 0, demand.gfp, number * 4 + written * 2 + 1)
+    return page
+
+
+@kernel
+def _is_written(z, row):
+    return 1 if demands(z)[row].use & _WRITTEN else 0
+
+
+@kernel
+def _ask_for_page(z, row):
+    """A single page of a program or a file."""
+    page = _live_page(z, row)
+    if page == NO_PFN:
+        return
+    vpages(z)[page].state |= WAITING
+    written = _is_written(z, row)
+    memo = (page - z.trace_first_page) * 4 + written * 2 + 1
+    pfn = _ask(z, 0, demands(z)[row].gfp, memo)
     if pfn != NO_PFN:
         _settle_page(z, page, written, pfn)
 
 
 @kernel
+def _settle_pages(z, row, pfn):
+    """A block of a program or a file, page by page."""
+    for one in range(pfn, pfn + (1 << demands(z)[row].order)):
+        frames(z)[one].order = 0
+        page = _live_page(z, row)
+        if page == NO_PFN:
+            free_page(z, one, False)
+        else:
+            install(z, one, page, _is_written(z, row))
+
+
+@kernel
 def _settle_block(z, row, pfn):
-    """A block is the kernel's, for as long as it was then."""
+    """A block is a program's or a file's, or the kernel's for as long as it was then."""
+    if demands(z)[row].use & _USER:
+        _settle_pages(z, row, pfn)
+        return
     new_object(z, pfn, demands(z)[row].order, Kind.RECORDED)
     book(z, z.now + 1 + demands(z)[row].hold, Event.TRACE_END, pfn)
 
@@ -170,7 +202,7 @@ def recorded_request(z):
         z.trace_shift += z.trace_length
     _book_next(z)
     demand = demands(z)[row]
-    if demand.use & _USER:
+    if demand.use & _USER and demand.order == 0:
         _ask_for_page(z, row)
         return
     pfn = _ask(z, demand.order, demand.gfp, row * 2)

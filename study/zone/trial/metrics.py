@@ -135,7 +135,7 @@ class Requests:
             "tx": Label("send buffer requests served", 5),
             "huge": Label("huge pages had while running", 6),
             "source": Label("blocks that the added source got", 7),
-            "trace": Label("requests of the recorded load served"),
+            "trace": Label("requests of the recorded load served", 17),
         },
     )
     """Share served."""
