@@ -32,6 +32,7 @@ _ASSUMED = (6, 1)
 zone knows have been the same."""
 _MASKS_MOST = 10_000
 _DEFAULT_HOLD_US = 1_000
+_SILENCE_US_MOST = 3_600_000_000
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ def recorded_load(path: Path) -> Recorded:
         It cannot be read, has no times or flags, or more requests than a study can carry.
     """
     demand = demand_of(path)
+    if np.diff(demand.at_us).max(initial=0) > _SILENCE_US_MOST:
+        raise ReplayError(f"{path}: nobody asked for anything for over an hour of it: give a part")
     try:
         return pack(
             demand.at_us, demand.hold_us, demand.order, demand.gfp, demand.use, demand.length_us
@@ -174,14 +177,22 @@ def _matched(events: Events) -> Demand:
 
 
 def _of_the_failed(hold_us: np.ndarray, served: np.ndarray, kind: np.ndarray) -> np.ndarray:
-    """Holds with those of failed requests filled in: that of the last one alike that was served."""
-    found = hold_us.copy()
-    for row in np.flatnonzero(~served):
-        alike = np.flatnonzero(served & (kind == kind[row]))
-        before = alike[alike < row]
-        source = before[-1] if len(before) else alike[0] if len(alike) else None
-        found[row] = _DEFAULT_HOLD_US if source is None else hold_us[source]
-    return found
+    """Holds with those of failed requests filled in: that of the last one alike that was served.
+
+    Where none was before, that of the first one after; where none was at all, a millisecond.
+    """
+    rows = np.arange(len(kind))
+    by_kind = np.lexsort((rows, kind))
+    alike, good = kind[by_kind], served[by_kind]
+    before = np.maximum.accumulate(np.where(good, rows, -1))
+    after = np.minimum.accumulate(np.where(good, rows, len(rows))[::-1])[::-1]
+    source = np.where((before >= 0) & (alike[before] == alike), before, after)
+    found = source < len(rows)
+    found &= alike[np.minimum(source, len(rows) - 1)] == alike
+    filled = np.where(found, hold_us[by_kind][np.minimum(source, len(rows) - 1)], _DEFAULT_HOLD_US)
+    result = hold_us.copy()
+    result[by_kind] = np.where(good, hold_us[by_kind], filled)
+    return result
 
 
 def _use(flags: frozenset[str]) -> int:

@@ -195,6 +195,52 @@ def test_what_holds_no_request_is_refused(tmp_path: Path, text: str) -> None:
         demand_of(path)
 
 
+def test_a_failed_request_is_held_as_one_alike_was(tmp_path: Path) -> None:
+    """As the last one of its order and flags that was served, or the first, or a millisecond."""
+    atomic, kernel = "GFP_ATOMIC|__GFP_COMP", "GFP_KERNEL"
+    rows = [(0, 3, atomic), (16, 3, atomic), (0, 3, atomic), (0, 3, kernel), (32, 3, atomic),
+            (0, 2, atomic), (0, 3, atomic)]  # fmt: skip
+    events = [
+        ("nic", 5, 1_000 * (i + 1), "mm_page_alloc", pfn, order, flags)
+        for i, (pfn, order, flags) in enumerate(rows)
+    ]
+    frees = [("nic", 5, 20_000, "mm_page_free", 16, 3, ""), ("nic", 5, 30_000, "mm_page_free", 32,
+             3, "")]  # fmt: skip
+    path = tmp_path / "trace_failed.txt"
+    path.write_text("".join(ftrace(*event) for event in (*events, *frees)))
+    found = demand_of(path)
+
+    assert found.served.tolist() == [False, True, False, False, True, False, False]
+    # Of what was never served alike, as of order 3 with GFP_KERNEL, nothing is known.
+    assert found.hold_us.tolist() == [18_000, 18_000, 18_000, 1_000, 25_000, 1_000, 25_000]
+
+
+def test_an_hour_of_silence_is_no_load(tmp_path: Path) -> None:
+    """A gap that no load of a study has is told, not cut short."""
+    path = tmp_path / "trace_silent.txt"
+    late = ("sh", 7, 3_700_000_000, "mm_page_alloc", 8, 0, "GFP_KERNEL")
+    path.write_text(ftrace(*EVENTS[0]) + ftrace(*late))
+    with pytest.raises(ReplayError, match="over an hour"):
+        recorded_load(path)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_damaged_text_is_a_demand_or_a_reason(tmp_path: Path, seed: int) -> None:
+    """Whatever is left of a trace's lines, there is a load in it or a reason why there is none."""
+    dice = np.random.default_rng(seed)
+    text = bytearray(gzip.decompress((DATA / "trace_head_hiorder.txt.gz").read_bytes()))
+    for at in dice.integers(0, len(text), 4_000):
+        text[at] = dice.integers(32, 127)
+    start = int(dice.integers(0, len(text)))
+    path = tmp_path / "trace_damaged.txt"
+    path.write_bytes(bytes(text[start : start + int(dice.integers(1, 60_000))]))
+    try:
+        load = recorded_load(path)
+    except ReplayError:
+        return
+    assert len(rows_of(load)) == load.nr_requests > 0
+
+
 def test_processors_may_be_interleaved(tmp_path: Path) -> None:
     """Lines that are a little out of order are put in order by their times."""
     path = tmp_path / "trace_smp.txt"
