@@ -7,6 +7,7 @@ at as well.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -274,6 +275,19 @@ class _Locator(UserProvidedCacheLocator):  # type: ignore[misc]
 
 class _CacheFile(IndexDataCacheFile):  # type: ignore[misc]
     """The files of one kernel, of which only those are read that nobody else could have written."""
+
+    def save(self, key, data):
+        """Save it under a name of its own.
+
+        numba numbers the files, so that of two processes that save code for different types at the
+        same time one could find the other's code under its own types.
+        """
+        digest = hashlib.blake2b(repr(key).encode(), digest_size=8).hexdigest()
+        name = f"{Path(self._index_name).stem}.{digest}.nbc"
+        self._save_data(name, data)
+        overloads = self._load_index()
+        if overloads.get(key) != name:
+            self._save_index(overloads | {key: name})
 
     def _load_index(self):
         return super()._load_index() if is_own_file(self._index_path) else {}

@@ -13,6 +13,8 @@ tried, and with others numba has its way: the same results, after three times as
 
 from __future__ import annotations
 
+import hashlib
+
 import study.zone.engine.numba_private  # noqa: F401 - before numba, see there
 
 # isort: split
@@ -21,6 +23,7 @@ from llvmlite import binding as llvm
 from numba.core import compiler
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompileResult, Flags
+from numba.core.funcdesc import default_mangler
 
 TRIED = ("0.68",)
 
@@ -45,11 +48,16 @@ class Module(JITCodeLibrary):  # type: ignore[misc]
     def finalize(self):
         """Link small functions of numba's, but no kernel."""
         self._raise_if_finalized()
+        own = {f.name for f in self._final_module.functions if not f.is_declaration}
         for library in self._linking_libraries:
             if isinstance(library, Module):
                 self.calls.append(library)
             else:
                 self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        for function in self._final_module.functions:
+            # Their names count up in each process: two of one name need not be the same.
+            if not function.is_declaration and function.name not in own:
+                function.linkage = "internal"
         self._linking_libraries = []
         self._finalized = True
 
@@ -93,6 +101,14 @@ class _Whole(JITCodeLibrary):  # type: ignore[misc]
             self._final_module.link_in(module.alone(), preserve=True)
         self._linking_libraries = [lib for lib in linked if not isinstance(lib, Module)]
         super().finalize()
+        missing = [f.name for f in self._final_module.functions if _is_missing(f)]
+        if missing:
+            raise RuntimeError(f"{self.name}: nothing was linked for {', '.join(missing)}")
+
+
+def _is_missing(function) -> bool:
+    """Is it a kernel of which there is no code? To call it would end the process."""
+    return bool(function.is_declaration) and str(function.name).startswith("_ZN5study")
 
 
 class WholeCompiler(compiler.Compiler):  # type: ignore[misc]
@@ -104,6 +120,33 @@ class WholeCompiler(compiler.Compiler):  # type: ignore[misc]
         self.state.library = _Whole(codegen, self.state.func_id.func_qualname)
         self.state.library.enable_object_caching()
         return super().define_pipelines()
+
+
+class _ModuleCompiler(compiler.Compiler):  # type: ignore[misc]
+    """numba's compiler, for kernels that kernels call."""
+
+    def define_pipelines(self):
+        """The same pipelines, under a name that is the same in every process.
+
+        Modules from the cache know those that they call by name. numba counts functions and types
+        as it meets them, and puts both numbers into the name.
+        """
+        function = self.state.func_id
+        function.unique_id = _MODULE
+        function.unique_name = f"{function.func_qualname}${_MODULE}"
+        # A copy of the compiler's own: others are named as before.
+        self.state.targetctx.mangler = _mangler
+        return super().define_pipelines()
+
+
+_MODULE = 0  # numba's own numbers begin with 1
+
+
+def _mangler(name, argtypes, *, abi_tags=(), uid=None):
+    if uid != _MODULE:
+        return default_mangler(name, argtypes, abi_tags=abi_tags, uid=uid)
+    digest = hashlib.blake2b(repr(argtypes).encode(), digest_size=8).hexdigest()
+    return default_mangler(f"{name}.{digest}", (), abi_tags=abi_tags, uid=uid)
 
 
 def compile_module(kernel, name) -> CompileResult:
@@ -122,6 +165,7 @@ def compile_module(kernel, name) -> CompileResult:
         flags=flags,
         locals={},
         library=library,
+        pipeline_class=_ModuleCompiler,
     )
     library._ensure_finalized()
     _announce(compiled)
