@@ -30,7 +30,7 @@ def plot(folder: str, figures: tuple[str, ...], *, suffix: str, out: str | None)
     from study.report.figures import FIGURES, image
     from study.results import ResultsError
     from study.results.errors import disk_errors
-    from study.results.files import make_folder, write_bytes_whole
+    from study.results.files import held_folder, write_bytes_whole
     from study.scenario.errors import did_you_mean
     from study.statistics import read_findings
 
@@ -38,6 +38,7 @@ def plot(folder: str, figures: tuple[str, ...], *, suffix: str, out: str | None)
         if name not in FIGURES:
             hint = did_you_mean(name, list(FIGURES)) or f"; there are {', '.join(FIGURES)}"
             refuse(ResultsError(f"{name} is not a figure{hint}"))
+    at_end = click.get_current_context()
     try:
         findings = read_findings(folder)
         target = Path(out) if out else findings.path / "figures"
@@ -46,7 +47,8 @@ def plot(folder: str, figures: tuple[str, ...], *, suffix: str, out: str | None)
             with disk_errors(f"cannot write {out}"):
                 target.mkdir(parents=True, exist_ok=True)
         else:
-            make_folder(target)
+            # Whoever can write there could make a link of it while a figure is drawn.
+            target = at_end.with_resource(held_folder(target))
         for name in figures or FIGURES:
             try:
                 drawn = image(name, findings, suffix)
@@ -55,8 +57,9 @@ def plot(folder: str, figures: tuple[str, ...], *, suffix: str, out: str | None)
                     raise
                 click.echo(f"{name}: not drawn, {reason}")
             else:
-                write_bytes_whole(target / f"{name}.{suffix}", drawn)
-                click.echo(f"{shown}/{name}.{suffix}")
+                file = f"{name}.{suffix}"
+                write_bytes_whole(target / file, drawn, named=Path(f"{shown}/{file}"))
+                click.echo(f"{shown}/{file}")
         if not out:
             findings.folder.publish()
     except ResultsError as fault:

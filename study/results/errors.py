@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ class TakenOver(ResultsError):
     """Another run writes the folder now."""
 
 
+_HELD = re.compile(r"^/proc/self/fd/[0-9]+/")
 _IN_THE_WAY = (errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY)
 
 _WAYS_ON = {
@@ -83,6 +85,8 @@ def reason(error: Exception, *, named_in: str = "") -> str:
     # Of two names the second is the one that was to be made.
     name = error.filename2 or error.filename
     file = os.fsdecode(name) if isinstance(name, str | bytes) else ""
+    # In a folder that is held by its descriptor: of that nobody else knows anything.
+    file = _HELD.sub("", file)
     if error.errno in _IN_THE_WAY and file:
         return f"{file} is in the way; move it elsewhere and try again"
     text = error.strerror or text

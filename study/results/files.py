@@ -12,11 +12,13 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from study.results.errors import ResultsError, disk_errors
+
+_COPIED_BYTES = 1 << 20
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -139,35 +141,50 @@ def create_file(path: Path) -> IO[bytes]:
     return os.fdopen(os.open(path, flags, 0o666), "wb")
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, *, named: Path | None = None) -> None:
     """See to it that there is a folder of this name, and no link to one.
+
+    Parameters
+    ----------
+    path
+        Of the folder.
+    named
+        What people know it as, if that is another.
 
     Raises
     ------
     ResultsError
         Something else has the name, or it cannot be made.
     """
-    with disk_errors(f"cannot write {path}"):
+    named = named or path
+    with disk_errors(f"cannot write {named}"):
         try:
             path.mkdir()
         except FileExistsError:
             mode = path.lstat().st_mode
             if stat.S_ISLNK(mode):
                 raise ResultsError(
-                    f"{path} is a symbolic link, and nothing is written through one; put what it "
+                    f"{named} is a symbolic link, and nothing is written through one; put what it "
                     "points to in its place, or move the whole folder to where there is room"
                 ) from None
             if not stat.S_ISDIR(mode):
                 raise ResultsError(
-                    f"{path} is {kind_of(mode)}, where a folder has to be; move it elsewhere"
+                    f"{named} is {kind_of(mode)}, where a folder has to be; move it elsewhere"
                 ) from None
 
 
 @contextmanager
-def held_folder(path: Path) -> Iterator[Path]:
+def held_folder(path: Path, *, named: Path | None = None) -> Iterator[Path]:
     """A folder, and no link, by a descriptor: another that takes its name meanwhile is not meant.
 
     Who can write beside it could have it be a link to somebody else's folder between two looks.
+
+    Parameters
+    ----------
+    path
+        Of the folder; it is made if it is not there.
+    named
+        What people know it as, if that is another.
 
     Yields
     ------
@@ -180,8 +197,8 @@ def held_folder(path: Path) -> Iterator[Path]:
         Something else has the name.
     """
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    with disk_errors(f"cannot write {path}"):
-        make_folder(path)
+    with disk_errors(f"cannot write {named or path}"):
+        make_folder(path, named=named)
         held = os.open(path, flags)
     try:
         yield Path(f"/proc/self/fd/{held}")
@@ -189,16 +206,96 @@ def held_folder(path: Path) -> Iterator[Path]:
         os.close(held)
 
 
-def make_empty_folder(path: Path) -> None:
-    """Make a folder that is new, in the place of whatever has its name.
+@contextmanager
+def held_place(folder: Path, name: str) -> Iterator[Path]:
+    """Where a file is to lie, in folders that are made, are no links, and are held.
+
+    Parameters
+    ----------
+    folder
+        Which may be a link, and need not be there.
+    name
+        Of the file, below it, with slashes.
+
+    Yields
+    ------
+    Path
+        Of the file, while the folders are held.
+
+    Raises
+    ------
+    ResultsError
+        Something else has the name of one of the folders.
+    """
+    with disk_errors(f"cannot write {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+    place = named = folder
+    with ExitStack() as held:
+        for part in Path(name).parent.parts:
+            named = named / part
+            place = held.enter_context(held_folder(place / part, named=named))
+        yield place / Path(name).name
+
+
+def move_held(held: Path, path: Path, target: Path) -> None:
+    """Give a folder that is held another name, unless its own leads to something else by now.
+
+    Parameters
+    ----------
+    held
+        As held_folder() has it.
+    path
+        The name that it was made under.
+    target
+        A name that is free.
 
     Raises
     ------
     OSError
-        What is there cannot be removed, or nothing can be made.
+        Something else has its name; or it cannot be moved.
     """
-    remove(path)
-    path.mkdir()
+    _check_held(held, path, path)
+    path.rename(target)
+    try:
+        # Between the look and the move there was a moment.
+        _check_held(held, target, path)
+    except OSError:
+        target.rename(path)
+        raise
+
+
+def _check_held(held: Path, path: Path, named: Path) -> None:
+    if not os.path.samestat(held.stat(), path.lstat()):
+        raise OSError(errno.EINVAL, "somebody has put something else in its place", str(named))
+
+
+def copy_whole(source: Path, path: Path) -> None:
+    """Have a file of these bytes that is complete or absent, also after a power cut.
+
+    Parameters
+    ----------
+    source
+        A file, or a link to one.
+    path
+        Of the copy, in a folder that is held; a link of that name is replaced.
+
+    Raises
+    ------
+    OSError
+        One cannot be read or the other written; what was there before stays.
+    """
+    aside = path.with_name(f".{path.name}.new")
+    remove(aside)
+    try:
+        with open_regular(source) as original, create_file(aside) as copy:
+            shutil.copyfileobj(original, copy, _COPIED_BYTES)
+            copy.flush()
+            os.fsync(copy.fileno())
+        aside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise
 
 
 def remove(path: Path) -> None:

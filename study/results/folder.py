@@ -26,7 +26,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from study.results.errors import ResultsError, disk_errors, reason, shell_word, storage_errors
-from study.results.files import kind_of, make_folder, read_regular, remove, write_whole
+from study.results.files import (
+    kind_of,
+    make_folder,
+    move_held,
+    read_regular,
+    remove,
+    write_whole,
+)
 from study.results.manifest import FORMAT, differences, misshapen, parsed
 from study.results.mirror import Mirror
 
@@ -385,20 +392,23 @@ def _check_table(table: Path) -> None:
             raise ResultsError(f"{table} is {kind_of(table.stat().st_mode)} and no folder of parts")
 
 
-def replace_table(table: Path, replacement: Path) -> None:
+def replace_table(table: Path, replacement: Path, held: Path) -> None:
     """Put one folder of parts in the place of another. settle_table() heals a crash half-way.
+
+    held  the replacement, as held_folder() has it
 
     Raises
     ------
     ResultsError
-        The disk refuses; the parts that were there stay.
+        The disk refuses, or the replacement is another folder by now; the parts that were there
+        stay.
     """
     old = _set_aside(table)
     with disk_errors(f"cannot write {table}"):
         remove(old)
         table.rename(old)
         try:
-            replacement.rename(table)
+            move_held(held, replacement, table)
         except OSError:
             with suppress(OSError):
                 old.rename(table)

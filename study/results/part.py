@@ -75,9 +75,12 @@ def write_part(table: pa.Table, path: Path) -> str:
     return digest_of_bytes(content)
 
 
-def finish_part(aside: Path, path: Path) -> None:
-    """Give a part that was written aside its name, once it is safe on disk."""
-    with disk_errors(f"cannot write {path}"):
+def finish_part(aside: Path, path: Path, *, named: Path) -> None:
+    """Give a part that was written aside its name, once it is safe on disk.
+
+    named  what people know it as
+    """
+    with disk_errors(f"cannot write {named}"):
         try:
             with aside.open("rb") as file:
                 os.fsync(file.fileno())

@@ -8,15 +8,18 @@ until all of them have come back as they were.
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from hashlib import blake2b
+from itertools import groupby, repeat
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from study.results.bounds import file_bytes_most
 from study.results.errors import ResultsError, disk_errors
 from study.results.expected import Key
-from study.results.files import remove
+from study.results.files import copy_whole, held_folder, move_held, remove
 from study.results.folder import (
     MANIFEST,
     MANIFEST_BYTES_MOST,
@@ -36,19 +39,20 @@ from study.results.manifest import (
     study_of,
 )
 from study.results.mirror import NEW
-from study.results.noted import problem_of
-from study.results.part import check_part, of_the_part, read_part
-from study.results.resume import adopt
+from study.results.part import check_part, reading
+from study.results.resume import Survey, adopt
 from study.trust.extensions import only_naming
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
 BEFORE = ".before"
 """What a folder held before a log was taken into it, laid out as a results folder."""
 
 _DECISIVE = ("format", "fingerprint", "simulation", "seed", "replicates", "axes", "cells")
 _WORDS = ("name", "question")
+_OF_FAILED = ("cell", "error", "replicate", "seed", "status")
+_ROWS_AT_ONCE, _SAMPLES_AT_ONCE = 4_096, 65_536
 
 
 class Awaited:
@@ -98,6 +102,10 @@ class Awaited:
             ]
             told = "\n".join(f"  {line}" for line in lines[:8])
             raise ResultsError(f"the job's log has results of something else:\n{told}")
+
+    def part_bytes_most(self, table: str) -> int | None:
+        """Bytes of the largest part of a table, "trials" or "series"; None while nobody knows."""
+        return None if self._known is None else file_bytes_most(self._known, table)
 
     def _same_scenario(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
         if self._words:
@@ -162,9 +170,10 @@ def keep_before(path: Path) -> None:
     with disk_errors(f"cannot write {path / BEFORE}"):
         aside = path / f"{BEFORE}.new"
         remove(aside)
-        _copy(path, aside)
-        remove(path / BEFORE)
-        aside.rename(path / BEFORE)
+        with held_folder(aside) as held:
+            _copy(path, held)
+            remove(path / BEFORE)
+            move_held(held, aside, path / BEFORE)
 
 
 def settle_received(path: Path) -> None:
@@ -197,8 +206,7 @@ def _clear(path: Path) -> None:
             remove(path / NEW)
         for table in (path / TRIALS, path / SERIES):
             if table.is_dir() and not table.is_symlink():
-                for part in table.glob("part-*.parquet"):
-                    remove(part)
+                _remove_parts(table)
                 remove_if_empty(table)
 
 
@@ -211,16 +219,28 @@ def _settle(path: Path) -> None:
             # Through a link the parts of another folder would be taken away from there.
             if aside.parent.is_symlink() or aside.is_symlink():
                 continue
-            for part in sorted(aside.glob("part-*.parquet")):
-                target = table / part.name
-                whole = check_part(part, opened.digest_of(target) or "none") is None
-                if whole and not part.is_symlink():
-                    part.replace(target)
+            if not aside.is_dir():
+                continue
+            with (
+                held_folder(path / NEW) as new,
+                held_folder(new / table.name, named=aside) as waiting,
+                held_folder(table) as held,
+            ):
+                for part in sorted(waiting.glob("part-*.parquet")):
+                    digest = opened.digest_of(table / part.name) or "none"
+                    if check_part(part, digest) is None and not part.is_symlink():
+                        part.replace(held / part.name)
         remove(path / NEW)
         for table in (opened.trials, opened.series):
-            for part in table.glob("part-*.parquet"):
-                if opened.digest_of(part) is None:
-                    remove(part)
+            noted = {part.name for part in table.glob("*") if opened.digest_of(part) is not None}
+            _remove_parts(table, but=noted)
+
+
+def _remove_parts(table: Path, *, but: Collection[str] = ()) -> None:
+    with held_folder(table) as held:
+        for part in held.glob("part-*.parquet"):
+            if part.name not in but:
+                remove(part)
 
 
 def _finish(path: Path) -> int:
@@ -231,17 +251,19 @@ def _finish(path: Path) -> int:
     aside = path / BEFORE
     if aside.is_symlink() or not (aside / MANIFEST).is_file():
         return 0
-    before = _rows_of(open_local(aside))
-    after: dict[Key, int] = {}
-    with suppress(ResultsError):
-        after = _rows_of(open_local(path))
+    with only_naming():
+        with reading(aside):
+            before = _rows_of(open_local(aside))
+        after: dict[Key, bytes] = {}
+        # Whatever a log has brought that cannot be read: what was there before is put back.
+        with suppress(Exception):
+            after = _rows_of(open_local(path))
     lost = sum(after.get(key) != row for key, row in before.items())
     with disk_errors(f"cannot write {path}"):
         if lost:
             prepare_tables(path)
             for table in (TRIALS, SERIES):
-                for part in (path / table).glob("part-*.parquet"):
-                    remove(part)
+                _remove_parts(path / table)
             _copy(aside, path)
             remove(path / NEW)
         remove(aside)
@@ -251,58 +273,79 @@ def _finish(path: Path) -> int:
 def _copy(source: Path, target: Path) -> None:
     """Have the tables of one folder in another as well, and then its manifest."""
     for table in (TRIALS, SERIES):
-        (target / table).mkdir(parents=True, exist_ok=True)
-        for part in (source / table).glob("part-*.parquet"):
-            shutil.copyfile(part, target / table / part.name)
-    fresh = target / f".{MANIFEST}.new"
-    remove(fresh)
-    shutil.copyfile(source / MANIFEST, fresh)
-    fresh.replace(target / MANIFEST)
+        with held_folder(target / table) as held:
+            for part in (source / table).glob("part-*.parquet"):
+                copy_whole(part, held / part.name)
+    copy_whole(source / MANIFEST, target / MANIFEST)
 
 
-def _rows_of(folder: Folder) -> dict[Key, int]:
-    """Trials that need not be run again -> a number that stands for row and samples."""
-    rows: dict[Key, int] = {}
-    failed: set[Key] = set()
+def _rows_of(folder: Folder) -> dict[Key, bytes]:
+    """Trials that a run would go on from -> what stands for row and samples, to the last bit.
+
+    A trial that is there twice is left out: which of its rows counts should not be a question.
+    """
+    found = Survey(folder)
     axes = {key for levels in folder.manifest["cells"].values() for key in levels}
-    for frame in _frames(folder, folder.trials, without=axes):
-        # A part of failed rows may lack the metrics, which are empty then where they are not.
-        fails = frame["status"] == "failed"
-        failed |= set(_keys(frame[fails]))
-        rows |= dict(zip(_keys(frame), _numbers(frame), strict=True))
-        told = frame.loc[fails, ["seed", "error"]]
-        rows |= dict(zip(_keys(frame[fails]), _numbers(told), strict=True))
-    sampled: dict[Key, int] = {}
-    for frame in _frames(folder, folder.series):
-        for key, number in zip(_keys(frame), _numbers(frame), strict=True):
-            sampled[key] = sampled.get(key, 0) + number
-    whole = failed | sampled.keys()
-    return {key: row + sampled.get(key, 0) for key, row in rows.items() if key in whole}
+    rows: dict[Key, bytes] = {}
+    for held in found.trials:
+        part = found.opened(held.part)
+        names = sorted(set(part.schema.names) - axes)
+        for batch in part.file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=names):
+            for key, status, row, told in zip(
+                _keys(batch),
+                batch.column("status").to_pylist(),
+                _packed(batch, names),
+                _packed(batch, _OF_FAILED),
+                strict=True,
+            ):
+                # A part of failed rows may lack the metrics, which are empty then elsewhere.
+                rows[key] = _digest(told if status == "failed" else row)
+    sampled: dict[Key, bytes] = {}
+    for held in found.series:
+        part = found.opened(held.part)
+        names = sorted(part.schema.names)
+        samples = (
+            sample
+            for batch in part.file.iter_batches(batch_size=_SAMPLES_AT_ONCE, columns=names)
+            for sample in zip(_keys(batch), _packed(batch, names), strict=True)
+        )
+        # Those of a trial lie together: the survey has seen to it.
+        for key, several in groupby(samples, key=itemgetter(0)):
+            sampled[key] = _digest(b"".join(sample for _, sample in several))
+    return {
+        key: rows[key] + (b"" if found.failed[key] else sampled[key])
+        for key in found.done - found.twice
+    }
 
 
-def _frames(
-    folder: Folder, table: Path, *, without: Collection[str] = ()
-) -> Iterator[pd.DataFrame]:
-    """The sound parts of a table."""
-    for part in sorted(table.glob("part-*.parquet")):
-        if problem_of(folder, part) is not None:
-            continue
-        try:
-            table_read = read_part(part)
-            names = sorted(set(table_read.column_names) - set(without))
-            frame: pd.DataFrame = table_read.select(names).to_pandas()
-        except Exception as error:  # noqa: BLE001 - pyarrow raises what it likes
-            of_the_part(error)
-            continue
-        yield frame
+def _keys(batch: pa.RecordBatch) -> list[Key]:
+    return list(
+        zip(batch.column("cell").to_pylist(), batch.column("replicate").to_pylist(), strict=True)
+    )
 
 
-def _keys(frame: pd.DataFrame) -> list[Key]:
-    return list(zip(frame["cell"].tolist(), frame["replicate"].tolist(), strict=True))
+def _packed(batch: pa.RecordBatch, names: Sequence[str]) -> list[bytes]:
+    """Each row as bytes: the names and types of its columns, its numbers, its words."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = [(name, batch.column(name)) for name in names]
+    begins = _digest(repr([(name, str(column.type)) for name, column in columns]).encode())
+    words = [column.to_pylist() for _, column in columns if pa.types.is_string(column.type)]
+    numbers = [column for _, column in columns if not pa.types.is_string(column.type)]
+    pieces = [np.empty((len(batch), 0), np.uint8)]
+    for column in numbers:
+        filled = pc.fill_null(column, False if pa.types.is_boolean(column.type) else 0)
+        for each in (filled, pc.is_null(column)):
+            values = np.ascontiguousarray(each.to_numpy(zero_copy_only=False))
+            pieces.append(values.view(np.uint8).reshape(len(batch), values.itemsize))
+    rows = np.hstack(pieces)
+    said = zip(*words, strict=True) if words else repeat((), len(batch))
+    return [
+        begins + row.tobytes() + repr(told).encode() for row, told in zip(rows, said, strict=True)
+    ]
 
 
-def _numbers(frame: pd.DataFrame) -> list[int]:
-    import pandas as pd
-
-    found: list[int] = pd.util.hash_pandas_object(frame, index=False).tolist()
-    return found
+def _digest(content: bytes) -> bytes:
+    return blake2b(content, digest_size=16).digest()

@@ -20,7 +20,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from study.results.errors import ResultsError
-from study.results.files import make_folder, write_bytes_whole
+from study.results.files import held_place, write_bytes_whole
 from study.results.folder import MANIFEST_BYTES_MOST
 from study.results.mirror import MANIFEST, NEW, is_of_a_folder, is_of_the_rows, is_part
 from study.results.received import Awaited
@@ -137,13 +137,15 @@ class Receiver:
             case ["move", name, target] if name == f"{NEW}/{target}" and is_part(target):
                 # Asked before a folder is made for what is not there.
                 (folder / _checked(name)).lstat()
-                _place_for(folder, name).replace(_place_for(folder, _checked(target)))
+                with held_place(folder, name) as source, held_place(folder, target) as place:
+                    source.replace(place)
                 _prune(folder / NEW)
             case ["remove", name]:
                 if not is_of_the_rows(_checked(name)):
                     return
                 if os.path.lexists(folder / _checked(name)):
-                    _place_for(folder, name).unlink(missing_ok=True)
+                    with held_place(folder, name) as place:
+                        place.unlink(missing_ok=True)
             case ["put" | "move", name, *others]:
                 _checked(name)
                 _checked(others[-1] if words[0] == "move" and others else name)
@@ -152,13 +154,21 @@ class Receiver:
                 raise ResultsError(f"the job's log has a line that means nothing: {_said(words)}")
 
     def _begin(self, name: str, size: int, digest: str) -> None:
-        most = MANIFEST_BYTES_MOST if name == MANIFEST else FILE_BYTES_MAX
+        most = self._most(name)
         if size > most:
             raise ResultsError(
                 f"{name} is of {size:,} bytes in the job's log; at most {most:,} are taken"
             )
         self._name, self._left, self._digest = name, size, digest
         self._content = bytearray()
+
+    def _most(self, name: str) -> int:
+        """Bytes that a file may have."""
+        table = name.removeprefix(f"{NEW}/").partition("/")[0]
+        if not is_part(name.removeprefix(f"{NEW}/")):
+            return MANIFEST_BYTES_MOST
+        of_study = self._awaited.part_bytes_most(table) if self._awaited is not None else None
+        return min(FILE_BYTES_MAX, of_study or FILE_BYTES_MAX)
 
     def _add(self, name: str, content: bytes) -> None:
         self._left -= len(content)
@@ -176,15 +186,8 @@ class Receiver:
             return
         if name == MANIFEST and self._awaited is not None:
             self._awaited.check(content)
-        write_bytes_whole(_place_for(folder, name), content)
-
-
-def _place_for(folder: Path, name: str) -> Path:
-    """Where a file of this name lies, in a folder that is there and no link to another."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for parent in reversed(Path(name).parents[:-1]):
-        make_folder(folder / parent)
-    return folder / name
+        with held_place(folder, name) as place:
+            write_bytes_whole(place, content, named=folder / name)
 
 
 def sendable(folder: Path) -> Iterator[str]:

@@ -17,7 +17,7 @@ from study.results.expected import (
     Samples,
     metrics_of,
 )
-from study.results.files import remove
+from study.results.files import held_folder, remove
 from study.results.folder import DAMAGED, Folder, open_local, prepare_tables
 from study.results.manifest import continued, differences, extended, study_of
 from study.results.noted import (
@@ -118,16 +118,19 @@ def adopt(folder: Folder, study: Study | None = None, *, most: int | None = None
     import pyarrow as pa
 
     study = study or study_of(folder.manifest, str(folder.path))
-    if most is None:
-        most = study.replicates if study.stopping is None else study.stopping.most
+    # Before anything is taken away: a table may be a link to that of another folder.
+    prepare_tables(folder.path)
     with disk_errors(f"cannot continue {folder.path}", pa.ArrowException, MemoryError):
-        for leftover in (*folder.trials.glob(".part-*.new"), *folder.series.glob(".part-*.new")):
-            remove(leftover)
-        return _Adoption(folder, study, most).run()
+        for table in (folder.trials, folder.series):
+            with held_folder(table) as held:
+                for leftover in held.glob(".part-*.new"):
+                    remove(leftover)
+        survey = Survey(folder, study, most)
+        return _Adoption(survey).run()
 
 
 @dataclass
-class _Held:
+class Held:
     """A part of which some rows at least are of this study.
 
     keys      its trials; those of a series without repetition
@@ -143,76 +146,64 @@ class _Held:
     too_many: bool = False
 
 
-class _Adoption:
-    """One going through of all parts."""
+class Survey:
+    """One going through of all parts, which changes nothing.
 
-    def __init__(self, folder: Folder, study: Study, most: int) -> None:
-        self._folder = folder
-        self._expected = Expected.of(folder.manifest)
+    done   trials that need not be run again
+    twice  trials of which there is another row, or other samples, than those that count
+    """
+
+    def __init__(self, folder: Folder, study: Study | None = None, most: int | None = None) -> None:
+        """As adopt() has it; raises what it raises."""
+        study = study or study_of(folder.manifest, str(folder.path))
+        if most is None:
+            most = study.replicates if study.stopping is None else study.stopping.most
+        self.folder = folder
+        self.most = most
+        self.expected = Expected.of(folder.manifest)
+        self.twice: set[Key] = set()
+        self.refused: list[tuple[Path, str]] = []
+        self.failed: dict[Key, bool] = {}
+        self.metrics: tuple[str, ...] | None = None
+        self.as_read: dict[Path, str] = {}
         self._samples = Samples.of(study)
-        self._most = most
-        self._damaged: list[str] = []
-        self._failed: dict[Key, bool] = {}
         self._free_at_end: dict[Key, float] = {}
-        self._metrics: tuple[str, ...] | None = None
         self._bounds = Bounds.of_trials(folder.manifest)
         self._sampling = Bounds.of_series(folder.manifest)
-        self._as_read: dict[Path, str] = {}
-        self._kept: dict[str, str] = {}
-        numbers = [int(match[1]) for name in self._numbered() if (match := PART.search(name))]
-        # A number that no run has reached is somebody's jest, after which there would be none.
-        self._next = 1 + max((number for number in numbers if number < _NUMBER_MOST), default=-1)
-
-    def run(self) -> Kept:
-        folder = self._folder
-        trials = [held for part in self._parts(folder.trials) if (held := self._trials(part))]
+        self.trials = [held for part in self._parts(folder.trials) if (held := self._trials(part))]
         sampled: set[Key] = set()
-        series = [
+        self.series = [
             held for part in self._parts(folder.series) if (held := self._series(part, sampled))
         ]
-        done = {key for key, failed in self._failed.items() if failed or key in sampled}
-        for held in trials:
-            held.wanted = [
-                keep and key in done for key, keep in zip(held.keys, held.wanted, strict=True)
-            ]
-        for held in (*trials, *series):
-            self._settle(held)
-        self._note_what_is_there()
-        return Kept(
-            done=frozenset(done),
-            failed=sum(self._failed[key] for key in done),
-            next_part=self._next,
-            metrics=self._metrics,
-            damaged=tuple(self._damaged),
+        self.done = frozenset(
+            key for key, failed in self.failed.items() if failed or key in sampled
         )
+        for held in self.trials:
+            held.wanted = [
+                keep and key in self.done for key, keep in zip(held.keys, held.wanted, strict=True)
+            ]
 
     def _parts(self, table: Path) -> list[Path]:
         return sorted(table.glob("part-*.parquet"))
 
-    def _opened(self, path: Path) -> Part:
+    def opened(self, path: Path) -> Part:
         """A part, open; it has to have the same bytes as when it was opened before."""
-        part = open_noted(self._folder, path)
-        if part.digest is None or self._as_read.setdefault(path, part.digest) != part.digest:
+        part = open_noted(self.folder, path)
+        if part.digest is None or self.as_read.setdefault(path, part.digest) != part.digest:
             raise ResultsError(f"{path} was changed while it was read")
         return part
 
-    def _numbered(self) -> list[str]:
-        """Names of all files that may be called after a part."""
-        folder = self._folder
-        tables = (folder.trials, folder.series, folder.path / DAMAGED)
-        return [path.name for table in tables for path in table.glob("*part-*.parquet")]
-
-    def _trials(self, part: Path) -> _Held | None:
+    def _trials(self, part: Path) -> Held | None:
         """A part of the trials table, unless it is to be set aside."""
         try:
             return self._read_trials(part)
         except Exception as error:  # noqa: BLE001 - pyarrow raises what it likes
-            self._set_aside(part, of_the_part(error))
+            self.refused.append((part, of_the_part(error)))
         return None
 
-    def _read_trials(self, part: Path) -> _Held:
-        expected = self._expected
-        file = self._opened(part)
+    def _read_trials(self, part: Path) -> Held:
+        expected = self.expected
+        file = self.opened(part)
         expected.check_trials(file.schema, axes_as_well=False)
         self._bounds.check(file)
         metrics = metrics_of(file.schema.names)
@@ -228,19 +219,21 @@ class _Adoption:
         if (metrics or not all(failed)) and set(metrics) != set(METRICS):
             raise NotOfTheStudy("its metrics are not those of the simulation")
         if not all(failed):
-            self._metrics = self._metrics or metrics
-        held = _Held(part, _keys(table), [])
+            self.metrics = self.metrics or metrics
+        held = Held(part, _keys(table), [])
         held.restate = (restated.schema.names, restated.schema.types) != (
             table.schema.names,
             table.schema.types,
         )
         for key, fails in zip(held.keys, failed, strict=True):
-            asked = key[1] < self._most
+            asked = key[1] < self.most
             held.too_many |= not asked
-            held.wanted.append(asked and key not in self._failed)
+            held.wanted.append(asked and key not in self.failed)
             if held.wanted[-1]:
-                self._failed[key] = fails
-        if FREE_AT_END in metrics and not self._folder.manifest.get("noted_first"):
+                self.failed[key] = fails
+            elif asked:
+                self.twice.add(key)
+        if FREE_AT_END in metrics and not self.folder.manifest.get("noted_first"):
             ends = table.column(FREE_AT_END).to_pylist()
             self._free_at_end |= {
                 key: end
@@ -249,22 +242,23 @@ class _Adoption:
             }
         return held
 
-    def _series(self, part: Path, sampled: set[Key]) -> _Held | None:
+    def _series(self, part: Path, sampled: set[Key]) -> Held | None:
         """A part of the series, unless it is to be set aside; adds the trials it has samples of."""
         try:
             keys = self._read_series(part)
         except Exception as error:  # noqa: BLE001 - pyarrow raises what it likes
-            self._set_aside(part, of_the_part(error))
+            self.refused.append((part, of_the_part(error)))
             return None
-        wanted = [self._failed.get(key) is False and key not in sampled for key in keys]
+        wanted = [self.failed.get(key) is False and key not in sampled for key in keys]
+        self.twice.update(sampled.intersection(keys))
         sampled.update(key for key, keep in zip(keys, wanted, strict=True) if keep)
-        return _Held(part, keys, wanted)
+        return Held(part, keys, wanted)
 
     def _read_series(self, part: Path) -> list[Key]:
         import pyarrow as pa
 
-        file = self._opened(part)
-        self._expected.check_series(file.schema)
+        file = self.opened(part)
+        self.expected.check_series(file.schema)
         if not file.file.metadata.num_rows:
             return []
         # What goes on is of the version that began: the fingerprint says so.
@@ -272,8 +266,8 @@ class _Adoption:
             raise NotOfTheStudy("it has other columns than the series of this study")
         self._sampling.check(file)
         for batch in file.file.iter_batches(batch_size=_SAMPLES_AT_ONCE):
-            self._expected.check_samples(pa.Table.from_batches([batch]))
-        unknown = not is_noted(self._folder, part)
+            self.expected.check_samples(pa.Table.from_batches([batch]))
+        unknown = not is_noted(self.folder, part)
         keys: list[Key] = []
         for some, free in self._samples.trials_in(file):
             keys += some
@@ -287,11 +281,44 @@ class _Adoption:
             raise NotOfTheStudy("samples of a trial are there twice")
         return keys
 
+
+class _Adoption:
+    """What has been found, made what a run goes on from."""
+
+    def __init__(self, survey: Survey) -> None:
+        self._survey, self._folder = survey, survey.folder
+        self._damaged: list[str] = []
+        self._kept: dict[str, str] = {}
+        numbers = [int(match[1]) for name in self._numbered() if (match := PART.search(name))]
+        # A number that no run has reached is somebody's jest, after which there would be none.
+        self._next = 1 + max((number for number in numbers if number < _NUMBER_MOST), default=-1)
+
+    def run(self) -> Kept:
+        survey = self._survey
+        for part, why in survey.refused:
+            self._set_aside(part, why)
+        for held in (*survey.trials, *survey.series):
+            self._settle(held)
+        self._note_what_is_there()
+        return Kept(
+            done=survey.done,
+            failed=sum(survey.failed[key] for key in survey.done),
+            next_part=self._next,
+            metrics=survey.metrics,
+            damaged=tuple(self._damaged),
+        )
+
+    def _numbered(self) -> list[str]:
+        """Names of all files that may be called after a part."""
+        folder = self._folder
+        tables = (folder.trials, folder.series, folder.path / DAMAGED)
+        return [path.name for table in tables for path in table.glob("*part-*.parquet")]
+
     def _set_aside(self, part: Path, why: str) -> None:
         set_aside(self._folder, part)
         self._damaged.append(f"{name_of(part)} ({why})")
 
-    def _settle(self, held: _Held) -> None:
+    def _settle(self, held: Held) -> None:
         """Leave of a part what is wanted of it, in the types of the study now.
 
         What takes its place is another part: a run that dies here leaves both, and no doubt which
@@ -299,12 +326,12 @@ class _Adoption:
         """
         part = held.part
         if held.keys and all(held.wanted) and not held.restate:
-            self._kept[name_of(part)] = self._as_read[part]
+            self._kept[name_of(part)] = self._survey.as_read[part]
             return
         with reading(part):
-            table = self._opened(part).read()
+            table = self._survey.opened(part).read()
             if part.parent == self._folder.trials:
-                kept = self._expected.restated(table.filter(held.wanted))
+                kept = self._survey.expected.restated(table.filter(held.wanted))
             else:
                 stay = {key for key, keep in zip(held.keys, held.wanted, strict=True) if keep}
                 kept = table.filter([key in stay for key in _keys(table)])
@@ -314,9 +341,10 @@ class _Adoption:
             self._kept[name_of(place)] = self._folder.digest_of(place) or ""
             self._next += 1
         if held.too_many:
-            self._set_aside(part, f"replicates beyond the {self._most} of the study")
+            self._set_aside(part, f"replicates beyond the {self._survey.most} of the study")
         else:
-            part.unlink()
+            with held_folder(part.parent) as table_held:
+                (table_held / part.name).unlink()
             forget(self._folder, part)
 
     def _note_what_is_there(self) -> None:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.results.files import create_file, make_empty_folder, write_bytes_whole
+from study.results.files import create_file, held_folder, remove, write_bytes_whole
 from study.results.folder import Folder, replace_table
 from study.results.noted import (
     forget,
@@ -54,28 +54,30 @@ def sort_table(folder: Folder, table: Path, *, bytes_at_once: int = BYTES_AT_ONC
     aside = sorted_aside(table)
     cells = folder.manifest["cells"]
     _set_strangers_aside(folder, table)
-    try:
-        with reading(table, what="sort"):
-            parts = parts_of(folder, table)
-            if not parts:
-                return
-            make_empty_folder(aside)
-            pieces = min(_MOST_PIECES, -(-_bytes_of(parts) // bytes_at_once))
-            if pieces <= 1:
-                tables = read_parts(folder, table, lambda _, part: part.read())
-                content = part_bytes(in_order(joined(tables), cells))
-                write_bytes_whole(aside / NAME, content)
-                digest = digest_of_bytes(content)
-            else:
-                digest = _sort_in_pieces(folder, table, pieces, bytes_at_once)
-        # A crash may leave the old parts or the new one: until it is over both are noted.
-        folder.note_part(aside / NAME, digest)
-        folder.save_manifest()
-    except BaseException:
-        # What there is of it would keep room from a disk that is full.
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
-    replace_table(table, aside)
+    with ExitStack() as at_end:
+        try:
+            with reading(table, what="sort"):
+                parts = parts_of(folder, table)
+                if not parts:
+                    return
+                remove(aside)
+                held = at_end.enter_context(held_folder(aside))
+                pieces = min(_MOST_PIECES, -(-_bytes_of(parts) // bytes_at_once))
+                if pieces <= 1:
+                    tables = read_parts(folder, table, lambda _, part: part.read())
+                    content = part_bytes(in_order(joined(tables), cells))
+                    write_bytes_whole(held / NAME, content, named=aside / NAME)
+                    digest = digest_of_bytes(content)
+                else:
+                    digest = _sort_in_pieces(folder, table, held, pieces, bytes_at_once)
+            # A crash may leave the old parts or the new one: until it is over both are noted.
+            folder.note_part(aside / NAME, digest)
+            folder.save_manifest()
+        except BaseException:
+            # What there is of it would keep room from a disk that is full.
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+        replace_table(table, aside, held)
     for part in (*parts, aside / NAME):
         forget(folder, part)
     folder.note_part(table / NAME, digest)
@@ -120,13 +122,18 @@ def _order(table: pa.Table, cells: Mapping[str, Any]) -> np.ndarray[Any, Any]:
     return np.lexsort((table.column("replicate").to_numpy(), by_cell))
 
 
-def _sort_in_pieces(folder: Folder, table: Path, pieces: int, bytes_at_once: int) -> str:
-    """Deal all rows to files, one a piece of the sorted table; then sort each. Returns a digest."""
+def _sort_in_pieces(
+    folder: Folder, table: Path, held: Path, pieces: int, bytes_at_once: int
+) -> str:
+    """Deal all rows to files, one a piece of the sorted table; then sort each. Returns a digest.
+
+    held  the folder for them
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    aside, cells = sorted_aside(table), folder.manifest["cells"]
+    cells = folder.manifest["cells"]
     found = read_parts(
         folder, table, lambda _, part: (part.schema, part.read(["cell", "replicate"]))
     )
@@ -134,7 +141,7 @@ def _sort_in_pieces(folder: Folder, table: Path, pieces: int, bytes_at_once: int
     order = _order(keys, cells)
     piece_of = np.empty(len(order), np.int16)
     piece_of[order] = np.arange(len(order)) * pieces // len(order)
-    dealt = [aside / f".piece-{piece}" for piece in range(pieces)]
+    dealt = [held / f".piece-{piece}" for piece in range(pieces)]
     schema = pa.unify_schemas([of_part.remove_metadata() for of_part, _ in found])
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     most = max(1, bytes_at_once // (_NUMBER_BYTES * len(schema)))
@@ -147,7 +154,7 @@ def _sort_in_pieces(folder: Folder, table: Path, pieces: int, bytes_at_once: int
         for rows, pieces_of_rows in _with(_batches(folder, table, schema, most), piece_of):
             for piece in np.unique(pieces_of_rows):
                 writers[piece].write_table(rows.filter(pieces_of_rows == piece))
-    unfinished = aside / f".{NAME}.new"
+    unfinished = held / f".{NAME}.new"
     with (
         create_file(unfinished) as file,
         pq.ParquetWriter(file, schema, **WRITTEN_WITH) as whole,
@@ -156,8 +163,8 @@ def _sort_in_pieces(folder: Folder, table: Path, pieces: int, bytes_at_once: int
             with path.open("rb") as piece_file, pa.ipc.open_stream(piece_file) as stream:
                 whole.write_table(in_order(stream.read_all(), cells))
             path.unlink()
-    finish_part(unfinished, aside / NAME)
-    return digest_of_file(aside / NAME)
+    finish_part(unfinished, held / NAME, named=sorted_aside(table) / NAME)
+    return digest_of_file(held / NAME)
 
 
 def _batches(folder: Folder, table: Path, schema: pa.Schema, most: int) -> Iterator[pa.Table]:

@@ -17,18 +17,23 @@ import json
 import os
 import shutil
 import socket
-import stat
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from study.fanout.scratch import Scratch
 from study.results.errors import ResultsError, TakenOver, storage_errors
-from study.results.files import make_folder, open_regular
+from study.results.files import (
+    copy_whole,
+    held_place,
+    make_folder,
+    open_regular,
+    write_bytes_whole,
+)
 from study.results.folder import (
     LOCK,
     MANIFEST,
@@ -73,18 +78,32 @@ class Storage:
             raise TakenOver(
                 f"{self.url} was taken over by another run ({self._taken_by}); this one stops"
             )
+        if self._is_local:
+            with held_place(Path(self._root), name) as place:
+                copy_whole(source, place)
+            return
         self._fs.put_file(str(source), self._place_for(name))
 
     def move(self, name: str, target: str) -> None:
         """Copy a file there to another name, then remove it under the first."""
         self._check_file(name)
+        if self._is_local:
+            root = Path(self._root)
+            with held_place(root, name) as source, held_place(root, target) as place:
+                source.replace(place)
+            return
         self._fs.cp_file(self._at(name), self._place_for(target))
         self._fs.rm_file(self._at(name))
 
     def remove(self, name: str) -> None:
         """Have no such file there."""
-        if self._fs.exists(self._at(name)):
-            self._fs.rm_file(self._at(name))
+        if not self._fs.exists(self._at(name)):
+            return
+        if self._is_local:
+            with held_place(Path(self._root), name) as place:
+                place.unlink(missing_ok=True)
+            return
+        self._fs.rm_file(self._at(name))
 
     def fetch(self, local: Path, *, without: Iterable[str] = ()) -> list[str]:
         """Copy what is there into an empty folder here; returns the names of the files.
@@ -210,7 +229,12 @@ class Storage:
             "pid": os.getpid(),
             "seen": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        self._fs.pipe_file(self._place_for(LOCK), json.dumps(note).encode())
+        content = json.dumps(note).encode()
+        if self._is_local:
+            with held_place(Path(self._root), LOCK) as place:
+                write_bytes_whole(place, content)
+            return
+        self._fs.pipe_file(self._place_for(LOCK), content)
 
     def _note(self) -> dict[str, Any] | None:
         content = self._read(LOCK)
@@ -254,23 +278,10 @@ class Storage:
         return f"{self._root}/{name}"
 
     def _place_for(self, name: str) -> str:
-        """Where a file is to be put. The folder it lies in is there then, and no link of its name.
-
-        Where the other filesystem is one of this machine, what lies there may be from somebody
-        else: nothing is written through a link of theirs.
-        """
+        """Where a file is to be put; the folder it lies in is there then."""
         target = self._at(name)
         # Where there are real folders they are made; where there are none this does nothing.
-        self._fs.makedirs(self._root, exist_ok=True)
-        if not self._is_local:
-            self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
-            return target
-        for folder in reversed(PurePosixPath(name).parents[:-1]):
-            make_folder(Path(self._root) / folder)
-        with suppress(FileNotFoundError):
-            state = Path(target).lstat()
-            if not (stat.S_ISREG(state.st_mode) and state.st_nlink == 1):
-                Path(target).unlink()
+        self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
         return target
 
     def _pieces(self, name: str, file: Any) -> Iterator[bytes]:

@@ -1,7 +1,11 @@
 """Nothing is written through a link: what somebody has laid into a results folder stays theirs."""
 
+import json
+import os
 import shutil
+import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,8 +21,11 @@ from study.results import (
     read_trials,
     reopen,
 )
-from study.results.received import Awaited, settle_received
+from study.results.folder import open_local
+from study.results.received import Awaited, keep_before, settle_received
 from study.results.relay import Receiver, Sender, sendable
+from study.results.sorting import sort_table
+from study.results.storage import Storage
 from study.runs import Options, resume_study, run_study
 from study.scenario import Study
 from study.statistics import write_findings
@@ -276,3 +283,133 @@ def test_what_is_a_link_is_not_sent_away(folder: Path, tmp_path: Path):
 
     assert "summary.csv" not in set(sendable(folder))
     assert {"manifest.json", "trials/part-000000.parquet"} <= set(sendable(folder))
+
+
+class Rival:
+    """Somebody who puts a link in the place of a folder just before something is written."""
+
+    def __init__(self) -> None:
+        self.folder = self.victim = Path()
+        self.left = -1
+        sys.addaudithook(self._watch)
+
+    def arm(self, folder: Path, victim: Path, after: int) -> None:
+        """Do it before whatever comes after so many writes, if it is a folder then."""
+        self.folder, self.victim, self.left = folder, victim, after
+
+    def _watch(self, event: str, arguments: tuple[object, ...]) -> None:
+        writes = event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir") or (
+            event == "open" and isinstance(arguments[2], int) and arguments[2] & os.O_ACCMODE
+        )
+        if self.left < 0 or not writes:
+            return
+        self.left -= 1
+        if self.left < 0 and self.folder.is_dir() and not self.folder.is_symlink():
+            self.folder.rename(self.folder.with_name(".moved"))
+            self.folder.symlink_to(self.victim)
+
+
+@pytest.fixture(scope="module")
+def rival() -> Rival:
+    return Rival()
+
+
+def sort(path: Path) -> None:
+    sort_table(open_local(path), path / "trials")
+
+
+def take_back(path: Path) -> None:
+    adopt(open_local(path))
+
+
+def bring_home(path: Path) -> None:
+    """A log that changes rows, one that breaks off, and what was there before is put back."""
+    part, new = "trials/part-000000.parquet", "trials/part-000005.parquet"
+    keep_before(path)
+    lines = []
+    for name in (part, new, f".new/{part}"):
+        (path / "log").unlink(missing_ok=True)
+        with (path / "log").open("wb") as log:
+            Sender(log.fileno()).put(name, path / "report.html")
+        lines += (path / "log").read_text().splitlines()
+    lines += [f"study-results move .new/{part} {part}", f"study-results remove {new}"]
+    receiver = Receiver(path, Awaited("0" * 32))
+    for line in (*lines, *lines[:9]):
+        with suppress(ResultsError):
+            receiver.take(line)
+    settle_received(path)
+
+
+def carry(path: Path) -> None:
+    storage = Storage(f"file://{path}")
+    part = "trials/part-000000.parquet"
+    storage.put(f".new/{part}", path / "report.html")
+    storage.put(part, path / "report.html")
+    storage.move(f".new/{part}", part)
+    storage.remove(part)
+
+
+@pytest.mark.parametrize(
+    ("does", "name"),
+    [(sort, ".trials.new"), (take_back, "trials"), (take_back, "damaged"), (bring_home, "trials"),
+     (bring_home, ".before.new"), (bring_home, ".new"), (carry, "trials"), (carry, ".new")],
+    ids=lambda value: getattr(value, "__name__", value),
+)  # fmt: skip
+def test_a_folder_exchanged_meanwhile_is_not_written_through(
+    folder: Path, tmp_path: Path, rival: Rival, does: Callable[[Path], None], name: str
+):
+    """Whenever a link takes the place of a folder that is written to, nothing is where it leads."""
+    (folder / "report.html").write_text("no part")
+    (folder / "trials/.part-000007.parquet.new").write_text("half")
+    victim = tmp_path / "victim"
+    for table in (".", "trials", "series"):
+        (victim / table).mkdir(exist_ok=True)
+        for file in ("part-000000.parquet", "part-000005.parquet", ".part-000007.parquet.new"):
+            (victim / table / file).write_text("mine")
+    before = content(victim)
+    exchanged, after, fired = 0, 0, True
+    while fired:
+        path = tmp_path / f"tried-{after}"
+        shutil.copytree(folder, path)
+        rival.arm(path / name, victim, after)
+        with suppress(ResultsError, OSError):
+            does(path)
+        fired, rival.left = rival.left < 0, -1
+        exchanged += (path / ".moved").exists()
+        assert content(victim) == before, after
+        assert not (path / "trials").is_symlink() or name == "trials"
+        shutil.rmtree(path)
+        after += 9 if does is bring_home else 1
+    assert exchanged
+
+
+def test_a_table_that_is_a_link_loses_nothing_to_a_log(folder: Path, tmp_path: Path):
+    """Parts of another folder are not taken away through a link before a log is read."""
+    lay_links(folder, ["trials"], tmp_path / "victims")
+    (tmp_path / "victims/trials/.part-000007.parquet.new").write_text("half")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    before = content(tmp_path / "victims")
+    for changed in ({"parts": {}, "noted_first": False}, {}, {"parts": {}}):
+        (folder / "manifest.json").write_text(json.dumps(manifest | changed))
+        for look in (keep_before, take_back):
+            with pytest.raises(ResultsError, match="trials is a symbolic link"):
+                look(folder)
+        assert content(tmp_path / "victims") == before
+
+
+def test_a_figure_goes_where_it_was_to_go(made: Path, tmp_path: Path, rival: Rival):
+    """A link that takes the place of DIR/figures while they are drawn gets no figure."""
+    folder, victim = tmp_path / "out", tmp_path / "victim"
+    shutil.copytree(made, folder)
+    (folder / "figures").mkdir()
+    victim.mkdir()
+    (victim / "success.svg").write_text("mine")
+    for after in range(3):
+        rival.arm(folder / "figures", victim, after)
+        called(folder, "plot", "{}", "success")
+        rival.left = -1
+        assert (victim / "success.svg").read_text() == "mine"
+        if (folder / "figures").is_symlink():
+            (folder / "figures").unlink()
+            (folder / ".moved").rename(folder / "figures")
+    assert (folder / "figures/success.svg").stat().st_size > 1_000

@@ -7,7 +7,11 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +20,7 @@ from study.fanout import in_process
 from study.results import ResultsError, Store, create_folder, read_series, read_trials
 from study.results.manifest import fingerprint_of, new_manifest
 from study.results.mirror import Mirror
-from study.results.part import read_part, write_part
+from study.results.part import digest_of_bytes, part_bytes, read_part, write_part
 from study.results.received import Awaited, keep_before, settle_received
 from study.results.relay import Receiver, Sender, sendable
 from study.runs import Options, resume_study, run_study
@@ -400,3 +404,150 @@ def test_a_run_that_was_sent_along_is_continued_there(tiny: Study, tmp_path: Pat
         assert len(read_trials(home)) >= 8
     assert {name: (home / name).read_bytes() for name in PARTS} == only_parts(whole)
     assert {p.name for p in home.iterdir()} == {"manifest.json", "trials", "series"}
+
+
+def log_of(home: Path, parts: dict[str, pa.Table | bytes]) -> list[str]:
+    """A log with these parts in the place of the first ones, and a manifest that names them."""
+    manifest = json.loads((home / "manifest.json").read_text())
+    lines, digests = [], {}
+    for name, held in parts.items():
+        content = held if isinstance(held, bytes) else bytes(part_bytes(held))
+        lines += put(name, content)
+        digests[name] = digest_of_bytes(content)
+    lines += [f"study-results remove {name}" for name in PARTS if name not in parts]
+    return [*lines, *put("manifest.json", json.dumps(manifest | {"parts": digests}).encode())]
+
+
+def with_numbers(table: pa.Table, name: str, values: list[float]) -> pa.Table:
+    column = pa.array(values, table.schema.field(name).type)
+    return table.set_column(table.column_names.index(name), name, column)
+
+
+def test_a_row_that_is_there_twice_stands_for_none(tiny: Study, tmp_path: Path):
+    """Neither rows nor samples come home twice, others in a part before those that were there."""
+    home = tmp_path / "home"
+    before = half(tiny, home)
+    rows, samples = (read_part(home / name) for name in PARTS)
+    forged = with_numbers(rows, "rx_success_ratio", [0.999] * len(rows))
+    later = with_numbers(samples, "nr_free9", [7] * len(samples))
+    both: list[dict[str, pa.Table | bytes]] = [
+        {"trials/part-000001.parquet": forged, "trials/part-000002.parquet": rows,
+         "series/part-000001.parquet": samples},
+        {"trials/part-000001.parquet": rows,
+         "series/part-000001.parquet": later, "series/part-000002.parquet": samples},
+    ]  # fmt: skip
+    for parts in both:
+        with pytest.raises(ResultsError, match="changes 8 finished trials"):
+            received(log_of(home, parts), home, tiny)
+        assert state(home) == before
+
+
+def test_a_row_with_the_same_sum_is_another(tiny: Study, tmp_path: Path):
+    """Two numbers of a row cannot be chosen so that what it is known by stays."""
+    home = tmp_path / "home"
+    before = half(tiny, home)
+    rows, samples = (read_part(home / name) for name in PARTS)
+    axes = {key for cell in tiny.cells for key in cell.levels}
+    frame = rows.select(sorted(set(rows.column_names) - axes)).to_pandas()
+    one, other = "reclaimed_pages", frame.columns[frame.columns.get_loc("reclaimed_pages") + 1]
+    forged = with_same_sum(frame.iloc[:1], one, other)
+    assert pd.util.hash_pandas_object(forged, index=False).tolist() == (
+        pd.util.hash_pandas_object(frame.iloc[:1], index=False).tolist()
+    )
+    changed = rows
+    for name in (one, other):
+        values = [float(forged[name].iloc[0]), *frame[name].tolist()[1:]]
+        changed = with_numbers(changed, name, values)
+    with pytest.raises(ResultsError, match="changes 1 finished trials"):
+        received(log_of(home, {PARTS[0]: changed, PARTS[1]: samples}), home, tiny)
+    assert state(home) == before
+
+
+WORD = (1 << 64) - 1
+
+
+def with_same_sum(row: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
+    """A row with two other numbers and the same hash of pandas, which has no secret."""
+
+    def hashed(name: str, value: object) -> int:
+        dtype = object if isinstance(row[name].iloc[0], str) else row[name].dtype
+        return int(pd.util.hash_array(np.array([value], dtype))[0])
+
+    def shifted_back(value: int, by: int) -> int:
+        found = value
+        for _ in range(64 // by + 1):
+            found = value ^ (found >> by)
+        return found & WORD
+
+    def number_of(value: int) -> float:
+        """The number that has this hash: what is multiplied can be divided."""
+        value = shifted_back(value, 31) * pow(0x94D049BB133111EB, -1, 1 << 64) & WORD
+        value = shifted_back(value, 27) * pow(0xBF58476D1CE4E5B9, -1, 1 << 64) & WORD
+        return float(np.uint64(shifted_back(value, 30)).view(np.float64))
+
+    names = list(row.columns)
+    total, factor = 0x345678, 1_000_003
+    for place, name in enumerate(names[: names.index(one)]):
+        total = (total ^ hashed(name, row[name].iloc[0])) * factor & WORD
+        factor += 82_520 + 2 * (len(names) - place)
+    kept = (total ^ hashed(one, row[one].iloc[0])) * factor & WORD
+    for step in range(10_000):
+        first = 1 + step * 1e-6
+        now = (total ^ hashed(one, first)) * factor & WORD
+        second = number_of(hashed(other, row[other].iloc[0]) ^ kept ^ now)
+        if 0 < abs(second) < 1_000:
+            return row.assign(**{one: first, other: second})
+    raise AssertionError("of every ten numbers one will do")
+
+
+def test_what_cannot_be_read_of_a_log_costs_no_row(tiny: Study, tmp_path: Path):
+    """Parts without columns, or of too much, in the place of sound ones: all is as it was."""
+    home = tmp_path / "home"
+    before = half(tiny, home)
+    rows, samples = (read_part(home / name) for name in PARTS)
+    cell = tiny.cells[0].id
+    odd: list[pa.Table | bytes] = [
+        pa.table({"cell": [cell], "replicate": [0], "status": ["ok"]}),
+        pa.table({"cell": [cell], "replicate": [0]}),
+        pa.table({"replicate": [[1]]}),
+        rows.drop_columns(["replicate"]),
+        with_numbers(rows, "rx_success_ratio", [0.5] * len(rows)).drop_columns(["error"]),
+        b"PAR1",
+    ]
+    for table in odd:
+        for parts in ({PARTS[0]: table, PARTS[1]: samples}, {PARTS[0]: rows, PARTS[1]: table}):
+            with pytest.raises(ResultsError, match="8 finished trials"):
+                received(log_of(home, parts), home, tiny)
+            assert state(home) == before
+
+
+def test_what_a_log_brings_is_not_unpacked_without_end(tiny: Study, tmp_path: Path):
+    """A part of a few kilobytes that unpacks to a gigabyte is never unpacked."""
+    home = tmp_path / "home"
+    half(tiny, home)
+    rows, samples = (read_part(home / name) for name in PARTS)
+    words = pa.DictionaryArray.from_arrays(np.zeros(300_000, np.int32), ["x" * 4_096])
+    bomb = pa.table({"cell": words, "replicate": np.zeros(300_000, np.int64)})
+    pq.write_table(bomb.append_column("status", words), tmp_path / "bomb", compression="zstd")
+    parts = {
+        PARTS[0]: rows,
+        PARTS[1]: samples,
+        "trials/part-000001.parquet": (tmp_path / "bomb").read_bytes(),
+    }
+    del bomb, words
+    log = log_of(home, parts)
+    most = pa.default_memory_pool().max_memory()
+    received(log, home, tiny)
+
+    assert pa.default_memory_pool().max_memory() - most < 100 << 20
+
+
+def test_a_part_larger_than_its_study_is_not_taken(tiny: Study, tmp_path: Path):
+    """Nor is one kept of which the manifest here says that there cannot be so much."""
+    home = tmp_path / "home"
+    half(tiny, home)
+    ours = json.loads((home / "manifest.json").read_text())
+    receiver = Receiver(home, Awaited(ours["fingerprint"], ours))
+    for name in (PARTS[0], f".new/{PARTS[0]}"):
+        with pytest.raises(ResultsError, match="bytes in the job's log; at most"):
+            receiver.take(f"study-results put {name} {2**31 - 1} {'0' * 32}")
