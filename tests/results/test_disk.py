@@ -39,7 +39,7 @@ name, _, on = refusal.partition(" ")
 number = getattr(errno, name)
 
 def hook(event, arguments):
-    if event in asked and left[0] and str(arguments[0]).startswith(str(out)):
+    if event in asked and left[0] and str(arguments[0]).startswith((str(out), "/proc/self/fd/")):
         if left[0] > 1:
             left[0] -= 1
             return

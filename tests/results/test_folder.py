@@ -15,6 +15,7 @@ from study.results import (
     open_folder,
     reopen,
 )
+from study.results.files import held_folder
 from study.results.folder import replace_table, settle_table
 from study.results.manifest import new_manifest
 from study.scenario import Study, load
@@ -195,7 +196,8 @@ def test_a_replaced_table_survives_a_crash(tmp_path: Path, crash):
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
     (new / "part").write_text("newer")
-    replace_table(table, new)
+    with held_folder(new) as held:
+        replace_table(table, new, held)
     assert (table / "part").read_text() == "newer"
     assert not old.exists()
 
