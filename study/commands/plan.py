@@ -114,10 +114,10 @@ def plan(
 
 def _proposal(study: Study) -> Proposal | None:
     """What the study could leave out or average over."""
-    from study.report.select import named_axes, policies_of
+    from study.scenario.matrix import named_axes, policies_of
     from study.statistics.design import propose
 
-    policies = policies_of(study.axes, named_axes({"scenario": study.document}))
+    policies = policies_of(study.axes, named_axes(study.document))
     return propose(study, is_policy=policies.__contains__)
 
 

@@ -14,6 +14,7 @@ from study.report.template import template
 from study.results.errors import ResultsError, shell_word
 from study.results.files import write_whole
 from study.results.folder import REPORT
+from study.scenario.matrix import held_axes, named_axes
 from study.scenario.write import yaml_text
 from study.zone.trial.metrics import LABELS, is_share
 
@@ -86,10 +87,11 @@ def render(findings: Findings) -> str:
             for word in dict.fromkeys((*TESTED, *(verdict.verdict for verdict in asked)))
         },
         baseline=select.all_levels(first),
-        held=_held(cells, select.named_axes(manifest)),
+        held=_held(cells, named_axes(manifest["scenario"])),
         pictures=[_picture(name, findings) for name in _WORDS],
         zone_maps=_zone_maps(findings),
         owners=OWNERS,
+        answer=findings.answer.text,
         drift=findings.drift_lines(),
         ageing=manifest["scenario"]["base"]["clock"]["ageing"],
         table=_table(findings),
@@ -233,7 +235,7 @@ def _held(cells: dict[str, dict[str, Any]], named: Mapping[str, Any]) -> str:
     if len(shown) == len(cells):
         return ""
     first = next(iter(cells.values()))
-    held = select.held_axes(first, named)
+    held = held_axes(first, named)
     return ", ".join(f"{axis} {select.word(first[axis])}" for axis in held)
 
 

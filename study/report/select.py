@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import combinations
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from study.results.errors import ResultsError
-from study.scenario.model import policy_keys
+from study.scenario.matrix import (
+    NONE,
+    NamedAxes,
+    differing,
+    held_axes,
+    named_axes,
+    policies_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,9 +25,6 @@ BASELINE = "baseline"
 """What figures call the first cell, which all others are told by their difference from."""
 
 _Cells = Mapping[str, Mapping[str, Any]]
-_Axes = Mapping[str, Mapping[str, Mapping[str, Any]]]
-_NONE: _Axes = {}
-_ABSENT = object()
 _SWITCHED = ("off", "on", "false", "true", "null")
 """Levels that say nothing without the name of their axis."""
 
@@ -49,38 +52,10 @@ def policies(findings: Findings) -> dict[str, Mapping[str, Any]]:
             "the cells are points in ranges, not policies; `study sensitivity DIR` tells which "
             "ranges matter"
         )
-    return compared_cells(findings.manifest["cells"], named_axes(findings.manifest))
+    return compared_cells(findings.manifest["cells"], named_axes(findings.manifest["scenario"]))
 
 
-def named_axes(manifest: Mapping[str, Any]) -> _Axes:
-    """Axes whose levels have names -> level -> the settings it stands for."""
-    axes = manifest["scenario"].get("axes")
-    return {
-        axis: levels
-        for axis, levels in (axes if isinstance(axes, Mapping) else {}).items()
-        if isinstance(levels, Mapping)
-        and all(isinstance(level, Mapping) for level in levels.values())
-    }
-
-
-def policies_of(axes: Iterable[str], named: _Axes = _NONE) -> list[str]:
-    """The axes that are policies: two of their levels differ in such keys and in no other."""
-    return [
-        axis
-        for axis in axes
-        if (_policies_alone(list(named[axis].values())) if axis in named else axis in policy_keys())
-    ]
-
-
-def _policies_alone(levels: Collection[Mapping[str, Any]]) -> bool:
-    """Do two of these levels differ in policies and in nothing else?"""
-    return any(
-        0 < len(differing := _differing(one, other)) == len(policy_keys().intersection(differing))
-        for one, other in combinations(levels, 2)
-    )
-
-
-def compared_cells(cells: _Cells, named: _Axes = _NONE) -> dict[str, Mapping[str, Any]]:
+def compared_cells(cells: _Cells, named: NamedAxes = NONE) -> dict[str, Mapping[str, Any]]:
     """The cells that differ from the first in policies only; all, if none does. At most 24."""
     first = next(iter(cells.values()))
     load = held_axes(first, named)
@@ -93,12 +68,6 @@ def compared_cells(cells: _Cells, named: _Axes = _NONE) -> dict[str, Mapping[str
     return dict(list(chosen.items())[:CELLS_MOST])
 
 
-def held_axes(axes: Iterable[str], named: _Axes = _NONE) -> list[str]:
-    """The axes that are no policies: figures of policies show one level of each."""
-    axes = list(axes)
-    return [axis for axis in axes if axis not in policies_of(axes, named)]
-
-
 def telling_cells(findings: Findings, most: int = 4) -> list[str]:
     """The first cell, and those one level away from it in which most changes.
 
@@ -106,7 +75,7 @@ def telling_cells(findings: Findings, most: int = 4) -> list[str]:
     """
     cells: _Cells = findings.manifest["cells"]
     first_id, first = next(iter(cells.items()))
-    near = [cell for cell, levels in cells.items() if len(_differing(levels, first)) == 1]
+    near = [cell for cell, levels in cells.items() if len(differing(levels, first)) == 1]
     if not near:
         near = [cell for cell in cells if cell != first_id]
     trials = findings.columns
@@ -121,20 +90,13 @@ def telling_cells(findings: Findings, most: int = 4) -> list[str]:
         return tuple(float(gap) for gap in gaps)
 
     ranked = sorted(near, key=change, reverse=True)
-    named = named_axes(findings.manifest)
-    policies = [cell for cell in ranked if policies_of(_differing(cells[cell], first), named)]
+    named = named_axes(findings.manifest["scenario"])
+    policies = [cell for cell in ranked if policies_of(differing(cells[cell], first), named)]
     # Policies first, but one other change beside them.
     chosen = policies[: most - 2]
     others = [cell for cell in ranked if cell not in policies]
     rest = [*others, *policies[most - 2 :]]
     return [first_id, *chosen, *rest[: most - 1 - len(chosen)]]
-
-
-def _differing(levels: Mapping[str, Any], first: Mapping[str, Any]) -> list[str]:
-    """The keys that both do not have the same of; what one lacks, differs."""
-    return [
-        key for key in {**first, **levels} if levels.get(key, _ABSENT) != first.get(key, _ABSENT)
-    ]
 
 
 def word(level: Any) -> str:

@@ -1,4 +1,4 @@
-"""Axes into combinations, with exclude and include as in a CI matrix.
+"""Axes into combinations, with exclude and include as in a CI matrix; which axes are policies.
 
 exclude  removes every combination that has all the levels an entry names.
 include  each entry is laid over every combination whose own levels it does not change, adding or
@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
+from study.scenario.model import policy_keys
 from study.scenario.trial import Level
 
 MAX_CELLS = 10_000
@@ -18,6 +20,9 @@ MAX_LAID_OVER = 5_000_000
 """Include entries times combinations: how often one may have to be laid over another."""
 
 Combination = dict[str, Level]
+NamedAxes = Mapping[str, Mapping[str, Mapping[str, Any]]]
+NONE: NamedAxes = {}
+_ABSENT = object()
 
 
 def size(axes: Mapping[str, Sequence[Level]]) -> int:
@@ -127,3 +132,44 @@ def _members(bits: int) -> list[int]:
     """Numbers of the bits that are set, ascending."""
     text = f"{bits:b}"[::-1]
     return [row for row, bit in enumerate(text) if bit == "1"]
+
+
+def named_axes(scenario: Mapping[str, Any]) -> NamedAxes:
+    """Axes whose levels have names -> level -> the settings it stands for."""
+    axes = scenario.get("axes")
+    return {
+        axis: levels
+        for axis, levels in (axes if isinstance(axes, Mapping) else {}).items()
+        if isinstance(levels, Mapping)
+        and all(isinstance(level, Mapping) for level in levels.values())
+    }
+
+
+def policies_of(axes: Iterable[str], named: NamedAxes = NONE) -> list[str]:
+    """The axes that are policies: two of their levels differ in such keys and in no other."""
+    return [
+        axis
+        for axis in axes
+        if (_policies_alone(list(named[axis].values())) if axis in named else axis in policy_keys())
+    ]
+
+
+def held_axes(axes: Iterable[str], named: NamedAxes = NONE) -> list[str]:
+    """The axes that are no policies: figures of policies show one level of each."""
+    axes = list(axes)
+    return [axis for axis in axes if axis not in policies_of(axes, named)]
+
+
+def differing(levels: Mapping[str, Any], first: Mapping[str, Any]) -> list[str]:
+    """The keys that both do not have the same of; what one lacks, differs."""
+    return [
+        key for key in {**first, **levels} if levels.get(key, _ABSENT) != first.get(key, _ABSENT)
+    ]
+
+
+def _policies_alone(levels: Collection[Mapping[str, Any]]) -> bool:
+    """Do two of these levels differ in policies and in nothing else?"""
+    return any(
+        0 < len(keys := differing(one, other)) == len(policy_keys().intersection(keys))
+        for one, other in itertools.combinations(levels, 2)
+    )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from study.statistics.answer import Answer
     from study.statistics.verdict import Verdict
 
 
@@ -37,6 +38,7 @@ class Findings(Results):
     contrasts  one row per metric and two levels, or two cells: paired difference, interval, ratio
     verdicts   one row per claim of the scenario
     drift      one row per cell and series: whether it still changes while it is measured
+    answer     what it says of its policies, in a few sentences
     tradeoff   one row per cell: service and costs with intervals, and whether any cell beats it
     """
 
@@ -62,6 +64,19 @@ class Findings(Results):
         from study.statistics.tradeoff import tradeoff
 
         return tradeoff(self.columns, self.manifest["cells"])
+
+    @cached_property
+    def answer(self) -> Answer:
+        """What the study says of its policies, in a few sentences."""
+        from study.statistics.answer import answer_of
+
+        return answer_of(
+            self,
+            contrasts=self.contrasts,
+            verdicts=[v.verdict for v in self.judged() if v.verdict != "not asked" or v.n],
+            looks=looks_of(self.manifest),
+            seconds=seconds_per_trial(self.manifest),
+        )
 
     @cached_property
     def drift(self) -> pd.DataFrame:
@@ -107,7 +122,7 @@ class Findings(Results):
             looks=looks_of(self.manifest),
             nuisance=nuisance_of(self.manifest),
             pairing=True,
-            seconds=_seconds_per_trial(self.manifest),
+            seconds=seconds_per_trial(self.manifest),
         )
         return [
             replace(verdict, stood=when_noted(self.manifest, claim))
@@ -179,7 +194,7 @@ def plain_verdicts(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
     ]
 
 
-def _seconds_per_trial(manifest: dict[str, Any]) -> float | None:
+def seconds_per_trial(manifest: dict[str, Any]) -> float | None:
     """Wall time of one more trial, at the pace of the run."""
     finished: int = manifest["counts"]["finished"]
     elapsed: float | None = manifest.get("elapsed_s")

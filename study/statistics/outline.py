@@ -42,6 +42,7 @@ def outline(results: Findings) -> dict[str, Any]:
         "counts": manifest["counts"],
         "elapsed_s": manifest.get("elapsed_s"),
         "failures": manifest["failures"],
+        "answer": {"kind": results.answer.kind, "text": results.answer.text},
         "verdicts": plain_verdicts(results.judged()),
         "drift": json.loads(results.drift[results.drift["drifts"]].to_json(orient="records")),
         "effects": [

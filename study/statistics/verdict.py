@@ -548,7 +548,7 @@ def _needed(look: _Look, alpha: float) -> tuple[int, int | None] | None:
     # Between the margins both tests must come out, outside them the one for the nearer margin.
     between = sizes[0] < 0 < sizes[1]
     sizes = [-sizes[0], sizes[1]] if between else [min(abs(size) for size in sizes)]
-    bounds = [_size_bounds(size, n) for size in sizes]
+    bounds = [size_bounds(size, n) for size in sizes]
     least = replicates_for([high for _, high in bounds], alpha)
     if least is None:
         return None
@@ -601,7 +601,7 @@ def _needed_if_alike(look: _Look, alpha: float) -> tuple[int, int | None]:
     return least, None if differing else least
 
 
-def _size_bounds(size: float, n: int) -> tuple[float, float]:
+def size_bounds(size: float, n: int) -> tuple[float, float]:
     """An 80 % interval of a standardised difference, from the noncentral t distribution."""
     from scipy import special, stats
 
@@ -755,12 +755,7 @@ def _with_need(verdict: Verdict, look: _Look, alpha: float, seconds: float | Non
     if needed is None:
         return replace(verdict, note=verdict.note or TOO_NEAR)
 
-    # Power knows nothing of skew, and fewer than a quarter more seldom change a verdict.
-    def further(n: int) -> int:
-        return max(n - verdict.n, ceil(verdict.n / 4))
-
-    least = _one_digit(further(needed[0]), floor)
-    most = None if needed[1] is None else _one_digit(further(needed[1]), ceil)
+    least, most = more_than(verdict.n, *needed)
     minutes = None if seconds is None else look.cells * seconds / 60
     return replace(
         verdict,
@@ -769,6 +764,16 @@ def _with_need(verdict: Verdict, look: _Look, alpha: float, seconds: float | Non
         minutes=None if minutes is None else least * minutes,
         minutes_most=None if minutes is None or most is None else most * minutes,
     )
+
+
+def more_than(n: int, least: int, most: int | None) -> tuple[int, int | None]:
+    """How many more than n replicates make so many at least and at most, each to one digit."""
+
+    # Power knows nothing of skew, and fewer than a quarter more seldom change a verdict.
+    def further(wanted: int) -> int:
+        return max(wanted - n, ceil(n / 4))
+
+    return _one_digit(further(least), floor), most and _one_digit(further(most), ceil)
 
 
 def _one_digit(n: int, rounded: Callable[[float], int]) -> int:

@@ -86,7 +86,7 @@ def evidence(verdict: Verdict, *, most: int) -> str:
         if verdict.margin:
             parts.append(f"{number(verdict.margin)} matters")
     if verdict.verdict == "undecided" and verdict.more is not None:
-        parts.append(_still_needed(verdict))
+        parts.append(_needed(verdict, verdict.more))
     if verdict.note:
         parts.append(verdict.note)
     if 0 < verdict.n < most:
@@ -110,7 +110,7 @@ def statement(verdict: Verdict, labels: Mapping[str, str], *, most: int) -> str:
     if verdict.note:
         said.append(verdict.note)
     if verdict.verdict == "undecided" and verdict.more is not None:
-        said.append(f"to decide it: {_still_needed(verdict)}")
+        said.append(f"to decide it: {_needed(verdict, verdict.more)}")
     if 0 < verdict.n < most:
         said.append(_fewer(verdict.n))
     return " ".join(f"{text[:1].upper()}{text[1:]}." for text in said)
@@ -154,21 +154,26 @@ def _is_sum(verdict: Verdict) -> bool:
     return " + " in metric or " - " in metric or metric[0].isdigit()
 
 
-def _still_needed(verdict: Verdict) -> str:
+def _needed(verdict: Verdict, more: int) -> str:
+    return still_needed(more, verdict.more_most, verdict.minutes, verdict.minutes_most)
+
+
+def still_needed(
+    more: int, most: int | None, minutes: float | None, minutes_most: float | None
+) -> str:
     """How many more replicates would decide it, as the range that it is, and how long they take."""
-    more, most = verdict.more, verdict.more_most
     if most is None:
         text = f"at least {more:,} more replicates, perhaps no number"
     elif more == most:
         text = f"about {more:,} more replicate{'s' * (more > 1)}"
     else:
         text = f"{more:,} to {most:,} more replicates"
-    if verdict.minutes is None:
+    if minutes is None:
         return text
-    least = duration(_one_digit(verdict.minutes))
-    if most is None or verdict.minutes_most is None:
+    least = duration(_one_digit(minutes))
+    if most is None or minutes_most is None:
         return f"{text}; {least} or more"
-    longest = duration(_one_digit(verdict.minutes_most))
+    longest = duration(_one_digit(minutes_most))
     return f"{text}, {least}" if least == longest else f"{text}, {least} to {longest}"
 
 

@@ -68,6 +68,7 @@ def result_parts(results: Findings) -> Iterator[RenderableType]:
         yield Text(line, style="yellow")
     if nowhere:
         yield Text(f"Nowhere: {', '.join(nowhere)}.", style="dim")
+    yield Padding(Text(results.answer.text), (1, 0, 0, 0))
     yield from ranking_parts(results)
     yield from failures(results)
 

@@ -11,6 +11,7 @@ from study.report.figures.policies import Looks
 from study.report.page import _held
 from study.results.manifest import new_manifest
 from study.scenario import load_text
+from study.scenario.matrix import named_axes
 from study.scenario.model import KERNELS, policy_keys
 
 
@@ -22,7 +23,7 @@ def manifest_of(axes: str) -> dict:
 def compared(axes: str) -> list[dict]:
     """The levels of the cells that figures of policies show."""
     manifest = manifest_of(axes)
-    return list(select.compared_cells(manifest["cells"], select.named_axes(manifest)).values())
+    return list(select.compared_cells(manifest["cells"], named_axes(manifest["scenario"])).values())
 
 
 SEVERAL = """\
@@ -104,4 +105,4 @@ def test_the_page_says_what_is_held(results) -> None:
 
 def _held_in(results, manifest: dict) -> str:
     manifest = results.manifest | manifest
-    return _held(manifest["cells"], select.named_axes(manifest))
+    return _held(manifest["cells"], named_axes(manifest["scenario"]))

@@ -1,0 +1,330 @@
+"""What a study says, in a few sentences that a person would say.
+
+It is about policies, the axes that somebody chooses, or all axes if none is one; what else is known
+to matter comes after them. Of each axis the
+level that serves most is named if the difference from the first level, or if it is the first from
+another one, is significant in the table of contrasts (5 % for all differences of the headline
+metrics together, Holm; less for each look of a study that looks several times). So of studies
+whose policies are all alike at most one in twenty is told of a difference. Each number is one of a
+contrast or of a main effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite, sqrt
+from typing import TYPE_CHECKING, Any, Literal
+
+from study.intervals import CONFIDENCE
+from study.results.expected import nuisance_of
+from study.scenario.matrix import named_axes, policies_of
+from study.statistics.contrasts import ALL_EQUAL, MARKED_LEAST
+from study.statistics.effects import Effect, main_effects
+from study.statistics.looks import spent_at
+from study.statistics.sensitivity import sampled_axes
+from study.statistics.tradeoff import GAIN
+from study.statistics.verdict import more_than, replicates_for, size_bounds
+from study.statistics.words import number, still_needed
+from study.zone.trial.metrics import LABELS, is_service
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from study.results import Results
+    from study.results.trials import TrialColumns
+
+Kind = Literal["told", "no difference known", "nothing refused", "nothing to compare"]
+COSTS = ("reclaimed_pages", "moved_pages", "refaults")
+_BESIDE_MOST = 2
+PRESSING = (
+    "what would press it: more of them a second (nic.rx_rate), less memory (zone.memory), a larger "
+    "working set (user.working_set), longer ageing (clock.ageing)"
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a study says.
+
+    Parameters
+    ----------
+    kind
+        'told' if a level is known to serve more than another one.
+    text
+        Sentences.
+    told
+        (axis, level that serves most, level that it is known to serve more than): policies first,
+        and of those the one that makes the largest difference.
+    """
+
+    kind: Kind
+    text: str
+    told: tuple[tuple[str, Any, Any], ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class _OnAxis:
+    """What is known of one axis: its best level, what that is held against, and levels as good."""
+
+    axis: str
+    best: Effect
+    other: Effect
+    difference: float
+    open: tuple[Any, ...]
+
+
+def answer_of(
+    results: Results,
+    *,
+    contrasts: pd.DataFrame,
+    verdicts: Sequence[str],
+    looks: Sequence[int],
+    seconds: float | None,
+) -> Answer:
+    """The answer of a study, finished or not.
+
+    Parameters
+    ----------
+    results
+        Its rows.
+    contrasts
+        As contrast_table() gives them.
+    verdicts
+        One word for each of its claims that was asked.
+    looks
+        Numbers of replicates after which it looks at its rows.
+    seconds
+        Wall time that one more trial takes; None if that is not known.
+    """
+    manifest, trials = results.manifest, results.columns
+    metric = _service(trials)
+    if metric is None:
+        return Answer("nothing to compare", "No trial has finished that asked for memory.")
+    what = _what(metric, manifest["scenario"])
+    values = trials.finished(metric)[metric].dropna()
+    if (values == 1).all():
+        return Answer(
+            "nothing refused",
+            f"No cell refused anything: all {what} were served in all {len(values):,} trials, so "
+            f"this load does not tell policies apart; {PRESSING}.",
+        )
+    skipped = {*sampled_axes(manifest), *nuisance_of(manifest)}
+    axes = [axis for axis in manifest["axes"] if axis not in skipped]
+    choices = policies_of(axes, named_axes(manifest["scenario"])) or axes
+    effects = {
+        axis: main_effects(trials, axis=axis, metrics=[metric], cells=manifest["cells"])[0]
+        for axis in axes
+    }
+    effects = {axis: found for axis, found in effects.items() if len(found) > 1}
+    if not effects.keys() & {*choices}:
+        many = len(manifest["cells"]) > 1
+        text = f"{100 * values.mean():.4g} % of {what} are served, and no policies are compared"
+        return Answer(
+            "nothing to compare",
+            text + ("; `study sensitivity` tells which range matters." if many else "."),
+        )
+    pairs = _Pairs(contrasts, metric, looks, seconds)
+    known = [found for axis, levels in effects.items() if (found := pairs.known(axis, levels))]
+    # Policies first, then the machine and its load.
+    known.sort(key=lambda found: (found.axis not in choices, -abs(found.difference)))
+    said = list(_claims(verdicts))
+    if not known:
+        said += pairs.open_(choices, what, cells=len(manifest["cells"]))
+        return Answer("no difference known", " ".join(said))
+    said.append(_first(known[0], what, pairs))
+    said += [_beside(found) for found in known[1 : _BESIDE_MOST + 1]]
+    unknown = [axis for axis in choices if axis not in {found.axis for found in known}]
+    if unknown:
+        said.append(f"{_listed(unknown)}: no difference known.")
+    rest = [axis for axis in axes if axis not in {found.axis for found in known[:1]}]
+    said.append(_held(manifest["scenario"]["base"], rest))
+    return Answer(
+        "told",
+        " ".join(said),
+        tuple((found.axis, found.best.level, found.other.level) for found in known),
+    )
+
+
+class _Pairs:
+    """The contrasts between levels, by axis and metric."""
+
+    def __init__(
+        self, table: pd.DataFrame, metric: str, looks: Sequence[int], seconds: float | None
+    ) -> None:
+        of_axes = table[(table["kind"] == "axis") & table["metric"].isin([metric, *COSTS])]
+        self.metric = metric
+        self.rows: dict[tuple[str, str, Any, Any], dict[str, Any]] = {}
+        for values in of_axes.itertuples(index=False):
+            row = dict(zip(of_axes.columns, values, strict=True))
+            self.rows[row["metric"], row["axis"], row["level"], row["against"]] = row
+        self.looks = looks
+        self.seconds = seconds
+
+    def row(self, metric: str, axis: str, one: Any, other: Any) -> dict[str, Any] | None:
+        """The contrast of two levels; turned if the table has it the other way round."""
+        row = self.rows.get((metric, axis, one, other))
+        if row is not None:
+            return row
+        row = self.rows.get((metric, axis, other, one))
+        if row is None:
+            return None
+        turned = {"difference": -row["difference"], "low": -row["high"], "high": -row["low"]}
+        for name, by in (("ratio", "ratio"), ("ratio_low", "ratio_high")):
+            turned[name] = 1 / row[by] if row[by] else float("nan")
+        turned["ratio_high"] = 1 / row["ratio_low"] if row["ratio_low"] else float("nan")
+        return row | turned
+
+    def differs(self, row: Mapping[str, Any]) -> bool:
+        """Is the difference significant beside all others, as the tables mark it?"""
+        if row["n"] < MARKED_LEAST:
+            return False
+        if ALL_EQUAL in row["note"]:
+            return True
+        alpha = (1 - CONFIDENCE) * spent_at(int(row["n"]), self.looks)
+        return bool(row["p_holm"] <= alpha)
+
+    def known(self, axis: str, levels: Sequence[Effect]) -> _OnAxis | None:
+        """What is known of an axis; None if nothing is."""
+        ranked = sorted(
+            (level for level in levels if isfinite(level.mean)), key=lambda level: -level.mean
+        )
+        if len(ranked) < 2:
+            return None
+        best, first = ranked[0], levels[0]
+        others = [level for level in ranked[1:] if isfinite(level.mean)]
+        beaten = []
+        for level in others:
+            row = self.row(self.metric, axis, best.level, level.level)
+            if row is not None and self.differs(row) and row["difference"] > 0:
+                beaten.append((level, row["difference"]))
+        if not beaten:
+            return None
+        # The first level is the machine as it is; where that serves most, the worst is told.
+        other, difference = next(
+            ((level, gap) for level, gap in beaten if level is first), beaten[-1]
+        )
+        as_good = [level for level in others if level not in [one for one, _ in beaten]]
+        return _OnAxis(axis, best, other, difference, tuple(level.level for level in as_good))
+
+    def open_(self, axes: Sequence[str], what: str, *, cells: int) -> Iterator[str]:
+        """That nothing is known, and how many more replicates would probably tell."""
+        rows = [
+            row
+            for (metric, axis, _, _), row in self.rows.items()
+            if metric == self.metric and axis in axes and isfinite(row["p"])
+        ]
+        n = max((int(row["n"]) for row in rows), default=0)
+        if n < MARKED_LEAST:
+            yield f"Undecided: fewer than {MARKED_LEAST} replicates tell no difference."
+            return
+        nearest = min(rows, key=lambda row: row["p"])
+        yield (
+            f"Undecided: after {n} replicates no policy is known to serve more {what} than "
+            f"another. Nearest to it: {nearest['axis']} {nearest['level']} against "
+            f"{nearest['against']}, {_points(nearest)}; {self._needed(nearest, len(rows), cells)}."
+        )
+
+    def _needed(self, row: Mapping[str, Any], tests: int, cells: int) -> str:
+        from scipy import stats
+
+        n = int(row["n"])
+        size = float(stats.t.isf(row["p"] / 2, n - 1)) / sqrt(n)
+        low, high = size_bounds(size, n)
+        alpha = (1 - CONFIDENCE) / tests
+        least, most = replicates_for([high], alpha), replicates_for([low], alpha)
+        if least is None:
+            return "no number of replicates would tell"
+        more, more_most = more_than(n, least, most)
+        each = self.seconds * cells / 60 if self.seconds else None
+        minutes = each * more if each else None
+        minutes_most = each * more_most if each and more_most else None
+        return f"to tell it: {still_needed(more, more_most, minutes, minutes_most)}"
+
+
+def _service(trials: TrialColumns) -> str | None:
+    """The share of requests served that the study is about; None if nobody asked for memory."""
+    shares = [name for name in trials.columns if is_service(name) and name.endswith("served_ratio")]
+    for name in (*GAIN, *shares, *filter(is_service, trials.columns)):
+        if name in trials and trials[name].notna().any():
+            return name
+    return None
+
+
+def _what(metric: str, scenario: Mapping[str, Any]) -> str:
+    """Whose requests they are."""
+    asked = scenario["base"].get("requests") or {}
+    for place, name in enumerate(asked, 1):
+        if metric.startswith(f"request{place}_"):
+            return f"requests of {name}"
+    label = LABELS.get(metric, metric.replace("_", " "))
+    return label.removesuffix(" served")
+
+
+def _claims(verdicts: Sequence[str]) -> Iterator[str]:
+    """How many claims came out how."""
+    if verdicts:
+        counts = [f"{list(verdicts).count(word)} {word}" for word in dict.fromkeys(verdicts)]
+        yield f"Claims: {', '.join(counts)}."
+
+
+def _share(level: Effect) -> str:
+    interval = ""
+    if isfinite(level.low) and level.low < level.high:
+        interval = f" [{100 * level.low:.4g} to {100 * level.high:.4g}]"
+    return f"{100 * level.mean:.4g} %{interval}"
+
+
+def _points(row: Mapping[str, Any]) -> str:
+    return (
+        f"{100 * row['difference']:+.3g} points [{100 * row['low']:.3g} to {100 * row['high']:.3g}]"
+    )
+
+
+def _first(found: _OnAxis, what: str, pairs: _Pairs) -> str:
+    """The largest difference, and what it costs."""
+    best, other = found.best, found.other
+    text = (
+        f"{found.axis} {best.level} serves {_share(best)} of {what}, {other.level} {_share(other)}"
+    )
+    costs = []
+    for metric in COSTS:
+        row = pairs.row(metric, found.axis, best.level, other.level)
+        if row is None or not (row["mean"] or row["mean_against"]):
+            continue
+        name = LABELS.get(metric, metric)
+        if isfinite(row["ratio"]):
+            bounds = (
+                f" [{row['ratio_low']:.3g} to {row['ratio_high']:.3g}]"
+                if row["ratio_low"] < row["ratio_high"]
+                else ""
+            )
+            costs.append(f"{row['ratio']:.3g}{bounds} times the {name}")
+        elif isfinite(row["difference"]):
+            costs.append(f"{number(row['difference'])} more {name}")
+    if costs:
+        text += f", for {_listed(costs)}"
+    text += "."
+    if found.open:
+        text += f" As good, as far as is known: {_listed([str(level) for level in found.open])}."
+    return text
+
+
+def _beside(found: _OnAxis) -> str:
+    best, other = found.best, found.other
+    return f"{found.axis} {best.level} serves {_share(best)}, {other.level} {_share(other)}."
+
+
+def _held(base: Mapping[str, Any], rest: Sequence[str]) -> str:
+    """What the numbers are means over, and the machine that they hold for."""
+    averaged = f"Means over {_listed(rest)}; " if rest else ""
+    held = f"kernel {base['kernel']}" if "kernel" not in rest and "kernel" in base else ""
+    return f"{averaged}{held or 'the rest'} and the load of the scenario are held."
+
+
+def _listed(words: Sequence[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last

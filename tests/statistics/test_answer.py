@@ -1,0 +1,192 @@
+"""What a study says in a few sentences: numbers are contrasts', and nothing is named by luck."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from study.statistics import Findings
+from study.statistics.answer import answer_of
+from study.statistics.contrasts import contrast_table
+from study.statistics.effects import main_effects
+
+SCENARIO = """
+name: made-up
+replicates: {n}
+axes:
+  kswapd.policy: [count-only, order-aware]
+  reclaim.lumpy: [false, true]
+"""
+
+
+def metrics(serve: Callable[[Mapping[str, Any], float], float]) -> Callable[..., dict[str, float]]:
+    """Metrics of a trial whose service a function of levels and chance gives."""
+
+    def found(levels: Mapping[str, Any], replicate: int) -> dict[str, float]:
+        # Chance is the replicate's and the cell's.
+        chance = np.random.default_rng([replicate, *map(ord, "".join(map(str, levels.values())))])
+        noise = float(chance.normal())
+        return {
+            "rx_success_ratio": min(serve(levels, noise), 1.0),
+            "reclaimed_pages": 1000.0 + 10 * noise,
+            "refaults": 100.0 + noise,
+        }
+
+    return found
+
+
+def better_with_order_aware(levels: Mapping[str, Any], noise: float) -> float:
+    return (0.95 if levels["kswapd.policy"] == "order-aware" else 0.80) + 0.005 * noise
+
+
+@pytest.fixture
+def studies(make_findings) -> Callable[..., Findings]:
+    """Made-up findings by service and number of replicates."""
+
+    def make(serve, *, n: int = 8, name: str = "out", text: str = SCENARIO) -> Findings:
+        return make_findings(text.format(n=n), metrics(serve), name=name)
+
+    return make
+
+
+def test_the_policy_that_serves_more_is_named_with_its_cost(studies) -> None:
+    """Its numbers are those of the tables."""
+    findings = studies(better_with_order_aware)
+    answer = findings.answer
+    assert answer.kind == "told"
+    assert answer.told == (("kswapd.policy", "order-aware", "count-only"),)
+    summary = main_effects(
+        findings.columns,
+        axis="kswapd.policy",
+        metrics=["rx_success_ratio"],
+        cells=findings.manifest["cells"],
+    )[0]
+    assert f"kswapd.policy order-aware serves {100 * summary[1].mean:.4g} % [" in answer.text
+    assert f"count-only {100 * summary[0].mean:.4g} % [" in answer.text
+    assert "reclaim.lumpy: no difference known" in answer.text
+
+    table = findings.contrasts
+    cost = table[
+        (table["metric"] == "reclaimed_pages")
+        & (table["axis"] == "kswapd.policy")
+        & (table["kind"] == "axis")
+    ].iloc[0]
+    assert f"{cost['ratio']:.3g} [{cost['ratio_low']:.3g} to {cost['ratio_high']:.3g}] times" in (
+        answer.text
+    )
+
+
+def test_the_first_level_may_be_the_best(studies) -> None:
+    """What serves less than the machine as it is, is told so."""
+    findings = studies(lambda levels, noise: 1.7 - better_with_order_aware(levels, noise))
+    assert findings.answer.told == (("kswapd.policy", "count-only", "order-aware"),)
+
+
+def test_a_load_that_refuses_nothing_tells_nothing_apart(studies) -> None:
+    """It says what would press."""
+    answer = studies(lambda *_: 1.0).answer
+    assert answer.kind == "nothing refused"
+    assert "all receive buffer requests were served in all 32 trials" in answer.text
+    assert "nic.rx_rate" in answer.text
+
+
+def test_what_is_open_says_how_many_replicates_would_tell(studies) -> None:
+    """As a range, with the time that they take at the pace of the run."""
+    answer = studies(
+        lambda levels, noise: 0.8 + 0.002 * (levels["reclaim.lumpy"] is True) + 0.01 * noise
+    ).answer
+    assert answer.kind == "no difference known"
+    assert answer.text.startswith("Undecided: after 8 replicates no policy is known to serve more")
+    assert "more replicates" in answer.text
+
+
+def test_few_replicates_tell_nothing(studies) -> None:
+    """Four agree by chance too often."""
+    answer = studies(better_with_order_aware, n=4).answer
+    assert answer.text == "Undecided: fewer than 5 replicates tell no difference."
+
+
+def test_one_machine_has_nothing_to_be_compared_with(studies) -> None:
+    """Its share is told."""
+    answer = studies(lambda *_: 0.5, text="name: one\nreplicates: {n}\n", name="one").answer
+    assert answer.kind == "nothing to compare"
+    assert (
+        answer.text == "50 % of receive buffer requests are served, and no policies are compared."
+    )
+
+
+def named_by_luck(studies: int) -> int:
+    """Of so many studies whose policies are all alike, how many name one."""
+    chance = np.random.default_rng(20)
+    cells = {
+        f"{one}{two}": {"kswapd.policy": one, "nic.receive": two}
+        for one in ("count-only", "order-aware", "off")
+        for two in ("linear", "page-array")
+    }
+    named = 0
+    for _ in range(studies):
+        load = chance.normal(size=10)
+        rows = [
+            (cell, *levels.values(), replicate, 1, "ok", "", share, pages)
+            for cell, levels in cells.items()
+            for replicate, share, pages in zip(
+                range(10),
+                0.8 + 0.02 * (load + chance.normal(size=10)),
+                1000 + 50 * (load + chance.normal(size=10)),
+                strict=True,
+            )
+        ]
+        columns = ["cell", *next(iter(cells.values())), "replicate", "seed", "status", "error"]
+        trials = pd.DataFrame(rows, columns=[*columns, "rx_success_ratio", "reclaimed_pages"])
+        table = contrast_table(
+            trials,
+            cells=cells,
+            axes=["kswapd.policy", "nic.receive"],
+            headline=["rx_success_ratio", "reclaimed_pages"],
+        )
+        named += bool(answer_of_rows(trials, cells, table).told)
+    return named
+
+
+def answer_of_rows(trials: pd.DataFrame, cells: Mapping[str, Any], table: pd.DataFrame):
+    """The answer of rows that lie in no folder."""
+    manifest = {
+        "axes": ["kswapd.policy", "nic.receive"],
+        "cells": cells,
+        "scenario": {"base": {"kernel": "2.6.8"}, "axes": {}},
+    }
+    rows = SimpleNamespace(manifest=manifest, columns=Columns(trials))
+    return answer_of(rows, contrasts=table, verdicts=(), looks=(), seconds=None)
+
+
+class Columns:
+    """What TrialColumns is to a folder, to a frame."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame, self.columns = frame, list(frame.columns)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.frame
+
+    def __getitem__(self, name: str) -> pd.Series:
+        return self.frame[name]
+
+    def finished(self, *names: str) -> pd.DataFrame:
+        """Cell, replicate and some metrics."""
+        return self.frame[["cell", "replicate", *names]]
+
+
+def test_of_studies_without_a_difference_few_name_one() -> None:
+    """5 % at most; of 60 studies more than 8 would do so by chance once in 300 times."""
+    assert named_by_luck(60) <= 8
+
+
+@pytest.mark.nightly(part="rates")
+def test_of_2_000_studies_without_a_difference_few_name_one() -> None:
+    """5 %, and two standard errors: 120 of 2,000."""
+    assert named_by_luck(2_000) <= 120
