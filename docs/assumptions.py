@@ -44,7 +44,7 @@ CONSTANTS = {
     "nic.rx_rate": ("1000/s", "4000/s"),
     "nic.rx_burst": ("8", "128"),
     "nic.rx_hold": ("5ms", "80ms"),
-    "kswapd.speed": ("50", "800"),
+    "kswapd.speed": ("500", "4_000"),
     "zone.reserved": ("4MiB", "24MiB"),
     "costs.write": ("50us", "400us"),
     "defrag.interval": ("2s", "60s"),

@@ -12,6 +12,7 @@ from study.zone.settings import (
     KswapdPolicy,
     Memory,
     Nic,
+    NicTransmit,
     Processes,
     Settings,
     Slab,
@@ -80,6 +81,7 @@ def settings(
         nic=Nic(
             ring=2,
             rx_order=card,
+            transmit=NicTransmit.LINEAR,
             tx_order=card - 1,
             rx_frames_per_s=20.0,
             rx_burst_frames=2.0,

@@ -236,6 +236,11 @@ _OWN: dict[str, tuple[Any, Any]] = {
     "nic.mtu": _key(
         Count, 9_000, "Bytes; with the driver it decides the order of receive buffers."
     ),
+    "nic.transmit": _key(
+        Annotated[str, of(plain.NicTransmit)] | None,
+        None,
+        "One contiguous copy a frame, or order-0 fragments; unless given, as the driver can.",
+    ),
     "nic.line_rate": _key(
         within(LineRate, gt=0), 1e9, "Speed of the wire, which spaces the frames of a burst."
     ),
@@ -477,6 +482,7 @@ class _Machine(_Group):
         marks = self.marks()
         lists: StartLists | None = zone.buddyinfo
         working_set = user.working_set
+        transmit = nic.transmit or nic_rules.transmit(nic.driver)
         rx_order, tx_order = nic_rules.rx_order(nic.driver, nic.mtu), nic_rules.tx_order(nic.mtu)
         return {
             "": {
@@ -509,6 +515,7 @@ class _Machine(_Group):
                 "tx_order": tx_order if nic.tx_order is None else nic.tx_order,
                 "frame_pages": nic_rules.frame_pages(nic.mtu),
                 "wire_ns": nic_rules.wire_ns(nic.mtu, nic.line_rate),
+                "transmit": plain.words_of(plain.NicTransmit)[transmit],
                 **_uneven("rx_profile", "rx_frames_per_s", nic.rx_profile, nic.rx_rate),
                 **_uneven("tx_profile", "tx_frames_per_s", nic.tx_profile, nic.tx_rate),
             },

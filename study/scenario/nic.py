@@ -12,6 +12,11 @@ HEADROOM = 16
 """What dev_alloc_skb adds (include/linux/skbuff.h, 2.6.8)."""
 REPLACING = frozenset({"tg3"})
 """Drivers that lose a frame rather than its buffer if no other is to be had (tg3_rx)."""
+SCATTER_GATHER = frozenset({"e1000", "tg3", "acenic", "s2io", "ixgb"})
+"""Drivers that send a frame as fragments and have the card add its checksum, without which the
+stack makes it linear (NETIF_F_SG with NETIF_F_HW_CSUM in e1000_probe, from the 82543 on, and
+ixgb_probe; with NETIF_F_IP_CSUM in tg3_init_one, acenic_probe_one, s2io_init_nic; net/core/dev.c,
+2.6.8)."""
 IP_ALIGN = 2
 ETHERNET = 18
 """Header and checksum of a frame."""
@@ -77,6 +82,11 @@ def rx_order(driver: str, mtu: int) -> int:
 def tx_order(mtu: int) -> int:
     """Order of one frame made linear to be sent (skb_linearize; tcp_sendmsg without SG)."""
     return skb_order(mtu + TRANSPORT_HEADROOM)
+
+
+def transmit(driver: str) -> str:
+    """How frames are sent unless a scenario says it."""
+    return "scatter-gather" if driver in SCATTER_GATHER else "linear"
 
 
 def frame_pages(mtu: int) -> int:

@@ -385,7 +385,7 @@ class Kswapd:
     """Rest when enough pages are free, or (Nick Piggin's patch) enough in large enough blocks."""
     loop: KswapdLoop = setting(KswapdLoop.V2_6_8, policy=True)
     """How balance_pgdat ends a run."""
-    pages_per_ms: float = setting(200.0, key="speed")
+    pages_per_ms: float = setting(0.0, key="speed")
     """Pages that reclaim looks at per millisecond, kswapd and who asks; 0: by the machine (cpu)."""
     delay_ns: int = 0
     """Time from being woken until it runs: a process, it waits until it gets the processor."""
@@ -525,8 +525,8 @@ class Nic:
     """Order-0 pages that hold one frame as fragments."""
     receive: NicReceive = NicReceive.LINEAR
     """One contiguous buffer a frame, or order-0 fragments."""
-    transmit: NicTransmit = NicTransmit.LINEAR
-    """One contiguous copy a frame, or order-0 fragments."""
+    transmit: NicTransmit = NicTransmit.SCATTER_GATHER
+    """One contiguous copy a frame, or order-0 fragments; unless given, as the driver can."""
     ring: int = setting(256, most=1 << 16)
     """Receive descriptors; 0 switches receiving off."""
     recycle: bool = False

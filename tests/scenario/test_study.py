@@ -31,6 +31,7 @@ from study.zone.settings import (
     KswapdLoop,
     KswapdPolicy,
     Marks,
+    NicTransmit,
     Recorded,
     Settings,
 )
@@ -312,7 +313,7 @@ SAMPLES = {
     "vm.lowmem_reserve_ratio": "256 kernel=5.9 zone.above=4GiB",
     "vm.extfrag_threshold": "400 kernel=5.9", "vm.compaction_proactiveness": "30 kernel=5.9",
     "watermarks.marks": "2.6.10", "allocation.path": "2.6.9", "kswapd.policy": "order-aware",
-    "reclaim.wait": "3.11", "cpu.mips": "500 kswapd.speed=0", "cpu.miss": "1us kswapd.speed=0",
+    "reclaim.wait": "3.11", "cpu.mips": "500", "cpu.miss": "1us",
     "kswapd.loop": "2.6.9", "kswapd.speed": "50 pages/ms", "kswapd.delay": "5ms",
     "defrag.mode": "rmap-evict",
     "defrag.run": "inline", "defrag.order": "4", "defrag.interval": "1s",
@@ -328,7 +329,7 @@ SAMPLES = {
     "processes.most": "9", "slab.initial": "1%", "slab.rate": "7/s", "slab.lifetime": "1min",
     "slab.lifetime_sigma": "1", "slab.reclaimable": "0", "slab.objects_per_page": "4",
     "nic.driver": "tg3", "nic.mtu": "1500", "nic.receive": "page-array",
-    "nic.transmit": "scatter-gather", "nic.ring": "8", "nic.line_rate": "100Mbit/s",
+    "nic.transmit": "linear", "nic.ring": "8", "nic.line_rate": "100Mbit/s",
     "nic.rx_rate": "1/s", "nic.rx_burst": "2", "nic.rx_hold": "1ms", "nic.tx_rate": "1/s",
     "nic.tx_burst": "2", "nic.tx_hold": "5us", "nic.rx_order": "5", "nic.tx_order": "5",
     "load.replicates": "shift", "load.block": "1s",
@@ -454,6 +455,15 @@ def test_frames_to_send_have_the_mtus_order() -> None:
     """A linear jumbo frame takes kmalloc-16384, a standard one a page; fragments are pages."""
     assert [tx_order(mtu) for mtu in (1500, 9000)] == [0, 2]
     assert [frame_pages(mtu) for mtu in (1500, 4078, 4079, 9000, 16110)] == [1, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("driver", ["e1000", "tg3", "acenic", "s2io", "ixgb"])
+def test_frames_are_sent_as_the_driver_can(driver: str) -> None:
+    """All of them have scatter/gather and checksums by the card; a linear copy is said outright."""
+    nic = settings_of(f"{{ nic: {{ driver: {driver} }} }}").nic
+    assert nic.transmit == NicTransmit.SCATTER_GATHER
+    told = settings_of(f"{{ nic: {{ driver: {driver}, transmit: linear }} }}").nic
+    assert told.transmit == NicTransmit.LINEAR
 
 
 @given(pages=st.integers(0, 10**9))

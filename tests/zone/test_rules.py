@@ -35,9 +35,12 @@ from study.zone.mm.linux_2_6.reclaim import (
     shrink_done,
     shrink_step,
 )
+from study.zone.mm.linux_2_6.setup import scan_ns
 from study.zone.mm.linux_2_6.slab import free_slab, new_slab
 from study.zone.mm.linux_2_6.writeback import BACKGROUND_PERCENT, pdflush, set_dirty
 from study.zone.settings import (
+    Cpu,
+    Kswapd,
     Memory,
     NicReceive,
     NicTransmit,
@@ -291,9 +294,16 @@ def test_pdflush_writes_what_is_old_or_too_much(quiet: Quiet) -> None:
     assert (zone.frame["flags"][:5] & Flag.WRITEBACK).all()
 
 
+def test_how_fast_reclaim_is_follows_from_the_machine() -> None:
+    """2,000 pages a ms were timed at 500 MIPS without cache misses; a speed may be said."""
+    assert scan_ns(Settings(cpu=Cpu(mips=500, miss_ns=0))) == 1e6 / 2_000
+    assert scan_ns(Settings()) == 250 + 3 * 150
+    assert scan_ns(Settings(kswapd=Kswapd(pages_per_ms=200))) == 1e6 / 200
+
+
 def test_the_demand_side_removes_whole_orders() -> None:
     """4K stacks ask for no order 1, scatter/gather for no order 2; receiving stays order 3."""
-    linear = small()
+    linear = small(nic=replace(small().nic, transmit=NicTransmit.LINEAR))
     asked = simulate(linear, seed=1, replicate=0).metrics
     lean = replace(
         linear,
