@@ -446,7 +446,8 @@ def test_kmalloc_ends_where_the_kernel_named_ends_it() -> None:
 @pytest.mark.quick
 def test_ids_of_machines_without_all_this_are_what_they_were() -> None:
     """No new setting is in the id of a cell that does not use it."""
-    ids = [cell.id for cell in load_text("axes: {nic.mtu: [1500, 9000]}", "x.yaml").cells]
+    of_then = "base: {kswapd.speed: 200, nic.transmit: linear}\naxes: {nic.mtu: [1500, 9000]}"
+    ids = [cell.id for cell in load_text(of_then, "x.yaml").cells]
     assert ids == PLAIN_IDS
 
 
