@@ -490,7 +490,7 @@ class _Machine(_Group):
                 "actions": plain_actions(self.actions, self.clock.ageing),
             },
             "memory": {
-                "lowmem_pages": zone.lowmem or zone.memory,
+                "lowmem_pages": zone.lowmem or zone.memory + zone.dma,
                 "buddyinfo": lists and lists.counts,
                 "typed_blocks": lists and lists.by_type,
                 "typed_pageblocks": self._pageblocks(),

@@ -59,12 +59,18 @@ def _memory(s: Settings) -> Iterator[Complaint]:
             "zone.reserved",
             f"is {size_text(reserved)}, all of the zone, whose memory is {size_text(pages)}",
         )
-    if s.memory.lowmem_pages < pages:
+    dma = s.memory.dma_pages
+    if s.memory.dma_reserved_pages > dma:
+        yield (
+            "zone.dma_reserved",
+            f"is {size_text(s.memory.dma_reserved_pages)}, more than zone.dma, {size_text(dma)}",
+        )
+    if s.memory.lowmem_pages < pages + dma:
         yield (
             "zone.lowmem",
             (
                 f"is {s.memory.lowmem_pages:,} pages; it counts all lowmem zones, so at least the "
-                f"{pages:,} of this one"
+                f"{pages + dma:,} of this one" + (" and zone.dma" if dma else "")
             ),
         )
     free = sum(count << order for order, count in enumerate(s.memory.buddyinfo or ()))

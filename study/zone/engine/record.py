@@ -3,8 +3,9 @@
     z.zone.free     what a zone has, as struct zone: free areas, marks, per-cpu lists, LRU, counters
     z.now           what the machine has: clock, agenda, daemons, disk, caches, load
 
-There is one zone. What is the machine's is so because the kernel has it once (page_state, pgdat,
-caches, scan_control) or because it is none of the kernel's affairs (the load, the clock).
+z.zone is one zone of the machine, z.others are those beside it (mm/linux_2_6/zones.py). What is the
+machine's is so because the kernel has it once (page_state, pgdat, caches, scan_control) or because
+it is none of the kernel's affairs (the load, the clock).
 
 A name says its unit: _ns, _pages; what begins with nr_ is a number of things, a page if no other is
 named. Points in time are ns since the trial began. A gap is the mean time between two arrivals of a
@@ -59,6 +60,7 @@ COUNTERS = np.dtype(
         ("failures", "i8", (NR_CALLERS,)),
         ("attempts_order", "i8", (NR_ORDERS,)),
         ("failures_order", "i8", (NR_ORDERS,)),
+        ("below", "i8", (NR_CALLERS,)),  # served from a zone after the first
         ("starved", "i8", (NR_CALLERS,)),  # refused by the marks: too few pages, however they lie
         ("stalls", "i8", (NR_CALLERS,)),  # requests that had to reclaim or wait
         ("stall_ns", "i8", (NR_CALLERS,)),
@@ -131,6 +133,8 @@ _ZONE = """
     total_memory          pages above high: what the mapped ratio is a share of
     start_pfn             first frame that is the zone's; above 0 for recorded traces only
     head                  row of the frame table where the list heads begin
+    heads                 rows of list heads from there on
+    protection            pages that requests which fall back on the zone leave in it
     typed_heads           rows of list heads before it, for the migratetypes above 0; grouping only
     min                   marks, in pages
     low
@@ -177,6 +181,10 @@ _ZONE_VECTORS = [
 _MACHINE = """
     now                   the clock
 
+    nr_zones              zones of the machine
+    zone_now              which of them z.zone is; the others are in z.others
+    dma_first             first frame of zone DMA; NEVER without it
+
     nr_events             in the heap
     nr_soon               on the wheel
     soon_first            row of the wheel's next event
@@ -219,6 +227,8 @@ _MACHINE = """
     no_fs                 does it leave alone what a file system would have to write (NOFS)?
 
     kswapd_awake          has it work?
+    kswapd_zone           the zone its pass has come to
+    kswapd_end            the last zone of the pass
     kswapd_begun          has it begun since it was woken?
     kswapd_max_order      largest order asked for since its run began
     kswapd_order          that it works for
@@ -375,9 +385,11 @@ _CONSTANTS = [
     if one.constant
 ]
 ZONE = np.dtype(_fields(_ZONE, "i8") + _ZONE_VECTORS)
+OTHER_ZONES = 1
+"""Zones beside the first: DMA."""
 MACHINE = np.dtype(
     [(f"{name}_{what}", kind) for name in TABLES for what, kind in (("at", "u8"), ("rows", "i8"))]
-    + [("zone", ZONE)]
+    + [("zone", ZONE), ("others", ZONE, (OTHER_ZONES,))]
     + _CONSTANTS
     + _fields(_MACHINE, "i8")
     + _fields(_MACHINE_FRACTIONS, "f8")
@@ -393,7 +405,9 @@ def set_settings(z: Any, settings: Settings) -> None:
 
 
 def counters(z: Any) -> dict[str, Any]:
-    """All counters of a record, the zone's and the machine's, by name."""
-    of_zone, of_machine = z["zone"]["count"], z["count"]
-    counted = {name: of_zone[name] for name in ZONE_COUNTERS.names or ()}
+    """All counters of a record, the zones' together and the machine's, by name."""
+    zones, of_machine = [z["zone"], *z["others"]], z["count"]
+    counted = {
+        name: sum(zone["count"][name] for zone in zones) for name in ZONE_COUNTERS.names or ()
+    }
     return counted | {name: of_machine[name] for name in COUNTERS.names or ()}

@@ -36,6 +36,7 @@ from study.zone.mm.linux_2_6.allocate import (
 )
 from study.zone.mm.linux_2_6.bootmem import (
     free_all,
+    free_zone,
     prepare_memory,
     put_free_block,
     put_typed_block,
@@ -111,7 +112,7 @@ __all__ = [  # noqa: RUF022 - by subject
     # The record and the tables.
     "REQUEST_ROWS", "set_constants", "table_rows",
     # Boot; pages taken and put without asking anybody; the daemons' first events.
-    "prepare_memory", "free_all", "put_free_block", "put_typed_block", "start_clock",
+    "prepare_memory", "free_all", "free_zone", "put_free_block", "put_typed_block", "start_clock",
     "take_typed_page", "start_pdflush", "start_proactive", "start_reap",
     # Requests for pages, those that sleep continued by a RETRY event; pages given back.
     "GAVE_UP", "allocate", "allocate_atomic", "allocate_or_wait", "count_failure", "go_on",

@@ -139,6 +139,12 @@ class Requests:
         },
     )
     """Share served."""
+    CALLER_dma_share = Metric(
+        SHARE,
+        "below attempts failures",
+        lambda below, attempts, failures: _ratio(below, attempts - failures),
+    )
+    """Of those served: from zone DMA, where the machine has one; 0 without."""
     CALLER_starved = Metric("requests", "starved")
     """Of those refused: the marks would have refused a single page as well."""
     CALLER_contiguity_ratio = Metric(SHARE, "attempts failures starved", _served)

@@ -15,7 +15,6 @@ from study.zone.engine.layout import (
     PROCESS_PAGES_MAX,
     frames,
 )
-from study.zone.engine.record import ZONE
 from study.zone.settings import NR_ORDERS, Reserve
 from study.zone.trial.zone import Zone
 
@@ -59,24 +58,30 @@ def verify(zone: Zone) -> None:
     Pages are conserved and no two blocks overlap; lists and counters agree; no free block has a
     free buddy of its order; LRU lists and reverse map are consistent both ways.
     """
-    pages = zone.pages
-    _require(not zone.state["event_overflow"], "the agenda of events overflowed")
-    _check_lists(zone)
-    _check_cover(zone, pages)
-    _check_buddies(zone, pages)
-    _check_reverse_map(zone, pages)
-    _check_kernel_pages(zone, pages)
+    z = zone.state
+    _require(not z["event_overflow"], "the agenda of events overflowed")
+    _require(z["zone_now"] == 0, "a zone was entered and not left")
+    places = [(zone.own, 0)]
+    if zone.settings.memory.dma_pages:
+        places.append((z["others"][0], int(z["dma_first"])))
+    for own, first in places:
+        rows = slice(first, first + int(own["pages"]))
+        _check_lists(zone, own)
+        _check_cover(zone, own, rows)
+        _check_buddies(zone, rows)
+        _check_uses(zone, own, rows)
+    _check_reverse_map(zone)
 
 
-def _check_lists(zone: Zone) -> None:
-    z, own = zone.state, zone.own
+def _check_lists(zone: Zone, own: np.void) -> None:
+    z = zone.state
     head, typed = int(own["head"]), int(own["head"] - own["typed_heads"])
     types = NR_MIGRATETYPES if z["grouping"] else 1
     hot_typed, cold_typed = ([typed, typed + 2], [typed + 1, typed + 3]) if types > 1 else ([], [])
     for order in range(NR_ORDERS):
         heads = [head + order - t * NR_ORDERS for t in range(types)]
         length = _total(z, heads, Home.BUDDY, order)
-        _require(length == zone.nr_free[order], f"free list of order {order}: {length} blocks")
+        _require(length == own["nr_free"][order], f"free list of order {order}: {length} blocks")
     for name, heads, home in (
         ("nr_hot", [head + HEAD_HOT, *hot_typed], Home.PERCPU),
         ("nr_cold", [head + HEAD_COLD, *cold_typed], Home.PERCPU),
@@ -87,9 +92,10 @@ def _check_lists(zone: Zone) -> None:
         _require(length == own[name], f"{name} is {own[name]}, its list holds {length}")
 
 
-def _check_cover(zone: Zone, pages: int) -> None:
+def _check_cover(zone: Zone, own: np.void, rows: slice) -> None:
     """Every frame belongs to exactly one block or is a page by itself."""
-    frame = zone.frame[:pages]
+    frame = zone.frame[rows]
+    pages = len(frame)
     home = frame["home"]
     _require(not (home == Home.ISOLATED).any(), "frames left isolated")
     blocks = np.isin(home, (Home.BUDDY, Home.KERNEL))
@@ -106,12 +112,12 @@ def _check_cover(zone: Zone, pages: int) -> None:
     wrong = np.flatnonzero(covered != 1)
     _require(wrong.size == 0, f"{wrong.size} frames not covered exactly once, first {wrong[:1]}")
     free = (1 << frame["order"][home == Home.BUDDY].astype(np.int64)).sum()
-    _require(free == zone.free, f"free is {zone.free}, counted {free}")
+    _require(free == own["free"], f"free is {own['free']}, counted {free}")
 
 
-def _check_buddies(zone: Zone, pages: int) -> None:
+def _check_buddies(zone: Zone, rows: slice) -> None:
     frame = zone.frame
-    heads = np.flatnonzero(frame["home"][:pages] == Home.BUDDY)
+    heads = rows.start + np.flatnonzero(frame["home"][rows] == Home.BUDDY)
     order = frame["order"][heads].astype(np.int64)
     # Pageblocks that are, or were, reserved do not merge with others (__free_one_page).
     apart = zone.settings.memory.reserve != Reserve.OFF
@@ -123,24 +129,22 @@ def _check_buddies(zone: Zone, pages: int) -> None:
     _require(not unmerged.any(), "two free buddies were left unmerged")
 
 
-def _check_reverse_map(zone: Zone, pages: int) -> None:
-    frame = zone.frame[:pages]
-    on_lru = np.isin(frame["home"], (Home.ACTIVE, Home.INACTIVE))
-    holders = np.flatnonzero(on_lru)
+def _check_reverse_map(zone: Zone) -> None:
+    frame, z = zone.frame, zone.state
+    holders = np.flatnonzero(np.isin(frame["home"], (Home.ACTIVE, Home.INACTIVE)))
     owners = frame["owner"][holders]
     _require(bool((zone.vpage["pfn"][owners] == holders).all()), "reverse map points astray")
     resident = int((zone.vpage["pfn"][pages_in_use(zone)] >= 0).sum())
     _require(resident == holders.size, f"{resident} pages resident, {holders.size} frames hold one")
     flags, kind = frame["flags"][holders], frame["kind"][holders]
+    slabs = (frame["home"] == Home.KERNEL) & (frame["kind"] == Kind.SLAB)
     for name, count in (
         ("nr_mapped", (flags & Flag.MAPPED != 0).sum()),
         ("nr_dirty", ((flags & Flag.DIRTY != 0) & (kind == Kind.FILE)).sum()),
         ("nr_writeback", (flags & Flag.WRITEBACK != 0).sum()),
-        ("nr_anon", (kind == Kind.ANON).sum()),
-        ("nr_file", (kind == Kind.FILE).sum()),
+        ("nr_slab", slabs.sum()),
     ):
-        noted = (zone.own if name in (ZONE.names or ()) else zone.state)[name]
-        _require(noted == count, f"{name} is {noted}, counted {count}")
+        _require(z[name] == count, f"{name} is {z[name]}, counted {count}")
 
 
 def pages_in_use(zone: Zone) -> np.ndarray:
@@ -152,11 +156,14 @@ def pages_in_use(zone: Zone) -> np.ndarray:
     return in_use
 
 
-def _check_kernel_pages(zone: Zone, pages: int) -> None:
-    frame, z = zone.frame[:pages], zone.state
+def _check_uses(zone: Zone, own: np.void, rows: slice) -> None:
+    """What the pages of one zone hold."""
+    frame = zone.frame[rows]
+    on_lru = np.isin(frame["home"], (Home.ACTIVE, Home.INACTIVE))
     kernel_blocks = frame["home"] == Home.KERNEL
-    held = (1 << frame["order"][kernel_blocks].astype(np.int64)).sum()
-    noted = zone.own["nr_kernel"]
-    _require(held == noted, f"nr_kernel is {noted}, counted {held}")
-    slabs = (frame["kind"][kernel_blocks] == Kind.SLAB).sum()
-    _require(slabs == z["nr_slab"], f"nr_slab is {z['nr_slab']}, counted {slabs}")
+    for name, count in (
+        ("nr_anon", (on_lru & (frame["kind"] == Kind.ANON)).sum()),
+        ("nr_file", (on_lru & (frame["kind"] == Kind.FILE)).sum()),
+        ("nr_kernel", (1 << frame["order"][kernel_blocks].astype(np.int64)).sum()),
+    ):
+        _require(own[name] == count, f"{name} is {own[name]}, counted {count}")

@@ -23,6 +23,7 @@ from study.zone.load.user import alias_table
 from study.zone.mm.interface import (
     REQUEST_ROWS,
     free_all,
+    free_zone,
     set_constants,
     start_clock,
     table_rows,
@@ -124,6 +125,7 @@ class Zone:
         """Count from 0 on."""
         self.state["count"] = 0
         self.own["count"] = 0
+        self.state["others"]["count"] = 0
 
     def _link_extension(self) -> None:
         z, asked = self.state, self.settings.extension
@@ -139,6 +141,7 @@ class Zone:
         memory, slab = self.settings.memory, self.settings.slab
         slab_pages = int(slab.initial_share * memory.pages)
         if memory.buddyinfo is None:
+            self._free_dma()
             free_all(self.state, memory.reserved_pages)
             boot.boot_slabs(self.state, slab_pages)
             boot.post_ring(self.state)
@@ -154,8 +157,15 @@ class Zone:
         for row, action in enumerate(self.settings.actions):
             book(self.state, action.at_ns, Event.ACTION, row)
 
+    def _free_dma(self) -> None:
+        memory = self.settings.memory
+        if memory.dma_pages:
+            first = int(self.state["dma_first"])
+            free_zone(self.state, first + memory.dma_reserved_pages, first + memory.dma_pages)
+
     def _start_from_lists(self, slab_pages: int) -> None:
         memory = self.settings.memory
+        self._free_dma()
         typed, reserved = memory.typed_blocks, memory.reserved_pages
         if typed is None or not memory.grouping:
             blocks = np.array(memory.buddyinfo, np.int64)
@@ -171,7 +181,8 @@ class Zone:
 def _table_rows(settings: Settings) -> dict[str, int]:
     """Rows of each table, by its name in layout.TABLES."""
     recorded = trace_pages(settings)
-    events = 2 * settings.memory.pages + settings.processes.live_max + REQUEST_ROWS + 64
+    pages = settings.memory.pages + settings.memory.dma_pages
+    events = 2 * pages + settings.processes.live_max + REQUEST_ROWS + 64
     return {
         **table_rows(settings, nr_extents(settings) * settings.user.extent_pages + recorded),
         **load_table_rows(settings),

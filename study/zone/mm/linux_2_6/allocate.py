@@ -1,4 +1,4 @@
-"""Asking for pages: __alloc_pages for one zone, after 2.6.8 to 2.6.11 and what came later.
+"""Asking for pages: __alloc_pages over the zones, after 2.6.8 to 2.6.11 and what came later.
 
 Who may not sleep gets an answer at once. Who may sleep reclaims for itself, naps, and for order
 <= 3 goes on without bound; such a request lives in a row of the request table between naps.
@@ -47,6 +47,7 @@ from study.zone.mm.linux_2_6.watermark import (
     second_pass_ok,
 )
 from study.zone.mm.linux_2_6.writeback import congestion_wait_ns, queue_wait_ns
+from study.zone.mm.linux_2_6.zones import enter_zone, keep_priority, lru_pages
 from study.zone.settings import NR_ORDERS, AllocationPath, CompactionRules, ReclaimWait
 
 _UNMOVABLE = int(Migratetype.UNMOVABLE)
@@ -125,6 +126,28 @@ def _wake_kswapd_for(z, order):
 
 
 @kernel
+def _take_below(z, order, gfp, caller, again):
+    """The zones after the first, in the order of the zonelist; a pfn, or NO_PFN.
+
+    again  is it the second pass?
+    """
+    wait = (gfp & Gfp.WAIT) != 0
+    pfn = NO_PFN
+    for index in range(1, z.nr_zones):
+        enter_zone(z, index)
+        if again:
+            if second_pass_ok(z, order, wait, (gfp & Gfp.HIGH) != 0):
+                pfn = _take_harder(z, order, gfp)
+        elif first_pass_ok(z, order, wait):
+            pfn = _take(z, order, gfp)
+        enter_zone(z, 0)
+        if pfn != NO_PFN:
+            z.count.below[caller] += 1
+            break
+    return pfn
+
+
+@kernel
 def allocate(z, order, gfp, caller):
     """The two passes before anyone sleeps; a pfn, or NO_PFN.
 
@@ -138,9 +161,17 @@ def allocate(z, order, gfp, caller):
         pfn = _take(z, order, gfp)
         if pfn != NO_PFN:
             return pfn
+    if z.nr_zones > 1:
+        pfn = _take_below(z, order, gfp, caller, False)
+        if pfn != NO_PFN:
+            return pfn
     _wake_kswapd_for(z, order)
     if second_pass_ok(z, order, wait, (gfp & Gfp.HIGH) != 0):
         pfn = _take_harder(z, order, gfp)
+        if pfn != NO_PFN:
+            return pfn
+    if z.nr_zones > 1:
+        pfn = _take_below(z, order, gfp, caller, True)
         if pfn != NO_PFN:
             return pfn
     if not second_pass_ok(z, 0, wait, (gfp & Gfp.HIGH) != 0):
@@ -192,11 +223,30 @@ def _reclaim_for_compaction(z, order, priority, freed):
 
 
 @kernel
+def _reclaim_below(z, row, priority):
+    """A pass over the zones after the first (shrink_caches); pages freed."""
+    freed = 0
+    for index in range(1, z.nr_zones):
+        enter_zone(z, index)
+        z.zone.temp_priority = priority
+        z.zone.prev_priority = min(z.zone.prev_priority, priority)
+        if not z.zone.all_unreclaimable or priority == DEF_PRIORITY:
+            begin_shrink(z, Reclaimer.DIRECT, priority)
+            scanned = 0
+            while not shrink_done(z, Reclaimer.DIRECT):
+                scanned += shrink_step(z, Reclaimer.DIRECT)
+            freed += SWAP_CLUSTER_MAX - z.zone.scan_target[Reclaimer.DIRECT]
+            requests(z)[row].scan_ns += int(scanned * z.kswapd_ns_per_page)
+        enter_zone(z, 0)
+    return freed
+
+
+@kernel
 def _reclaim_passes(z, row):
     """The passes over the lists, one for each priority."""
     request = requests(z)[row]
     if request.priority == DEF_PRIORITY:
-        request.lru_pages = z.zone.nr_active + z.zone.nr_inactive
+        request.lru_pages = lru_pages(z)
     got = 0
     while request.priority >= 0:
         priority = request.priority
@@ -206,11 +256,13 @@ def _reclaim_passes(z, row):
         begin_scan(z, Reclaimer.DIRECT)
         if z.zone.all_unreclaimable and priority != DEF_PRIORITY:
             # Given up: kswapd looks at it now and then. Slabs are asked all the same.
-            freed = shrink_slab(z, Reclaimer.DIRECT, 0, request.lru_pages)
+            freed = _reclaim_below(z, row, priority) if z.nr_zones > 1 else 0
+            seen = z.sc_nr_scanned[Reclaimer.DIRECT]
+            freed += shrink_slab(z, Reclaimer.DIRECT, seen, request.lru_pages)
             request.reclaimed += freed
             got += freed
             if freed >= SWAP_CLUSTER_MAX:
-                z.zone.prev_priority = z.zone.temp_priority
+                keep_priority(z)
                 return PROGRESS
             continue
         z.reclaim_order[Reclaimer.DIRECT] = request.order
@@ -223,6 +275,8 @@ def _reclaim_passes(z, row):
             more, looked = _reclaim_for_compaction(z, request.order, priority, freed)
             freed += more
             scanned += looked
+        if z.nr_zones > 1:
+            freed += _reclaim_below(z, row, priority)
         seen = z.sc_nr_scanned[Reclaimer.DIRECT]
         freed += shrink_slab(z, Reclaimer.DIRECT, seen, request.lru_pages)
         request.reclaimed += freed
@@ -230,12 +284,12 @@ def _reclaim_passes(z, row):
         # The scan takes the caller's time, and so does a disk that has no room for what it wrote.
         request.scan_ns += int(scanned * z.kswapd_ns_per_page) + queue_wait_ns(z)
         if freed >= SWAP_CLUSTER_MAX:
-            z.zone.prev_priority = z.zone.temp_priority
+            keep_priority(z)
             return PROGRESS
         if naps_after_pass(z, seen, priority):
             z.count.naps[Reclaimer.DIRECT] += 1
             return NAP
-    z.zone.prev_priority = z.zone.temp_priority
+    keep_priority(z)
     return PROGRESS if of_some_use(z, got) else HOPELESS
 
 
@@ -336,13 +390,21 @@ def take_after_reclaim(z, row, outcome):
     """A pfn for who has reclaimed, if the marks allow it now; else NO_PFN."""
     request = requests(z)[row]
     high = (request.gfp & Gfp.HIGH) != 0
-    if outcome == HOPELESS:
-        enough = reclaimed_in_vain_ok(z, request.order, high)
-    else:
-        enough = after_reclaim_ok(z, request.order, high)
-    if enough:
-        return _take(z, request.order, request.gfp)
-    return NO_PFN
+    pfn = NO_PFN
+    for index in range(z.nr_zones):
+        enter_zone(z, index)
+        if outcome == HOPELESS:
+            enough = reclaimed_in_vain_ok(z, request.order, high)
+        else:
+            enough = after_reclaim_ok(z, request.order, high)
+        if enough:
+            pfn = _take(z, request.order, request.gfp)
+        enter_zone(z, 0)
+        if pfn != NO_PFN:
+            if index > 0:
+                z.count.below[request.caller] += 1
+            break
+    return pfn
 
 
 @kernel

@@ -17,6 +17,7 @@ from study.zone.mm.linux_2_6.grouping import (
 )
 from study.zone.mm.linux_2_6.percpu import free_page, give_back
 from study.zone.mm.linux_2_6.reserve import set_boot_reserve
+from study.zone.mm.linux_2_6.zones import prepare_zones
 from study.zone.settings import NR_ORDERS, AllocationPath, Reserve
 
 _TOP = NR_ORDERS - 1
@@ -32,6 +33,7 @@ def prepare_memory(z):
     for pfn in range(z.zone.pages, z.zone.head):
         frame[pfn].home = Home.RESERVED
     prepare_lists(z)
+    prepare_zones(z)
     # Slab pages are as many as pages: their rows are taken one after the other, then chained.
     z.slot_free = NO_ROW
     for row in range(z.request_rows):
@@ -125,3 +127,10 @@ def free_all(z, reserved):
         _free_pages_singly(z, reserved)
     if z.reserve == Reserve.MIGRATE_RESERVE:
         set_boot_reserve(z)
+
+
+@kernel
+def free_zone(z, first, end):
+    """Free the pages of a zone after the first one, in ascending order."""
+    for pfn in range(first, end):
+        free_page(z, pfn, False)

@@ -13,6 +13,7 @@ from study.zone.engine.enums import Event, Home, Kind
 from study.zone.engine.layout import CACHE_SLOTS, NO_PFN, NR_CACHES, frames
 from study.zone.mm.linux_2_6.allocate import allocate, allocate_atomic, allocate_or_wait
 from study.zone.mm.linux_2_6.percpu import free_page, give_back
+from study.zone.mm.linux_2_6.zones import enter_zone, enter_zone_of
 
 REAP_NS = 2_000_000_000
 """REAPTIMEOUT_CPUC, 2.6.8: between two looks at the arrays."""
@@ -38,7 +39,9 @@ def new_object(z, pfn, order, kind):
     frames(z)[pfn].home = Home.KERNEL
     frames(z)[pfn].kind = kind
     frames(z)[pfn].flags = 0
+    before = enter_zone_of(z, pfn)
     z.zone.nr_kernel += 1 << order
+    enter_zone(z, before)
 
 
 @kernel
@@ -108,7 +111,9 @@ def kmalloc_or_wait(z, order, gfp, caller, kind, value, born):
 @kernel
 def free_object(z, pfn, order):
     """Give the kernel's block back: what new_object() made."""
+    before = enter_zone_of(z, pfn)
     z.zone.nr_kernel -= 1 << order
+    enter_zone(z, before)
     frames(z)[pfn].home = Home.NONE
     if order == 0:
         free_page(z, pfn, False)

@@ -24,6 +24,7 @@ from study.zone.mm.linux_2_6.reclaim import (
 from study.zone.mm.linux_2_6.waiting import NAP_NS, kswapd_naps
 from study.zone.mm.linux_2_6.watermark import balanced, kswapd_needed
 from study.zone.mm.linux_2_6.writeback import congestion_wait_ns, queue_wait_ns
+from study.zone.mm.linux_2_6.zones import enter_zone, keep_priority, lru_pages
 from study.zone.settings import KswapdLoop, KswapdPolicy
 
 
@@ -34,7 +35,10 @@ def _begin_run(z):
     z.kswapd_reclaimed = 0
     z.kswapd_scanned = 0
     z.kswapd_pass = 0
-    z.zone.temp_priority = DEF_PRIORITY
+    for index in range(z.nr_zones):
+        enter_zone(z, index)
+        z.zone.temp_priority = DEF_PRIORITY
+        enter_zone(z, 0)
     begin_scan(z, Reclaimer.KSWAPD)
 
 
@@ -51,9 +55,20 @@ def _begin_work(z, order):
 
 
 @kernel
+def _needed_anywhere(z, order):
+    """Is any zone below the mark at which a wake-up finds something to do?"""
+    needed = kswapd_needed(z, order)
+    for index in range(1, z.nr_zones):
+        enter_zone(z, index)
+        needed |= kswapd_needed(z, order)
+        enter_zone(z, 0)
+    return needed
+
+
+@kernel
 def wake_kswapd(z, order):
     """Ask kswapd to work for a request of this order; it may find nothing to do (wakeup_kswapd)."""
-    if not kswapd_needed(z, order):
+    if not _needed_anywhere(z, order):
         z.count.wakeups_refused += 1
         return
     if z.kswapd_awake and z.kswapd_policy == KswapdPolicy.COUNT_ONLY:
@@ -78,8 +93,60 @@ def _order_to_balance(z):
 
 
 @kernel
+def _begin_zone(z):
+    """Start the scan of the zone that the pass has come to, unless it was given up."""
+    before = enter_zone(z, z.kswapd_zone)
+    priority = z.kswapd_priority
+    z.sc_nr_scanned[Reclaimer.KSWAPD] = 0
+    if z.zone.all_unreclaimable and priority != DEF_PRIORITY:
+        z.zone.scan_active[Reclaimer.KSWAPD] = 0
+        z.zone.scan_inactive[Reclaimer.KSWAPD] = 0
+        z.zone.scan_target[Reclaimer.KSWAPD] = SWAP_CLUSTER_MAX
+    else:
+        z.zone.temp_priority = priority
+        z.zone.prev_priority = min(z.zone.prev_priority, priority)
+        begin_shrink(z, Reclaimer.KSWAPD, priority)
+    enter_zone(z, before)
+
+
+@kernel
+def _end_zone_of_pass(z):
+    """The first zone in need: it is scanned, and all below it (balance_pgdat); -1 if none is."""
+    order = _order_to_balance(z)
+    found = -1
+    for index in range(z.nr_zones):
+        enter_zone(z, index)
+        given_up = z.zone.all_unreclaimable and z.kswapd_priority != DEF_PRIORITY
+        if found < 0 and not given_up and not balanced(z, order):
+            found = index
+        enter_zone(z, 0)
+    if z.kswapd_boost_left > 0:
+        if found == 0:
+            # Out of balance: the boost has to wait, and reclaim may write again.
+            z.kswapd_boost_left = 0
+            _begin_run(z)
+        found = 0
+    return found
+
+
+@kernel
+def _begin_pass_over_zones(z):
+    """Start one priority's scan of all zones, lowest first, up to the first that is in need."""
+    z.kswapd_end = _end_zone_of_pass(z)
+    if z.kswapd_end < 0:
+        return False
+    z.kswapd_lru_pages = lru_pages(z)
+    z.kswapd_zone = z.nr_zones - 1
+    _begin_zone(z)
+    z.kswapd_pass = 1
+    return True
+
+
+@kernel
 def _begin_pass(z):
     """Look at the zone and start one priority's scan; False if there is nothing left to do."""
+    if z.nr_zones > 1:
+        return _begin_pass_over_zones(z)
     priority = z.kswapd_priority
     if balanced(z, _order_to_balance(z)):
         z.zone.congested = 0
@@ -114,9 +181,8 @@ def _end_boost_pass(z, freed):
 
 
 @kernel
-def _end_pass(z):
-    """Settle one priority's scan; returns how long to nap (ns)."""
-    z.kswapd_pass = 0
+def _end_zone(z):
+    """Settle a zone's scan; returns pages freed."""
     freed = SWAP_CLUSTER_MAX - z.zone.scan_target[Reclaimer.KSWAPD]
     scanned = z.sc_nr_scanned[Reclaimer.KSWAPD]
     freed += shrink_slab(z, Reclaimer.KSWAPD, scanned, z.kswapd_lru_pages)
@@ -127,6 +193,13 @@ def _end_pass(z):
     else:
         on_lists = z.zone.nr_active + z.zone.nr_inactive
         z.zone.all_unreclaimable |= z.zone.pages_scanned >= 4 * on_lists
+    return freed
+
+
+@kernel
+def _end_pass(z, freed):
+    """Settle one priority's scan; returns how long to nap (ns)."""
+    z.kswapd_pass = 0
     nap = 0
     if kswapd_naps(z):
         nap = congestion_wait_ns(z, NAP_NS)
@@ -145,7 +218,7 @@ def _end_pass(z):
     if z.kswapd_loop != KswapdLoop.V2_6_8:
         # 2.6.9 on ("no priority windup"): enough was freed, or all priorities were tried: anew.
         if z.kswapd_reclaimed >= SWAP_CLUSTER_MAX or z.kswapd_priority < 0:
-            z.zone.prev_priority = z.zone.temp_priority
+            keep_priority(z)
             _begin_run(z)
     return nap
 
@@ -154,7 +227,7 @@ def _end_pass(z):
 def _rest(z, spent):
     """End a run: sleep, unless a larger order was asked for meanwhile."""
     z.count.kswapd_ns += spent
-    z.zone.prev_priority = z.zone.temp_priority
+    keep_priority(z)
     if z.kswapd_boost > 0:
         lower_marks(z, z.kswapd_boost)
         wake_kcompactd(z, z.pageblock_order)
@@ -185,6 +258,7 @@ def run_kswapd(z):
         return
     # What is reclaimed for the boost alone must be clean; that holds for kswapd only.
     z.no_io = z.kswapd_boost_left > 0
+    enter_zone(z, z.kswapd_zone)
     scanned = shrink_step(z, Reclaimer.KSWAPD)
     z.no_io = 0
     spent += int(scanned * z.kswapd_ns_per_page)
@@ -192,6 +266,14 @@ def run_kswapd(z):
     # What it wrote must find room in the disk's queue.
     spent += queue_wait_ns(z)
     if shrink_done(z, Reclaimer.KSWAPD):
-        spent += _end_pass(z)
+        freed = _end_zone(z)
+        enter_zone(z, 0)
+        if z.kswapd_zone > z.kswapd_end:
+            z.kswapd_zone -= 1
+            _begin_zone(z)
+        else:
+            spent += _end_pass(z, freed)
+    else:
+        enter_zone(z, 0)
     # A step that scanned nothing still takes the time of a look.
     book(z, z.now + max(spent, 1_000), Event.KSWAPD, 0)

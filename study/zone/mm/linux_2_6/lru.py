@@ -11,6 +11,7 @@ from study.zone.engine.enums import Flag, Home
 from study.zone.engine.layout import HEAD_ACTIVE, HEAD_INACTIVE, frames
 from study.zone.engine.lists import list_add, list_add_tail, list_del
 from study.zone.engine.table import prefetch
+from study.zone.mm.linux_2_6.zones import enter_zone, enter_zone_of
 
 _AHEAD_MAX = 1_024
 """Pages of each list that are fetched before they are looked at; their rows fill 64 KB."""
@@ -50,8 +51,10 @@ def mark_page_accessed(z, pfn):
     if not frame[pfn].flags & Flag.REFERENCED:
         frame[pfn].flags |= Flag.REFERENCED
     elif frame[pfn].home == Home.INACTIVE:
+        before = enter_zone_of(z, pfn)
         lru_del(z, pfn)
         lru_add_active(z, pfn)
+        enter_zone(z, before)
         frame[pfn].flags &= ~Flag.REFERENCED
 
 
@@ -60,8 +63,10 @@ def rotate_reclaimable(z, pfn):
     """A written page that is clean goes to the inactive tail (rotate_reclaimable_page)."""
     if frames(z)[pfn].home != Home.INACTIVE:
         return
+    before = enter_zone_of(z, pfn)
     list_del(z, pfn)
     list_add_tail(z, z.zone.head + HEAD_INACTIVE, pfn)
+    enter_zone(z, before)
 
 
 @kernel(inline=True)

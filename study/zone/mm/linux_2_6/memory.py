@@ -17,6 +17,7 @@ from study.zone.mm.linux_2_6.lru import (
 from study.zone.mm.linux_2_6.percpu import free_page
 from study.zone.mm.linux_2_6.rmap import forget_page, map_page
 from study.zone.mm.linux_2_6.writeback import drop_write, set_dirty
+from study.zone.mm.linux_2_6.zones import enter_zone, enter_zone_of
 
 
 @kernel
@@ -37,6 +38,7 @@ def install(z, pfn, page, write):
 
     A new anonymous page starts active, a file page inactive (mm/memory.c, mm/filemap.c, 2.6.8).
     """
+    before = enter_zone_of(z, pfn)
     map_page(z, pfn, page)
     frame = frames(z)
     vpages(z)[page].thrown = Thrown.NO
@@ -52,6 +54,7 @@ def install(z, pfn, page, write):
         mark_page_accessed(z, pfn)
         if write:
             set_dirty(z, pfn)
+    enter_zone(z, before)
 
 
 @kernel(inline=True)
@@ -92,8 +95,10 @@ def _take_away(z, page):
         return NO_PFN
     if frames(z)[pfn].flags & Flag.WRITEBACK:
         drop_write(z, pfn)
+    before = enter_zone_of(z, pfn)
     lru_del(z, pfn)
     forget_page(z, pfn)
+    enter_zone(z, before)
     return pfn
 
 
@@ -136,8 +141,10 @@ def evict_user_page(z, pfn):
         drop_write(z, pfn)
     elif flags & (Flag.DIRTY | Flag.DIRTY_PTE) or (anon and not flags & Flag.SWAPCACHE):
         z.count.written += 1
+    before = enter_zone_of(z, pfn)
     lru_del(z, pfn)
     page = forget_page(z, pfn)
+    enter_zone(z, before)
     vpages(z)[page].thrown = Thrown.RECLAIM
     if anon:
         vpages(z)[page].state |= SWAPPED

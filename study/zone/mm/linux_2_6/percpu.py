@@ -14,6 +14,7 @@ from study.zone.engine.layout import HEAD_COLD, HEAD_HOT, NO_PFN, NR_PCP_TYPES, 
 from study.zone.engine.lists import list_add, list_add_tail, list_del
 from study.zone.mm.linux_2_6.buddy import free_block, take_block
 from study.zone.mm.linux_2_6.grouping import pageblock_type, return_block, rmqueue, would_mix
+from study.zone.mm.linux_2_6.zones import enter_zone, enter_zone_of
 
 _MOVABLE = int(Migratetype.MOVABLE)
 
@@ -183,18 +184,17 @@ def take_typed_page(z, cold, migratetype):
 @kernel
 def give_back(z, pfn, order):
     """Free a block straight to the buddy lists; any such free re-arms kswapd for the zone."""
+    before = enter_zone_of(z, pfn)
     frames(z)[pfn].kind = 0
     z.zone.all_unreclaimable = 0
     z.zone.pages_scanned = 0
     return_block(z, pfn, order, pageblock_type(z, pfn))
+    enter_zone(z, before)
 
 
-@kernel
-def free_page(z, pfn, cold):
-    """Give one order-0 page back, to the head of the hot or the cold list (free_hot_cold_page).
-
-    A full list first sends its oldest batch to the buddy lists: hot holds up to 6 batches, cold 2.
-    """
+@kernel(inline=True)
+def _shelve(z, pfn, cold):
+    """free_page in the zone of the page."""
     if z.percpu_lists == 0:
         give_back(z, pfn, 0)
         return
@@ -214,3 +214,14 @@ def free_page(z, pfn, cold):
     frames(z)[pfn].home = Home.PERCPU
     frames(z)[pfn].kind = 0
     list_add(z, head, pfn)
+
+
+@kernel
+def free_page(z, pfn, cold):
+    """Give one order-0 page back, to the head of the hot or the cold list (free_hot_cold_page).
+
+    A full list first sends its oldest batch to the buddy lists: hot holds up to 6 batches, cold 2.
+    """
+    before = enter_zone_of(z, pfn)
+    _shelve(z, pfn, cold)
+    enter_zone(z, before)

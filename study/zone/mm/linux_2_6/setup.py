@@ -6,11 +6,12 @@ from typing import Any
 
 from study.zone.engine.layout import (
     MAX_ORDER_PAGES,
+    NEVER,
     NR_CACHES,
     NR_HEADS,
     NR_TYPED_HEADS,
 )
-from study.zone.marks import marks_for, pagecache_pages, start_boost
+from study.zone.marks import marks_for, marks_of, pagecache_pages, start_boost
 from study.zone.mm.linux_2_6.allocate import LONG_AGO_NS
 from study.zone.mm.linux_2_6.kmalloc import cache_limits
 from study.zone.mm.linux_2_6.percpu import batch_pages
@@ -18,6 +19,8 @@ from study.zone.mm.linux_2_6.reclaim import DEF_PRIORITY, pagevec_size
 from study.zone.mm.linux_2_6.writeback import WRITES_MOST
 from study.zone.settings import AllocationPath, Grouping, Settings
 
+LOWMEM_RESERVE_RATIO = 256
+"""sysctl_lowmem_reserve_ratio of zone DMA."""
 REQUEST_ROWS = 4_096
 """Requests that may sleep at once."""
 
@@ -37,17 +40,28 @@ def scan_ns(s: Settings) -> float:
     return INSTRUCTIONS_A_PAGE * 1_000 / s.cpu.mips + MISSES_A_PAGE * s.cpu.miss_ns
 
 
+def nr_zones(settings: Settings) -> int:
+    """Zones of the machine: the zone, and DMA if there is one."""
+    return 2 if settings.memory.dma_pages else 1
+
+
+def nr_heads(settings: Settings) -> int:
+    """List heads of one zone."""
+    return NR_HEADS + (NR_TYPED_HEADS if settings.memory.grouping else 0)
+
+
 def table_rows(settings: Settings, user_pages: int) -> dict[str, int]:
     """Rows of each table of memory management, by its name in layout.TABLES.
 
     user_pages  virtual pages that may have a file behind them
     """
     pages = settings.memory.pages
-    blocks = -(-pages // MAX_ORDER_PAGES)
+    blocks = -(-pages // MAX_ORDER_PAGES) + -(-settings.memory.dma_pages // MAX_ORDER_PAGES)
+    pages += settings.memory.dma_pages
     grouping = settings.memory.grouping != Grouping.OFF
     pageblock_order = settings.memory.pageblock_order
     return {
-        "frame": blocks * MAX_ORDER_PAGES + (NR_TYPED_HEADS if grouping else 0) + NR_HEADS,
+        "frame": blocks * MAX_ORDER_PAGES + nr_zones(settings) * nr_heads(settings),
         "pageblock": blocks * MAX_ORDER_PAGES >> pageblock_order if grouping else 0,
         "write": WRITES_MOST + 1,
         "dirty": user_pages + 1,
@@ -74,6 +88,11 @@ def set_constants(z: Any, s: Settings) -> None:
     z["zone"]["pcp_batch"] = batch_pages(memory.pages)
     z["zone"]["prev_priority"] = z["zone"]["temp_priority"] = DEF_PRIORITY
     z["zone"]["total_memory"] = max(pagecache_pages(memory.pages, marks[2]), 1)
+    z["zone"]["heads"] = NR_HEADS
+    z["nr_zones"] = nr_zones(s)
+    z["dma_first"] = NEVER
+    if memory.dma_pages:
+        _set_dma(z, s)
     z["pagevec_size"] = pagevec_size(s.kswapd.loop)
     z["dirty_in_pte"] = s.allocation < AllocationPath.V2_6_24
     z["kswapd_ns_per_page"] = scan_ns(s)
@@ -83,6 +102,35 @@ def set_constants(z: Any, s: Settings) -> None:
         z["cache_limit"][order] = limit
         z["cache_batch"][order] = batch
         z["cache_free_limit"][order] = free_limit
+
+
+def _set_dma(z: Any, s: Settings) -> None:
+    """Zone DMA, whose frames and list heads lie after those of the zone that comes first."""
+    memory, dma = s.memory, z["others"][0]
+    first = -(-memory.pages // MAX_ORDER_PAGES) * MAX_ORDER_PAGES
+    z["dma_first"] = first
+    dma["pages"] = memory.dma_pages
+    dma["head"] = z["zone"]["head"] - nr_heads(s)
+    dma["heads"] = NR_HEADS
+    dma["typed_heads"] = z["zone"]["typed_heads"]
+    marks = marks_of(
+        s.watermarks.marks,
+        memory.dma_pages,
+        memory.lowmem_pages,
+        s.watermarks.min_free_kbytes,
+        s.watermarks.scale_factor,
+    )
+    dma["min"], dma["low"], dma["high"] = marks
+    dma["pcp_batch"] = batch_pages(memory.dma_pages)
+    dma["prev_priority"] = dma["temp_priority"] = DEF_PRIORITY
+    if s.allocation == AllocationPath.V2_6_8:
+        # protection[]: the low marks of the zones above (setup_per_zone_protection).
+        dma["protection"] = z["zone"]["low"]
+    elif s.allocation >= AllocationPath.V2_6_24:
+        # lowmem_reserve, with lowmem_reserve_ratio 256 (2.6.12); 2.6.9 to 2.6.11 protect nothing.
+        dma["protection"] = memory.pages // LOWMEM_RESERVE_RATIO
+    both = int(z["zone"]["total_memory"]) + pagecache_pages(memory.dma_pages, marks[2])
+    z["zone"]["total_memory"] = dma["total_memory"] = both
 
 
 def start_clock(z: Any, s: Settings) -> None:

@@ -10,6 +10,7 @@ from study.zone.engine.compile import kernel
 from study.zone.engine.enums import Home, Kind
 from study.zone.engine.layout import NO_ROW, frames, reclaimables, slots
 from study.zone.mm.linux_2_6.percpu import free_page
+from study.zone.mm.linux_2_6.zones import enter_zone, enter_zone_of
 
 
 @kernel
@@ -35,7 +36,9 @@ def new_slab(z, pfn, reclaimable):
     frames(z)[pfn].home = Home.KERNEL
     frames(z)[pfn].kind = Kind.SLAB
     frames(z)[pfn].owner = slot
+    before = enter_zone_of(z, pfn)
     z.zone.nr_kernel += 1
+    enter_zone(z, before)
     z.nr_slab += 1
     return slot
 
@@ -54,6 +57,8 @@ def free_slab(z, slot):
     row.death = -1
     row.next_free = z.slot_free
     z.slot_free = slot
+    before = enter_zone_of(z, row.pfn)
     z.zone.nr_kernel -= 1
+    enter_zone(z, before)
     z.nr_slab -= 1
     free_page(z, row.pfn, False)

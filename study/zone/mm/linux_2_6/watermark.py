@@ -66,16 +66,24 @@ def watermark_ok(z, order, mark, high, harder):
     return _leaves(z, order, mark, 0, high, harder)
 
 
+@kernel(inline=True)
+def _reserve(z):
+    """What a request leaves in a zone above the marks: as set, and where it only falls back."""
+    return z.lowmem_reserve_pages + z.zone.protection
+
+
 @kernel
 def first_pass_ok(z, order, wait):
     """May a request be served without more ado? (__alloc_pages, first loop over the zones)"""
     free = z.zone.free - z.lowmem_reserve_pages
     if z.allocation == AllocationPath.V2_6_8:
         # zone.protection[] of a zone's own class is its pages_low.
-        return free >= (1 << order) + z.zone.low or (not wait and free >= z.zone.high)
+        # Who cannot sleep passes at a zone's own high, whatever is protected. 2.6.9 ended that.
+        need = (1 << order) + z.zone.low + z.zone.protection
+        return free >= need or (not wait and free >= z.zone.high)
     if z.allocation == AllocationPath.V2_6_9:
-        return free >= (1 << order) + z.zone.low
-    return _leaves(z, order, z.zone.low, z.lowmem_reserve_pages, False, False)
+        return free >= (1 << order) + z.zone.low + z.zone.protection
+    return _leaves(z, order, z.zone.low, _reserve(z), False, False)
 
 
 @kernel
@@ -86,7 +94,7 @@ def second_pass_ok(z, order, wait, high):
     """
     free = z.zone.free - z.lowmem_reserve_pages
     if z.allocation == AllocationPath.V2_6_8:
-        need = (1 << order) + z.zone.low
+        need = (1 << order) + z.zone.low + z.zone.protection
         if high:
             need -= z.zone.low // 4
         return free >= need or (not wait and free >= z.zone.high)
@@ -96,7 +104,7 @@ def second_pass_ok(z, order, wait, high):
             mark //= 2
         if not wait:
             mark -= mark // 4
-        return free >= mark + (1 << order)
+        return free >= mark + (1 << order) + z.zone.protection
     mark = z.zone.min
     harder = not wait
     if z.allocation == AllocationPath.V4_4:
@@ -104,14 +112,14 @@ def second_pass_ok(z, order, wait, high):
         if order == 0 and harder:
             # The boost is to wake kswapd, not to refuse a page (zone_watermark_fast, 5.9).
             mark -= z.zone.boost
-    return _leaves(z, order, mark, z.lowmem_reserve_pages, high, harder)
+    return _leaves(z, order, mark, _reserve(z), high, harder)
 
 
 @kernel
 def after_reclaim_ok(z, order, high):
     """May a request that has just reclaimed be served? From 2.6.9 on as in the second pass."""
     if z.allocation == AllocationPath.V2_6_8:
-        return z.zone.free - z.lowmem_reserve_pages >= (1 << order) + z.zone.low
+        return z.zone.free - _reserve(z) >= (1 << order) + z.zone.low
     return second_pass_ok(z, order, True, high)
 
 
@@ -123,7 +131,7 @@ def reclaimed_in_vain_ok(z, order, high):
     """
     if z.allocation < AllocationPath.V2_6_11:
         return after_reclaim_ok(z, order, high)
-    return _leaves(z, order, z.zone.high, z.lowmem_reserve_pages, False, False)
+    return _leaves(z, order, z.zone.high, _reserve(z), False, False)
 
 
 @kernel
