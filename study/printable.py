@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,32}m")
 
@@ -27,3 +31,16 @@ def printable_lines(text: str) -> str:
 def without_colours(text: str) -> str:
     """The same text without the sequences that colour it, which others put into their logs."""
     return _COLOUR.sub("", text) if "\x1b" in text else text
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Plain values as JSON, which has neither NaN nor infinities: null stands for them."""
+    return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value

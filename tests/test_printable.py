@@ -1,8 +1,10 @@
 """Text of others on its way to a terminal."""
 
+import json
+
 import pytest
 
-from study.printable import printable, printable_lines, without_colours
+from study.printable import json_text, printable, printable_lines, without_colours
 
 pytestmark = pytest.mark.quick
 
@@ -19,3 +21,13 @@ def test_what_is_printable_stays():
     text = "größe 大きさ ±1 µs"
     assert printable(text) == printable_lines(text) == without_colours(text) == text
     assert without_colours("\x1b[1;31mred\x1b[0m") == "red"
+
+
+def test_what_is_no_number_is_null_in_json():
+    """JSON has neither NaN nor infinities, in whatever they lie."""
+    told = json_text({"a": [float("inf"), (1.5, float("nan"))], "b": {"c": -float("inf"), "d": 2}})
+
+    assert json.loads(told, parse_constant=pytest.fail) == {
+        "a": [None, [1.5, None]],
+        "b": {"c": None, "d": 2},
+    }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from math import isfinite
 
 import click
 
 from study.commands.refusal import refuse
+from study.printable import json_text
 
 
 @click.command()
@@ -45,4 +45,4 @@ def compare(
         }
         for line in found.lines
     ]
-    click.echo(json.dumps(rows, indent=2))
+    click.echo(json_text(rows, indent=2))

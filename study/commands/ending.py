@@ -46,11 +46,10 @@ def status_of(results: Findings) -> int:
 def tables(results: Findings, *, as_json: bool, quiet: bool) -> None:
     """Show the tables of a results folder, and how to go on if the run was stopped."""
     if as_json:
-        import json
-
+        from study.printable import json_text
         from study.statistics.outline import outline
 
-        click.echo(json.dumps(outline(results), indent=2))
+        click.echo(json_text(outline(results), indent=2))
         return
     from study.results.errors import shell_word
     from study.terminal.tables import failures, result_parts

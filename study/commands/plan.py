@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +9,7 @@ import click
 from study.commands.allowing import allow_option
 from study.commands.completion import keys
 from study.commands.refusal import FAILED, refuse
+from study.printable import json_text
 
 if TYPE_CHECKING:
     from study.fanout.calibrate import Calibration
@@ -102,7 +102,7 @@ def plan(
         needs = _needs(unfolded.study, budget_s, cores, quiet=as_json)
     if as_json:
         click.echo(
-            json.dumps(
+            json_text(
                 _plain(unfolded, proposal)
                 | {"estimate": needs or None, "advice": advice and vars(advice)},
                 indent=2,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from study.commands.completion import preset_names
 from study.commands.refusal import refuse
+from study.printable import json_text
 
 
 @click.command()
@@ -30,7 +29,7 @@ def presets(name: str | None, *, as_json: bool) -> None:
         refuse(ValueError(f"there is no preset {name}{hint}"))
     if as_json:
         told = {p.name: {"about": p.about, "source": p.source, "base": p.base} for p in chosen}
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json_text(told, indent=2))
     elif name is None:
         show_list(chosen)
     else:

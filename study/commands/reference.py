@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import click
 
 from study.commands.completion import key_names, metric_names
 from study.commands.refusal import refuse
+from study.printable import json_text
 
 _json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON array instead of text."
@@ -54,7 +54,7 @@ def keys(word: str | None, *, as_json: bool) -> None:
         hint = reference.near(str(word), [*(key.name for key in known), *dict(aliases)])
         refuse(ValueError(f"no key is called {word}, and none is about it{hint}"))
     if as_json:
-        click.echo(json.dumps([asdict(key) for key in chosen], indent=2))
+        click.echo(json_text([asdict(key) for key in chosen], indent=2))
     elif len(chosen) <= _WHOLE_MOST:
         for key in chosen:
             show_key(key)
@@ -87,7 +87,7 @@ def metrics(word: str | None, *, as_json: bool) -> None:
         hint = reference.near(str(word), names)
         refuse(ValueError(f"no metric is called {word}, and none is about it{hint}"))
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in chosen], indent=2))
+        click.echo(json_text([asdict(one) for one in chosen], indent=2))
     elif len(chosen) <= _WHOLE_MOST:
         for one in chosen:
             show_metric(one)
@@ -107,6 +107,6 @@ def kernels(*, as_json: bool) -> None:
     from study.terminal.reference import show_kernels
 
     if as_json:
-        click.echo(json.dumps([asdict(kernel) for kernel in known()], indent=2))
+        click.echo(json_text([asdict(kernel) for kernel in known()], indent=2))
     else:
         show_kernels(known())

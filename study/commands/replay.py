@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from study.commands.refusal import BAD_INPUT
+from study.printable import json_text
 
 if TYPE_CHECKING:
     from study.replay.replay import Replay
@@ -66,7 +66,7 @@ def replay(traces: tuple[str, ...], *, as_json: bool, load_to: str | None) -> No
             continue
         if as_json:
             plain = source_as_json(result) if isinstance(result, SourceReplay) else to_json(result)
-            click.echo(json.dumps(plain))
+            click.echo(json_text(plain))
         results.append(result)
     if not as_json:
         from study.terminal.console import console
@@ -102,7 +102,7 @@ def _fit(trace: Path, to: Path, *, as_json: bool) -> None:
     except OSError as fault:
         refuse(ReplayError(f"{to}: {fault.strerror}"))
     if as_json:
-        click.echo(json.dumps(asdict(found)))
+        click.echo(json_text(asdict(found)))
     else:
         show_fit(trace.name, found, console())
         click.echo(f"Written to {to}")

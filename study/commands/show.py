@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -10,6 +9,7 @@ import click
 from study.commands.allowing import allow_option
 from study.commands.completion import keys
 from study.commands.refusal import refuse
+from study.printable import json_text
 
 if TYPE_CHECKING:
     from study.scenario import Cell
@@ -53,7 +53,7 @@ def show(
             | ({"through": s.through} if s.through else {})
             for s in settings
         }
-        click.echo(json.dumps({"cell": cell.id, "levels": cell.levels, "settings": told}, indent=2))
+        click.echo(json_text({"cell": cell.id, "levels": cell.levels, "settings": told}, indent=2))
     else:
         show_cell(unfolded, cell, settings)
 

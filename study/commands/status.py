@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from study.commands.refusal import refuse
-from study.printable import printable
+from study.printable import json_text, printable
 from study.terminal.progress import clock
 
 
@@ -25,7 +24,7 @@ def status(folder: str, *, as_json: bool) -> None:
     except ResultsError as fault:
         refuse(fault)
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json_text(found, indent=2))
         return
     click.echo("\n".join(map(printable, _lines(found))))
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from study.commands.refusal import refuse
+from study.printable import json_text
 from study.terminal.listing import show
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def verdicts(folder: str, scenario: str | None, *, as_json: bool) -> None:
     except (ResultsError, ScenarioError) as fault:
         refuse(fault)
     if as_json:
-        click.echo(json.dumps(plain_verdicts(judged), indent=2))
+        click.echo(json_text(plain_verdicts(judged), indent=2))
         return
     if not judged:
         click.echo("The scenario makes no claims.")

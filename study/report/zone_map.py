@@ -71,7 +71,7 @@ def record_zone_maps(findings: Findings, study: Study) -> int:
     seeds = study.seeds()
     counts = findings.manifest["counts"]
     seconds = findings.manifest["trial_seconds"] / max(counts["finished"], 1)
-    affordable = int(SECONDS_MOST / seconds) if seconds > 0 else 4
+    affordable = int(min(SECONDS_MOST / seconds, 4)) if seconds > 0 else 4
     made: list[ZoneMap] = []
     for cell in telling_cells(findings)[:affordable]:
         last = _last_free_blocks(findings, cell)

@@ -23,6 +23,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from time import sleep
 from typing import IO, TYPE_CHECKING, Any
 
 from study.results.errors import ResultsError, disk_errors, reason, shell_word, storage_errors
@@ -61,6 +62,7 @@ _OURS = (
 )
 """The manifest comes last: what holds one is a results folder, however much is gone from it."""
 _OF_A_BEGINNING = (LOCK, f".{MANIFEST}.new")
+_LOCK_TRIES, _LOCK_AGAIN_S = 10, 0.02
 _NAME_LETTERS = 80
 _NOTE_BYTES = 200
 
@@ -278,6 +280,7 @@ def only_writer(path: Path) -> Iterator[None]:
 
 def _locked(path: Path) -> IO[bytes]:
     """The lock of a folder, held."""
+    tries = _LOCK_TRIES
     while True:
         with disk_errors(f"cannot write into {path}"):
             file = _opened_lock(path, os.O_RDWR | os.O_CREAT)
@@ -285,6 +288,11 @@ def _locked(path: Path) -> IO[bytes]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
+            # Who only asks whether a run is at work holds it for a moment.
+            tries -= 1
+            if tries:
+                sleep(_LOCK_AGAIN_S)
+                continue
             raise ResultsError(f"{path} is being written by {_writer(path)}") from None
         except OSError:
             # A filesystem without locks: nothing is lost but this protection.

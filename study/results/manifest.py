@@ -14,6 +14,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from study.results.errors import ResultsError
+from study.results.expected import nuisance_of
 
 if TYPE_CHECKING:
     from study.scenario import Claim, Study
@@ -301,7 +302,8 @@ def extended(
 ) -> tuple[dict[str, Any] | None, list[str]]:
     """The manifest of a folder that grows into a larger study, or None and what is in the way.
 
-    More replicates or more cells may be added; every cell that is there must stay.
+    More replicates or more cells may be added; every cell that is there must stay, with the levels
+    that its rows have and the load that they were run under.
     """
     obstacles = [
         f"{name}: {found.get(name)} there, {wanted[name]} now"
@@ -312,6 +314,14 @@ def extended(
     gone = [cell for cell in cells if cell not in wanted["cells"]]
     if gone:
         obstacles.append(f"{len(gone)} of its {len(cells)} cells are not in the study")
+    obstacles += [
+        f"levels of {cell}: {_short(cells[cell])} there, {_short(levels)} now"
+        for cell, levels in wanted["cells"].items()
+        if cell in cells and cells[cell] != levels
+    ]
+    there, now = (sorted(nuisance_of(manifest)) for manifest in (found, wanted))
+    if there != now:
+        obstacles.append(f"nuisance: {_short(there)} there, {_short(now)} now")
     if set(_columns(found)) != set(_columns(wanted)):
         obstacles.append("the axes are others, so that its rows would lack columns")
     if wanted["replicates"] < replicates:

@@ -10,8 +10,10 @@ table that was being sorted; they are read, and a run that goes on holds each ro
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -284,7 +286,11 @@ def set_aside(folder: Folder, part: Path) -> None:
     """
     aside = folder.path / DAMAGED
     with held_folder(part.parent) as table, held_folder(aside) as place:
-        (table / part.name).replace(place / f"{part.parent.name}-{part.name}")
+        numbers = chain([_number_of(part.name)], count())
+        names = (f"{part.parent.name}-part-{number:06d}.parquet" for number in numbers)
+        # What was set aside before stays: it may be the only copy of somebody's rows.
+        free = next(name for name in names if not os.path.lexists(place / name))
+        (table / part.name).replace(place / free)
 
 
 def forget(folder: Folder, part: Path) -> None:

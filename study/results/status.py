@@ -56,6 +56,11 @@ def status_of(path: str | os.PathLike[str]) -> dict[str, Any]:
     }
 
 
+_LAST_S = datetime.max.replace(tzinfo=UTC).timestamp() - 1
+
+
 def _written(file: os.PathLike[str]) -> str:
     stamp = os.stat(file).st_mtime  # noqa: PTH116 - a plain path is not promised
+    # A file may say that it is of any year, and a calendar ends.
+    stamp = min(max(stamp, 0.0), _LAST_S)
     return datetime.fromtimestamp(stamp, UTC).isoformat(timespec="seconds")

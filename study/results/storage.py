@@ -20,12 +20,13 @@ import socket
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from study.fanout.scratch import Scratch
+from study.results.bounds import file_bytes_most
 from study.results.errors import ResultsError, TakenOver, storage_errors
 from study.results.files import (
     copy_whole,
@@ -43,7 +44,7 @@ from study.results.folder import (
     Folder,
     open_local,
 )
-from study.results.manifest import parsed
+from study.results.manifest import misshapen, parsed
 from study.results.mirror import NEW, Mirror, is_drawn, is_of_a_folder, is_part
 from study.results.part import digest_of_file
 from study.trust.folders import temporary_root
@@ -292,7 +293,7 @@ class Storage:
         most = _BYTES_MOST.get(name, _OTHER_BYTES_MOST)
         size = self._fs.info(self._at(name)).get("size")
         if size is not None and is_part(name.removeprefix(f"{NEW}/")):
-            most = min(size, shutil.disk_usage(temporary_root()).free)
+            most = min(size, shutil.disk_usage(temporary_root()).free, self._part_bytes_most(name))
         left = most
         while left >= 0 and (piece := file.read(min(_PIECE_BYTES, left + 1))):
             left -= len(piece)
@@ -303,6 +304,14 @@ class Storage:
                 f"{self.url}/{name} has more than {most:,} bytes: more than any run writes, "
                 "or than there is room for here"
             )
+
+    def _part_bytes_most(self, name: str) -> int:
+        """Bytes of the largest part that the manifest there admits; any if that makes no sense."""
+        with suppress(ValueError, TypeError, AttributeError):
+            manifest = parsed((self._manifest or b"").decode())
+            if misshapen(manifest) is None:
+                return file_bytes_most(manifest, name.removeprefix(f"{NEW}/").partition("/")[0])
+        return _OTHER_BYTES_MOST
 
     def _check_file(self, name: str) -> None:
         """Raise OSError for what would keep a reader waiting: a pipe on this machine, a device."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path
 
@@ -14,11 +16,13 @@ import numpy as np
 import pytest
 
 from study.report.zone_map import read_zone_maps
-from study.results import ResultsError, open_folder
+from study.results import ResultsError, only_writer, open_folder
 from study.results.folder import MANIFEST_BYTES_MOST
-from study.results.manifest import differences
+from study.results.manifest import differences, extended, new_manifest
+from study.results.noted import set_aside
 from study.results.received import settle_received
 from study.results.status import status_of
+from study.scenario import load_text
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +150,74 @@ def test_what_is_not_the_studys_is_not_pruned(root: Path, tmp_path: Path):
 
     assert len(list((tmp_path / "shared/tool").iterdir())) == 7
     assert len(list((tmp_path / "outside").iterdir())) == 7
+
+
+def test_what_was_set_aside_is_not_written_over(folder: Path):
+    """A damaged part that is set aside leaves what was set aside under its name before."""
+    opened = open_folder(folder)
+    for text in ("first", "second", "third"):
+        (folder / "trials/part-000000.parquet").write_text(text)
+        set_aside(opened, folder / "trials/part-000000.parquet")
+
+    kept = sorted((folder / "damaged").iterdir())
+    assert sorted(part.read_text() for part in kept) == ["first", "second", "third"]
+    assert kept[0].name == "trials-part-000000.parquet"
+
+
+def test_a_part_elsewhere_is_fetched_no_further_than_a_study_goes(folder: Path):
+    """At a URL a part of 6 GB that takes no room on its disk is refused, named or not."""
+    found = json.loads((folder / "manifest.json").read_text())
+    found["parts"]["trials/part-000001.parquet"] = "0" * 32
+    (folder / "manifest.json").write_text(json.dumps(found))
+    with (folder / "trials/part-000001.parquet").open("wb") as file:
+        file.truncate(6 << 30)
+
+    with pytest.raises(ResultsError, match=r"part-000001\.parquet has more than [0-9,]+ bytes: "):
+        open_folder(f"file://{folder}")
+
+
+def test_a_file_of_a_year_beyond_all_calendars(folder: Path):
+    """The state of a run is told whenever its manifest says that it was written."""
+    os.utime(folder / "manifest.json", (1e12, 1e12))
+
+    assert status_of(folder)["written"][:4].isdigit()
+
+
+def test_who_only_asks_keeps_no_run_out(folder: Path):
+    """A run starts though somebody asks at that moment whether one is at work."""
+    with (folder / ".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        asked = threading.Timer(0.05, fcntl.flock, (lock, fcntl.LOCK_UN))
+        asked.start()
+        with only_writer(folder):
+            asked.join()
+    with (folder / ".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ResultsError, match="is being written"), only_writer(folder):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("aware: policy/order-aware", "other: policy/order-aware", "levels"),
+        ("replicates: 2\n", "replicates: 2\nnuisance: [nic.mtu]\n", "nuisance"),
+    ],
+)
+def test_rows_stay_with_the_levels_and_the_load_they_had(before: str, after: str, told: str):
+    """A study whose cells are called otherwise, or have other seeds, is no larger one."""
+    text = (
+        "question: q\nextends: [machine/i386-256mb, workload/desktop]\nreplicates: 2\n"
+        "axes:\n  which:\n    stock: policy/stock\n    aware: policy/order-aware\n"
+        "  nic.mtu: [1500, 9000]\n"
+    )
+    assert before in text
+    found, wanted = (
+        json.loads(json.dumps(new_manifest(load_text(each, "x.yaml"), simulation="0", command=())))
+        for each in (text, text.replace(before, after))
+    )
+    merged, obstacles = extended(found, wanted)
+
+    assert extended(found, found)[0] is not None
+    assert merged is None
+    assert any(line.startswith(told) for line in obstacles)

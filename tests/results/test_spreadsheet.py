@@ -26,6 +26,10 @@ FORMULAS = (
     "\n=1+1",
     "'=1",
     "''-x",
+    "\ufeff=1+1",
+    "\0=1+1",
+    "\u200b@b",
+    "a;\u2060 \u200e-x",
     "a;=1+1",
     "a;' @b",
     "a\t=1+1",
@@ -48,12 +52,14 @@ HARMLESS = (
     "3%",
     "2.6.8",
 )
-LETTERS = st.text(st.sampled_from("=+-@' ;\t\r\n,\"a1\xa0\uff1d"), max_size=12)
+LETTERS = st.text(st.sampled_from("=+-@' ;\t\r\n,\"a1\xa0\uff1d\0\ufeff"), max_size=12)
 
 
 def executed(text: str) -> bool:
     """Would a spreadsheet, of whatever separators, take any part of a field for a formula?"""
     parts = re.split(r"[;\t\r\n]", text)
+    # What has no width is thrown away by some.
+    parts = [re.sub("[\0\u200b\u200e\u2060\ufeff]", "", part) for part in parts]
     return any(re.match(r"\s*[-=+@\uff1d\uff0b\uff0d\uff20]", part) for part in parts)
 
 
@@ -140,3 +146,20 @@ def test_the_files_of_a_study_hold_no_formula(tmp_path: Path):
     assert read_csv(tmp_path / "out" / "verdicts.csv")["says"].item() == "@SUM of all is served."
     assert set(results.trials["card"]) == {"=HYPERLINK(1)", "+cmd|x;=2"}
     assert study.read(tmp_path / "out").manifest["state"] == "complete"
+
+
+def test_levels_that_look_like_something_else_stay_what_they_are(tmp_path: Path):
+    """NA, null and 007 are words if a level is called so; numbers are numbers."""
+    words = ["NA", "null", "None", "nan", "N/A"]
+    table = pd.DataFrame(
+        {
+            "word": words,
+            "code": ["007", "7", "08", "1e400x", "1"],
+            "number": [1.5, -2e-30, float("nan"), float("inf"), 3],
+            "count": [1, 2, 3, 4, 5],
+            "on": [True, False, True, True, False],
+        }
+    )
+    (tmp_path / "table.csv").write_text(to_csv(table))
+
+    pd.testing.assert_frame_equal(read_csv(tmp_path / "table.csv"), table, check_dtype=False)

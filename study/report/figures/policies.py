@@ -178,6 +178,8 @@ def tell_success(shown: Served) -> str:
         ranked = sorted(
             (share[0], cell) for (cell, at), share in shown.shares.items() if at == order
         )
+        if not ranked:
+            continue
         (least, worst), (most, best) = ranked[0], ranked[-1]
         if most - least < 0.05:
             told.append(f"order {order}: {least:.1f} % by all policies")
