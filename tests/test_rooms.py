@@ -55,9 +55,16 @@ FACES_OF_THE_ZONE = {
     "trial.metrics",
     "trial.schedule",
 }
-# The scenario only needs to know what a trial can be told, what its metrics are called, and which
-# extensions there are.
-FACES_FOR_THE_SCENARIO = {"settings", "marks", "demand", "extension", "trial.metrics"}
+# The scenario only needs to know what a trial can be told, what its metrics and random streams are
+# called, and which extensions there are.
+FACES_FOR_THE_SCENARIO = {
+    "settings",
+    "marks",
+    "demand",
+    "engine.enums",
+    "extension",
+    "trial.metrics",
+}
 # The replay drives the allocator itself.
 FACES_FOR_THE_REPLAY = {"settings", "demand", "trial.feed", "trial.indices", "trial.recorded"}
 # The report takes pictures of it; the explanation watches it at work.

@@ -127,8 +127,13 @@ def _drawn_out(trial: Trial, extensions: tuple[str, ...]) -> tuple[Row, float]:
 
 
 def _part(trial: Trial, share: float) -> Trial:
-    clock = trial.cell.settings.clock
-    settings = replace(trial.cell.settings, clock=_shorter(clock, share))
+    whole = trial.cell.settings
+    settings = replace(
+        whole,
+        clock=_shorter(whole.clock, share),
+        highalloc=replace(whole.highalloc, gap_ns=max(round(whole.highalloc.gap_ns * share), 1)),
+        churn=replace(whole.churn, gap_ns=max(round(whole.churn.gap_ns * share), 1)),
+    )
     return replace(trial, cell=replace(trial.cell, settings=settings))
 
 

@@ -242,7 +242,7 @@ _OWN: dict[str, tuple[Any, Any]] = {
         "One contiguous copy a frame, or order-0 fragments; unless given, as the driver can.",
     ),
     "nic.line_rate": _key(
-        within(LineRate, gt=0), 1e9, "Speed of the wire, which spaces the frames of a burst."
+        within(LineRate, ge=1_000), 1e9, "Speed of the wire, which spaces the frames of a burst."
     ),
     "nic.rx_order": _key(
         within(Count, le=plain.ORDER_MAX) | None,

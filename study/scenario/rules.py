@@ -11,13 +11,16 @@ from study.scenario.machine.lists import TYPES
 from study.scenario.machine.sysctls import SYSCTLS
 from study.scenario.model import Machine
 from study.scenario.nic import MTU_LIMITS
-from study.scenario.units import size_text, time_text
+from study.scenario.units import LONGEST_NS, size_text, time_text
 from study.why.kernel import spell
+from study.zone.engine.enums import Stream, stream_key, stream_of_request
 from study.zone.marks import marks_for
 from study.zone.settings import KMALLOC_ORDER_MAX, Grouping, Placement, Reserve, Settings
 
 WORKING_SET_MAX = 1 << 28
 SAMPLES_MAX = 1_000_000
+PASSES = 3
+"""Of stress-highalloc."""
 
 _LARGE_KMALLOC = (2, 6, 22)
 """Since SLUB, and in SLAB from then on, kmalloc goes up to the largest block."""
@@ -42,6 +45,9 @@ def complaints(machine: Machine, settings: Settings) -> Iterator[Complaint]:
         )
     yield from _pageblocks(settings)
     yield from _churn(settings)
+    yield from _highalloc(settings)
+    yield from _bursts(settings)
+    yield from _streams(settings)
     if settings.extension.victims and settings.reclaim.lumpy:
         why = "is not asked by lumpy reclaim, which takes whole blocks; set reclaim.lumpy to off"
         yield "extension.victims", why
@@ -203,10 +209,44 @@ def _pageblocks(s: Settings) -> Iterator[Complaint]:
         yield "zone.placement", "is best-fit, which is a bound to 2.6.8; set zone.grouping to off"
 
 
+def _highalloc(s: Settings) -> Iterator[Complaint]:
+    asked = s.highalloc
+    blocks = PASSES * (int(asked.share * s.memory.pages) >> asked.order)
+    if blocks * asked.gap_ns > LONGEST_NS:
+        yield (
+            "highalloc.gap",
+            f"gives {blocks:,} requests in {PASSES} passes over 10,000h in all; make it shorter",
+        )
+
+
+def _bursts(s: Settings) -> Iterator[Complaint]:
+    """Bursts so long, and frames or requests so rare, that one comes in 10,000 hours at most."""
+    for key, burst, rate in (
+        ("nic.rx_burst", s.nic.rx_burst_frames, s.nic.rx_frames_per_s),
+        ("nic.tx_burst", s.nic.tx_burst_frames, s.nic.tx_frames_per_s),
+        *((f"requests.{one.name}.burst", one.burst, one.per_s) for one in s.requests),
+    ):
+        if burst * 1e9 > rate * LONGEST_NS > 0:
+            yield key, f"is {burst:g}, of which one comes in over 10,000h at {rate:g}/s"
+
+
+def _streams(s: Settings) -> Iterator[Complaint]:
+    """Requests by name whose random numbers would be those of another source."""
+    taken = {stream_key(stream.name): f"the load's {stream.name}" for stream in Stream}
+    for one in s.requests:
+        key = stream_key(stream_of_request(one.name))
+        if key in taken:
+            why = f"would have the random numbers of {taken[key]}; give it another name"
+            yield f"requests.{one.name}", why
+        taken[key] = one.name
+
+
 def _churn(s: Settings) -> Iterator[Complaint]:
     churn = s.churn
     if churn.rounds == 0:
         return
+    if churn.rounds * churn.gap_ns > LONGEST_NS:
+        yield "churn.gap", f"gives {churn.rounds:,} rounds over 10,000h in all; make it shorter"
     if churn.hold > churn.fill:
         yield "churn.hold", f"is {churn.hold:g}, more than is filled (churn.fill {churn.fill:g})"
     if round(churn.fill * s.memory.pages) > s.user.working_set_pages:

@@ -83,6 +83,8 @@ _MEANT: dict[str, dict[str, str]] = {
     },
 }
 """What people write, in lower case, and the unit that they most likely mean."""
+_SLOWEST = 0.001
+"""Pages a ms: one a second."""
 LARGEST = 1e15
 LONGEST_NS = 10_000 * _TIMES["h"]
 """Sums of times stay far from the end of a 64-bit number of nanoseconds (292 years)."""
@@ -165,7 +167,10 @@ def nanoseconds_from(value: Any) -> int:
 def per_second_from(value: Any) -> float:
     """A rate: `20/s`, `5/min`, or a bare number per second."""
     number, unit = _split(value, "a rate", "20/s")
-    return number if not unit else _scaled(value, _PER, "a rate", "20/s")
+    rate = number if not unit else _scaled(value, _PER, "a rate", "20/s")
+    if 0 < rate < 1e9 / LONGEST_NS:
+        raise ValueError(f"is {shown(value)}; a rate is 0, or at least once in 10,000h")
+    return rate
 
 
 def pages_per_ms_from(value: Any) -> float:
@@ -173,6 +178,8 @@ def pages_per_ms_from(value: Any) -> float:
     number, unit = _split(value, "a speed", "200 pages/ms")
     if unit.replace(" ", "").lower() not in ("", "pages/ms", "/ms"):
         raise ValueError(f"is {shown(value)}; a speed is given in pages/ms")
+    if 0 < number < _SLOWEST:
+        raise ValueError(f"is {shown(value)}; a speed is 0, or at least {_SLOWEST:g} pages/ms")
     return number
 
 

@@ -30,10 +30,10 @@ def simulate(
     """Run one trial: bring the zone up, age it, measure it, probe it if asked to, check it.
 
     The result depends on settings, seed and replicate alone. Raises InvariantBroken if the zone
-    contradicts itself afterwards, ValueError if it cannot be set up as told, and TimeoutError at
-    the first sample after time_limit_s seconds of wall time.
+    contradicts itself afterwards, ValueError if it cannot be set up as told, and TimeoutError once
+    time_limit_s seconds of wall time are over, a second of simulated time later at most.
     """
-    from study.zone.trial.advance import advance
+    from study.zone.trial.advance import pass_time
     from study.zone.trial.churn import churn
     from study.zone.trial.highalloc import stress_highalloc
     from study.zone.trial.measure import SAMPLE, measure, sample
@@ -44,6 +44,11 @@ def simulate(
     from study.zone.trial.zone import Zone
 
     started = perf_counter()
+
+    def heed() -> None:
+        if time_limit_s is not None and perf_counter() - started > time_limit_s:
+            raise TimeoutError(f"took more than {time_limit_s:g} s")
+
     zone = Zone(settings, seed=seed, replicate=replicate)
     clock = settings.clock
     rows = sum(sample_times(start, end, clock.sample_ns).size for _, start, end in phases(clock))
@@ -54,15 +59,13 @@ def simulate(
         # What happened before the measured phase is not a result.
         zone.reset_counters()
         for time in sample_times(start, end, clock.sample_ns):
-            advance(zone.state, time)
+            pass_time(zone.state, int(time), heed)
             sample(zone, phase, series[row])
             row += 1
-            if time_limit_s is not None and perf_counter() - started > time_limit_s:
-                raise TimeoutError(f"took more than {time_limit_s:g} s")
     metrics = dict.fromkeys(METRICS, float("nan"))
     metrics |= measure(zone, series[series["phase"] == MEASURED])
-    metrics |= stress_highalloc(zone)
-    metrics |= churn(zone)
+    metrics |= stress_highalloc(zone, heed)
+    metrics |= churn(zone, heed)
     metrics |= probe(zone)
     verify(zone)
     return Outcome(metrics, series)

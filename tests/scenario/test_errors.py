@@ -78,6 +78,48 @@ def faults(text: str, *overrides: str) -> list[str]:
             ),
         ),
         (
+            "base: {nic: {line_rate: 1e-9bit/s}}",
+            "x.yaml:1:14: nic.line_rate is 1e-15Mbit/s; it must be at least 0.001Mbit/s",
+        ),
+        (
+            "base: {slab: {rate: 1e-300/s}}",
+            "x.yaml:1:15: slab.rate is 1e-300/s; a rate is 0, or at least once in 10,000h",
+        ),
+        (
+            "base: {kswapd: {speed: 1e-9 /ms}}",
+            "x.yaml:1:17: kswapd.speed is 1e-9 /ms; a speed is 0, or at least 0.001 pages/ms",
+        ),
+        (
+            "base: {nic: {rx_burst: 1e15, rx_rate: 1e-6/s}}",
+            "x.yaml:1:14: nic.rx_burst is 1e+15, of which one comes in over 10,000h at 1e-06/s",
+        ),
+        (
+            "requests: {a: {order: 0, rate: 1e-6/s, burst: 100000}}",
+            (
+                "x.yaml:1:40: requests.a.burst is 100000, of which one comes in over 10,000h at "
+                "1e-06/s"
+            ),
+        ),
+        (
+            "base: {zone.memory: 64MiB, highalloc: {share: 1, gap: 10000h}}",
+            (
+                "x.yaml:1:50: highalloc.gap gives 96 requests in 3 passes over 10,000h in all; "
+                "make it shorter"
+            ),
+        ),
+        (
+            "base: {zone.memory: 64MiB, churn: {rounds: 2, gap: 9000h}}",
+            "x.yaml:1:47: churn.gap gives 2 rounds over 10,000h in all; make it shorter",
+        ),
+        (
+            # zlib.crc32("REQUEST ...") is one number for both.
+            "requests: {rgnyijstj: {order: 0, rate: 1/s}, retislvlf: {order: 0, rate: 1/s}}",
+            (
+                "x.yaml:1:12: requests.rgnyijstj would have the random numbers of retislvlf; "
+                "give it another name"
+            ),
+        ),
+        (
             "base: {zone: {memory: 5000B}}",
             "x.yaml:1:15: zone.memory is 5000B, which is no whole number of 4 KiB pages",
         ),

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from study.zone.settings import (
     AllocationPath,
+    Churn,
+    Clock,
     Defrag,
     DefragMode,
     DefragRun,
+    HighAlloc,
     Kswapd,
     KswapdLoop,
     KswapdPolicy,
@@ -184,6 +188,34 @@ def test_extremes_neither_hang_nor_break(settings: Settings) -> None:
 
 
 @pytest.mark.quick
+def test_time_passes_in_pieces_without_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between pieces Python is heard; how long they are changes nothing."""
+    settings = small(
+        highalloc=HighAlloc(share=0.5, order=8), churn=Churn(rounds=2, fill=0.6, hold=0.3)
+    )
+    whole = simulate(settings, seed=3, replicate=0)
+    monkeypatch.setattr("study.zone.trial.advance.PIECE_NS", 7_000_001)
+    pieces = simulate(settings, seed=3, replicate=0)
+
+    np.testing.assert_equal(pieces.metrics, whole.metrics)
+    np.testing.assert_array_equal(pieces.series, whole.series)
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        {"highalloc": HighAlloc(share=0.5, gap_ns=10**15)},
+        {"churn": Churn(rounds=3, fill=0.6, hold=0.3, gap_ns=10**16)},
+        {"clock": Clock(ageing_ns=10**16, measure_ns=10**16, sample_ns=10**16)},
+    ],
+    ids=["highalloc", "churn", "clock"],
+)
+def test_hours_of_simulated_time_can_be_ended(long: dict[str, Any]) -> None:
+    """A limit of time holds in them, and so would Ctrl-C."""
+    with pytest.raises(TimeoutError, match=r"more than 0\.5 s"):
+        simulate(small(**long), seed=1, replicate=0, time_limit_s=0.5)
+
+
 def test_a_zone_starts_from_a_buddyinfo_line() -> None:
     """The article's line gives exactly its counts, 760 free pages, and a sound zone."""
     line = (258, 9, 5, 0, 1, 2, 0, 1, 1, 0, 0)

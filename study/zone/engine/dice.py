@@ -7,13 +7,12 @@ here give the same 64-bit words as numpy's for the same SeedSequence.
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
 
 from study.zone.engine.compile import kernel
-from study.zone.engine.enums import Stream
+from study.zone.engine.enums import Stream, stream_key, stream_of_request
 
 _TO_UNIT = 1.0 / (1 << 53)
 
@@ -24,10 +23,9 @@ def seed_streams(dice: np.ndarray, seed: int, replicate: int, named: Sequence[st
     The policy is not among the keys: all cells of a replicate meet the same workload. The streams
     of requests by name come after the others.
     """
-    names = [stream.name for stream in Stream] + [f"REQUEST {name}" for name in named]
+    names = [stream.name for stream in Stream] + [stream_of_request(name) for name in named]
     for stream, name in enumerate(names):
-        key = zlib.crc32(name.encode())
-        sequence = np.random.SeedSequence(entropy=seed, spawn_key=(replicate, key))
+        sequence = np.random.SeedSequence(entropy=seed, spawn_key=(replicate, stream_key(name)))
         dice[stream] = np.random.SFC64(sequence).state["state"]["state"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from enum import IntEnum
 
 
@@ -166,6 +167,16 @@ class Stream(IntEnum):
     SOURCE = 10
     VICTIMS = 11
     TRACE = 12
+
+
+def stream_of_request(name: str) -> str:
+    """What the stream of a request by name is called."""
+    return f"REQUEST {name}"
+
+
+def stream_key(name: str) -> int:
+    """What a stream is seeded by, of its name: 32 bits, which two names may share by chance."""
+    return zlib.crc32(name.encode())
 
 
 class Migratetype(IntEnum):

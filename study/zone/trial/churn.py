@@ -8,6 +8,8 @@ that were missing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from study.zone.engine.compile import kernel
@@ -16,7 +18,7 @@ from study.zone.engine.enums import Caller, Stream
 from study.zone.engine.layout import NO_PFN, WAITING, vpages
 from study.zone.load.user import fault
 from study.zone.mm.interface import free_user_page
-from study.zone.trial.advance import advance
+from study.zone.trial.advance import pass_time
 from study.zone.trial.highalloc import end_load
 from study.zone.trial.indices import HUGE_ORDER, huge_blocks
 from study.zone.trial.zone import Zone
@@ -61,12 +63,13 @@ def _ask_again(z, held: np.ndarray, nr_pages):
         _bring_in(z, held[i])
 
 
-def churn(zone: Zone) -> dict[str, float]:
+def churn(zone: Zone, heed: Callable[[], None] = lambda: None) -> dict[str, float]:
     """Run the test on the zone as it is, its load at an end; leaves it consistent.
 
     Returns churn_whole_start and churn_whole_end (free 2 MB blocks before and after the rounds),
     churn_whole_possible (what the free memory would make at the end) and churn_score: 1 if all of
     it is whole, 0 if nothing has come back, below 0 if more is broken; nothing without such a test.
+    `heed` is called as time passes, see pass_time.
     """
     asked, z = zone.settings.churn, zone.state
     if asked.rounds == 0:
@@ -84,7 +87,7 @@ def churn(zone: Zone) -> dict[str, float]:
     for _ in range(asked.rounds):
         _free_some(z, held, part)
         _ask_again(z, held, part)
-        advance(z, z["now"] + asked.gap_ns)
+        pass_time(z, z["now"] + asked.gap_ns, heed)
     end, possible = huge_blocks(zone.nr_free), int(z["zone"]["free"]) >> HUGE_ORDER
     score = (end - start) / (possible - start) if possible > start else float("nan")
     return {

@@ -7,6 +7,8 @@ files are dropped from memory, and it is done a last time (at rest).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from study.zone.engine.agenda import book, drop_first, first_event, next_due
 from study.zone.engine.compile import kernel
 from study.zone.engine.enums import Event, Kind
@@ -14,7 +16,7 @@ from study.zone.engine.layout import NEVER, vpages
 from study.zone.load.huge import HELD, ask_for_huge, release_held
 from study.zone.load.processes import exit_process
 from study.zone.mm.interface import free_user_page
-from study.zone.trial.advance import advance
+from study.zone.trial.advance import pass_time
 from study.zone.trial.zone import Zone
 
 PASSES = ("pass1", "pass2", "rest")
@@ -50,15 +52,15 @@ def end_load(zone: Zone) -> None:
             seq = book(z, time, what, value)
             if what == Event.SLAB_DEATH and zone.slot[value]["death"] == former:
                 zone.slot[value]["death"] = seq
-    advance(z, z["now"] + _SETTLE_NS)
+    pass_time(z, z["now"] + _SETTLE_NS)
     _drop_files(z)
 
 
-def stress_highalloc(zone: Zone) -> dict[str, float]:
+def stress_highalloc(zone: Zone, heed: Callable[[], None] = lambda: None) -> dict[str, float]:
     """Run the three passes; leaves the zone consistent, its load at an end.
 
     Returns highalloc_pass1_ratio, _pass2_ratio and _rest_ratio: huge pages had per huge page asked
-    for; nothing without such a test.
+    for; nothing without such a test. `heed` is called as time passes, see pass_time.
     """
     asked, z = zone.settings.highalloc, zone.state
     found: dict[str, float] = {}
@@ -71,7 +73,7 @@ def stress_highalloc(zone: Zone) -> dict[str, float]:
             end_load(zone)
         for _ in range(attempts):
             ask_for_huge(z, HELD)
-            advance(z, z["now"] + asked.gap_ns)
+            pass_time(z, z["now"] + asked.gap_ns, heed)
         # One that slept through the end of a pass is answered, and counted, in the next.
         held = min(int(release_held(z)), attempts)
         found[f"highalloc_{name}_ratio"] = held / attempts
