@@ -22,10 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from study.report.colours import OWNERS
+from study.results.errors import ResultsError
 from study.results.files import read_regular, write_bytes_whole
 from study.results.folder import ZONE_MAPS
+from study.results.manifest import study_of
 from study.results.read import series_batches
-from study.trust.extensions import allowing
+from study.trust.extensions import allowing, only_naming
 
 if TYPE_CHECKING:
     from study.results import Folder
@@ -42,6 +44,8 @@ ACROSS = 10
 
 _BYTES_MOST = 1024**3
 """Of all pictures, packed or not: four cells with zones of 300 GB take as much."""
+_SOON_READ = 16 << 20
+"""Bytes of a picture that are drawn in a moment, of whatever zone they are."""
 _UNREADABLE = (
     *(OSError, ValueError, EOFError, KeyError, RuntimeError, NotImplementedError, MemoryError),
     *(zipfile.BadZipFile, zlib.error),
@@ -93,13 +97,30 @@ def read_zone_maps(folder: Folder) -> list[ZoneMap]:
     try:
         content = read_regular(folder.path / ZONE_MAPS, most=_BYTES_MOST)
         with zipfile.ZipFile(io.BytesIO(content)) as members:
-            if sum(member.file_size for member in members.infolist()) > _BYTES_MOST:
-                return []
+            sizes = {member.filename: member.file_size for member in members.infolist()}
+        if sum(sizes.values()) > _BYTES_MOST or not _fit(sizes, folder):
+            return []
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             maps = [ZoneMap(cell, file[cell]) for cell in file.files]
     except _UNREADABLE:
         return []
     return [each for each in maps if _are_owners(each.owners)]
+
+
+def _fit(sizes: Mapping[str, int], folder: Folder) -> bool:
+    """Whether no picture is of more pages than the zone of its cell has."""
+    large = {name: size for name, size in sizes.items() if size > _SOON_READ}
+    if not large:
+        return True
+    try:
+        with only_naming():
+            study = study_of(folder.manifest, folder.place)
+    except ResultsError:
+        return False
+    pages = {f"{cell.id}.npy": cell.settings.memory.pages for cell in study.cells}
+    return all(
+        size <= len(MOMENTS) * pages.get(name, 0) + _SOON_READ for name, size in large.items()
+    )
 
 
 def _are_owners(member: Any) -> bool:

@@ -133,6 +133,16 @@ def test_pictures_of_another_shape_are_left_out(folder: Path, shape: tuple[int, 
     assert [each.cell for each in maps] == (["abc"] if shape == (3, 9) else [])
 
 
+def test_pictures_of_a_larger_zone_are_left_out(folder: Path):
+    """Of a zone of some megabytes no picture larger than it is unpacked, let alone drawn."""
+    cell = next(iter(open_folder(folder).manifest["cells"]))
+    np.savez_compressed(folder / "zonemaps.npz", **{cell: np.zeros((3, 24 << 20), np.uint8)})
+    assert read_zone_maps(open_folder(folder)) == []
+
+    np.savez_compressed(folder / "zonemaps.npz", **{cell: np.zeros((3, 2_048), np.uint8)})
+    assert [each.cell for each in read_zone_maps(open_folder(folder))] == [cell]
+
+
 def test_what_is_not_the_studys_is_not_pruned(root: Path, tmp_path: Path):
     """Folders of others beside the machine code stay, and what links lead to."""
     for place in ("shared/tool", "outside"):
