@@ -13,7 +13,7 @@ from study.zone.engine.layout import NO_PFN
 from study.zone.load.huge import HELD, ask_for_huge, release_held
 from study.zone.mm.linux_2_6.buddy import take_block
 from study.zone.mm.linux_2_6.defrag import defragment
-from study.zone.mm.linux_2_6.lifetime import gfp_by_lifetime
+from study.zone.mm.linux_2_6.grouping import gfp_by_lifetime
 from study.zone.settings import (
     Churn,
     Compaction,

@@ -55,6 +55,7 @@ from study.zone.mm.linux_2_6.grouping import (
     find_fallback,
     first_fit,
     free_list,
+    gfp_by_lifetime,
     move_free_pages,
     pageblock_type,
     prepare_lists,
@@ -74,7 +75,6 @@ from study.zone.mm.linux_2_6.kmalloc import (
     start_reap,
 )
 from study.zone.mm.linux_2_6.kswapd import run_kswapd
-from study.zone.mm.linux_2_6.lifetime import gfp_by_lifetime
 from study.zone.mm.linux_2_6.lru import fetch_tails
 from study.zone.mm.linux_2_6.memory import (
     evict_user_page,

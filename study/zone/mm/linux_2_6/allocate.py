@@ -19,9 +19,8 @@ from study.zone.mm.linux_2_6.compaction import (
     settle,
 )
 from study.zone.mm.linux_2_6.defrag import ask_daemon
-from study.zone.mm.linux_2_6.grouping import rmqueue
+from study.zone.mm.linux_2_6.grouping import gfp_by_lifetime, rmqueue
 from study.zone.mm.linux_2_6.kswapd import wake_kswapd
-from study.zone.mm.linux_2_6.lifetime import gfp_by_lifetime
 from study.zone.mm.linux_2_6.percpu import drain_percpu, take_typed_page
 from study.zone.mm.linux_2_6.reclaim import (
     DEF_PRIORITY,

@@ -6,17 +6,20 @@ those are empty it steals the largest block of another, with the rest of its pag
 seems worth it. A block whose neighbour is about to become free waits at the tail of its list.
 
 With grouping off, requests and frees go to the lists of 2.6.8 in buddy.py.
+
+An oracle, which no kernel has, may tell kernel pages apart by how long they will live rather than
+by whether they can be reclaimed; user pages stay MOVABLE: how long they live is up to reclaim.
 """
 
 from __future__ import annotations
 
 from study.zone.engine.compile import kernel
-from study.zone.engine.enums import Home, Migratetype
+from study.zone.engine.enums import Gfp, Home, Migratetype
 from study.zone.engine.layout import NO_PFN, frames, pageblocks
 from study.zone.engine.lists import list_add, list_add_tail, list_del
 from study.zone.mm.linux_2_6.boost import boost_marks
 from study.zone.mm.linux_2_6.buddy import free_block, remove_free_block, take_block
-from study.zone.settings import NR_ORDERS, Reserve
+from study.zone.settings import NR_ORDERS, Placement, Reserve
 
 _UNMOVABLE = int(Migratetype.UNMOVABLE)
 _MOVABLE = int(Migratetype.MOVABLE)
@@ -306,3 +309,18 @@ def return_block(z, pfn, order, migratetype):
         order += 1
         z.zone.count.formed[order] += 1
     add_typed_block(z, pfn, order, migratetype, _merge_likely(z, pfn, order))
+
+
+SHORT_NS = 1_000_000_000
+"""Lives below a second count as short. Assumed; the pageblocks of long lives then change little
+between two runs of kswapd."""
+
+
+@kernel
+def gfp_by_lifetime(z, gfp, lifetime):
+    """The flags of a kernel request, its migratetype replaced if the oracle is asked (ns)."""
+    if z.placement != Placement.BY_LIFETIME:
+        return gfp
+    if lifetime < SHORT_NS:
+        return gfp | Gfp.RECLAIMABLE
+    return gfp & ~Gfp.RECLAIMABLE
