@@ -17,6 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +45,8 @@ ACROSS = 10
 
 _BYTES_MOST = 1024**3
 """Of all pictures, packed or not: four cells with zones of 300 GB take as much."""
+_ZONE_MOST = 4 * 1024**3
+"""Bytes of a zone that is simulated for its picture."""
 _SOON_READ = 16 << 20
 """Bytes of a picture that are drawn in a moment, of whatever zone they are."""
 _UNREADABLE = (
@@ -66,9 +69,11 @@ def record_zone_maps(findings: Findings, study: Study) -> int:
     """Simulate a few telling cells once more and keep their pictures; returns how many.
 
     Cells of another version of the simulation, or with no finished trial, are left out. None is
-    made if even one trial takes more than a minute.
+    made if even one trial took more than a minute; whatever the manifest says, no more than twice
+    that is spent, and no more memory than zones of 256 GB take.
     """
     from study.report.select import telling_cells
+    from study.zone.simulate import bytes_needed
     from study.zone.trial.observe import free_blocks, pictures
 
     settings = {cell.id: cell.settings for cell in study.cells}
@@ -76,13 +81,22 @@ def record_zone_maps(findings: Findings, study: Study) -> int:
     counts = findings.manifest["counts"]
     seconds = findings.manifest["trial_seconds"] / max(counts["finished"], 1)
     affordable = int(min(SECONDS_MOST / seconds, 4)) if seconds > 0 else 4
+    ends = monotonic() + 2 * SECONDS_MOST
+
+    def in_time() -> None:
+        if monotonic() > ends:
+            raise TimeoutError
+
     made: list[ZoneMap] = []
     for cell in telling_cells(findings)[:affordable]:
         last = _last_free_blocks(findings, cell)
-        if cell not in settings or last is None:
+        if cell not in settings or last is None or bytes_needed(settings[cell]) > _ZONE_MOST:
             continue
-        with allowing(study.allowed):
-            taken = pictures(settings[cell], seed=seeds[cell], replicate=0)
+        try:
+            with allowing(study.allowed):
+                taken = pictures(settings[cell], seed=seeds[cell], replicate=0, heed=in_time)
+        except TimeoutError:
+            break
         if not np.array_equal(free_blocks(taken[-1]), last):
             # Another version of the simulation made the rows: this is not their zone.
             continue

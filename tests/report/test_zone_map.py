@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import study
+from study.report import zone_map
 from study.report.zone_map import classes, raster, read_zone_maps, record_zone_maps, z_curve
 from study.results.noted import forget, write_parts
 from study.zone.trial.observe import Owner, free_blocks
@@ -56,6 +57,14 @@ def test_no_picture_is_taken_of_another_zone(copy, scenario):
 
     assert record_zone_maps(results, study.load(scenario)) == 0
     assert read_zone_maps(results.folder) == []
+
+
+def test_pictures_end_whatever_the_manifest_says_of_its_trials(copy, scenario, monkeypatch) -> None:
+    """A manifest may say that trials take no time; those for pictures are stopped all the same."""
+    results = study.read(copy)
+    monkeypatch.setitem(results.manifest, "trial_seconds", 0)
+    monkeypatch.setattr(zone_map, "SECONDS_MOST", 0.0)
+    assert record_zone_maps(results, study.load(scenario)) == 0
 
 
 def test_a_notebook_has_its_pictures_by_asking(copy):

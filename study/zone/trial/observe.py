@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
 
 import numpy as np
@@ -22,12 +23,15 @@ class Owner(IntEnum):
     FREE = 16
 
 
-def pictures(settings: Settings, *, seed: int, replicate: int) -> np.ndarray:
+def pictures(
+    settings: Settings, *, seed: int, replicate: int, heed: Callable[[], None]
+) -> np.ndarray:
     """Run a trial as simulate() does and return its owners, u1 of shape (3, pages).
 
-    Before the load, after the ageing phase and after the measured phase.
+    Before the load, after the ageing phase and after the measured phase. `heed` is called as time
+    passes, and may raise what ends the trial.
     """
-    from study.zone.trial.advance import advance
+    from study.zone.trial.advance import pass_time
     from study.zone.trial.schedule import phases, sample_times
     from study.zone.trial.zone import Zone
 
@@ -35,7 +39,7 @@ def pictures(settings: Settings, *, seed: int, replicate: int) -> np.ndarray:
     taken = [owners(zone.frame, settings.memory.pages)]
     for _, start, end in phases(settings.clock):
         for time in sample_times(start, end, settings.clock.sample_ns):
-            advance(zone.state, time)
+            pass_time(zone.state, int(time), heed)
         taken.append(owners(zone.frame, settings.memory.pages))
     return np.stack(taken)
 
