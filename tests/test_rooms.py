@@ -35,6 +35,7 @@ GATE = "__init__"
 ZONE_ORDER = [
     "settings",
     "marks",
+    "gfp",
     "demand",
     "engine",
     "mm",
@@ -60,13 +61,21 @@ FACES_OF_THE_ZONE = {
 FACES_FOR_THE_SCENARIO = {
     "settings",
     "marks",
+    "gfp",
     "demand",
     "engine.enums",
     "extension",
     "trial.metrics",
 }
 # The replay drives the allocator itself.
-FACES_FOR_THE_REPLAY = {"settings", "demand", "trial.feed", "trial.indices", "trial.recorded"}
+FACES_FOR_THE_REPLAY = {
+    "settings",
+    "gfp",
+    "demand",
+    "trial.feed",
+    "trial.indices",
+    "trial.recorded",
+}
 # The report takes pictures of it; the explanation watches it at work.
 FACES_FOR_THE_REPORT = FACES_OF_THE_ZONE | {"trial.observe", "trial.indices"}
 FACES_FOR_THE_EXPLANATION = {

@@ -21,7 +21,8 @@ from study.replay.files import ROWS_MAX, lines_of, open_regular, unpacked
 from study.replay.siblings import release_of
 from study.replay.trace import FAILED_PFN, Code, ReplayError
 from study.why import gfp
-from study.zone.demand import Use, gfp_of, pack
+from study.zone.demand import Use, pack
+from study.zone.gfp import gfp_of
 from study.zone.settings import ORDER_MAX, Recorded
 
 _COLUMNS = ("ev", "dt_us", "pfn", "order", "gfp", "pid")

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from study.replay.demand import Demand
-from study.zone.demand import Use, gfp_of, spelled
+from study.zone.demand import Use
+from study.zone.gfp import gfp_of, spelled
 from study.zone.settings import REQUESTS_MAX
 
 WORKING_SET = 8.0

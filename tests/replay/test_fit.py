@@ -16,7 +16,8 @@ from study.fanout.trial import run_trial
 from study.replay.demand import Demand
 from study.replay.fit import FILES, PROGRAMS, SLAB, fit
 from study.scenario import load
-from study.zone.demand import Use, gfp_of
+from study.zone.demand import Use
+from study.zone.gfp import gfp_of
 from tests.replay.test_demand import EVENTS, ftrace
 
 KERNEL = gfp_of(frozenset({"WAIT", "FS", "IO"}))

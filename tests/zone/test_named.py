@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from study.zone.engine.enums import Gfp, Home, Kind
+from study.zone.gfp import KNOWN_FLAGS, gfp_of
 from study.zone.settings import (
     Action,
     AllocationPath,
@@ -286,3 +287,12 @@ def test_actions_are_only_taken_at_their_time() -> None:
     assert (plain["free_pages"][:2] == acted["free_pages"][:2]).all()
     assert acted["file_pages"][2] < plain["file_pages"][2] // 2
     assert acted["free_pages"][2] > plain["free_pages"][2]
+
+
+def test_flags_by_name_have_the_bits_of_the_zone() -> None:
+    """REPEAT is what RETRY_MAYFAIL was called before 4.12."""
+    for name in KNOWN_FLAGS - {"REPEAT"}:
+        assert gfp_of(frozenset({name})) & Gfp[name] == Gfp[name]
+    assert gfp_of(frozenset({"REPEAT"})) == Gfp.RETRY_MAYFAIL
+    assert gfp_of(frozenset({"WAIT", "FS", "IO"})) == Gfp.KERNEL
+    assert gfp_of(frozenset({"WAIT", "IO"})) & Gfp.NOFS

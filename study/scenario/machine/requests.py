@@ -23,7 +23,7 @@ from study.scenario.units import (
 )
 from study.why import gfp
 from study.zone import settings as plain
-from study.zone.demand import KNOWN_FLAGS, gfp_of
+from study.zone.gfp import KNOWN_FLAGS, gfp_of
 from study.zone.settings import ORDER_MAX, REQUESTS_MAX, SETTABLE, Deed, Otherwise
 
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_-]{0,31}")
