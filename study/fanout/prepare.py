@@ -17,7 +17,7 @@ def prepare_simulation() -> None:
     """Have the simulation compiled into its cache on disk: by this process, or by another while
     this one waits.
 
-    Takes half a minute the first time and next to nothing afterwards.
+    Takes up to a minute the first time and next to nothing afterwards.
     """
     from study.zone.engine.cache import cache_root
     from study.zone.engine.compile import digest
