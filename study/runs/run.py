@@ -77,7 +77,13 @@ def run_study(
         folder.mirror = folder.mirror or mirror
         at_end.callback(watcher.close)
         # Who asks for more may have asked for any number before.
-        kept = adopt(folder, study, most=None if more is None else REPLICATES_MOST)
+        try:
+            kept = adopt(folder, study, most=None if more is None else REPLICATES_MOST)
+        except ResultsError as fault:
+            # The disk, not the study, is in the way.
+            if isinstance(fault.__cause__, OSError) and not is_new:
+                raise _with_way_on(fault, _KEPT, folder) from fault
+            raise
         for part in kept.damaged:
             watcher.note(f"set aside {folder.place}/{part}; its trials are run again")
         if kept.done:
