@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from study.results import Folder, ResultsError, Store
     from study.results.mirror import Mirror
     from study.results.read import More
+    from study.results.resume import Kept
     from study.scenario import Study
     from study.statistics import Findings
 
@@ -64,7 +65,7 @@ def run_study(
         The run cannot start or go on.
     """
     from study.fanout import FanoutError
-    from study.results import ResultsError, Store, adopt
+    from study.results import ResultsError, Store
     from study.results.expected import REPLICATES_MOST
     from study.statistics import write_findings
 
@@ -77,13 +78,7 @@ def run_study(
         folder.mirror = folder.mirror or mirror
         at_end.callback(watcher.close)
         # Who asks for more may have asked for any number before.
-        try:
-            kept = adopt(folder, study, most=None if more is None else REPLICATES_MOST)
-        except ResultsError as fault:
-            # The disk, not the study, is in the way.
-            if isinstance(fault.__cause__, OSError) and not is_new:
-                raise _with_way_on(fault, _KEPT, folder) from fault
-            raise
+        kept = _adopted(folder, study, most=None if more is None else REPLICATES_MOST)
         for part in kept.damaged:
             watcher.note(f"set aside {folder.place}/{part}; its trials are run again")
         if kept.done:
@@ -166,6 +161,18 @@ def _headline() -> tuple[tuple[str, str], ...]:
     from study.zone.trial.metrics import HEADLINE
 
     return tuple(HEADLINE)
+
+
+def _adopted(folder: Folder, study: Study, *, most: int | None) -> Kept:
+    """What is there already; where the disk is in the way, and not the study, with the way on."""
+    from study.results import ResultsError, adopt
+
+    try:
+        return adopt(folder, study, most=most)
+    except ResultsError as fault:
+        if isinstance(fault.__cause__, OSError):
+            raise _with_way_on(fault, _KEPT, folder) from fault
+        raise
 
 
 def _publish_or_keep(folder: Folder) -> None:
