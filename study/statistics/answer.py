@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from study.intervals import CONFIDENCE
 from study.results.expected import nuisance_of
 from study.scenario.matrix import named_axes, policies_of
-from study.statistics.contrasts import ALL_EQUAL, MARKED_LEAST
+from study.statistics.contrasts import MARKED_LEAST, significant
 from study.statistics.effects import Effect, main_effects
 from study.statistics.looks import spent_at
 from study.statistics.sensitivity import sampled_axes
@@ -157,11 +159,12 @@ class _Pairs:
     ) -> None:
         of_axes = table[(table["kind"] == "axis") & table["metric"].isin([metric, *COSTS])]
         self.metric = metric
+        spent = np.array([spent_at(int(n), looks) for n in of_axes["n"]])
+        of_axes = of_axes.assign(differs=significant(of_axes, (1 - CONFIDENCE) * spent))
         self.rows: dict[tuple[str, str, Any, Any], dict[str, Any]] = {}
         for values in of_axes.itertuples(index=False):
             row = dict(zip(of_axes.columns, values, strict=True))
             self.rows[row["metric"], row["axis"], row["level"], row["against"]] = row
-        self.looks = looks
         self.seconds = seconds
 
     def row(self, metric: str, axis: str, one: Any, other: Any) -> dict[str, Any] | None:
@@ -178,15 +181,6 @@ class _Pairs:
         turned["ratio_high"] = 1 / row["ratio_low"] if row["ratio_low"] else float("nan")
         return row | turned
 
-    def differs(self, row: Mapping[str, Any]) -> bool:
-        """Is the difference significant beside all others, as the tables mark it?"""
-        if row["n"] < MARKED_LEAST:
-            return False
-        if ALL_EQUAL in row["note"]:
-            return True
-        alpha = (1 - CONFIDENCE) * spent_at(int(row["n"]), self.looks)
-        return bool(row["p_holm"] <= alpha)
-
     def known(self, axis: str, levels: Sequence[Effect]) -> _OnAxis | None:
         """What is known of an axis; None if nothing is."""
         ranked = sorted(
@@ -199,7 +193,7 @@ class _Pairs:
         beaten = []
         for level in others:
             row = self.row(self.metric, axis, best.level, level.level)
-            if row is not None and self.differs(row) and row["difference"] > 0:
+            if row is not None and row["differs"] and row["difference"] > 0:
                 beaten.append((level, row["difference"]))
         if not beaten:
             return None

@@ -157,10 +157,22 @@ def significant_levels(
     firsts = {axis: next(iter(_by_level(cells, axis)), None) for axis in axes}
     pairs = [pair for pair in axis_pairs(cells, axes) if pair.against == firsts[pair.axis]]
     frame = _holm(_rows(measured, pairs, metrics, "shown"))
-    differs = (frame["p_holm"] <= 1 - CONFIDENCE) | (frame["note"].str.contains(ALL_EQUAL))
-    differs &= frame["n"] >= MARKED_LEAST
-    rows = frame.loc[differs, ["metric", "axis", "level", "difference"]].to_numpy(object)
+    rows = frame.loc[significant(frame), ["metric", "axis", "level", "difference"]].to_numpy(object)
     return {(metric, axis, level): float(gap) for metric, axis, level, gap in rows}
+
+
+def significant(table: pd.DataFrame, alpha: float | Array = 1 - CONFIDENCE) -> pd.Series[bool]:
+    """Which differences count beside all others: those of few replicates never do.
+
+    Parameters
+    ----------
+    table
+        With p_holm, note and n, as contrast_table() gives them.
+    alpha
+        Chance of any wrong one; one for each row if that hangs on its replicates.
+    """
+    found = (table["p_holm"] <= alpha) | table["note"].str.contains(ALL_EQUAL)
+    return found & (table["n"] >= MARKED_LEAST)
 
 
 _OVER_CELLS = ("constant", "least", "most", "up", "down", "reacting")
