@@ -74,7 +74,7 @@ def render(findings: Findings) -> str:
     manifest = findings.manifest
     cells = manifest["cells"]
     verdicts = findings.judged()
-    asked = [verdict for verdict in verdicts if verdict.verdict != "not asked" or verdict.n]
+    asked = [verdict for verdict in verdicts if verdict.asked]
     most = max((verdict.n for verdict in asked), default=0)
     first = next(iter(cells.values()))
     text: str = template("report.html.j2").render(

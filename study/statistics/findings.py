@@ -73,7 +73,7 @@ class Findings(Results):
         return answer_of(
             self,
             contrasts=self.contrasts,
-            verdicts=[v.verdict for v in self.judged() if v.verdict != "not asked" or v.n],
+            verdicts=[verdict.verdict for verdict in self.judged() if verdict.asked],
             looks=looks_of(self.manifest),
             seconds=seconds_per_trial(self.manifest),
         )

@@ -153,6 +153,11 @@ class Verdict:
     def __str__(self) -> str:
         return f"{self.verdict}: {self.says}"
 
+    @property
+    def asked(self) -> bool:
+        """Whether the study has the cells of this claim: what an override took away is not told."""
+        return self.verdict != "not asked" or self.n > 0
+
 
 @dataclass(frozen=True)
 class _Decision:

@@ -24,7 +24,7 @@ def footnote(verdicts: Sequence[Verdict], *, looks: int = 1) -> str:
 
     looks  how often the study may look at its rows
     """
-    asked = [verdict for verdict in verdicts if verdict.verdict != "not asked" or verdict.n]
+    asked = [verdict for verdict in verdicts if verdict.asked]
     text = ""
     if asked:
         n = max(verdict.n for verdict in asked)

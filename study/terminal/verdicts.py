@@ -31,7 +31,7 @@ def verdict_parts(verdicts: Sequence[Verdict], *, looks: int = 1) -> Iterator[Re
     if not verdicts:
         return
     # A claim whose cells an override took away is counted, not told.
-    asked = [verdict for verdict in verdicts if verdict.verdict != "not asked" or verdict.n]
+    asked = [verdict for verdict in verdicts if verdict.asked]
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column()
