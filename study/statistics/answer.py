@@ -176,9 +176,12 @@ class _Pairs:
         if row is None:
             return None
         turned = {"difference": -row["difference"], "low": -row["high"], "high": -row["low"]}
-        for name, by in (("ratio", "ratio"), ("ratio_low", "ratio_high")):
-            turned[name] = 1 / row[by] if row[by] else float("nan")
-        turned["ratio_high"] = 1 / row["ratio_low"] if row["ratio_low"] else float("nan")
+        for name, of in (
+            ("ratio", "ratio"),
+            ("ratio_low", "ratio_high"),
+            ("ratio_high", "ratio_low"),
+        ):
+            turned[name] = 1 / row[of] if row[of] else float("nan")
         return row | turned
 
     def known(self, axis: str, levels: Sequence[Effect]) -> _OnAxis | None:
@@ -189,7 +192,7 @@ class _Pairs:
         if len(ranked) < 2:
             return None
         best, first = ranked[0], levels[0]
-        others = [level for level in ranked[1:] if isfinite(level.mean)]
+        others = ranked[1:]
         beaten = []
         for level in others:
             row = self.row(self.metric, axis, best.level, level.level)
