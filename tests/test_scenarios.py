@@ -27,6 +27,7 @@ TINY: dict[str, Any] = {
 }
 CUT = {
     "article": ["defrag.mode=off", "nic.transmit=linear"],
+    "article-uneven": ["defrag.mode=off", "nic.transmit=linear"],
     "block-price": ["probe.blocks=2"],
     "jumbo-frames": ["nic.ring=[8, 16]"],
     "long-uptime": ["clock.ageing=[300ms, 600ms]"],
