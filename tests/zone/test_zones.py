@@ -73,9 +73,19 @@ def test_marks_and_protection_are_those_of_a_machine_of_512_mb(quiet) -> None:
     assert zone.marks == (175, 350, 525)
 
 
+def test_2_6_11_reserves_in_dma_what_a_machine_that_ran_it_reports(quiet) -> None:
+    """lowmem_reserve[]: 0 496 496, a 256th of Normal; 2.6.9 and 2.6.10 reserved nothing."""
+    reserves = [
+        int(dma(Zone(beside(quiet(126_976, allocation=path)), seed=1))["protection"])
+        for path in (AllocationPath.V2_6_9, AllocationPath.V2_6_11)
+    ]
+
+    assert reserves == [0, 496]
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_requests_ask_the_zone_first_and_then_dma(machine, path: AllocationPath) -> None:
-    """A sleeper leaves in DMA its mark, and in 2.6.8 the low mark of the zone above as well."""
+    """A sleeper leaves in DMA its mark, and what is protected there for the zone's own users."""
     zone = machine(path)
     own = dma(zone)
     before = int(own["free"])
@@ -84,10 +94,10 @@ def test_requests_ask_the_zone_first_and_then_dma(machine, path: AllocationPath)
     assert normal > 3_500
     assert below == zone.count["below"][Caller.SOURCE] > 0
     left = before - 4 * below
-    mark = int(own["low"] + own["protection"]) if path == AllocationPath.V2_6_8 else int(own["min"])
+    mark = int(own["low"] if path == AllocationPath.V2_6_8 else own["min"]) + own["protection"]
     assert mark <= left < mark + 16
-    protected = path == AllocationPath.V2_6_8
-    assert (own["protection"] == zone.own["low"]) == protected
+    protected = {AllocationPath.V2_6_8: zone.own["low"], AllocationPath.V2_6_11: NORMAL // 256}
+    assert own["protection"] == protected.get(path, 0)
 
 
 def test_who_cannot_sleep_passes_dma_at_its_own_high_in_2_6_8_only(machine) -> None:
@@ -172,6 +182,24 @@ def test_kswapd_shrinks_every_zone_up_to_the_one_in_need(quiet, loop: KswapdLoop
             page += 1
     assert dma(zone)["count"]["reclaimed"].sum() > 0
     verify(zone)
+
+
+@pytest.mark.parametrize("in_need", [0, 1])
+def test_slabs_shrink_by_the_lists_of_the_zones_that_are_scanned(machine, in_need: int) -> None:
+    """Of DMA alone where the zone has enough, so that a scan of so small a zone weighs much."""
+    zone = machine(AllocationPath.V2_6_8)
+    page = 0
+    while (pfn := allocate(zone.state, 0, WAIT, int(Caller.USER))) != NO_PFN:
+        install(zone.state, pfn, page, 0)
+        page += 1
+    listed = [int(own["nr_active"] + own["nr_inactive"]) for own in (zone.own, dma(zone))]
+    assert min(listed) > 1_000
+    for own, needs in ((zone.own, in_need == 0), (dma(zone), in_need == 1)):
+        own["low"] = own["high"] = own["free"] + 100 if needs else 0
+    wake_kswapd(zone.state, 0)
+    run_kswapd(zone.state)
+
+    assert zone.state["kswapd_lru_pages"] == sum(listed[in_need:])
 
 
 @pytest.mark.parametrize("path", AllocationPath)

@@ -245,7 +245,7 @@ def _reclaim_passes(z, row):
     """The passes over the lists, one for each priority."""
     request = requests(z)[row]
     if request.priority == DEF_PRIORITY:
-        request.lru_pages = lru_pages(z)
+        request.lru_pages = lru_pages(z, 0)
     got = 0
     while request.priority >= 0:
         priority = request.priority

@@ -135,7 +135,7 @@ def _begin_pass_over_zones(z):
     z.kswapd_end = _end_zone_of_pass(z)
     if z.kswapd_end < 0:
         return False
-    z.kswapd_lru_pages = lru_pages(z)
+    z.kswapd_lru_pages = lru_pages(z, z.kswapd_end)
     z.kswapd_zone = z.nr_zones - 1
     _begin_zone(z)
     z.kswapd_pass = 1

@@ -126,8 +126,9 @@ def _set_dma(z: Any, s: Settings) -> None:
     if s.allocation == AllocationPath.V2_6_8:
         # protection[]: the low marks of the zones above (setup_per_zone_protection).
         dma["protection"] = z["zone"]["low"]
-    elif s.allocation >= AllocationPath.V2_6_24:
-        # lowmem_reserve, with lowmem_reserve_ratio 256 (2.6.12); 2.6.9 to 2.6.11 protect nothing.
+    elif s.allocation >= AllocationPath.V2_6_11:
+        # lowmem_reserve: a machine that ran 2.6.11-rc5 reports it, lowmem_reserve[]: 0 496 496 of
+        # 496 MB of Normal. 2.6.9 and 2.6.10 protect nothing unless told to.
         dma["protection"] = memory.pages // LOWMEM_RESERVE_RATIO
     both = int(z["zone"]["total_memory"]) + pagecache_pages(memory.dma_pages, marks[2])
     z["zone"]["total_memory"] = dma["total_memory"] = both

@@ -39,10 +39,10 @@ def enter_zone_of(z, pfn):
 
 
 @kernel
-def lru_pages(z):
-    """Pages on the LRU lists of all zones."""
-    pages = z.zone.nr_active + z.zone.nr_inactive
-    for index in range(1, z.nr_zones):
+def lru_pages(z, highest):
+    """Pages on the LRU lists of a zone and of those below it."""
+    pages = 0
+    for index in range(highest, z.nr_zones):
         enter_zone(z, index)
         pages += z.zone.nr_active + z.zone.nr_inactive
         enter_zone(z, 0)
