@@ -66,7 +66,7 @@ def simulate(
     metrics |= measure(zone, series[series["phase"] == MEASURED])
     metrics |= stress_highalloc(zone, heed)
     metrics |= churn(zone, heed)
-    metrics |= probe(zone)
+    metrics |= probe(zone, heed)
     verify(zone)
     return Outcome(metrics, series)
 

@@ -94,3 +94,20 @@ def test_the_probe_works_on_its_own_order_and_leaves_the_daemon_out(
 def quiet_defrag() -> Settings:
     settings = small(probe=Probe(ProbeVictims.RMAP_EVICT, 1, 4))
     return replace(settings, defrag=replace(settings.defrag, mode=DefragMode.OFF, order=3))
+
+
+@pytest.mark.parametrize("victims", [ProbeVictims.RANDOM, ProbeVictims.LRU])
+def test_a_probe_can_be_ended_before_its_goal(victims: ProbeVictims) -> None:
+    """Between two pieces of its work whoever runs it is asked, as Ctrl-C and a time limit need."""
+    asked = []
+
+    def heed() -> None:
+        asked.append(zone.free)
+        if len(asked) == 2:
+            raise TimeoutError
+
+    zone = aged(victims, order=5, blocks=100_000)
+    with pytest.raises(TimeoutError):
+        probe(zone, heed)
+    assert asked[0] < asked[1]
+    verify(zone)

@@ -7,6 +7,8 @@ The load stands still meanwhile, and what is freed goes straight to the buddy li
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from study.zone.engine.compile import kernel
@@ -31,6 +33,8 @@ from study.zone.trial.zone import Zone
 _WAIT_NS = 100_000_000
 _IDLE_ROUNDS = 3
 """Rounds of all priorities without a page freed after which no more is to be had."""
+_PAGES_A_CALL = 65_536
+"""Freed at random in one call of compiled code, which no signal interrupts."""
 
 
 @kernel
@@ -52,9 +56,10 @@ def _evict_anywhere(z):
 
 
 @kernel
-def _free_at_random(z, order, wanted: np.ndarray, freed: np.ndarray):
-    pages = 0
-    while freed[order] < 0 and z.zone.nr_active + z.zone.nr_inactive > 0:
+def _free_at_random(z, order, wanted: np.ndarray, freed: np.ndarray, pages):
+    """Free up to so many pages more, each chosen among all; pages freed from the start on."""
+    end = pages + _PAGES_A_CALL
+    while pages < end and freed[order] < 0 and z.zone.nr_active + z.zone.nr_inactive > 0:
         _evict_anywhere(z)
         pages += 1
         _note(z, wanted, freed, pages)
@@ -62,27 +67,22 @@ def _free_at_random(z, order, wanted: np.ndarray, freed: np.ndarray):
 
 
 @kernel
-def _free_by_lru(z, order, wanted: np.ndarray, freed: np.ndarray):
-    """Scan as kswapd does, at ever higher priority and then anew, and wait for the disk."""
-    pages = 0
-    idle = 0
-    while idle < _IDLE_ROUNDS:
-        pages_before = pages
-        for i in range(DEF_PRIORITY + 1):
-            z.zone.prev_priority = DEF_PRIORITY - i
-            begin_scan(z, Reclaimer.KSWAPD)
-            begin_shrink(z, Reclaimer.KSWAPD, DEF_PRIORITY - i)
-            while not shrink_done(z, Reclaimer.KSWAPD):
-                before = z.zone.free
-                shrink_step(z, Reclaimer.KSWAPD)
-                pages += z.zone.free - before
-                _note(z, wanted, freed, pages)
-                if freed[order] >= 0:
-                    return pages
-            if z.nr_writes > 0:
-                z.now += congestion_wait_ns(z, _WAIT_NS)
-                finish_writes(z)
-        idle = idle + 1 if pages == pages_before and z.nr_writes == 0 else 0
+def _free_by_lru(z, order, wanted: np.ndarray, freed: np.ndarray, pages):
+    """Scan once as kswapd does, at ever higher priority, then wait for the disk."""
+    for i in range(DEF_PRIORITY + 1):
+        z.zone.prev_priority = DEF_PRIORITY - i
+        begin_scan(z, Reclaimer.KSWAPD)
+        begin_shrink(z, Reclaimer.KSWAPD, DEF_PRIORITY - i)
+        while not shrink_done(z, Reclaimer.KSWAPD):
+            before = z.zone.free
+            shrink_step(z, Reclaimer.KSWAPD)
+            pages += z.zone.free - before
+            _note(z, wanted, freed, pages)
+            if freed[order] >= 0:
+                return pages
+        if z.nr_writes > 0:
+            z.now += congestion_wait_ns(z, _WAIT_NS)
+            finish_writes(z)
     return pages
 
 
@@ -100,27 +100,46 @@ def _empty_blocks(z, order, wanted: np.ndarray, freed: np.ndarray):
 
 
 @kernel
-def free_until(z, victims, order, wanted: np.ndarray, freed: np.ndarray):
-    """Free pages until enough blocks of the order are there; pages freed, and at each order's."""
+def free_more(z, victims, order, wanted: np.ndarray, freed: np.ndarray, pages):
+    """Free pages for a while; how many were freed from the start on, and at which each order's."""
     z.percpu_lists = 0
     if victims == ProbeVictims.RANDOM:
-        return _free_at_random(z, order, wanted, freed)
+        return _free_at_random(z, order, wanted, freed, pages)
     if victims == ProbeVictims.LRU:
-        return _free_by_lru(z, order, wanted, freed)
+        return _free_by_lru(z, order, wanted, freed, pages)
     z.defrag_mode = DefragMode.RMAP_EVICT
     if victims == ProbeVictims.RMAP_MIGRATE:
         z.defrag_mode = DefragMode.RMAP_MIGRATE
     return _empty_blocks(z, order, wanted, freed)
 
 
-def probe(zone: Zone) -> dict[str, float]:
+def _free_until(
+    zone: Zone, wanted: np.ndarray, freed: np.ndarray, heed: Callable[[], None]
+) -> None:
+    """Free pages until the probe's blocks are there, or no more is to be had; heed() between."""
+    asked, z = zone.settings.probe, zone.state
+    by_lru = asked.victims == ProbeVictims.LRU
+    pages = idle = 0
+    while freed[asked.order] < 0 and idle < (_IDLE_ROUNDS if by_lru else 1):
+        before = pages
+        heed()
+        pages = free_more(z, asked.victims, asked.order, wanted, freed, pages)
+        if asked.victims in {ProbeVictims.RMAP_EVICT, ProbeVictims.RMAP_MIGRATE}:
+            return  # they go through the whole zone in one call
+        # Writes that are under way free pages later.
+        in_vain = pages == before and not (by_lru and z["nr_writes"] > 0)
+        idle = idle + 1 if in_vain else 0
+
+
+def probe(zone: Zone, heed: Callable[[], None] = lambda: None) -> dict[str, float]:
     """Free pages until the probe's blocks are there; leaves the zone consistent, but used up.
 
     Returns metrics, none without a probe. probe_freed_pages: evicted or migrated until the goal,
     NaN if it was not reached; probe_written_pages: of them, first written to disk;
     probe_touches_lost_share: share of user touches that meet their page before, but not after, as
     popularity stands; probe_orderK_freed_pages: pages freed when `blocks` more blocks of order K
-    were free (by LRU counted in steps of up to 32 pages).
+    were free (by LRU counted in steps of up to 32 pages). `heed` is called before each piece of the
+    work, as in pass_time.
     """
     asked, z = zone.settings.probe, zone.state
     if asked.victims == ProbeVictims.OFF:
@@ -129,7 +148,7 @@ def probe(zone: Zone) -> dict[str, float]:
     wanted = np.array([free_blocks(z, order) + asked.blocks for order in range(NR_ORDERS)])
     before = zone.count
     hits_before = _hit_share(zone)
-    free_until(z, asked.victims, asked.order, wanted, freed)
+    _free_until(zone, wanted, freed, heed)
     lost = hits_before - _hit_share(zone)
     after = zone.count
     at = [float(pages) if pages >= 0 else float("nan") for pages in freed]
