@@ -6,6 +6,11 @@ command, the scenario or the results folder is not usable as given; 130 stopped 
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -20,6 +25,7 @@ from study.commands.plan import plan
 from study.commands.plot import plot
 from study.commands.presets import presets
 from study.commands.reference import kernels, keys, metrics
+from study.commands.refusal import STOPPED
 from study.commands.replay import replay
 from study.commands.report import report
 from study.commands.run import resume, run
@@ -58,6 +64,19 @@ Output has colours on a terminal only, and not with NO_COLOR set.
 _LONGEST_HELP = 100
 
 
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Have SIGTERM raise what Ctrl-C raises, so that temporary copies go with the command."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class _Commands(click.Group):
     """The commands, which cannot print what a terminal obeys.
 
@@ -66,8 +85,16 @@ class _Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command with a guard before standard output and error."""
-        with guarded():
+        with guarded(), _sigterm_as_ctrl_c():
             return super().main(*args, **kwargs)
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command that was asked for; a signal that it does not answer ends it."""
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            click.echo("study: stopped", err=True)
+            sys.exit(STOPPED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section for each entry of _SECTIONS."""

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from study.commands.refusal import FAILED
+from study.commands.refusal import FAILED, STOPPED
 from study.commands.report import report_at_end
 from study.terminal.listing import show
 
 if TYPE_CHECKING:
     from study.statistics import Findings
-
-STOPPED = 130
 
 
 def end(

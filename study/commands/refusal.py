@@ -9,6 +9,7 @@ import click
 
 FAILED = 1
 BAD_INPUT = 2
+STOPPED = 130
 
 
 def refuse(fault: Exception, *, status: int = BAD_INPUT) -> NoReturn:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from study.commands.allowing import allow_option
-from study.commands.ending import STOPPED, end, status_of
+from study.commands.ending import end, status_of
 from study.commands.limits import limit_options, limits_from
-from study.commands.refusal import FAILED, refuse
+from study.commands.refusal import FAILED, STOPPED, refuse
 
 if TYPE_CHECKING:
     from study.fanout.jobs import JobServer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -316,3 +317,43 @@ def test_a_file_there_that_has_no_end_is_left(root: Path, tiny: Study, tmp_path:
     assert len(said) == 1, done.stderr
     assert "bytes: more than any run writes" in said[0]
     assert int(kilobytes) < 700_000
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_takes_the_copy_along(
+    root: Path, tiny: Study, tmp_path: Path, everybodys: Path, number: int
+):
+    """Whoever ends a command that reads a URL is left with no copy below the temporary folder."""
+    reached, left = threading.Event(), threading.Event()
+    run_study(tiny, tmp_path / "out", Options(ray=False))
+
+    class Stalled(Endless):
+        sound, endless = tmp_path / "out", "trials/part"
+
+        def do_GET(self) -> None:
+            """The first part of a table does not come before the command is gone."""
+            if self.path.startswith(f"/f/{self.endless}"):
+                reached.set()
+                left.wait()
+            else:
+                super().do_GET()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stalled) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with subprocess.Popen(
+            [sys.executable, "-m", "study", "summary", f"http://127.0.0.1:{server.server_port}/f"],
+            env={**os.environ, "PYTHONPATH": str(root), "TMPDIR": str(everybodys)},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as command:  # fmt: skip
+            assert reached.wait(60)
+            copied = list(everybodys.glob("study-*/copy/manifest.json"))
+            command.send_signal(number)
+            _, said = command.communicate(timeout=60)
+        left.set()
+        server.shutdown()
+
+    assert len(copied) == 1
+    assert said == "study: stopped\n"
+    assert command.returncode == 130
+    assert not list(everybodys.iterdir())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from study.commands.refusal import refuse
+from study.commands.refusal import STOPPED, refuse
 from study.terminal.guard import redraw_over
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 NOTHING_FOUND = 2
 MOST = 10
 """Reports of one text that are shown in full unless all are wanted."""
-STOPPED = 130
 _SIZE = re.compile(r"(\d{1,12})\s?(kB|KB|KiB|kib|k|MB|MiB|M|GB|GiB|G|pages|p)\Z")
 _UNITS = {"k": 1, "m": 1 << 10, "g": 1 << 20}
 
