@@ -3,8 +3,9 @@
 python docs/assumptions.py [REPLICATES] > assumptions.md
 
 Each constant is set to a value below and one above its default while all others stay. Under each
-the zone of scenarios/article.yaml is run stock, with the order-aware kswapd, and with the rmap
-defragmenter as a daemon, on the same replicates, and the differences are printed as a table.
+the machine of scenarios/article.yaml is run stock, with the order-aware kswapd, and with the rmap
+defragmenter as a daemon, on the same replicates, and the differences are printed as a table with
+95 % intervals (study/intervals.py).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 import study
+from study.intervals import mean_interval
 
 SCENARIO = Path(__file__).parents[1] / "scenarios" / "article.yaml"
 CONSTANTS = {
@@ -56,42 +58,53 @@ POLICIES = {
     "order-aware": ("order-aware", "off"),
     "daemon": ("count-only", "rmap-evict"),
 }
-FIXED = [
-    "stacks.size=8KiB",
-    "nic.transmit=linear",
-    "nic.receive=linear",
-    "processes.fork_rate=20/s",
-    "defrag.run=daemon",
-    "base.probe.victims=lru",
-    "base.probe.blocks=16",
-]
+FIXED = {
+    "stacks.size": "8KiB",
+    "nic.transmit": "linear",
+    "nic.receive": "linear",
+    "processes.fork_rate": "20/s",
+    "defrag.run": "daemon",
+    "clock.ageing": "240s",
+    "clock.measure": "120s",
+    "probe.victims": "lru",
+    "probe.blocks": "16",
+}
+Task = tuple[str, ...]
 METRICS = ["rx_success_ratio", "unusable_index_order3_mean", "reclaimed_pages", "probe_freed_pages"]
 
 
-def trials(task: tuple[str, str, str, int]) -> pd.DataFrame:
-    """Trials of one policy with one constant changed (key '' for none), by replicate."""
-    key, value, policy, replicates = task
+def task(key: str, value: str, policy: str, replicates: int) -> Task:
+    """What is run: one policy with one constant changed (key '' for none)."""
     kswapd, defrag = POLICIES[policy]
-    changed = [*FIXED, f"kswapd.policy={kswapd}", f"defrag.mode={defrag}"]
-    changed += [f"{key}={value}"] if key else []
+    changed = {**FIXED, "kswapd.policy": kswapd, "defrag.mode": defrag}
+    # A defragmenter that is off heeds nothing.
+    if key and not (defrag == "off" and key.startswith("defrag.")):
+        changed[key] = value
+    return (*(f"{key}={value}" for key, value in changed.items()), f"replicates={replicates}")
+
+
+def trials(overrides: Task) -> pd.DataFrame:
+    """Its trials, by replicate."""
     with tempfile.TemporaryDirectory() as folder:
-        one = study.load(SCENARIO, *changed, f"replicates={replicates}")
+        one = study.load(SCENARIO, *overrides)
         found = study.run(one, out=Path(folder) / "results", ray=False).trials
     return found.set_index("replicate")[METRICS]
 
 
 def interval(values: pd.Series) -> str:
-    """Mean and half of its 95 % t interval."""
-    from scipy import stats
-
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():+.2f} ±{half:.2f}"
+    """Mean of paired differences and its 95 % interval."""
+    found = mean_interval(values.to_numpy(np.float64))
+    return f"{found.mean:+.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
 def main(replicates: int) -> None:
     """Run everything and print the table, Markdown."""
     settings = [("", "")] + [(key, v) for key, values in CONSTANTS.items() for v in values]
-    tasks = [(key, value, policy, replicates) for key, value in settings for policy in POLICIES]
+    tasks = list(
+        dict.fromkeys(
+            task(*setting, policy, replicates) for setting in settings for policy in POLICIES
+        )
+    )
     with get_context("spawn").Pool(os.cpu_count()) as pool:
         found = dict(zip(tasks, pool.imap(trials, tasks), strict=True))
     print(
@@ -101,7 +114,7 @@ def main(replicates: int) -> None:
     )
     print("|---|---|---|---|---|---|---|---|")
     for key, value in settings:
-        stock, aware, daemon = (found[key, value, policy, replicates] for policy in POLICIES)
+        stock, aware, daemon = (found[task(key, value, policy, replicates)] for policy in POLICIES)
         served = "rx_success_ratio"
         ratio = aware["reclaimed_pages"].mean() / stock["reclaimed_pages"].mean()
         print(

@@ -14,10 +14,15 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 mpl.use("svg")
 from matplotlib import pyplot as plt
+
+import study
+from study.intervals import mean_interval
+from study.scenario.units import nanoseconds_from
+from study.statistics.design import is_count
+from study.zone.trial.metrics import is_share
 
 BLUE, ORANGE, GREEN, VIOLET, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 SERVED = {
@@ -37,10 +42,14 @@ PLACED = {
 }
 
 
-def interval(values: pd.Series) -> tuple[float, float]:
-    """Mean and half of its 95 % interval (Student's t)."""
-    half = stats.t.ppf(0.975, len(values) - 1) * values.sem() if len(values) > 1 else 0.0
-    return float(values.mean()), float(half)
+def interval(values: pd.Series) -> tuple[float, float, float]:
+    """Mean, and how far its 95 % interval reaches below and above it."""
+    found = mean_interval(values.dropna().to_numpy(np.float64), share=is_share(str(values.name)))
+    return (
+        float(found.mean),
+        float(found.mean - found.low),
+        float(found.high - found.mean),
+    )
 
 
 def table(head: str, rows: dict[str, list[str]]) -> None:
@@ -72,7 +81,7 @@ def served(trials: pd.DataFrame, more: pd.DataFrame | None) -> dict[str, list[st
 
 
 def at_hand(trials: pd.DataFrame) -> dict[str, list[str]]:
-    """Share of the measured minute in which a block of each order was free, percent."""
+    """Share of the measured time in which a block of each order was free, percent."""
     return {
         str(kernel): [percent(1 - mine[f"order{order}_absent_share"]) for order in range(11)]
         for kernel, mine in trials.groupby("kernel", sort=False)
@@ -103,8 +112,12 @@ def paid(trials: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def placed(folder: Path) -> pd.DataFrame:
-    """The trials of a results folder, without the oracle's."""
-    trials = pd.read_parquet(folder / "trials")
+    """The trials of a results folder, without the oracle's, and with counts a minute."""
+    found = study.read(folder)
+    measured_ns = nanoseconds_from(found.manifest["scenario"]["base"]["clock"]["measure"])
+    trials = found.trials.copy()
+    counts = [name for name in trials if is_count(str(name))]
+    trials[counts] *= 60e9 / measured_ns
     if "zone.placement" not in trials:
         return trials
     return trials[trials["zone.placement"] == "buddy"]
@@ -116,12 +129,11 @@ def tell(folder: Path, orders: Path | None) -> None:
     head = "| kernel | " + " | ".join(str(order) for order in range(11)) + " |"
     print("\nRequests served, %, by order:")
     table(head, served(trials, placed(orders) if orders else None))
-    print("\nA block of the order free, % of the minute:")
+    print("\nA block of the order free, % of the time:")
     table(head, at_hand(trials))
     table(
-        "| kernel | stalls | huge stalls | ms each | LRU pages scanned "
-        "| compaction scanned | compaction ms | mixing fallbacks | unusable 3 | unusable 9 "
-        "| no 2 MB free | kernel pages | 2 MB blocks with some |",
+        "| kernel | stalls | huge stalls | ms each | reclaim scanned | compaction scanned | ms "
+        "| stolen | useless to 3 | to 9 | no 2 MB free | kernel pages | blocks with some |",
         paid(trials),
     )
 
@@ -135,9 +147,10 @@ def draw(folder: Path, target: Path) -> None:
     for axes, chosen, scale in zip(panels, (SERVED, PAID, PLACED), (100, 1e-3, 100), strict=True):
         for metric, (name, colour, marker) in chosen.items():
             found = [interval(trials[trials["kernel"] == k][metric]) for k in kernels]
-            mean, half = (np.array(part) * scale for part in zip(*found, strict=True))
+            mean, below, above = (np.array(part) * scale for part in zip(*found, strict=True))
+            reach = np.stack([below, above])
             axes.errorbar(
-                places, mean, half, color=colour, marker=marker, capsize=3, lw=1.2, label=name
+                places, mean, reach, color=colour, marker=marker, capsize=3, lw=1.2, label=name
             )
             print(f"{metric:30}", *(f"{m:7.1f}" for m in mean))
         axes.spines[["top", "right"]].set_visible(False)

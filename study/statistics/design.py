@@ -22,12 +22,14 @@ from study.intervals import CONFIDENCE
 from study.scenario import Claim, Study
 from study.statistics.measured import Measured
 from study.statistics.verdict import replicates_for
-from study.zone.trial.metrics import is_share
+from study.zone.trial.metrics import COLUMNS, Metric, Result, is_share
 
 _SHORTEST_S = 10.0
 _LONGEST = 4.0
 """Times the ageing that a measured phase is proposed to take at most."""
 _REPLICATES_LEAST = 5
+_SUMS = (Metric("").by, COLUMNS["reclaimed_pages"].metric.by)
+"""What makes a sum of counters, of one kind or of all."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,8 @@ class Advice:
     factor      how many times less simulated time than at the scenario's own length
     between     for each claim the share of its variance, at the scenario's length, that no longer
                 window takes away
-    left_out    claims that nothing is said about: on counts, which are more in a longer window, so
-                that their margins would be others; or without a spread
+    left_out    claims that nothing is said about: on what neither is a share nor a count, or is
+                a sum of both; or without a spread
     """
 
     measure_s: float
@@ -147,7 +149,8 @@ def advise(
 
     A claim's difference varies between trials, whatever their length, and within one, which a
     longer window averages out: variance = between + within / length. Each trial takes its ageing
-    and its measured phase.
+    and its measured phase. Counts are more in a longer window: they are taken as those of the
+    scenario's own, of which its margins speak.
 
     Parameters
     ----------
@@ -163,12 +166,12 @@ def advise(
     Returns
     -------
     Advice or None
-        None if no claim is on shares and has a spread in every pilot.
+        None if no claim is on shares, or on counts, and has a spread in every pilot.
     """
     splits: dict[str, Split] = {}
     distances: dict[str, float] = {}
     for claim in claims:
-        found = _variances(pilots, claim)
+        found = _variances(pilots, claim, now_s)
         if found is None:
             continue
         variances, distances[claim.id] = found
@@ -199,19 +202,39 @@ def advise(
     )
 
 
-def _variances(pilots: Mapping[float, Measured], claim: Claim) -> tuple[list[float], float] | None:
-    """Variance of a claim's difference in each pilot, and how far its mean is from the margin."""
-    if claim.relative or not all(map(is_share, claim.metric)):
+def is_count(name: str) -> bool:
+    """Is the metric a number of events or pages, which grows as the measured phase does?"""
+    if name not in COLUMNS or is_share(name) or name.endswith(("_end", "_mean")):
+        return False
+    metric = COLUMNS[name].metric
+    return metric.by in _SUMS and not isinstance(metric, Result)
+
+
+def _variances(
+    pilots: Mapping[float, Measured], claim: Claim, now_s: float
+) -> tuple[list[float], float] | None:
+    """Variance of a claim's difference in each pilot, and how far its mean is from the nearer
+    margin; counts as those of a window of `now_s`.
+    """
+    counts = all(map(is_count, claim.metric))
+    if not counts and not all(map(is_share, claim.metric)):
         return None
-    variances, means = [], []
-    for measured in pilots.values():
+    found: dict[float, list[tuple[float, float]]] = {-1.0: [], 1.0: []}
+    for length, measured in pilots.items():
         comparison = claim.comparisons(measured.cells)[0]
-        total = measured.total(claim.metric)
+        total = measured.total(claim.metric) * (now_s / length if counts else 1.0)
         gap = measured.over(total, comparison.side) - measured.over(total, comparison.reference)
-        gap = gap[np.isfinite(gap)] - comparison.constant
+        gap = gap - comparison.constant
+        margin = np.full_like(gap, claim.matters)
+        if claim.relative:
+            margin *= measured.over(total, comparison.scale) + comparison.scale_constant
+        whole = np.isfinite(gap) & np.isfinite(margin)
+        gap, margin = gap[whole], margin[whole]
         if len(gap) < _REPLICATES_LEAST or np.ptp(gap) == 0:
             return None
-        variances.append(float(gap.var(ddof=1)))
-        means.append(float(gap.mean()))
-    middle = abs(sum(means) / len(means))
-    return variances, abs(middle - claim.matters)
+        for sign, edges in found.items():
+            edge = gap - sign * margin
+            edges.append((float(edge.var(ddof=1)), float(edge.mean())))
+    nearer = min(found.values(), key=lambda edges: abs(sum(mean for _, mean in edges)))
+    variances, means = zip(*nearer, strict=True)
+    return list(variances), abs(sum(means) / len(means))

@@ -20,6 +20,7 @@ import numpy as np
 
 from study.intervals import CONFIDENCE, mean_interval, mean_test
 from study.results.errors import ResultsError
+from study.scenario.matrix import named_axes
 from study.scenario.units import nanoseconds_from
 from study.statistics.contrasts import MARKED_LEAST, holm
 
@@ -213,7 +214,7 @@ def _sums(results: Results, cells: Mapping[str, Mapping[str, Any]]) -> tuple[_Su
 
     sums, means = _Sums(), _Means(wanted=len(cells) <= MSER_CELLS_MOST)
     numbers = {cell: number for number, cell in enumerate(cells)}
-    begins = np.array([_half_aged(results.manifest, levels) for levels in cells.values()])
+    begins = np.array([nanoseconds_from(raw) / 2 for raw in ageing_of(results.manifest)])
     for samples in series_batches(results.folder):
         if not {"nr_free0", "phase", *SERIES} - {"scattered_share"} <= set(samples.columns):
             break
@@ -249,7 +250,20 @@ def _series(samples: pd.DataFrame) -> dict[str, Array]:
     }
 
 
-def _half_aged(manifest: Mapping[str, Any], levels: Mapping[str, Any]) -> float:
-    """Half of the ageing of a cell, ns."""
-    raw = levels.get("clock.ageing", manifest["scenario"]["base"]["clock"]["ageing"])
-    return nanoseconds_from(raw) / 2
+def ageing_of(manifest: Mapping[str, Any]) -> list[str | int | float]:
+    """The ageing of each cell, as the scenario has it: of its axis, of a level with a name of its
+    own, or of the base.
+
+    Parameters
+    ----------
+    manifest
+        Of a results folder.
+    """
+    key, scenario = "clock.ageing", manifest["scenario"]
+    named = named_axes(scenario)
+    found = []
+    for levels in manifest["cells"].values():
+        told = [named.get(axis, {}).get(str(level), {}) for axis, level in levels.items()]
+        settings = [levels, *told, {key: scenario["base"]["clock"]["ageing"]}]
+        found.append(next(one[key] for one in settings if key in one))
+    return found

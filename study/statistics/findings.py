@@ -87,9 +87,10 @@ class Findings(Results):
 
     def drift_lines(self) -> list[str]:
         """What still changes, in sentences; nothing if nothing is known to."""
-        from study.statistics.drift import drift_lines
+        from study.statistics.drift import ageing_of, drift_lines
 
-        ageing = str(self.manifest["scenario"]["base"]["clock"]["ageing"])
+        ages = sorted({*ageing_of(self.manifest)}, key=nanoseconds_from)
+        ageing = " to ".join(dict.fromkeys(str(age) for age in (ages[0], ages[-1])))
         return list(drift_lines(self.drift, cells=len(self.manifest["cells"]), ageing=ageing))
 
     @cached_property

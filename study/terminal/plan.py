@@ -101,12 +101,12 @@ def show_advice(advice: Advice) -> None:
         text = f"clock.measure: {advice.now_s:g}s is about as good as any length for these claims."
     else:
         text = (
-            f"clock.measure: {advice.measure_s:g}s would decide the claims on shares in "
+            f"clock.measure: {advice.measure_s:g}s would decide the claims in "
             f"{advice.factor:.2g} times less time than {advice.now_s:g}s, with "
             f"{advice.replicates:,} replicates."
         )
     if advice.left_out:
-        text += f" Nothing is said of {', '.join(advice.left_out)}: counts, or no spread."
+        text += f" Nothing is said of {', '.join(advice.left_out)}: neither shares nor counts, or without a spread."
     show(Text(text))
     show(Text())
 

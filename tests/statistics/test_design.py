@@ -15,7 +15,7 @@ from study.results.columns import trials_table
 from study.results.expected import Expected, NotOfTheStudy
 from study.results.manifest import new_manifest
 from study.scenario import load, load_text
-from study.statistics.design import Split, advise, propose, split
+from study.statistics.design import Split, advise, is_count, propose, split
 from study.statistics.measured import Measured
 
 SCENARIO = """
@@ -184,3 +184,58 @@ def test_a_longer_window_is_advised_where_it_averages_out() -> None:
     assert other is not None
     assert other.factor < 1.3
     assert min(other.between.values()) > 0.7
+
+
+COUNTED = """
+axes:
+  kswapd.policy: [count-only, order-aware]
+claims:
+  - id: fewer
+    says: It reclaims fewer pages.
+    metric: reclaimed_pages
+    side: { kswapd.policy: order-aware }
+    against: { kswapd.policy: count-only }
+    expect: less
+    matters: MATTERS
+"""
+
+
+def counted(measure_s: float, *, within: float, seed: int) -> Measured:
+    """Rows with 1,000 pages a minute, or 50 fewer, whose rate scatters less in a longer window."""
+    study = load_text(COUNTED.replace("MATTERS", "0"), "x.yaml")
+    chance = np.random.default_rng(seed)
+    rows = []
+    for trial in study.trials({cell.id: 200 for cell in study.cells}):
+        rate = 1_000 - 50 * (trial.cell.levels["kswapd.policy"] == "order-aware")
+        pages = measure_s / 60 * (rate + chance.normal(0, np.sqrt(within / measure_s)))
+        rows.append((trial.cell.id, trial.replicate, 1, "ok", "", pages))
+    names = ["cell", "replicate", "seed", "status", "error", "reclaimed_pages"]
+    return Measured(
+        pd.DataFrame(rows, columns=names), {cell.id: cell.levels for cell in study.cells}
+    )
+
+
+@pytest.mark.parametrize("matters", ["20", "2%"])
+def test_counts_are_advised_on_as_those_of_the_scenarios_own_window(matters: str) -> None:
+    """A margin of 20 pages a minute, or of 2 %, is four times as many pages in four minutes: the
+    longer window is better by what averages out, and no better by being longer.
+    """
+    claims = load_text(COUNTED.replace("MATTERS", matters), "x.yaml").claims
+    pilots = {m: counted(m, within=5e6, seed=3) for m in (60.0, 240.0)}
+
+    found = advise(pilots, claims, ageing_s=240, now_s=60)
+    assert found is not None
+    assert found.left_out == ()
+    assert found.measure_s > 200
+    assert 2.5 < found.factor < 6
+    assert found.between["fewer"] < 0.3
+
+
+def test_what_counts_is_known_by_its_declaration() -> None:
+    """Events and pages grow with the window; shares, means, ends and pages per block do not."""
+    counts = ("reclaimed_pages", "refaults", "rx_failures", "order3_attempts", "moved_pages")
+    others = ("rx_success_ratio", "free_pages_mean", "reserved_pages_end", "highalloc_rest_ratio")
+    others += ("defrag_pages_per_block", "extfrag_index_order3_mean", "stack_stall_mean_ms")
+
+    assert all(map(is_count, counts))
+    assert not any(map(is_count, others))

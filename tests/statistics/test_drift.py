@@ -15,7 +15,7 @@ from study.results import Store, create_folder
 from study.results.manifest import new_manifest
 from study.scenario import load_text
 from study.statistics import write_findings
-from study.statistics.drift import SERIES, mser_cut
+from study.statistics.drift import SERIES, ageing_of, mser_cut
 from study.terminal.tables import result_parts
 
 SCENARIO = """
@@ -110,6 +110,25 @@ def test_a_zone_that_still_changes_is_named(make, capsys) -> None:
         console.print(part)
     text = " ".join(capsys.readouterr().out.split())
     assert "Still changing when it was measured, after 4min of ageing: free pages in 1 of 6" in text
+
+
+def test_the_ageing_of_a_cell_is_that_of_its_level() -> None:
+    """Whether an axis is the ageing itself, or has levels with names of their own that set it."""
+    named = """
+    replicates: 1
+    axes:
+      uptime:
+        short: { clock: { ageing: 30s } }
+        long: { clock.ageing: 5min, nic.mtu: 9000 }
+        usual: null
+    """
+    plain = "replicates: 1\naxes: { clock.ageing: [1s, 30s] }"
+
+    found = [
+        ageing_of(new_manifest(load_text(text, "x.yaml"), simulation="0" * 16, command=()))
+        for text in (named, plain)
+    ]
+    assert found == [["30s", "5min", "4min"], ["1s", "30s"]]
 
 
 def test_mser_cuts_what_settles(make) -> None:
