@@ -106,7 +106,10 @@ def show_advice(advice: Advice) -> None:
             f"{advice.replicates:,} replicates."
         )
     if advice.left_out:
-        text += f" Nothing is said of {', '.join(advice.left_out)}: neither shares nor counts, or without a spread."
+        text += (
+            f" Nothing is said of {', '.join(advice.left_out)}: neither shares nor counts, or "
+            "without a spread."
+        )
     show(Text(text))
     show(Text())
 
