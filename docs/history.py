@@ -111,7 +111,7 @@ def paid(trials: pd.DataFrame) -> dict[str, list[str]]:
     return rows
 
 
-def placed(folder: Path) -> pd.DataFrame:
+def placed(folder: Path | str) -> pd.DataFrame:
     """The trials of a results folder, without the oracle's, and with counts a minute."""
     found = study.read(folder)
     measured_ns = nanoseconds_from(found.manifest["scenario"]["base"]["clock"]["measure"])
