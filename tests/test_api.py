@@ -1,11 +1,14 @@
 """The same from Python, in a few lines."""
 
+import html
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 import study
 
@@ -67,9 +70,10 @@ def test_bad_input_raises_what_it_is(tiny, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_everything_public_is_there():
-    """Each name that the package lists can be had."""
+def test_everything_public_is_there_and_nothing_else():
+    """Each name that the package lists can be had, and a reader who presses Tab sees no other."""
     assert all(getattr(study, name) is not None for name in study.__all__)
+    assert dir(study) == sorted(study.__all__)
     assert study.__version__
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = study.nothing
@@ -132,6 +136,111 @@ def test_pictures_of_zones_can_be_drawn_at_once(tiny, tmp_path):
     results = study.run(tiny, "replicates=1", out=tmp_path / "out", ray=False)
     assert not (tmp_path / "out/zonemaps.npz").exists()
 
-    assert results.plot_zone_map().axes
+    assert results.plot_zone_map().figure.axes
     assert (tmp_path / "out/zonemaps.npz").exists()
     assert "data:image/png" in results.report().read_text()
+
+
+def test_settings_are_keywords(tiny):
+    """Keywords set what 'key=value' sets: keys, groups of keys, lists, numbers of numpy, paths."""
+    said = study.load(tiny, "replicates=2", "zone.memory=24MiB", "nic.mtu=[1500]")
+    meant = study.load(
+        tiny, replicates=np.int64(2), zone={"memory": "24MiB"}, **{"nic.mtu": np.array([1500])}
+    )
+
+    assert meant == said
+    with pytest.raises(study.ScenarioError, match="replicate is not a setting; did you mean repl"):
+        study.load(tiny, replicate=3)
+    with pytest.raises(study.ScenarioError, match="seed: no scenario has such a value: a object"):
+        study.load(tiny, seed=object())
+
+
+def test_a_scenario_may_be_a_dict(tiny, root, monkeypatch):
+    """A dict says what a file says; its faults are told by where in it they are."""
+    plain = yaml.safe_load(tiny.read_text())
+    loaded = study.load(plain, replicates=1)
+
+    assert [cell.id for cell in loaded.cells] == [cell.id for cell in study.load(tiny).cells]
+    assert loaded.document == study.load(tiny, "replicates=1").document
+    monkeypatch.chdir(root)
+    extended = study.load({"extends": "tests/fanout/tiny.yaml", "seed": 9})
+    assert (extended.seed, extended.axes) == (9, loaded.axes)
+    wrong = {"axes": {"card": {"a": {"nic.rx_ordr": 3}, "b": {"nic.mtu": 1500}}}}
+    with pytest.raises(study.ScenarioError) as caught:
+        study.load(wrong)
+    assert str(caught.value) == (
+        "scenario['axes']['card']['a']['nic.rx_ordr']: nic.rx_ordr is not a setting; "
+        "did you mean nic.rx_order?"
+    )
+
+
+def test_one_zone_is_the_row_of_the_study(tiny, tmp_path):
+    """study.simulate() has the numbers and samples of that very trial, and writes nothing."""
+    results = study.run(tiny, replicates=2, out=tmp_path / "out", ray=False)
+    row = results.trials.iloc[-1]
+    levels = {axis: row[axis] for axis in results.manifest["axes"]}
+    zone = study.simulate(tiny, replicate=1, **levels)
+
+    assert (zone.cell, zone.replicate, zone.seed) == (row["cell"], 1, row["seed"])
+    assert zone.metrics.equals(row[list(zone.metrics.index)].astype(float))
+    of_trial = results.series.query("cell == @row.cell and replicate == 1")
+    columns = ["time_ns", *(f"nr_free{order}" for order in range(11))]
+    pd.testing.assert_frame_equal(
+        zone.series[columns], of_trial[columns].reset_index(drop=True), check_exact=True
+    )
+    with pytest.raises(ValueError, match=r"4 cells .*give each axis one level"):
+        study.simulate(tiny)
+    with pytest.raises(ValueError, match="replicate is -1"):
+        study.simulate(tiny, replicate=-1, **levels)
+
+
+def test_why_says_what_the_command_says(root):
+    """study.why() gives the command's text, as data too, and escapes it in a notebook."""
+    file = root / "tests/data/kernel-reports/2.6.17-jumbo.txt"
+    found = study.why(file.read_text())
+    done = subprocess.run(
+        [sys.executable, "-m", "study", "why", str(file)],
+        cwd=root, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert f"{found}\n" == done.stdout
+    assert [verdict.cause.value for verdict in found.verdicts] == [
+        report["cause"] for report in found.as_data()["reports"]
+    ]
+    assert len(study.why("nothing of a kernel's <b>words</b>")) == 0
+    assert "<b>" not in study.why("nothing of a kernel's <b>words</b>")._repr_html_()
+
+
+def test_a_notebook_shows_the_answer_and_the_verdicts_first(tmp_path, root):
+    """Results that are looked at say what they say, before where they lie; nothing is markup."""
+    plain = yaml.safe_load((root / "tests/fanout/tiny.yaml").read_text())
+    claim = {
+        "id": "more", "says": "<b>More</b> is served.", "metric": "rx_success_ratio",
+        "side": {"nic.mtu": 1500}, "against": {"nic.mtu": 9000}, "expect": "more", "matters": 0.01,
+    }  # fmt: skip
+    results = study.run(plain | {"claims": [claim]}, replicates=2, out=tmp_path / "o", ray=False)
+    shown = results._repr_html_()
+    words = html.unescape(shown).replace("\N{NO-BREAK SPACE}", " ")
+
+    places = [words.index(text) for text in (
+        results.answer.text.replace("-", "\N{MINUS SIGN}")[:40], results.verdicts["verdict"][0],
+        "8 of 8 trials, complete", str(tmp_path),
+    )]  # fmt: skip
+    assert places == sorted(places)
+    assert "<b>More</b>" not in shown
+    panels = results.plot_success()
+    assert [axes.figure for axes in panels] == [panels.figure]
+    assert panels._repr_png_().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_a_type_checker_knows_the_names(root, tmp_path):
+    """mypy, strict, has nothing to say of an example, and refuses a name that is not public."""
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text("import study\nstudy.laod('x.yaml')\n")
+    files = [root / "tests/typed_example.py", wrong]
+    check = [sys.executable, "-m", "mypy", "--strict", *map(str, files)]
+    done = subprocess.run(check, cwd=root, capture_output=True, text=True, check=False)
+
+    assert 'wrong.py:2: error: Module has no attribute "laod"' in done.stdout
+    assert "Found 1 error in 1 file (checked 2 source files)" in done.stdout

@@ -17,7 +17,12 @@ def test_the_notebook_runs_and_shows_its_figures(root):
 
     NotebookClient(notebook, timeout=240, resources={"metadata": {"path": path.parent}}).execute()
 
-    drawn = [cell for cell in notebook.cells if "plot_" in cell.source]
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    drawn = [cell for cell in code if "plot_" in cell.source]
     assert len(drawn) == 6
     for cell in drawn:
         assert any("image/png" in output.get("data", {}) for output in cell.outputs)
+    [ran] = [cell for cell in code if "study.run(" in cell.source]
+    assert "supported" in ran.outputs[-1]["data"]["text/html"]
+    [why] = [cell for cell in code if "study.why(" in cell.source]
+    assert "Cause: order test." in why.outputs[-1]["text"]

@@ -11,7 +11,7 @@ SOURCES = sorted((ROOT / "study").rglob("*.py"))
 
 # From the ground up: a room imports itself and rooms before it, never a later one.
 ORDER = [
-    "why",
+    "refusals",
     "trust",
     "printable",
     "zone",
@@ -103,7 +103,7 @@ KEPT_IN = {
     "pydantic": {"scenario", "results"},
     "numba": {"zone"},
     "ray": {"fanout"},
-    "pandas": {"report", "results", "statistics", "terminal"},
+    "pandas": {"report", "results", "runs", "statistics", "terminal"},
     "pyarrow": {"results"},
     "fsspec": {"results"},
     "scipy": {"intervals", "scenario", "statistics"},

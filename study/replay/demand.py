@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from study.refusals import gfp
 from study.replay.columnar import members_of, read_vectors
 from study.replay.files import ROWS_MAX, lines_of, open_regular, unpacked
 from study.replay.siblings import release_of
 from study.replay.trace import FAILED_PFN, Code, ReplayError
-from study.why import gfp
 from study.zone.demand import Use, pack
 from study.zone.gfp import gfp_of
 from study.zone.settings import ORDER_MAX, Recorded

@@ -1,52 +1,113 @@
-"""Results that draw themselves, for notebooks: matplotlib figures, shown by being looked at."""
+"""Results that show and draw themselves, for notebooks: the answer first, then figures."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from study.results import ResultsError
 from study.statistics import Findings
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_VERDICTS_MOST = 20
+
+
+class Panels(tuple["Axes", ...]):
+    """The matplotlib Axes of a figure, one for each panel; a notebook shows the figure.
+
+    Unpack them, or take the first: `panels[0].set_title("...")`.
+    """
+
+    __slots__ = ()
+
+    @property
+    def figure(self) -> Figure:
+        """What they are on: a matplotlib Figure that belongs to no window."""
+        figure = self[0].get_figure(root=True)
+        assert figure is not None  # noqa: S101 - none of them was removed from it
+        return figure
+
+    def savefig(self, file: Any, **options: Any) -> None:
+        """Write the figure, as matplotlib's Figure.savefig does.
+
+        Parameters
+        ----------
+        file
+            Name, path or open file.
+        options
+            As matplotlib has them.
+        """
+        from study.report.figures import house_style
+
+        with house_style():
+            self.figure.savefig(file, **options)
+
+    def _repr_png_(self) -> bytes:
+        import io
+
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=110)
+        return file.getvalue()
 
 
 @dataclass(frozen=True, repr=False)
-class Illustrated(Findings):
+class Results(Findings):
     """The results of a study, with its figures.
 
-    Each plot_ method returns a matplotlib Figure that belongs to no window, and raises
-    ResultsError when the results have nothing to draw it from.
+    Each plot_ method returns matplotlib Axes, as a tuple that a notebook shows as a picture, and
+    raises ResultsError when the results have nothing to draw it from.
 
     extensions  what may be imported when trials are simulated once more
     """
 
+    def _repr_html_(self) -> str:
+        """The answer, the verdicts, and where the rest is."""
+        from study.report.template import template
+        from study.statistics.words import statement
+        from study.zone.trial.metrics import LABELS
+
+        asked = [verdict for verdict in self.judged() if verdict.asked]
+        most = max((verdict.n for verdict in asked), default=0)
+        text: str = template("results.html.j2").render(
+            manifest=self.manifest,
+            place=self.place,
+            answer=self.answer.text,
+            verdicts=[
+                (verdict, statement(verdict, LABELS, most=most))
+                for verdict in asked[:_VERDICTS_MOST]
+            ],
+            more=len(asked) - _VERDICTS_MOST,
+        )
+        return text
+
     extensions: tuple[str, ...] = ()
 
-    def plot_tradeoff(self) -> Figure:
+    def plot_tradeoff(self) -> Panels:
         """Receive buffers served against what it cost, a mark for each policy; front marked."""
         return self._draw("tradeoff")
 
-    def plot_forest(self) -> Figure:
+    def plot_forest(self) -> Panels:
         """What each level changes against the first of its axis, paired by replicate."""
         return self._draw("forest")
 
-    def plot_success(self) -> Figure:
+    def plot_success(self) -> Panels:
         """Requests served at each order that is asked for, by policy."""
         return self._draw("success")
 
-    def plot_buddyinfo(self) -> Figure:
+    def plot_buddyinfo(self) -> Panels:
         """Free pages by order over uptime, for a few cells."""
         return self._draw("buddyinfo")
 
-    def plot_indices(self) -> Figure:
+    def plot_indices(self) -> Panels:
         """The kernel's two fragmentation indices over uptime, for a few cells."""
         return self._draw("indices")
 
-    def plot_zone_map(self) -> Figure:
+    def plot_zone_map(self) -> Panels:
         """Every page of a zone by owner, for a few cells, at three moments of a trial.
 
         The first time these trials are simulated once more, for at most a minute.
@@ -74,7 +135,7 @@ class Illustrated(Findings):
             study = study_of(self.manifest, self.place, extensions=self.extensions)
             record_zone_maps(self, study)
 
-    def _draw(self, name: str) -> Figure:
+    def _draw(self, name: str) -> Panels:
         from study.report.figures import draw
 
-        return draw(name, self)
+        return Panels(axes for axes in draw(name, self).axes if axes.get_visible())

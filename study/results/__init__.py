@@ -14,7 +14,7 @@ from study.results.folder import (
     only_writer,
 )
 from study.results.manifest import FORMAT, fingerprint_of, study_of
-from study.results.read import Results, read_series, read_summary, read_trials
+from study.results.read import Tables, read_series, read_summary, read_trials
 from study.results.resume import Kept, adopt, reopen
 from study.results.storage import open_folder
 from study.results.store import Store
@@ -25,9 +25,9 @@ __all__ = [
     "Finished",
     "Folder",
     "Kept",
-    "Results",
     "ResultsError",
     "Store",
+    "Tables",
     "adopt",
     "create_folder",
     "default_path",

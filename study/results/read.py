@@ -38,8 +38,8 @@ _SAMPLES_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
-class Results:
-    """The results of a study.
+class Tables:
+    """The tables of a study.
 
     trials   one row a trial: cell, one column per axis, replicate, seed, status, error, metrics
     summary  one row per cell and metric: n, mean, sd, 95 % interval

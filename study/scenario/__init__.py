@@ -2,7 +2,7 @@
 
 from study.scenario.claims import Claim
 from study.scenario.errors import Fault, ScenarioError
-from study.scenario.load import load, load_claims, load_text
+from study.scenario.load import load, load_claims, load_mapping, load_text
 from study.scenario.stopping import Stopping
 from study.scenario.study import Study
 from study.scenario.trial import Cell, Level, Trial
@@ -18,5 +18,6 @@ __all__ = [
     "Trial",
     "load",
     "load_claims",
+    "load_mapping",
     "load_text",
 ]

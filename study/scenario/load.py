@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import json
 import os
 import re
 import stat
@@ -27,15 +28,16 @@ from study.scenario.machine.recordings import Recordings, recordings_at_hand
 from study.scenario.machine.sysctls import SYSCTLS
 from study.scenario.model import KERNELS, Machine, bundle_of
 from study.scenario.origin import Unfolded
-from study.scenario.override import apply_overrides
+from study.scenario.override import apply_overrides, as_json
 from study.scenario.presets import presets
-from study.scenario.read import MAX_BYTES, Document, read_text
+from study.scenario.read import MAPPING, MAX_BYTES, Document, read_text
 from study.scenario.rules import complaints
 from study.scenario.sampling import Range, SamplingKeys, draw, is_range, range_of, rows_of
 from study.scenario.stopping import Stopping
 from study.scenario.study import Study
 from study.scenario.trial import LONG_ID_DIGITS, Cell, Level, cell_id
 from study.scenario.versions import spell_versions
+from study.scenario.write import yaml_text
 from study.trust.extensions import allowed_extensions, allowing, only_naming
 from study.zone.settings import Settings
 from study.zone.trial.metrics import METRICS
@@ -66,6 +68,20 @@ def load_text(
 ) -> Study:
     """As load, for a text that is at hand; `name` stands for the file in messages."""
     return unfold_text(text, name, overrides, extensions=extensions).study
+
+
+def load_mapping(
+    scenario: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    extensions: str | Iterable[str] = (),
+) -> Study:
+    """As load, for a scenario from Python: what a file says, as dict, list, str and numbers.
+
+    Names of files in it count from the current folder.
+    """
+    text = yaml_text(json.loads(as_json(scenario, "scenario")))
+    return _unfold(text, MAPPING, overrides, extensions, Path()).study
 
 
 def load_claims(path: str | os.PathLike[str]) -> tuple[Claim, ...]:

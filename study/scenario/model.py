@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import core_schema
 
+from study.refusals.kernel import spell
 from study.scenario import nic as nic_rules
 from study.scenario.errors import nearest_version, shown
 from study.scenario.machine.kernels import OLDEST, nearest_below, parse
@@ -51,7 +52,6 @@ from study.scenario.units import (
     within,
 )
 from study.trust.extensions import only_named
-from study.why.kernel import spell
 from study.zone import settings as plain
 from study.zone.marks import above_min
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any, get_args, get_origin
 
 from study.scenario.check import known_keys, nearest
@@ -43,6 +45,76 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> None:
             faults += error.faults
     if faults:
         raise ScenarioError(faults)
+
+
+def as_overrides(settings: Mapping[str, Any]) -> list[str]:
+    """Settings from Python as `key=value`.
+
+    Parameters
+    ----------
+    settings
+        Key -> value: `replicates=6`, `{"zone.memory": "256MiB"}`, or a group with its keys,
+        `zone={"memory": "256MiB"}`.
+
+    Raises
+    ------
+    ScenarioError
+        A value is of a type that no scenario has.
+    """
+    return [f"{key}={_written(key, value)}" for key, value in _keys(settings)]
+
+
+def _keys(settings: Mapping[str, Any], group: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key, value; a mapping is a group unless its key takes one."""
+    for name, value in settings.items():
+        key = f"{group}{name}"
+        if isinstance(value, Mapping) and key not in TAKE_MAPPINGS and key not in known_keys():
+            yield from _keys(value, f"{key}.")
+        else:
+            yield key, value
+
+
+def _written(key: str, value: Any) -> str:
+    return value if isinstance(value, str) and _reads_as(value) else as_json(value, key)
+
+
+def as_json(value: Any, name: str) -> str:
+    """A value from Python as JSON has it, which is YAML as well.
+
+    Parameters
+    ----------
+    value
+        Of what a scenario has; also paths, tuples, and numbers and arrays of numpy.
+    name
+        What it is called in messages.
+
+    Raises
+    ------
+    ScenarioError
+        It is, or holds, something else.
+    """
+    try:
+        return json.dumps(value, default=_plain, ensure_ascii=False)
+    except (AttributeError, RecursionError, TypeError, ValueError) as fault:
+        text = f"no scenario has such a value: {shown(str(fault))}"
+        raise ScenarioError([Fault(name, None, None, text)]) from None
+
+
+def _reads_as(text: str) -> bool:
+    """Whether a text is read as itself when it stands without quotes."""
+    try:
+        return bool(read_scalar(text, "") == text)
+    except ScenarioError:
+        return False
+
+
+def _plain(value: Any) -> Any:
+    """What JSON knows in place of what it does not: paths, numbers and arrays of numpy."""
+    if isinstance(value, PurePath):
+        return str(value)
+    if not hasattr(value, "tolist"):
+        raise TypeError(f"a {type(value).__name__}")
+    return value.tolist()
 
 
 def key_of(text: str) -> str:

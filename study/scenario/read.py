@@ -108,6 +108,10 @@ _PROBLEMS = {
 """What PyYAML says about the mistakes that people make, in their terms."""
 
 
+MAPPING = "<scenario>"
+"""Stands for the file of a scenario that is none: a dict from Python, which has no lines."""
+
+
 class Place(NamedTuple):
     """Where a value stands: line and column from 1; the file may be a preset."""
 
@@ -138,7 +142,12 @@ class Document:
     def where(self, path: Path) -> str:
         """What set the value at a path, or at the nearest enclosing place that is known."""
         path = self._known(path)
-        return self.origins.get(path) or str(self.places.get(path, self.name))
+        if path in self.origins:
+            return self.origins[path]
+        place = self.places.get(path)
+        if place is not None and place.file == MAPPING:
+            return _subscripts(path)
+        return str(place or self.name)
 
     def inherited(self, path: Path) -> bool:
         """Does it come from a file that the scenario extends?"""
@@ -155,9 +164,15 @@ class Document:
         path = self._known(path)
         if path in self.origins:
             return Fault(self.origins[path], None, None, text)
-        if path in self.places:
-            return Fault(*self.places[path], text)
-        return Fault(self.name, None, None, text)
+        place = self.places.get(path)
+        if place is not None and place.file != MAPPING:
+            return Fault(*place, text)
+        return Fault(_subscripts(path) if place else self.name, None, None, text)
+
+
+def _subscripts(path: Path) -> str:
+    """Where a value stands in a scenario that is no file: scenario['nic']['mtu']."""
+    return "scenario" + "".join(f"[{step!r}]" for step in path)
 
 
 class _Reader:

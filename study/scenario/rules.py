@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from study.refusals.kernel import spell
 from study.scenario.errors import shown
 from study.scenario.machine import sysctls
 from study.scenario.machine.kernels import parse
@@ -12,7 +13,6 @@ from study.scenario.machine.sysctls import SYSCTLS
 from study.scenario.model import Machine
 from study.scenario.nic import MTU_LIMITS
 from study.scenario.units import LONGEST_NS, size_text, time_text
-from study.why.kernel import spell
 from study.zone.engine.enums import Stream, stream_key, stream_of_request
 from study.zone.marks import marks_for
 from study.zone.settings import KMALLOC_ORDER_MAX, Grouping, Placement, Reserve, Settings

@@ -33,7 +33,7 @@ from study.zone.trial.metrics import LABELS, is_service
 if TYPE_CHECKING:
     import pandas as pd
 
-    from study.results import Results
+    from study.results import Tables
     from study.results.trials import TrialColumns
 
 Kind = Literal["told", "no difference known", "nothing refused", "nothing to compare"]
@@ -80,7 +80,7 @@ class _OnAxis:
 
 
 def answer_of(
-    results: Results,
+    results: Tables,
     *,
     contrasts: pd.DataFrame,
     verdicts: Sequence[str],

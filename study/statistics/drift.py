@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from study.intervals import Array
-    from study.results import Results
+    from study.results import Tables
 
 SERIES = {
     "free_pages": "free pages",
@@ -45,7 +45,7 @@ BATCH = 5
 MSER_CELLS_MOST = 500
 
 
-def drift(results: Results) -> pd.DataFrame:
+def drift(results: Tables) -> pd.DataFrame:
     """One row per cell and series.
 
     Parameters
@@ -209,7 +209,7 @@ def mser_cut(values: Array) -> int | None:
     return int(np.argmin(errors))
 
 
-def _sums(results: Results, cells: Mapping[str, Mapping[str, Any]]) -> tuple[_Sums, _Means]:
+def _sums(results: Tables, cells: Mapping[str, Mapping[str, Any]]) -> tuple[_Sums, _Means]:
     from study.results.read import series_batches
 
     sums, means = _Sums(), _Means(wanted=len(cells) <= MSER_CELLS_MOST)

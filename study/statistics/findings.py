@@ -8,7 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from study.fanout.trial import one_line
-from study.results import Folder, Results, ResultsError, open_folder
+from study.results import Folder, ResultsError, Tables, open_folder
 from study.results.expected import nuisance_of
 from study.results.files import write_whole
 from study.results.folder import CONTRASTS, VERDICTS
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class Findings(Results):
+class Findings(Tables):
     """The results of a study.
 
     trials     one row a trial: cell, one column per axis, replicate, seed, status, error, metrics

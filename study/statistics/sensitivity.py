@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from study.intervals import Array
-    from study.results import Results
+    from study.results import Tables
 
 RESAMPLES = 1_000
 POINTS_LEAST = 128
@@ -65,7 +65,7 @@ def sampling_of(manifest: Mapping[str, Any]) -> SamplingKeys:
     return SamplingKeys.model_validate(manifest["scenario"].get("sampling") or {})
 
 
-def first_that_varies(results: Results) -> list[str]:
+def first_that_varies(results: Tables) -> list[str]:
     """The first headline metric that is not the same everywhere, if there is one."""
     trials = results.columns
     for name, _ in results.manifest["headline"]:
@@ -74,14 +74,14 @@ def first_that_varies(results: Results) -> list[str]:
     return []
 
 
-def _ranges(results: Results) -> dict[str, Range]:
+def _ranges(results: Tables) -> dict[str, Range]:
     ranges = sampled_axes(results.manifest)
     if not ranges:
         raise ResultsError(f"{results.place}: no axis is a range, such as uniform: [0.2, 0.9]")
     return ranges
 
 
-def tables_of(results: Results, metrics: Sequence[str] = ()) -> list[pd.DataFrame]:
+def tables_of(results: Tables, metrics: Sequence[str] = ()) -> list[pd.DataFrame]:
     """sensitivity() of each metric; unless one is named, of the first of the headline that varies.
 
     Raises ResultsError as sensitivity() does, and when no metric of the headline varies.
@@ -93,7 +93,7 @@ def tables_of(results: Results, metrics: Sequence[str] = ()) -> list[pd.DataFram
     return [sensitivity(results, name) for name in names]
 
 
-def sensitivity(results: Results, metric: str) -> pd.DataFrame:
+def sensitivity(results: Tables, metric: str) -> pd.DataFrame:
     """One row per range, for each combination of the levels of other axes.
 
     Columns: the other axes, axis, metric, first, first_low, first_high, total, total_low,

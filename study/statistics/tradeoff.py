@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from study.intervals import Array
-    from study.results import Results
+    from study.results import Tables
     from study.results.trials import TrialColumns
 
 GAIN: dict[str, float] = {"rx_success_ratio": 1.0}
@@ -92,7 +92,7 @@ def tradeoff(
     return pd.DataFrame(rows)
 
 
-def among(results: Results, where: Sequence[str]) -> pd.DataFrame:
+def among(results: Tables, where: Sequence[str]) -> pd.DataFrame:
     """tradeoff() of those cells that have the levels asked for, each written key=level.
 
     Raises ResultsError when an axis or a level is unknown, or no cell has all the levels.

@@ -8,7 +8,7 @@ _BITS = {
     "NORETRY": 0x1000, "RECLAIMABLE": 0x80000, "MOVABLE": 0x100000,
 }  # fmt: skip
 KNOWN_FLAGS = frozenset(_BITS)
-"""Flags of a request that the zone knows, by the names of study.why.gfp."""
+"""Flags of a request that the zone knows, by the names of study.refusals.gfp."""
 _IO_FS = 0xC0
 _NOFS = 0x200
 
@@ -19,7 +19,7 @@ def gfp_of(flags: frozenset[str]) -> int:
     Parameters
     ----------
     flags
-        As study.why.gfp names them: WAIT, FS, MOVABLE, ...
+        As study.refusals.gfp names them: WAIT, FS, MOVABLE, ...
     """
     bits = 0
     for name in flags & KNOWN_FLAGS:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from study.why import changes
-from study.why.find import find
-from study.why.report import Kernel
-from study.why.verdict import Cause, Verdict, ZoneVerdict, judge
-from study.why.watermark import Outcome, first_try, last_try
+from study.refusals import changes
+from study.refusals.find import find
+from study.refusals.report import Kernel
+from study.refusals.verdict import Cause, Verdict, ZoneVerdict, judge
+from study.refusals.watermark import Outcome, first_try, last_try
 
 E1000 = """\
 kernel: 2.6.17.6

@@ -20,8 +20,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from study.cli import main
-from study.why import here
-from study.why.render import WIDTH
+from study.refusals import here
+from study.refusals.render import WIDTH
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DATA = ROOT / "tests" / "data" / "kernel-reports"

@@ -7,9 +7,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from study.why.gfp import Access
-from study.why.kernel import MarkTest, Version, rules_of
-from study.why.watermark import Marks, ZoneFree, first_try, last_try, marks_of, min_free_kbytes_of
+from study.refusals.gfp import Access
+from study.refusals.kernel import MarkTest, Version, rules_of
+from study.refusals.watermark import (
+    Marks,
+    ZoneFree,
+    first_try,
+    last_try,
+    marks_of,
+    min_free_kbytes_of,
+)
 from study.zone.engine.enums import Migratetype
 from study.zone.marks import marks_of as compiled_marks_of
 from study.zone.mm.linux_2_6.watermark import first_pass_ok, second_pass_ok

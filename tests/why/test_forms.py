@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from study.why import gfp
-from study.why.find import find, parse_list
-from study.why.report import Report
-from study.why.verdict import Cause, judge
+from study.refusals import gfp
+from study.refusals.find import find, parse_list
+from study.refusals.report import Report
+from study.refusals.verdict import Cause, judge
 
 
 def only(text: str) -> Report:

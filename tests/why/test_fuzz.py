@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from study.why.changes import changes
-from study.why.find import find
-from study.why.render import WIDTH, answer, as_data, nothing
-from study.why.text import decode
-from study.why.verdict import judge
+from study.refusals.changes import changes
+from study.refusals.find import find
+from study.refusals.render import WIDTH, answer, as_data, nothing
+from study.refusals.text import decode
+from study.refusals.verdict import judge
 
 DATA = sorted((Path(__file__).resolve().parent.parent / "data" / "kernel-reports").glob("*.*"))
 ODD = "\x00\x1b[31m\x07\r\u202e\ud7ff|>=*_(){}:,#012\\x0a0123456789kB\t\n  "

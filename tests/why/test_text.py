@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from study.why.find import find
-from study.why.render import answer, as_data, summary
-from study.why.text import decode, tidy
-from study.why.verdict import judge
+from study.refusals.find import find
+from study.refusals.render import answer, as_data, summary
+from study.refusals.text import decode, tidy
+from study.refusals.verdict import judge
 
 DATA = Path(__file__).resolve().parent.parent / "data" / "kernel-reports"
 OLD = (DATA / "2.6.32-order-2.txt").read_text()
@@ -221,8 +221,8 @@ def test_no_text_takes_more_than_so_many_lines_and_reports(
     line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What comes first is read; then it ends, whatever the lines are made of."""
-    monkeypatch.setattr("study.why.text.LINES_MOST", 500)
-    monkeypatch.setattr("study.why.find.REPORTS_MOST", 20)
+    monkeypatch.setattr("study.refusals.text.LINES_MOST", 500)
+    monkeypatch.setattr("study.refusals.find.REPORTS_MOST", 20)
     found = find(REFUSED + MARKS.replace("#", "0") + line * 5_000)
 
     assert found.reports[0].zones[0, "Normal"].min_kb == 3_000
@@ -232,7 +232,7 @@ def test_no_text_takes_more_than_so_many_lines_and_reports(
 
 def test_records_end_where_enough_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first zones of a text are kept, in their order, whatever form each has."""
-    monkeypatch.setattr("study.why.find.RECORDS_MOST", 10)
+    monkeypatch.setattr("study.refusals.find.RECORDS_MOST", 10)
     text = REFUSED + numbered(3, MARKS + "Node #, zone Normal " + "1 " * 11 + "\n")
     (report, *_) = find(text + numbered(500, ROW)).reports
 

@@ -10,7 +10,7 @@ from study.commands.machine.why import apply_options, read_text_of, request_opti
 from study.commands.refusal import refuse
 
 if TYPE_CHECKING:
-    from study.why.report import Found, Report
+    from study.refusals.report import Found, Report
 
 
 @click.group()
@@ -35,9 +35,9 @@ def from_report(file: str, memory: str | None, number: int | None, **given: obje
     Exit status: 0 a scenario was printed; 2 there is no report, or none that can be simulated: the
     reason is said.
     """
+    from study.refusals.find import find
     from study.scenario.machine.report import NoScenarioError, Wanted, scenario_of
     from study.scenario.units import pages_from
-    from study.why.find import find
 
     try:
         pages = None if memory is None else pages_from(memory)
@@ -60,7 +60,7 @@ def from_report(file: str, memory: str | None, number: int | None, **given: obje
 
 def _candidates(found: Found, file: str, number: int | None) -> list[Report]:
     """The report that is asked for; else all, those first that tell of a refusal."""
-    from study.why.render import nothing
+    from study.refusals.render import nothing
 
     reports = found.reports
     if not reports:

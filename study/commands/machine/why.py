@@ -14,7 +14,7 @@ from study.commands.refusal import STOPPED, refuse
 from study.terminal.guard import redraw_over
 
 if TYPE_CHECKING:
-    from study.why.report import Found, Report, ZoneState
+    from study.refusals.report import Report, ZoneState
 
 NOTHING_FOUND = 2
 MOST = 10
@@ -126,24 +126,23 @@ def why(
         return
     if file is None and given["blocks"] is None:
         raise click.UsageError("give a FILE, - for standard input, or --here")
-    from study.why.find import find
-    from study.why.report import Report
+    from study.refusals.answers import Refusals
+    from study.refusals.find import find
+    from study.refusals.report import Found, Report
 
-    if file is None:
-        from study.why.report import Found
-
-        found = Found([], {}, [])
-    else:
-        found = find(read_text_of(file))
+    found = Found([], {}, []) if file is None else find(read_text_of(file))
     if not found.reports and given["blocks"] is not None:
         found.reports.append(Report("figures of the command line", 0))
     for report in found.reports:
         apply_options(report, given)
+    answers = Refusals(found)
     if as_json:
-        _show_data(found, names=names)
+        import json
+
+        click.echo(json.dumps(answers.as_data(names=names), indent=2))
     else:
-        most = len(found.reports) if everything else MOST
-        _show(found, file or "-", most, what_if=min_free_kbytes, names=names)
+        most = None if everything else MOST
+        click.echo(answers.text(file or "-", most, what_if=min_free_kbytes, names=names))
     if not found.reports:
         sys.exit(NOTHING_FOUND)
 
@@ -152,7 +151,7 @@ def _look(every: str | None, *, as_json: bool) -> None:
     """Show this machine once, or as a table that stays in its place until Ctrl-C."""
     import time
 
-    from study.why import here
+    from study.refusals import here
 
     seconds = None if every is None else _seconds(every)
     drawn = 0
@@ -191,7 +190,7 @@ def _seconds(text: str) -> float:
 
 def read_text_of(file: str) -> str:
     """The text of a file, of standard input, or of the files of a sosreport's folder."""
-    from study.why.text import LARGEST, PACKED_MOST, UNPACKED_FREELY, decode
+    from study.refusals.text import LARGEST, PACKED_MOST, UNPACKED_FREELY, decode
 
     if file == "-":
         return decode(click.open_file("-", "rb").read(LARGEST))
@@ -248,9 +247,9 @@ def _of_folder(path: Path) -> list[Path]:
 
 def apply_options(report: Report, given: dict[str, object]) -> None:
     """Put what the command line says into a report."""
-    from study.why import gfp
-    from study.why.kernel import parse_version
-    from study.why.report import Kernel, Request
+    from study.refusals import gfp
+    from study.refusals.kernel import parse_version
+    from study.refusals.report import Kernel, Request
 
     if given["kernel"] is not None:
         version = parse_version(str(given["kernel"]))
@@ -282,7 +281,7 @@ _OF_ZONE = {
 
 
 def _apply_to_zone(report: Report, given: dict[str, object]) -> None:
-    from study.why.report import FreeList
+    from study.refusals.report import FreeList
 
     page_size = given["page_size"]
     page_kb = None
@@ -315,7 +314,7 @@ def _apply_to_zone(report: Report, given: dict[str, object]) -> None:
 
 def _zone_of(report: Report, given: dict[str, object]) -> ZoneState:
     """The zone that --min and its like are of."""
-    from study.why.report import ZONES, ZoneState
+    from study.refusals.report import ZONES, ZoneState
 
     name = given["zone"]
     if name is None:
@@ -345,30 +344,3 @@ def _zone_of(report: Report, given: dict[str, object]) -> ZoneState:
         if matching
         else report.zones.setdefault((node, wanted), ZoneState(node, wanted))
     )
-
-
-def _show_data(found: Found, *, names: bool) -> None:
-    import json
-
-    from study.why.render import as_data
-    from study.why.verdict import judge
-
-    reports = [as_data(judge(report), names=names) for report in found.reports]
-    whole = {"reports": reports, "traces": found.traces, "hints": found.hints}
-    click.echo(json.dumps(whole, indent=2))
-
-
-def _show(found: Found, name: str, most: int, *, what_if: int | None, names: bool) -> None:
-    from study.why.render import answer, nothing, summary
-    from study.why.verdict import judge
-
-    count = len(found.reports)
-    for number, report in enumerate(found.reports[:most], start=1):
-        if number > 1:
-            click.echo(f"\n{'-' * 78}\n")
-        click.echo(answer(judge(report), number, count, names=names, what_if=what_if))
-    if count > most:
-        click.echo(f"\n{'-' * 78}\n")
-        click.echo(summary([judge(report) for report in found.reports[most:]]))
-    if found.traces or not count:
-        click.echo(("\n" if count else "") + nothing(found, name))

@@ -1,8 +1,7 @@
-"""The sheet a figure is drawn on: how wide, in which style, and a picture of it for notebooks."""
+"""The sheet a figure is drawn on: how wide, in which style."""
 
 from __future__ import annotations
 
-import io
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -64,16 +63,6 @@ def house_style() -> Iterator[None]:
         yield
 
 
-class Drawing(Figure):
-    """A matplotlib figure that a notebook shows by itself, without pyplot and its windows."""
-
-    def _repr_png_(self) -> bytes:
-        file = io.BytesIO()
-        with house_style():
-            self.savefig(file, format="png", dpi=110)
-        return file.getvalue()
-
-
 @dataclass(frozen=True)
 class Sheet:
     """What a figure is drawn on.
@@ -95,7 +84,7 @@ class Sheet:
         """
         across = min(self.columns, number)
         down = -(-number // across)
-        figure = Drawing(figsize=(self.width, height * down + rest), layout="constrained")
+        figure = Figure(figsize=(self.width, height * down + rest), layout="constrained")
         grid = figure.subplots(nrows=down, ncols=across, squeeze=False, **shared)
         for unused in grid.flat[number:]:
             unused.set_visible(False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from study.why.kernel import Version
+from study.refusals.kernel import Version
 
 OLDEST = "2.6.8"
 _VERSION = re.compile(

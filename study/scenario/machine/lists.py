@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from study.refusals.find import find, parse_list
+from study.refusals.report import FreeList, ZoneState
 from study.scenario.errors import shown
-from study.why.find import find, parse_list
-from study.why.report import FreeList, ZoneState
 from study.zone.settings import NR_ORDERS
 
 TYPES = "UMEH"

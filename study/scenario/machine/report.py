@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 from study.printable import printable
+from study.refusals import gfp
+from study.refusals.kernel import Version, spell
+from study.refusals.report import PAGE_KB, Report, ZoneState
+from study.refusals.verdict import Cause, Verdict, ZoneVerdict, judge
 from study.scenario.machine.kernels import nearest_below, note, parse
 from study.scenario.machine.lists import TYPES, StartLists, from_free_list, zone_named
 from study.scenario.machine.requests import gfp_bits
 from study.scenario.model import KERNELS, bundle_of
-from study.why import gfp
-from study.why.kernel import Version, spell
-from study.why.report import PAGE_KB, Report, ZoneState
-from study.why.verdict import Cause, Verdict, ZoneVerdict, judge
 from study.zone.marks import above_min, marks_of
 from study.zone.settings import NR_ORDERS, ORDER_MAX, PAGES_MAX, Marks, words_of
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
+from study.refusals import gfp
 from study.scenario.errors import did_you_mean, shown
 from study.scenario.machine.sysctls import SYSCTLS
 from study.scenario.units import (
@@ -21,7 +22,6 @@ from study.scenario.units import (
     time_text,
     within,
 )
-from study.why import gfp
 from study.zone import settings as plain
 from study.zone.gfp import KNOWN_FLAGS, gfp_of
 from study.zone.settings import ORDER_MAX, REQUESTS_MAX, SETTABLE, Deed, Otherwise

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from study.refusals.kernel import Version, spell
 from study.scenario.errors import did_you_mean
 from study.scenario.machine.kernels import parse
-from study.why.kernel import Version, spell
 
 
 @dataclass(frozen=True)

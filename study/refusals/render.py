@@ -5,13 +5,13 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from study.why import gfp
-from study.why.changes import Change, changes, marks_for
-from study.why.kernel import MarkTest
-from study.why.report import Found, Report
-from study.why.text import printable
-from study.why.verdict import Verdict, ZoneVerdict, kernel_in_words
-from study.why.watermark import Marks, Outcome, last_try
+from study.refusals import gfp
+from study.refusals.changes import Change, changes, marks_for
+from study.refusals.kernel import MarkTest
+from study.refusals.report import Found, Report
+from study.refusals.text import printable
+from study.refusals.verdict import Verdict, ZoneVerdict, kernel_in_words
+from study.refusals.watermark import Marks, Outcome, last_try
 
 WIDTH = 78
 _LABEL = 13

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study.why.find import find, join
-from study.why.gfp import CLASSES
-from study.why.kernel import NEWEST, parse_version
-from study.why.report import Kernel, Report, Request
-from study.why.verdict import Cause, Verdict, ZoneVerdict, judge
+from study.refusals.find import find, join
+from study.refusals.gfp import CLASSES
+from study.refusals.kernel import NEWEST, parse_version
+from study.refusals.report import Kernel, Report, Request
+from study.refusals.verdict import Cause, Verdict, ZoneVerdict, judge
 
 PROC = Path("/proc")
 _CELL = 21

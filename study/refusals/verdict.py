@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import combinations
 
-from study.why import gfp
-from study.why.gfp import Access, Flags
-from study.why.kernel import MarkTest, Reserved, Rules, Version, rules_of, spell
-from study.why.report import ZONES, FreeList, Report, ZoneState
-from study.why.watermark import Marks, Outcome, ZoneFree, first_try, last_try
+from study.refusals import gfp
+from study.refusals.gfp import Access, Flags
+from study.refusals.kernel import MarkTest, Reserved, Rules, Version, rules_of, spell
+from study.refusals.report import ZONES, FreeList, Report, ZoneState
+from study.refusals.watermark import Marks, Outcome, ZoneFree, first_try, last_try
 
 _HIGHEST = 20
 """Orders no kernel has, where no list shows how many there are."""

@@ -13,9 +13,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 
-from study.why.kernel import OLDEST, Version, parse_version
-from study.why.report import PAGE_KB, ZONES, Found, FreeList, Kernel, Report, Request, ZoneState
-from study.why.text import Text, tidy
+from study.refusals.kernel import OLDEST, Version, parse_version
+from study.refusals.report import (
+    PAGE_KB,
+    ZONES,
+    Found,
+    FreeList,
+    Kernel,
+    Report,
+    Request,
+    ZoneState,
+)
+from study.refusals.text import Text, tidy
 
 _ZONE = r"(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device)"
 _NODE = r"(?:Node\s{1,4}(?P<node>\d{1,4}),?\s{1,4})?"

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from study.why.gfp import Flags
-from study.why.kernel import Version
+from study.refusals.gfp import Flags
+from study.refusals.kernel import Version
 
 ZONES = ("DMA", "DMA32", "Normal", "HighMem", "Movable", "Device")
 """Zones from the bottom up, as the kernel numbers those that it is built with."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from study.why.kernel import Version
+from study.refusals.kernel import Version
 
 Flags = frozenset[str]
 

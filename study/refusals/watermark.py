@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import isqrt
 
-from study.why.gfp import Access
-from study.why.kernel import MarkTest, Rules
+from study.refusals.gfp import Access
+from study.refusals.kernel import MarkTest, Rules
 
 SERVING = frozenset("UEM")
 """Letters of the lists that serve everybody: unmovable, reclaimable, movable."""

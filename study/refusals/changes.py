@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from study.why import gfp
-from study.why.report import NO_LOWMEM, Report, ZoneState
-from study.why.verdict import Cause, Verdict, ZoneVerdict
-from study.why.watermark import Marks, Outcome, ZoneFree, last_try, marks_of
+from study.refusals import gfp
+from study.refusals.report import NO_LOWMEM, Report, ZoneState
+from study.refusals.verdict import Cause, Verdict, ZoneVerdict
+from study.refusals.watermark import Marks, Outcome, ZoneFree, last_try, marks_of
 
 _MOST = 1 << 24
 """Pages beyond which a change is none: 64 GB."""
