@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -28,6 +28,7 @@ from pydantic_core import core_schema
 from study.refusals.kernel import spell
 from study.scenario import nic as nic_rules
 from study.scenario.errors import nearest_version, shown
+from study.scenario.machine.dma import OFF, Dma, dma_from
 from study.scenario.machine.kernels import OLDEST, nearest_below, parse
 from study.scenario.machine.lists import TYPES, StartLists, start_lists
 from study.scenario.machine.profile import Profile, profile_from
@@ -168,6 +169,19 @@ _OWN: dict[str, tuple[Any, Any]] = {
         None,
         "Present pages of all lowmem zones, from which the marks follow; unless given, this "
         "zone's.",
+    ),
+    "zone.dma": _key(
+        Annotated[
+            Any,
+            BeforeValidator(
+                dma_from,
+                json_schema_input_type=Literal[False, "off"]
+                | dict[Literal["memory", "reserved"], SizeOrNumber],
+            ),
+            PlainSerializer(Dma.plain, when_used="json"),
+        ],
+        OFF,
+        plain.declared()["memory.dma_pages"].about,
     ),
     "zone.name": _key(
         str | None,
@@ -490,7 +504,9 @@ class _Machine(_Group):
                 "actions": plain_actions(self.actions, self.clock.ageing),
             },
             "memory": {
-                "lowmem_pages": zone.lowmem or zone.memory + zone.dma,
+                "lowmem_pages": zone.lowmem or zone.memory + zone.dma.memory,
+                "dma_pages": zone.dma.memory,
+                "dma_reserved_pages": zone.dma.reserved,
                 "buddyinfo": lists and lists.counts,
                 "typed_blocks": lists and lists.by_type,
                 "typed_pageblocks": self._pageblocks(),

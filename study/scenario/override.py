@@ -26,7 +26,7 @@ TAKE_LISTS = tuple(
     if get_origin(kind) is tuple or key in ("zone.buddyinfo", *PROFILE_KEYS)
 )
 
-TAKE_MAPPINGS = ("requests", "zone.buddyinfo", "zone.pageblocks")
+TAKE_MAPPINGS = ("requests", "zone.buddyinfo", "zone.dma", "zone.pageblocks")
 
 
 def apply_overrides(document: Document, overrides: Sequence[str]) -> None:

@@ -66,11 +66,6 @@ def _memory(s: Settings) -> Iterator[Complaint]:
             f"is {size_text(reserved)}, all of the zone, whose memory is {size_text(pages)}",
         )
     dma = s.memory.dma_pages
-    if s.memory.dma_reserved_pages > dma:
-        yield (
-            "zone.dma_reserved",
-            f"is {size_text(s.memory.dma_reserved_pages)}, more than zone.dma, {size_text(dma)}",
-        )
     if s.memory.lowmem_pages < pages + dma:
         yield (
             "zone.lowmem",

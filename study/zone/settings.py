@@ -321,9 +321,9 @@ class Memory:
     """Present pages of all lowmem zones together; the marks are a share of these."""
     reserved_pages: int = setting(3_072, constant=False)
     """Kernel image, mem_map and boot memory, never freed. Assumed."""
-    dma_pages: int = setting(0, key="dma", most=4_096, constant=False)
-    """Zone DMA beside the zone, on which its requests fall back: 16MiB on i386; 0 without one."""
-    dma_reserved_pages: int = setting(0, key="dma_reserved", most=4_096, constant=False)
+    dma_pages: int = setting(0, key="dma", constant=False)
+    """Zone DMA beside the zone, on which its requests fall back, and what of it is reserved."""
+    dma_reserved_pages: int = setting(0, key="", constant=False)
     """Of it, what the kernel's image and boot memory have taken for good."""
     percpu_lists: bool = setting(True, policy=True)
     """Order-0 pages go through per-cpu lists (hot and cold), as in every 2.6 kernel."""

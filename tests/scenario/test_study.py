@@ -386,7 +386,7 @@ def test_every_key_changes_something_and_every_field_can_be_changed() -> None:
             ),
             "zone.pageblocks={U: 2}",
         ],
-        ["zone.dma=16MiB", "zone.dma_reserved=1MiB"],
+        ["zone.dma={memory: 16MiB, reserved: 1MiB}"],
         ["load.trace=few"],
         ["extension.victims=oldest", "extension.source=silence", "extension.numbers=[7]"],
     ]

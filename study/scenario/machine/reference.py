@@ -38,6 +38,7 @@ _READ_BY = {
     "kbytes_from": "kB, or a size",
     "_kernel": "a version from 2.6.8 on",
     "_buddyinfo": "any form of a buddy list",
+    "dma_from": "off, or its memory and what of it is reserved",
     "profile_from": "pieces, or a file of rates",
     "_requests": "names and requests, below",
 }
