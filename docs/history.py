@@ -25,6 +25,19 @@ from study.statistics.design import is_count
 from study.zone.trial.metrics import is_share
 
 BLUE, ORANGE, GREEN, VIOLET, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
+STEPS = {
+    "2.6.10": "larger marks",
+    "2.6.11": "order-aware kswapd",
+    "2.6.23": "lumpy reclaim",
+    "2.6.24": "mobility grouping",
+    "2.6.35": "compaction",
+    "3.5": "no lumpy reclaim",
+    "4.4": "HIGHATOMIC reserve",
+    "4.8": "kcompactd",
+    "5.0": "watermark boost",
+    "5.9": "proactive compaction",
+}
+"""What each kernel adds."""
 SERVED = {
     "rx_success_ratio": ("order 3, atomic", BLUE, "o"),
     "huge_success_ratio": ("order 9, one at a time", GREEN, "s"),
@@ -80,6 +93,19 @@ def served(trials: pd.DataFrame, more: pd.DataFrame | None) -> dict[str, list[st
     return rows
 
 
+def steps(trials: pd.DataFrame) -> dict[str, list[str]]:
+    """What each kernel serves of what the study asks for, and what it pays a minute."""
+    rows = {}
+    for kernel, mine in trials.groupby("kernel", sort=False):
+        counts = mine[list(PAID)].mean()
+        rows[f"{kernel} {STEPS.get(str(kernel), '')}".strip()] = [
+            *(f"{percent(mine[name])} %" for name in SERVED),
+            *(f"{count:,.0f}" for count in counts),
+            f"{percent(mine['unmovable_blocks_share_end'])} %",
+        ]
+    return rows
+
+
 def at_hand(trials: pd.DataFrame) -> dict[str, list[str]]:
     """Share of the measured time in which a block of each order was free, percent."""
     return {
@@ -126,6 +152,11 @@ def placed(folder: Path | str) -> pd.DataFrame:
 def tell(folder: Path, orders: Path | None) -> None:
     """Print the tables of docs/findings.md."""
     trials = placed(folder)
+    table(
+        "| kernel | order 3, atomic | order 9, one by one | under load | at rest | reclaimed "
+        "| refaults | moved | 2 MB blocks with a kernel page |",
+        steps(trials),
+    )
     head = "| kernel | " + " | ".join(str(order) for order in range(11)) + " |"
     print("\nRequests served, %, by order:")
     table(head, served(trials, placed(orders) if orders else None))
