@@ -33,7 +33,7 @@ def report(folder: str, *, pictures: bool, extensions: tuple[str, ...]) -> None:
     try:
         findings = read_findings(folder)
         if pictures:
-            study = study_of(findings.manifest, folder, extensions=extensions)
+            study = study_of(findings.manifest["scenario"], folder, extensions=extensions)
             if not record_zone_maps(findings, study):
                 text = "no picture of a zone: no cell gives its rows again in this version"
                 click.echo(f"study: {text}", err=True)
@@ -63,7 +63,7 @@ def report_at_end(findings: Findings, extensions: Sequence[str] = ()) -> str:
             with suppress(ResultsError):
                 place = str(findings.path)
                 record_zone_maps(
-                    findings, study_of(findings.manifest, place, extensions=extensions)
+                    findings, study_of(findings.manifest["scenario"], place, extensions=extensions)
                 )
         write_report(findings)
         findings.folder.publish()

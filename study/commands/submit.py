@@ -241,7 +241,7 @@ def _run_task(told: dict[str, Any], sender: Any) -> NoReturn:
             command=tuple(told["command"]),
         )
         results = run_study(
-            study_of({"scenario": told["scenario"]}, told["name"], extensions=told["extensions"]),
+            study_of(told["scenario"], told["name"], extensions=told["extensions"]),
             told["out"] or home,
             options,
             watcher=terminal_watcher(),

@@ -132,7 +132,7 @@ class Results(Findings):
         from study.results import study_of
 
         if not read_zone_maps(self.folder) and self.manifest["counts"]["finished"]:
-            study = study_of(self.manifest, self.place, extensions=self.extensions)
+            study = study_of(self.manifest["scenario"], self.place, extensions=self.extensions)
             record_zone_maps(self, study)
 
     def _draw(self, name: str) -> Panels:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from study.results.model import Manifest
     from study.statistics import Findings
 
 ROWS_MOST = 1_000
@@ -106,7 +107,7 @@ def render(findings: Findings) -> str:
     return text
 
 
-def state_of(manifest: dict[str, Any]) -> str:
+def state_of(manifest: Manifest) -> str:
     """What a reader must know before trusting the page; nothing for a complete run."""
     counts = manifest["counts"]
     text = _STATES.get(manifest["state"], "").format(**counts)
@@ -250,7 +251,7 @@ def _table(findings: Findings) -> dict[str, Any]:
         (row["cell"], row["metric"]): row
         for row in wanted[["cell", "metric", "n", "mean", "low", "high"]].to_dict("records")
     }
-    rows = []
+    rows: list[dict[str, Any]] = []
     for cell, levels in list(cells.items())[:ROWS_MOST]:
         numbers = [_number(by_place.get((cell, name)), share=is_share(name)) for name in columns]
         n = max(

@@ -128,7 +128,7 @@ def _fit(sizes: Mapping[str, int], folder: Folder) -> bool:
         return True
     try:
         with only_naming():
-            study = study_of(folder.manifest, folder.place)
+            study = study_of(folder.manifest["scenario"], folder.place)
     except ResultsError:
         return False
     pages = {f"{cell.id}.npy": cell.settings.memory.pages for cell in study.cells}

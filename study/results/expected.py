@@ -16,6 +16,7 @@ from study.results.columns import (
     AFTER_AXES,
     BEFORE_AXES,
     FREE_BLOCKS,
+    REPLICATES_MOST,
     axis_columns,
     level_as,
     series_schema,
@@ -26,11 +27,10 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from study.results.model import Manifest
     from study.results.part import Part
     from study.scenario import Study
 
-REPLICATES_MOST = 100_000_000
-"""Each cell takes a byte a replicate."""
 TRIALS_MOST = 10_000_000
 """As the reader of scenarios has it, which takes half a second to load."""
 
@@ -53,7 +53,7 @@ class NotOfTheStudy(ValueError):
     """Rows that no run of this study can have written; the text says why."""
 
 
-def nuisance_of(manifest: Mapping[str, Any]) -> list[str]:
+def nuisance_of(manifest: Manifest) -> list[str]:
     """Axes of a study whose combinations of levels have a load each."""
     raw = manifest.get("scenario", {}).get("nuisance") or []
     return [axis for axis in raw if isinstance(axis, str)] if isinstance(raw, list) else []
@@ -75,7 +75,7 @@ class Expected:
     seeds: Mapping[str, int]
 
     @classmethod
-    def of(cls, manifest: Mapping[str, Any]) -> Expected:
+    def of(cls, manifest: Manifest) -> Expected:
         """From a manifest. Raises ResultsError when an axis has the name of another column."""
         from study.scenario.trial import seed_of  # what only reads figures needs no pydantic
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from time import sleep
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from study.results.errors import ResultsError, disk_errors, reason, shell_word, storage_errors
 from study.results.files import (
@@ -39,6 +39,7 @@ from study.results.manifest import FORMAT, differences, misshapen, parsed
 from study.results.mirror import Mirror
 
 if TYPE_CHECKING:
+    from study.results.model import Manifest
     from study.results.part import Hashed
 
 MANIFEST = "manifest.json"
@@ -79,7 +80,7 @@ class Folder:
     """
 
     path: Path
-    manifest: dict[str, Any] = field(repr=False)
+    manifest: Manifest = field(repr=False)
     mirror: Mirror | None = field(default=None, repr=False, compare=False)
     checked: dict[str, Hashed] = field(default_factory=dict, repr=False, compare=False)
 
@@ -146,7 +147,7 @@ def default_path(name: str) -> Path:
     return path
 
 
-def create_folder(path: Path, manifest: dict[str, Any], *, force: bool = False) -> Folder:
+def create_folder(path: Path, manifest: Manifest, *, force: bool = False) -> Folder:
     """Make a results folder with this manifest, or say why not.
 
     force  start over in a folder whose fingerprint is the same; any other stays untouched. Whoever
@@ -363,7 +364,7 @@ def open_local(path: str | os.PathLike[str]) -> Folder:
         settle_table(folder / SERIES)
     for table in (folder / TRIALS, folder / SERIES):
         _check_table(table)
-    return Folder(folder, manifest)
+    return Folder(folder, cast("Manifest", manifest))
 
 
 def _read_manifest(folder: Path) -> Any:
@@ -460,7 +461,7 @@ def _set_aside(table: Path) -> Path:
     return table.with_name(f".{table.name}.old")
 
 
-def _make_room(path: Path, manifest: dict[str, Any], *, force: bool) -> None:
+def _make_room(path: Path, manifest: Manifest, *, force: bool) -> None:
     check_room(path)
     if not path.exists() or not _holds_manifest(path):
         return

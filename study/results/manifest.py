@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain, islice
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from study.results.errors import ResultsError
 from study.results.expected import nuisance_of
 
 if TYPE_CHECKING:
+    from study.results.model import Manifest, Noted
     from study.scenario import Claim, Study
 
 FORMAT = 1
@@ -60,7 +61,7 @@ def fingerprint_of(document: Mapping[str, Any], simulation: str) -> str:
     return hashlib.blake2b(_canonical(decisive).encode(), digest_size=16).hexdigest()
 
 
-def new_manifest(study: Study, *, simulation: str, command: Iterable[str]) -> dict[str, Any]:
+def new_manifest(study: Study, *, simulation: str, command: Iterable[str]) -> Manifest:
     """The manifest of a run that is about to start.
 
     simulation  digest of the simulation's sources
@@ -108,7 +109,7 @@ def digest_of_claim(claim: Claim) -> str:
     return hashlib.sha256(_canonical(claim.plain()).encode()).hexdigest()
 
 
-def when_noted(manifest: Mapping[str, Any], claim: Claim) -> str:
+def when_noted(manifest: Manifest, claim: Claim) -> str:
     """Whether a claim stood before the rows it is judged on.
 
     Parameters
@@ -131,11 +132,10 @@ def when_noted(manifest: Mapping[str, Any], claim: Claim) -> str:
     return "before" if found is not None and found["rows"] == 0 else "after"
 
 
-def study_of(
-    manifest: Mapping[str, Any], path: str, *, extensions: str | Iterable[str] = ()
-) -> Study:
+def study_of(scenario: Any, path: str, *, extensions: str | Iterable[str] = ()) -> Study:
     """The study that made a results folder, from the resolved scenario in its manifest.
 
+    scenario    whatever stands there
     path        of the folder, to name in the ResultsError for a scenario that cannot be run
     extensions  what may be imported for it; of this a manifest says nothing
     """
@@ -144,7 +144,7 @@ def study_of(
 
     try:
         # Read by the same reader as any other. JSON would be YAML, but for letters beyond U+FFFF.
-        text = yaml_text(manifest.get("scenario"))
+        text = yaml_text(scenario)
         return load_text(text, f"{path}/manifest.json", extensions=extensions)
     except ScenarioError as fault:
         raise ResultsError(
@@ -243,10 +243,10 @@ def misshapen(manifest: Mapping[str, Any]) -> str | None:
         if is_missing and len(way) == 1:
             return f"it has no {way[0]}"
         return _is_there(manifest, way, is_missing=is_missing)
-    return _contradiction(manifest)
+    return _contradiction(cast("Manifest", manifest))
 
 
-def _contradiction(manifest: Mapping[str, Any]) -> str | None:
+def _contradiction(manifest: Manifest) -> str | None:
     """Which fields do not fit each other, in a few words; None if all do."""
     cells, axes = manifest["cells"], manifest["axes"]
     keys = set(next(iter(cells.values())))
@@ -281,7 +281,7 @@ def _is_there(manifest: Mapping[str, Any], way: Sequence[str], *, is_missing: bo
     return f"{place[:_SHORT]} is {_short(value)}"
 
 
-def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def differences(found: Manifest, wanted: Manifest) -> list[str]:
     """What the manifest of a folder and that of a study differ in, one line each."""
     lines = []
     if found.get("format") != wanted["format"]:
@@ -297,9 +297,7 @@ def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str
     return lines
 
 
-def extended(
-    found: Mapping[str, Any], wanted: Mapping[str, Any]
-) -> tuple[dict[str, Any] | None, list[str]]:
+def extended(found: Manifest, wanted: Manifest) -> tuple[Manifest | None, list[str]]:
     """The manifest of a folder that grows into a larger study, or None and what is in the way.
 
     More replicates or more cells may be added; every cell that is there must stay, with the levels
@@ -332,16 +330,17 @@ def extended(
     return continued(found, wanted) | {"extended_from": earlier}, []
 
 
-def continued(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+def continued(found: Manifest, wanted: Manifest) -> Manifest:
     """The manifest of a folder whose run goes on: what is there, with the words of the study now.
 
     Its question and claims may have changed since; what the trials are, the fingerprint holds.
     """
-    kept = {name: found[name] for name in _OF_THE_FOLDER if name in found}
-    return {**wanted, "noted_first": False, **kept, "claims": _all_noted(found, wanted)}
+    kept = {name: value for name, value in found.items() if name in _OF_THE_FOLDER}
+    whole = {**wanted, "noted_first": False, **kept, "claims": _all_noted(found, wanted)}
+    return cast("Manifest", whole)
 
 
-def _all_noted(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any] | None:
+def _all_noted(found: Manifest, wanted: Manifest) -> dict[str, Noted] | None:
     """When each claim was noted, and how many rows there were then; None if nobody noted it
     once.
     """
@@ -349,11 +348,13 @@ def _all_noted(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str,
     earlier = found.get("claims")
     if earlier is None and rows:
         return None
-    later = {digest: {**entry, "rows": rows} for digest, entry in wanted["claims"].items()}
+    later: dict[str, Noted] = {
+        digest: {**entry, "rows": rows} for digest, entry in (wanted.get("claims") or {}).items()
+    }
     return {**later, **(earlier or {})}
 
 
-def _columns(manifest: Mapping[str, Any]) -> list[str]:
+def _columns(manifest: Manifest) -> list[str]:
     keys = [key for levels in manifest.get("cells", {}).values() for key in levels]
     return list(dict.fromkeys([*manifest.get("axes", []), *keys]))
 

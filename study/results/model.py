@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
+from pydantic import (
+    ConfigDict,
+    Field,
+    InstanceOf,
+    TypeAdapter,
+    ValidationError,
+    with_config,
+)
+from typing_extensions import TypedDict
 
-from study.results.expected import REPLICATES_MOST
+from study.results.columns import REPLICATES_MOST
 
 CELLS_MOST = 10_000
 """As the reader of scenarios has it, which takes half a second to load."""
@@ -19,6 +27,7 @@ Text = str
 Line = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=0, le=_COUNTED_MOST)]
 Seconds = Annotated[float, Field(ge=0, le=_SECONDS_MOST)]
+Ended = Literal["interrupted", "failed", "complete"]
 Level = str | int | float | bool | None
 Part = Annotated[
     str, Field(pattern=r"^(trials|series|\.trials\.new|\.series\.new)/part-[0-9]{6,12}\.parquet$")
@@ -45,14 +54,12 @@ _KEYS_MOST = 1_000
 """Of a cell."""
 
 
-class _Shape(BaseModel):
-    # What a later version adds is none of ours to judge.
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="ignore", use_attribute_docstrings=True
-    )
+# What a later version adds is none of ours to judge.
+_as_written = with_config(ConfigDict(strict=True, extra="ignore"))
 
 
-class Counts(_Shape):
+@_as_written
+class Counts(TypedDict):
     """How much there is."""
 
     cells: Annotated[Count, Field(ge=1)]
@@ -65,7 +72,8 @@ class Counts(_Shape):
     """Of them."""
 
 
-class Failure(_Shape):
+@_as_written
+class Failure(TypedDict):
     """A trial that failed."""
 
     cell: Text
@@ -76,7 +84,8 @@ class Failure(_Shape):
     """Why, in one line."""
 
 
-class Noted(_Shape):
+@_as_written
+class Noted(TypedDict):
     """When a claim was noted."""
 
     id: Line
@@ -87,16 +96,19 @@ class Noted(_Shape):
     """That were there already."""
 
 
-class _Cells(_Shape):
+@_as_written
+class _Cells(TypedDict):
     cells: Cells
 
 
-class _Parts(_Shape):
+@_as_written
+class _Parts(TypedDict):
     parts: Parts
 
 
-class Manifest(_Shape):
-    """What made a results folder, and how far it got."""
+@_as_written
+class Manifest(TypedDict):
+    """What made a results folder, and how far it got; what is not required came later."""
 
     format: Annotated[int, Field(ge=1)]
     """Layout of the folder and of its tables."""
@@ -104,7 +116,7 @@ class Manifest(_Shape):
     """Of the study."""
     question: Text | None
     """What the study asks."""
-    state: Literal["running", "interrupted", "failed", "complete"]
+    state: Literal["running"] | Ended
     """How the last run ended, or that it has not."""
     fingerprint: Line
     """Of everything that decides the rows."""
@@ -128,11 +140,11 @@ class Manifest(_Shape):
     """Cells and trials."""
     trial_seconds: Seconds
     """Work of all trials, s."""
-    sampled: bool = False
+    sampled: NotRequired[bool]
     """Whether any trial left samples."""
-    noted_first: bool = False
+    noted_first: NotRequired[bool]
     """Whether every part's digest was in here before the part had its name."""
-    parts: Parts = {}
+    parts: NotRequired[Parts]
     """Digest of every part."""
     failures: list[Failure]
     """The first trials that failed."""
@@ -142,16 +154,21 @@ class Manifest(_Shape):
     """Dotted keys, in the order of the file."""
     cells: Cells
     """Id -> levels."""
-    claims: dict[ClaimDigest, Noted] | None = None
+    claims: NotRequired[dict[ClaimDigest, Noted] | None]
     """SHA-256 of every claim that the study ever had -> when it was noted; None: they were not."""
     scenario: dict[Line, Any]
     """The whole scenario; its own reader judges it."""
-    notes: list[Text] = []
+    notes: NotRequired[list[Text]]
     """What a reader must know that no setting says."""
-    elapsed_s: Seconds | None = None
+    elapsed_s: NotRequired[Seconds | None]
     """Wall time of all runs, s."""
-    extended_from: list[Line] = []
+    extended_from: NotRequired[list[Line]]
     """Fingerprints that it had before cells or replicates were added."""
+
+
+_WHOLE = TypeAdapter(Manifest)
+_CELLS = TypeAdapter(_Cells)
+_PARTS = TypeAdapter(_Parts)
 
 
 def first_problem(manifest: dict[str, Any]) -> tuple[list[str], bool] | None:
@@ -173,7 +190,7 @@ def first_problem(manifest: dict[str, Any]) -> tuple[list[str], bool] | None:
             return [name], False
     # One by one: of a million that are wrong the first is enough.
     rest = dict(manifest)
-    for name, kind in (("cells", _Cells), ("parts", _Parts)):
+    for name, kind in (("cells", _CELLS), ("parts", _PARTS)):
         entries = manifest.get(name)
         if isinstance(entries, dict) and entries:
             for key, entry in entries.items():
@@ -182,12 +199,12 @@ def first_problem(manifest: dict[str, Any]) -> tuple[list[str], bool] | None:
                 if (found := _problem(kind, {name: {key: entry}})) is not None:
                     return found
             rest[name] = dict(islice(entries.items(), 1))
-    return _problem(Manifest, rest)
+    return _problem(_WHOLE, rest)
 
 
-def _problem(kind: type[BaseModel], values: dict[str, Any]) -> tuple[list[str], bool] | None:
+def _problem(kind: TypeAdapter[Any], values: dict[str, Any]) -> tuple[list[str], bool] | None:
     try:
-        kind.model_validate(values)
+        kind.validate_python(values)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         return [str(key) for key in first["loc"]], first["type"] == "missing"

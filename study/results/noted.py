@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from study.results.bounds import file_bytes_most
 from study.results.errors import ResultsError, shell_word
@@ -34,6 +34,8 @@ from study.results.part import (
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from study.results.model import Manifest
 
 Found = TypeVar("Found")
 
@@ -312,10 +314,10 @@ def look_again(folder: Folder) -> bool:
         now = open_local(folder.path).manifest
     except ResultsError:
         return False
-    seen: dict[str, Any] = {name: now[name] for name in ("parts", "noted_first") if name in now}
+    seen = {name: value for name, value in now.items() if name in {"parts", "noted_first"}}
     if all(folder.manifest.get(name) == value for name, value in seen.items()):
         return False
-    folder.manifest.update(seen)
+    folder.manifest.update(cast("Manifest", seen))
     return True
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from study.results.bounds import Bounds
 from study.results.columns import series_table
@@ -29,6 +29,8 @@ from study.results.trials import TrialColumns, whole_table
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+    from study.results.model import Manifest
 
     More = Callable[[pd.DataFrame], Mapping[str, int]]
     """Trials so far (as read_trials gives them) -> cell id -> replicates wanted in all."""
@@ -59,7 +61,7 @@ class Tables:
         return self.folder.place
 
     @property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """What made it: scenario, versions, seed, state, counts."""
         return self.folder.manifest
 

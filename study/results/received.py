@@ -8,13 +8,13 @@ until all of them have come back as they were.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from itertools import groupby, repeat
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from study.results.bounds import file_bytes_most
 from study.results.errors import ResultsError, disk_errors
@@ -46,6 +46,8 @@ from study.trust.extensions import only_naming
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from study.results.model import Manifest
+
 BEFORE = ".before"
 """What a folder held before a log was taken into it, laid out as a results folder."""
 
@@ -69,7 +71,7 @@ class Awaited:
     """
 
     def __init__(
-        self, fingerprint: str, manifest: Mapping[str, Any] | None = None, *, words: bool = False
+        self, fingerprint: str, manifest: Manifest | None = None, *, words: bool = False
     ) -> None:
         self._fingerprint = fingerprint
         self._known = None if manifest is None else _plain(manifest)
@@ -107,7 +109,7 @@ class Awaited:
         """Bytes of the largest part of a table, "trials" or "series"; None while nobody knows."""
         return None if self._known is None else file_bytes_most(self._known, table)
 
-    def _same_scenario(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    def _same_scenario(self, found: Manifest, wanted: Manifest) -> bool:
         if self._words:
             return bool(found.get("scenario") == wanted.get("scenario"))
         # Without what the study is called, asks and claims.
@@ -118,7 +120,7 @@ class Awaited:
         return one == other
 
 
-def _read(content: bytes) -> dict[str, Any]:
+def _read(content: bytes) -> Manifest:
     cannot = "the job's log has a manifest that is none"
     if len(content) > MANIFEST_BYTES_MOST:
         raise ResultsError(f"{cannot}: it is larger than {MANIFEST_BYTES_MOST:,} bytes")
@@ -129,20 +131,19 @@ def _read(content: bytes) -> dict[str, Any]:
     wrong = misshapen(found) if isinstance(found, dict) else "it is no mapping"
     if wrong is not None:
         raise ResultsError(f"{cannot}: {wrong}")
-    return dict(found)
+    return cast("Manifest", found)
 
 
-def _as_its_scenario_has_it(found: Mapping[str, Any]) -> dict[str, Any]:
+def _as_its_scenario_has_it(found: Manifest) -> Manifest:
     """The manifest that a study with this scenario begins with."""
     with only_naming():
-        study = study_of(found, "the job's log")
+        study = study_of(found["scenario"], "the job's log")
         return _plain(new_manifest(study, simulation=found["simulation"], command=()))
 
 
-def _plain(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(manifest: Manifest) -> Manifest:
     """As it is read back from a file."""
-    plain: dict[str, Any] = json.loads(json.dumps(dict(manifest), default=str))
-    return plain
+    return cast("Manifest", json.loads(json.dumps(manifest, default=str)))
 
 
 def keep_before(path: Path) -> None:

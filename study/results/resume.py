@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from study.results.bounds import Bounds
 from study.results.columns import AFTER_AXES, BEFORE_AXES, series_schema
@@ -35,6 +35,7 @@ from study.zone.trial.metrics import METRICS
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from study.results.model import Manifest
     from study.scenario import Study
 
 _DIFFERENCES_SHOWN = 8
@@ -61,7 +62,7 @@ class Kept:
     damaged: tuple[str, ...] = ()
 
 
-def reopen(path: Path, manifest: dict[str, Any], *, extend: bool = False) -> Folder:
+def reopen(path: Path, manifest: Manifest, *, extend: bool = False) -> Folder:
     """The folder of an earlier run of this very study, to be continued.
 
     extend  also of one with fewer replicates or cells, which becomes the larger one
@@ -117,7 +118,7 @@ def adopt(folder: Folder, study: Study | None = None, *, most: int | None = None
     """
     import pyarrow as pa
 
-    study = study or study_of(folder.manifest, str(folder.path))
+    study = study or study_of(folder.manifest["scenario"], str(folder.path))
     # Before anything is taken away: a table may be a link to that of another folder.
     prepare_tables(folder.path)
     with disk_errors(f"cannot continue {folder.path}", pa.ArrowException, MemoryError):
@@ -155,7 +156,7 @@ class Survey:
 
     def __init__(self, folder: Folder, study: Study | None = None, most: int | None = None) -> None:
         """As adopt() has it; raises what it raises."""
-        study = study or study_of(folder.manifest, str(folder.path))
+        study = study or study_of(folder.manifest["scenario"], str(folder.path))
         if most is None:
             most = study.replicates if study.stopping is None else study.stopping.most
         self.folder = folder

@@ -24,7 +24,7 @@ def status_of(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     folder = open_folder(path)
     manifest = folder.manifest
-    state = manifest["state"]
+    state: str = manifest["state"]
     if state == "running" and not folder.is_being_written():
         state = "stopped"
     trials, left_out = read_outcomes(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from study.results.columns import axis_columns, series_table, trials_table
 from study.results.errors import ResultsError, TakenOver
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from study.fanout import Row
+    from study.results.model import Ended, Failure
 
 _FLUSH_ROWS = 5_000
 """A row with two hundred metrics takes some 15 KB while it waits."""
@@ -117,14 +118,14 @@ class Store:
 
     def close(
         self,
-        state: str,
+        state: Ended,
         *,
         elapsed_s: float | None = None,
         headline: Iterable[tuple[str, str]] = (),
     ) -> None:
         """End the run: write the rest, sort the tables, summarise, and record the state.
 
-        state      'complete', 'failed' or 'interrupted'
+        state      how the run ended
         elapsed_s  wall time of all runs, where more is known of it than since when this is open
         headline   (metric, label) of what a terminal shows first
         """
@@ -140,7 +141,9 @@ class Store:
         trials = TrialColumns(self.folder)
         failed = (trials["status"] == "failed").to_numpy().nonzero()[0][:_FAILURES_LISTED]
         columns = {name: trials[name].iloc[failed] for name in ("cell", "replicate", "error")}
-        self.folder.manifest["failures"] = pd.DataFrame(columns).to_dict("records")
+        self.folder.manifest["failures"] = cast(
+            "list[Failure]", pd.DataFrame(columns).to_dict("records")
+        )
         self.folder.manifest["headline"] = [list(pair) for pair in headline]
         self.folder.manifest["state"] = state
         self.folder.manifest["finished"] = now()

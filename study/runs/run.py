@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from study.fanout import FanoutError
     from study.results import Folder, ResultsError, Store
     from study.results.mirror import Mirror
+    from study.results.model import Ended
     from study.results.read import More
     from study.results.resume import Kept
     from study.scenario import Study
@@ -66,7 +67,7 @@ def run_study(
     """
     from study.fanout import FanoutError
     from study.results import ResultsError, Store
-    from study.results.expected import REPLICATES_MOST
+    from study.results.columns import REPLICATES_MOST
     from study.statistics import write_findings
 
     options = options or Options()
@@ -104,7 +105,7 @@ def run_study(
         watcher.phase("sorting and summarising")
         counts = folder.manifest["counts"]
         if counts["finished"] < counts["trials"] and signals.stopped:
-            state = "interrupted"
+            state: Ended = "interrupted"
         else:
             state = "failed" if counts["failed"] else "complete"
         elapsed = elapsed_before + monotonic() - started
@@ -142,7 +143,7 @@ def resume_study(
     """
     from study.results import open_folder, study_of
 
-    study = study_of(open_folder(path).manifest, str(path), extensions=extensions)
+    study = study_of(open_folder(path).manifest["scenario"], str(path), extensions=extensions)
     return run_study(study, path, options, watcher=watcher)
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from study.intervals import Array
     from study.results import Tables
+    from study.results.model import Manifest
 
 SERIES = {
     "free_pages": "free pages",
@@ -250,7 +251,7 @@ def _series(samples: pd.DataFrame) -> dict[str, Array]:
     }
 
 
-def ageing_of(manifest: Mapping[str, Any]) -> list[str | int | float]:
+def ageing_of(manifest: Manifest) -> list[str | int | float]:
     """The ageing of each cell, as the scenario has it: of its axis, of a level with a name of its
     own, or of the base.
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from study.results.model import Manifest
     from study.statistics.answer import Answer
     from study.statistics.verdict import Verdict
 
@@ -131,7 +132,7 @@ class Findings(Tables):
         ]
 
 
-def looks_of(manifest: dict[str, Any]) -> tuple[int, ...]:
+def looks_of(manifest: Manifest) -> tuple[int, ...]:
     """Numbers of replicates after which the study's stopping rule looks; none if it has no such
     rule.
     """
@@ -195,7 +196,7 @@ def plain_verdicts(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
     ]
 
 
-def seconds_per_trial(manifest: dict[str, Any]) -> float | None:
+def seconds_per_trial(manifest: Manifest) -> float | None:
     """Wall time of one more trial, at the pace of the run."""
     finished: int = manifest["counts"]["finished"]
     elapsed: float | None = manifest.get("elapsed_s")

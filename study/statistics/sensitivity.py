@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from study.intervals import Array
     from study.results import Tables
+    from study.results.model import Manifest
 
 RESAMPLES = 1_000
 POINTS_LEAST = 128
@@ -53,14 +54,14 @@ NO_SURROGATE = "no surrogate: it predicts under half of the variance"
 TOO_FEW = "too few points"
 
 
-def sampled_axes(manifest: Mapping[str, Any]) -> dict[str, Range]:
+def sampled_axes(manifest: Manifest) -> dict[str, Range]:
     """The axes of a study that are ranges."""
     axes = manifest["scenario"].get("axes", {})
     # Sorted, as they were drawn.
     return {key: range_of(key, axes[key]) for key in sorted(axes) if is_range(axes[key])}
 
 
-def sampling_of(manifest: Mapping[str, Any]) -> SamplingKeys:
+def sampling_of(manifest: Manifest) -> SamplingKeys:
     """How the points of ranges were drawn. Raises pydantic's ValidationError."""
     return SamplingKeys.model_validate(manifest["scenario"].get("sampling") or {})
 

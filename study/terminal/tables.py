@@ -174,7 +174,7 @@ def contrast_parts(
         matched = int(rows["cells"].max())
         where = f"  ({matched} matched cell{'s' * (matched != 1)})"
         if each_cell:
-            levels = results.manifest["cells"][cell]
+            levels = results.manifest["cells"][str(cell)]
             where = "\n" + ", ".join(f"{k}={named(v)}" for k, v in levels.items() if k != axis)
         title = Text.assemble(
             (str(axis), "bold cyan"), f": {named(level)} less {named(against)}", where

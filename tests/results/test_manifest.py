@@ -18,7 +18,7 @@ from rich.console import Console
 import study
 from study.report.page import render
 from study.results import ResultsError, open_folder
-from study.results.manifest import new_manifest
+from study.results.manifest import misshapen, new_manifest
 from study.results.model import Manifest
 from study.results.part import digest_of_file, read_part
 from study.results.status import status_of
@@ -134,7 +134,7 @@ def try_all(path: Path, manifest: Any, ways: dict[str, Callable[[Path], object]]
     return words
 
 
-KEYS = sorted(Manifest.model_fields)
+KEYS = sorted(Manifest.__annotations__)
 
 
 @pytest.mark.parametrize("key", [*KEYS, "the whole"])
@@ -242,9 +242,10 @@ def test_a_manifest_of_today_has_every_field(root: Path, sound: Path):
     new = new_manifest(load(root / "tests/fanout/tiny.yaml"), simulation="s", command=["study"])
     over = json.loads((sound / "manifest.json").read_text())
 
-    assert set(new) | {"elapsed_s", "extended_from"} == set(Manifest.model_fields)
-    assert set(over) | {"extended_from"} == set(Manifest.model_fields)
-    assert Manifest.model_validate(over).counts.finished == 4
+    assert set(new) | {"elapsed_s", "extended_from"} == set(Manifest.__annotations__)
+    assert set(over) | {"extended_from"} == set(Manifest.__annotations__)
+    assert over["counts"]["finished"] == 4
+    assert misshapen(over) is None
 
 
 def strange(table: pa.Table) -> dict[str, pa.Table]:

@@ -54,7 +54,7 @@ def test_a_resolved_scenario_needs_no_file(scenario: Path, tmp_path: Path) -> No
     study = load(scenario)
     (tmp_path / "trace_few.npz").unlink()
     sent = json.loads(json.dumps(study.document))
-    again = study_of({"scenario": sent}, "elsewhere")
+    again = study_of(sent, "elsewhere")
 
     assert [cell.id for cell in again.cells] == [cell.id for cell in study.cells]
     assert again.document == study.document

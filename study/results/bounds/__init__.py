@@ -20,6 +20,7 @@ from study.results.expected import TRIALS_MOST, NotOfTheStudy
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from study.results.model import Manifest
     from study.results.part import Part
 
 _ROWS_MORE, _SAMPLES_MORE = 10_000, 100_000
@@ -56,7 +57,7 @@ class Bounds:
     seen: int = 0
 
     @classmethod
-    def of_trials(cls, manifest: Mapping[str, Any]) -> Bounds:
+    def of_trials(cls, manifest: Manifest) -> Bounds:
         """For the rows of trials."""
         cells = manifest["cells"]
         longest = {"cell": _longest(cells), "status": 6, "error": 4 * ERROR_LETTERS}
@@ -66,7 +67,7 @@ class Bounds:
         return cls(_trials_most(manifest), longest)
 
     @classmethod
-    def of_series(cls, manifest: Mapping[str, Any]) -> Bounds:
+    def of_series(cls, manifest: Manifest) -> Bounds:
         """For the samples."""
         rows = _trials_most(manifest) * _samples_most(manifest)
         return cls(rows, {"cell": _longest(manifest["cells"])}, _SAMPLES_MORE)
@@ -155,7 +156,7 @@ def _check_chunk(part: Part, chunk: Any, rows: int, width: int) -> None:
             raise NotOfTheStudy(_TOO_LARGE)
 
 
-def file_bytes_most(manifest: Mapping[str, Any], table: str) -> int:
+def file_bytes_most(manifest: Manifest, table: str) -> int:
     """Bytes of the largest part that a run can have written, with room to spare.
 
     Parameters
@@ -170,7 +171,7 @@ def file_bytes_most(manifest: Mapping[str, Any], table: str) -> int:
     return (bounds.rows + bounds.more) * row + _FOOTER_BYTES
 
 
-def _trials_most(manifest: Mapping[str, Any]) -> int:
+def _trials_most(manifest: Manifest) -> int:
     """How many trials a study can have."""
     asked = manifest["scenario"].get("replicates")
     most = asked.get("max", TRIALS_MOST) if isinstance(asked, Mapping) else asked
@@ -178,7 +179,7 @@ def _trials_most(manifest: Mapping[str, Any]) -> int:
     return min(len(manifest["cells"]) * each, TRIALS_MOST)
 
 
-def _samples_most(manifest: Mapping[str, Any]) -> int:
+def _samples_most(manifest: Manifest) -> int:
     """How many samples a trial can have: by its clock, unless that varies or makes no sense."""
     from study.scenario.units import nanoseconds_from
 
