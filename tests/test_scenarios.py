@@ -15,7 +15,7 @@ SCENARIOS = sorted((Path(__file__).parents[1] / "scenarios").glob("*.yaml"))
 
 TINY: dict[str, Any] = {
     "zone.memory": "24MiB",
-    "zone.lowmem": "32MiB",
+    "zone.lowmem": "40MiB",
     "zone.reserved": "1MiB",
     "user.touch_rate": "2000/s",
     "processes.memory": "32KiB",
