@@ -332,10 +332,10 @@ class _Adoption:
         with reading(part):
             table = self._survey.opened(part).read()
             if part.parent == self._folder.trials:
-                kept = self._survey.expected.restated(table.filter(held.wanted))
+                kept = self._survey.expected.restated(_those(held.wanted, table))
             else:
                 stay = {key for key, keep in zip(held.keys, held.wanted, strict=True) if keep}
-                kept = table.filter([key in stay for key in _keys(table)])
+                kept = _those([key in stay for key in _keys(table)], table)
         if len(kept):
             place = part.with_name(f"part-{self._next:06d}.parquet")
             write_parts(self._folder, {place: kept})
@@ -355,6 +355,11 @@ class _Adoption:
         folder.manifest["noted_first"] = True
         folder.checked.clear()
         folder.save_manifest()
+
+
+def _those(wanted: list[bool], table: pa.Table) -> pa.Table:
+    """The rows that are wanted; of a part without rows none."""
+    return table.filter(wanted) if wanted else table.slice(0, 0)
 
 
 def _keys(table: pa.Table) -> list[Key]:

@@ -77,6 +77,22 @@ def test_a_run_that_stopped_half_way_is_continued(begun: Path, whole):
     assert tables(begun) == whole
 
 
+def test_a_run_that_was_stopped_before_its_first_trial_is_continued(
+    tiny: Study, tmp_path: Path, whole
+):
+    """It left parts without rows, and tables that say so."""
+    from study.results import create_folder
+
+    path = tmp_path / "out"
+    store = Store(create_folder(path, new_manifest(tiny, simulation=digest(), command=())))
+    store.close("interrupted", elapsed_s=1.0, headline=[])
+
+    results = resume_study(path, Options(ray=False))
+
+    assert results.manifest["counts"]["finished"] == 12
+    assert tables(path) == whole
+
+
 @pytest.mark.parametrize(
     ("harm", "lost"),
     [
