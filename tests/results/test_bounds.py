@@ -29,8 +29,8 @@ from study.results.read import series_batches
 from study.results.status import status_of
 from study.results.storage import Storage
 from study.results.trials import TrialColumns
-from study.scenario.load import MAX_TRIALS
 from study.scenario.matrix import MAX_CELLS
+from study.scenario.unfold.study import MAX_TRIALS
 from study.statistics.sensitivity import sensitivity
 from study.zone.trial.measure import SAMPLE
 
