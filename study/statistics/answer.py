@@ -143,7 +143,7 @@ def answer_of(
     if unknown:
         said.append(f"{_listed(unknown)}: no difference known.")
     rest = [axis for axis in axes if axis not in {found.axis for found in known[:1]}]
-    said.append(_held(manifest["scenario"]["base"], rest))
+    said.append(_held(manifest["scenario"]["base"], rest, varied=manifest["axes"]))
     return Answer(
         "told",
         " ".join(said),
@@ -315,10 +315,10 @@ def _beside(found: _OnAxis) -> str:
     return f"{found.axis} {best.level} serves {_share(best)}, {other.level} {_share(other)}."
 
 
-def _held(base: Mapping[str, Any], rest: Sequence[str]) -> str:
+def _held(base: Mapping[str, Any], rest: Sequence[str], *, varied: Sequence[str]) -> str:
     """What the numbers are means over, and the machine that they hold for."""
     averaged = f"Means over {_listed(rest)}; " if rest else ""
-    held = f"kernel {base['kernel']}" if "kernel" not in rest and "kernel" in base else ""
+    held = f"kernel {base['kernel']}" if "kernel" not in varied and "kernel" in base else ""
     return f"{averaged}{held or 'the rest'} and the load of the scenario are held."
 
 
