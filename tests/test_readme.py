@@ -1,101 +1,117 @@
-"""The README tells the truth: its commands load, its links lead somewhere."""
+"""README and docs/ tell the truth: their blocks are run, their links lead somewhere."""
 
 from __future__ import annotations
 
-import os
+import importlib.util
 import re
-import shlex
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+import yaml
+from markdown_it import MarkdownIt
 
-from study.scenario import load
-
-
-def readme(root: Path) -> str:
-    return (root / "README.md").read_text()
+ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_every_command_names_a_scenario_and_settings_that_exist(root: Path) -> None:
-    """Each `study run` line loads with its overrides."""
-    lines = re.findall(
-        r"^    (?:study|python3 bootstrap\.py) (?:run|submit) (.*)$", readme(root), re.MULTILINE
-    )
-
-    assert len(lines) >= 5
-    for line in lines:
-        scenario, *words = shlex.split(line)
-        if scenario == "mine.yaml":  # see test_the_story_can_be_followed
-            continue
-        overrides = [word for word in words if "=" in word]
-        assert load(root / scenario, overrides).cells
+def script(name: str) -> ModuleType:
+    """A script of docs/, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def test_links_lead_to_files(root: Path) -> None:
-    """Every relative link of the README is a file of the checkout."""
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", readme(root)) if "://" not in link]
-
-    assert links
-    for link in links:
-        assert (root / link.partition("#")[0]).is_file(), link
+blocks = script("blocks")
+PAGES = [page.relative_to(ROOT).as_posix() for page in blocks.pages()]
 
 
-@pytest.fixture
-def mine(root: Path, tmp_path: Path) -> Path:
-    """The scenario of the README's story, as a reader would first write it."""
-    [text] = re.findall(r"```yaml\n(# yaml-language-server.*?)```", readme(root), re.DOTALL)
-    path = tmp_path / "mine.yaml"
-    path.write_text(text)
-    return path
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_shows_is_what_is_printed(page: str, tmp_path: Path) -> None:
+    """Scenarios load, scripts run, commands print what is shown, from top to bottom of the page."""
+    assert blocks.check(ROOT / page, tmp_path) == []
 
 
-def study(mine: Path, root: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """A command in the folder of the story's scenario."""
-    return subprocess.run(
-        [sys.executable, "-m", "study", *words],
-        cwd=mine.parent, env={**os.environ, "PYTHONPATH": str(root)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+@pytest.mark.nightly(part="docs")
+@pytest.mark.parametrize(
+    "page",
+    [name for name in PAGES if any(one.said == "minutes" for one in blocks.blocks(ROOT / name))],
+)
+def test_what_takes_minutes_is_as_shown(page: str, tmp_path: Path) -> None:
+    """The same with the blocks that take minutes."""
+    assert blocks.check(ROOT / page, tmp_path, minutes=True) == []
 
 
-def test_the_story_can_be_followed(root: Path, mine: Path) -> None:
-    """Its faults are told as shown; put right, it is planned and run, and the override refused."""
-    shown = re.findall(r"^    (study: .*)$", readme(root), re.MULTILINE)
-    faulty = study(mine, root, "plan", "mine.yaml")
-    assert faulty.returncode == 2
-    mine.write_text(
-        mine.read_text().replace("rx_ordr", "rx_order").replace("e1000-900", "e1000-9000")
-    )
-    asleep = study(mine, root, "run", "mine.yaml", "nic.ring=64")
-    assert (faulty.stderr + asleep.stderr).splitlines() == shown
+def test_every_block_is_run_or_counted() -> None:
+    """A block has a language and at most one known marker; ten at most are never run by anybody."""
+    never = []
+    for page in PAGES:
+        for block in blocks.blocks(ROOT / page):
+            where = f"{page}:{block.line}"
+            assert block.language in blocks.LANGUAGES, where
+            verb = block.said.partition(": ")[0]
+            assert verb in (*blocks.MARKERS, "file", "add", "") or block.language == "text", where
+            if block.language == "console":
+                assert block.text.startswith("$ "), where
+            if block.language == "text":
+                assert not re.search(r"^(\$|study|python\S*|ray) ", block.text, re.MULTILINE), where
+            if block.said in ("network", "root"):
+                never.append(where)
 
-    short = ("clock.ageing=1s", "clock.measure=1s", "zone.memory=32MiB")
-    planned = study(mine, root, "plan", "mine.yaml", *short, "--cores", "64")
-    assert planned.returncode == 0, planned.stderr
-    shown_cells = re.findall(r"^    [0-9a-f]{8}  (.*)$", readme(root), re.MULTILINE)
-    planned_cells = re.findall(r"^[0-9a-f]{8}  (.*)$", planned.stdout, re.MULTILINE)
-    assert [c.split() for c in planned_cells] == [c.split() for c in shown_cells]
-    done = study(mine, root, "run", "mine.yaml", *short, "replicates=2", "--no-ray")
-    assert done.returncode == 0, done.stderr
-    assert "card  (2 matched cells each)" in done.stdout
+    assert len(never) <= 10
 
 
-def test_the_report_of_the_first_screen_is_answered_as_shown(root: Path, tmp_path: Path) -> None:
-    """The reason stands in the README word for word, and the scenario ranks the cures shown."""
-    shown = readme(root).partition("## Paste your dmesg")[2].partition("## What is studied")[0]
-    report = root / "tests/data/kernel-reports/2.6.17-jumbo.txt"
-    why = study(tmp_path / "x", root, "why", str(report)).stdout
-    made = study(tmp_path / "x", root, "scenario", "from", str(report)).stdout
-    block = shown.partition("study why dmesg.txt")[2].partition("\nThat is")[0]
-    lines = [line[4:] for line in block.splitlines() if line.strip() and line != "    ..."]
-    ranked = re.findall(r"^      ([a-z][\w-]+)(?: \(|: serves)", shown, re.MULTILINE)
+def links(page: Path) -> Iterator[str]:
+    """Targets of the links and pictures of a page that are no URLs."""
+    for token in MarkdownIt("commonmark").enable("table").parse(page.read_text()):
+        for part in token.children or ():
+            target = str(part.attrs.get("href") or part.attrs.get("src") or "")
+            if target and "://" not in target:
+                yield target
 
-    assert lines
-    assert [line for line in lines if line not in why.splitlines()] == []
-    (tmp_path / "mine.yaml").write_text(made)
-    axis = load(tmp_path / "mine.yaml").axes["cure"]
-    assert set(ranked) == set(axis)
+
+def anchors(page: Path) -> set[str]:
+    """What `#` can lead to on a page, as GitHub has it."""
+    heads = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    """Every relative link is a file of the checkout, and its heading is there."""
+    for link in links(ROOT / page):
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), link
+        assert not anchor or target.suffix != ".md" or anchor in anchors(target), link
+
+
+def test_the_readme_is_a_first_page() -> None:
+    """It begins with the name, one command for each way in, and stays short."""
+    text = (ROOT / "README.md").read_text()
+    name = re.search(r'^name = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert name is not None
+
+    assert text.startswith(f"# {name[1]}\n")
+    assert len(text.splitlines()) < 200
+    first = text.partition("\n## What a study shows")[0]
+    shown = [b.text for b in blocks.blocks(ROOT / "README.md") if b.language == "console"][:3]
+    assert [block.split()[2] for block in shown] == ["why", "run", "explain"]
+    assert all(block in first for block in shown)
+
+
+def test_the_cures_of_the_page_on_dmesg_are_those_of_its_scenario(tmp_path: Path) -> None:
+    """The ranking that is shown has the levels that `study scenario from` makes."""
+    shown = (ROOT / "docs/howto/dmesg.md").read_text()
+    place = blocks.Folder(tmp_path)
+    [(status, printed)] = place.shell(["study scenario from dmesg.txt"])
+    ranked = re.findall(r"^  ([a-z][\w-]+)(?: \(|: serves)", shown, re.MULTILINE)
+
+    assert status == 0
+    assert sorted(ranked) == sorted(yaml.safe_load("\n".join(printed))["axes"]["cure"])
     for value in re.findall(r"vm.min_free_kbytes (\d+)\)", shown):
-        assert f"vm.min_free_kbytes: {value}" in made
+        assert f"vm.min_free_kbytes: {value}" in "\n".join(printed)

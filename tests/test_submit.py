@@ -32,8 +32,12 @@ from study.scenario import load
 
 TABLES = ("trials/part-000000.parquet", "series/part-000000.parquet", "summary.csv")
 TOKEN = "0123456789abcdef" * 4
-AS_TOLD = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-"""What the README has both terminals export."""
+AS_TOLD = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+"""What docs/howto/cluster.md has both terminals export."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -199,7 +203,7 @@ def test_a_study_is_submitted_and_its_results_come_home(
 
 
 def test_the_head_listens_to_this_machine_only(head: Head):
-    """As the README starts it, no port of the head can be reached from outside."""
+    """As the page on clusters starts it, no port of the head can be reached from outside."""
     family, new = set(), {head.process.pid}
     while new:
         family |= new
@@ -301,10 +305,11 @@ def test_a_job_imports_what_its_submission_allows(
     assert tables(tmp_path / "sent") == tables(tmp_path / "local") != whole
 
 
-def test_the_readme_can_be_followed(head: Head, root: Path, tmp_path: Path):
-    """Each line of the README's cluster section that speaks to a head does what is said of it."""
-    section = (root / "README.md").read_text().partition("## On a cluster")[2].partition("\n## ")[0]
-    lines = [line.strip() for line in section.splitlines() if line.startswith("    ")]
+def test_the_page_on_clusters_can_be_followed(head: Head, root: Path, tmp_path: Path):
+    """Each line of docs/howto/cluster.md that speaks to a head does what is said of it."""
+    page = (root / "docs/howto/cluster.md").read_text()
+    blocks = re.findall(r"^<!-- cluster -->\n```console\n(.*?)```", page, re.DOTALL | re.MULTILINE)
+    lines = [line.removeprefix("$ ") for line in "".join(blocks).splitlines()]
     start = next(line for line in lines if line.startswith("ray start "))
     assert {"--head", "--dashboard-host=127.0.0.1", "--block"} < set(start.split())
     export = next(line for line in lines if line.startswith("export "))
@@ -323,7 +328,7 @@ def test_the_readme_can_be_followed(head: Head, root: Path, tmp_path: Path):
 
 
 def here(line: str, head: Head, root: Path, out: Path) -> dict[str, object]:
-    """A line of the README, with this head and these folders, as subprocess takes it."""
+    """A line of that page, with this head and these folders, as subprocess takes it."""
     words = [
         {
             "http://127.0.0.1:8265": head.address,
