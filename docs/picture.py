@@ -42,14 +42,20 @@ def draw(summary, target: Path) -> None:
             for place, (change, row) in enumerate(rows.iterrows()):
                 colour = INK if change == "nothing" else SERIES[4]
                 ends = sorted(shown(row[end]) for end in ("low", "high"))
-                panel.plot(ends, [place, place], color=colour, linewidth=2, solid_capstyle="butt")
+                # Of what no replicate showed the interval is a bound, not a spread.
+                if row["sd"] > 0:
+                    panel.plot(
+                        ends, [place, place], color=colour, linewidth=2, solid_capstyle="butt"
+                    )
                 panel.plot(shown(row["mean"]), place, "o", color=colour, markersize=6)
                 panel.annotate(
-                    form.format(shown(row["mean"])), (shown(row["mean"]), place),
+                    form.format(shown(row["mean"])) if shown(row["mean"]) else "none",
+                    (shown(row["mean"]), place),
                     xytext=(0, 6), textcoords="offset points", ha="center", color=colour,
                 )  # fmt: skip
             panel.set_title(title)
-            panel.set_xlim(0, 1.15 * max(shown(rows[end]).max() for end in ("low", "high")))
+            spread = rows[rows["sd"] > 0]
+            panel.set_xlim(0, 1.15 * max(shown(spread[end]).max() for end in ("low", "high")))
             panel.set_yticks(range(len(names)), [CHANGES[name] for name in names])
             panel.set_ylim(len(names) - 0.5, -0.7)
             panel.tick_params(length=0, labelcolor=INK)
