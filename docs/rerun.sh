@@ -41,7 +41,7 @@ for name in ${@:-article article-uneven history history-orders assumptions cures
         "$python" docs/findings.py verdicts "$out/history"
         ;;
     history-orders) "$python" docs/history.py "$out/history" "$out/history.svg" "$out/history-orders" ;;
-    assumptions) "$python" docs/assumptions.py 4 ;;
+    assumptions) "$python" docs/assumptions.py ;;
     cures)
         "$python" docs/findings.py cures "$out/cures"
         "$python" docs/findings.py verdicts "$out/cures"
