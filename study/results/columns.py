@@ -19,7 +19,7 @@ BEFORE_AXES = ("cell",)
 FREE_BLOCKS = "nr_free"
 REPLICATES_MOST = 100_000_000
 """Whoever checks rows keeps a byte a replicate of each cell."""
-_USES = ("free", "percpu", "active", "inactive", "file", "anonymous", "kernel", "dirty")
+_USES = ("free", "percpu", "active", "inactive", "file", "anonymous", "kernel", "dirty", "dma_free")
 AFTER_AXES = ("replicate", "seed", "status", "error")
 
 

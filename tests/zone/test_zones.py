@@ -48,8 +48,7 @@ def machine(quiet):
 
 def dma(zone: Zone) -> np.void:
     """What is zone DMA's in the record."""
-    own: np.void = zone.state["others"][0]
-    return own
+    return zone.dma
 
 
 def in_dma(zone: Zone, pfn: int) -> bool:
@@ -223,6 +222,21 @@ def test_a_machine_with_dma_stays_whole(path: AllocationPath) -> None:
     zone = Zone(settings, seed=2)
     assert (zone.frame["kind"][int(zone.state["dma_first"]) :] == Kind.FILE).any()
     verify(zone)
+
+
+def test_free_and_reclaimed_pages_are_told_by_zone_and_of_the_machine() -> None:
+    """What is named after DMA is DMA's, the rest the first zone's; 0 where there is no DMA."""
+    settings = small(NORMAL)
+    free = "free_pages_mean"
+    with_dma, without = (
+        simulate(one, seed=2, replicate=0).metrics for one in (beside(settings), settings)
+    )
+
+    assert with_dma[f"machine_{free}"] == pytest.approx(with_dma[free] + with_dma[f"dma_{free}"])
+    assert 0 < with_dma[f"dma_{free}"] <= DMA
+    assert 0 < with_dma["dma_reclaimed_pages"] < with_dma["reclaimed_pages"]
+    assert without[f"machine_{free}"] == without[free] > 0
+    assert without[f"dma_{free}"] == without["dma_reclaimed_pages"] == 0
 
 
 def test_without_dma_nothing_is_different() -> None:

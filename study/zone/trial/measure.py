@@ -25,12 +25,16 @@ SAMPLE = np.dtype(
         ("anonymous_pages", "i4"),
         ("kernel_pages", "i4"),
         ("dirty_pages", "i4"),
+        ("dma_free_pages", "i4"),
     ]
 )
 
 
 def sample(zone: Zone, phase: int, row: np.void) -> None:
-    """Write down the state of the zone as /proc would show it, into a row of dtype SAMPLE."""
+    """Write down the state of the zones as /proc would show it, into a row of dtype SAMPLE.
+
+    All but what is DMA's by its name is of the first zone.
+    """
     own = zone.own
     row["time_ns"] = zone.now
     row["phase"] = phase
@@ -43,6 +47,7 @@ def sample(zone: Zone, phase: int, row: np.void) -> None:
     row["anonymous_pages"] = own["nr_anon"]
     row["kernel_pages"] = own["nr_kernel"]
     row["dirty_pages"] = zone.state["nr_dirty"]
+    row["dma_free_pages"] = zone.dma["free"]
 
 
 def measure(zone: Zone, samples: np.ndarray) -> dict[str, float]:
@@ -78,6 +83,7 @@ def _of_samples(samples: np.ndarray) -> dict[str, Any]:
     largest = np.where(present.any(axis=1), NR_ORDERS - 1 - present[:, ::-1].argmax(axis=1), -1)
     return {
         "free_pages": samples["free_pages"],
+        "dma_free_pages": samples["dma_free_pages"],
         "free_blocks": nr_free.T,
         "largest_free_order": largest,
         "absent": largest < np.arange(NR_ORDERS)[:, np.newaxis],
@@ -104,6 +110,7 @@ def _of_zone(zone: Zone) -> dict[str, Any]:
     touched = unmovable[: blocks << HUGE_ORDER].reshape(-1, 1 << HUGE_ORDER).any(axis=1)
     return {
         "measure_ns": zone.settings.clock.measure_ns,
+        "dma_reclaimed": zone.dma["count"]["reclaimed"],
         "nr_reserved": zone.own["nr_reserved"],
         "unmovable": unmovable.mean(),
         "unmovable_blocks": touched.mean() if blocks else float("nan"),

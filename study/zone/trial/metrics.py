@@ -235,12 +235,20 @@ class Orders:
 
 
 class FreeMemoryAndFragmentation:
-    """`_mean` is over the samples of `series/`, `_end` the last of them."""
+    """`_mean` is over the samples of `series/`, `_end` the last of them. All are of the first zone
+    (Normal), but for those named after DMA, which are 0 without it, and after the machine.
+    """
 
     free_pages_mean = Metric("pages", "free_pages", _mean, Label("free pages, on average"))
     """Free pages."""
     free_pages_end = Metric("pages", "free_pages", _last)
     """The same at the end."""
+    dma_free_pages_mean = Metric("pages", "dma_free_pages", _mean)
+    """Free pages of zone DMA."""
+    machine_free_pages_mean = Metric(
+        "pages", "free_pages dma_free_pages", lambda free, below: (free + below).mean()
+    )
+    """Free pages of all zones."""
     largest_free_order_mean = Metric("order", "largest_free_order", _mean)
     """Order of the largest free block; -1 if nothing is free."""
     largest_free_order_end = Metric("order", "largest_free_order", _last)
@@ -276,6 +284,8 @@ class Reclaim:
     """Pages freed in LRU order and from slab, by kswapd and by those who asked; what the
     defragmenter evicts is not in it.
     """
+    dma_reclaimed_pages = Metric("pages", "dma_reclaimed", _sum_of_all)
+    """Of the reclaimed pages, those of zone DMA; 0 without it."""
     reclaimed_pages_per_order3_block = Metric(
         "pages",
         "reclaimed formed",

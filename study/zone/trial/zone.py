@@ -96,6 +96,12 @@ class Zone:
         return own
 
     @property
+    def dma(self) -> np.void:
+        """The same of zone DMA, where there is one; all 0 otherwise."""
+        dma: np.void = self.state["others"][0]
+        return dma
+
+    @property
     def pages(self) -> int:
         """Page frames."""
         return self.settings.memory.pages
