@@ -15,7 +15,7 @@ from study.scenario.model import fields
 from study.zone.settings import declared
 
 IDS = {
-    "article": ("d00fae78", "3f2cad00"),
+    "article": ("d00fae78", "51b39278"),
     "history": ("b1183e2c", "f2f3d7b3"),
     "null-model": ("34cc532b", "fce04ced"),
     "cures": ("cd37fb79", "2364dedb"),
