@@ -67,6 +67,21 @@ def sorted_aside(table: Path) -> Path:
     return table.with_name(f".{table.name}.new")
 
 
+def free_number(folder: Folder, least: int) -> int:
+    """The first number from this on of which neither table has a part, or anything else."""
+    tables = (folder.trials, folder.series)
+    return next(
+        number
+        for number in count(least)
+        if not any(os.path.lexists(table / numbered(number)) for table in tables)
+    )
+
+
+def numbered(number: int) -> str:
+    """File name of the part with this number."""
+    return f"part-{number:06d}.parquet"
+
+
 def write_parts(folder: Folder, tables: Mapping[Path, pa.Table]) -> None:
     """Write parts, the digests of all of them first.
 
@@ -80,8 +95,12 @@ def write_parts(folder: Folder, tables: Mapping[Path, pa.Table]) -> None:
     Raises
     ------
     ResultsError
-        Something cannot be written. What is written whole stays.
+        Something cannot be written, or is there already. What is written whole stays.
     """
+    for path in tables:
+        # Rows would be lost that the manifest counts.
+        if os.path.lexists(path):
+            raise ResultsError(f"{path} is in the way; move it elsewhere and try again")
     content = {path: part_bytes(table) for path, table in tables.items()}
     for path, written in content.items():
         folder.note_part(path, digest_of_bytes(written))

@@ -23,8 +23,10 @@ from study.results.manifest import continued, differences, extended, study_of
 from study.results.noted import (
     PART,
     forget,
+    free_number,
     is_noted,
     name_of,
+    numbered,
     open_noted,
     set_aside,
     write_parts,
@@ -337,7 +339,8 @@ class _Adoption:
                 stay = {key for key, keep in zip(held.keys, held.wanted, strict=True) if keep}
                 kept = _those([key in stay for key in _keys(table)], table)
         if len(kept):
-            place = part.with_name(f"part-{self._next:06d}.parquet")
+            self._next = free_number(self._folder, self._next)
+            place = part.with_name(numbered(self._next))
             write_parts(self._folder, {place: kept})
             self._kept[name_of(place)] = self._folder.digest_of(place) or ""
             self._next += 1

@@ -11,7 +11,7 @@ from study.results.columns import axis_columns, series_table, trials_table
 from study.results.errors import ResultsError, TakenOver
 from study.results.folder import Folder
 from study.results.manifest import now
-from study.results.noted import write_parts
+from study.results.noted import free_number, numbered, write_parts
 from study.results.resume import Kept
 from study.results.sorting import sort_table
 
@@ -93,7 +93,8 @@ class Store:
         self.folder.manifest["elapsed_s"] = round(elapsed_s, 3)
         ready = self._rows and self._metrics is not None
         if ready or (last and (self._rows or not self._parts)):
-            name = f"part-{self._next:06d}.parquet"
+            self._next = free_number(self.folder, self._next)
+            name = numbered(self._next)
             tables: dict[Path, pa.Table] = {}
             series = series_table(self._rows)
             if len(series) or (last and not self._series_parts):
@@ -128,6 +129,9 @@ class Store:
         state      how the run ended
         elapsed_s  wall time of all runs, where more is known of it than since when this is open
         headline   (metric, label) of what a terminal shows first
+
+        Raises ResultsError if there are fewer rows than trials that finished, or more: somebody has
+        put other parts there.
         """
         import pandas as pd
 
@@ -139,7 +143,12 @@ class Store:
         sort_table(self.folder, self.folder.series)
         write_summary(self.folder)
         trials = TrialColumns(self.folder)
-        failed = (trials["status"] == "failed").to_numpy().nonzero()[0][:_FAILURES_LISTED]
+        status, finished = trials["status"], self.folder.manifest["counts"]["finished"]
+        if len(status) != finished:
+            raise ResultsError(
+                f"{self.folder.place} has rows of {len(status):,} trials, and {finished:,} finished"
+            )
+        failed = (status == "failed").to_numpy().nonzero()[0][:_FAILURES_LISTED]
         columns = {name: trials[name].iloc[failed] for name in ("cell", "replicate", "error")}
         self.folder.manifest["failures"] = cast(
             "list[Failure]", pd.DataFrame(columns).to_dict("records")

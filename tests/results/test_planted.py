@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from study.report.zone_map import read_zone_maps
-from study.results import ResultsError, only_writer, open_folder
+from study.results import ResultsError, Store, adopt, only_writer, open_folder, read_trials
 from study.results.folder import MANIFEST_BYTES_MOST
 from study.results.manifest import differences, extended, new_manifest
-from study.results.noted import set_aside
+from study.results.noted import forget, set_aside
 from study.results.received import settle_received
 from study.results.status import status_of
 from study.scenario import load_text
@@ -74,6 +74,37 @@ def test_a_number_out_of_reach_ends_no_numbering(folder: Path, root: Path, name:
 
     opened = open_folder(folder)
     assert opened.manifest["counts"]["finished"] == 4 * opened.manifest["counts"]["cells"]
+
+
+@pytest.mark.parametrize("name", ["damaged/trials-part-99999999999.parquet",
+                                  "trials/part-099999999999.parquet"])  # fmt: skip
+def test_no_number_is_given_out_twice(make_store, simulated, tmp_path: Path, name: str):
+    """A run that goes on and on after a part of the last number is planted writes over no row."""
+    store = make_store("out")
+    for first in range(0, 12, 3):
+        store.add(simulated[first : first + 3])
+        store.flush()
+        (tmp_path / "out" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "out" / name).write_bytes(b"x")
+        opened = open_folder(tmp_path / "out")
+        store = Store(opened, adopt(opened))
+    store.close("failed")
+
+    assert len(read_trials(tmp_path / "out")) == len(simulated)
+
+
+def test_a_run_whose_rows_were_taken_away_is_not_complete(make_store, simulated, tmp_path: Path):
+    """Rows are held against the trials that finished before the folder says how the run ended."""
+    store = make_store("out")
+    store.add(simulated[:5])
+    store.flush()
+    for table in (store.folder.trials, store.folder.series):
+        forget(store.folder, table / "part-000000.parquet")
+    store.add(simulated[5:])
+
+    with pytest.raises(ResultsError, match="out has rows of 7 trials, and 12 finished"):
+        store.close("failed")
+    assert status_of(tmp_path / "out")["state"] == "stopped"
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "zonemaps.npz", ".lock"])
