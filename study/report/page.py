@@ -68,7 +68,7 @@ def write_report(findings: Findings) -> Path:
 
 def render(findings: Findings) -> str:
     """The page as text. It names no other file and asks no network for anything."""
-    from study.statistics.findings import looks_of
+    from study.statistics.findings import extensions_of, looks_of
     from study.statistics.verdict import TESTED
     from study.statistics.words import footnote, statement
 
@@ -82,7 +82,11 @@ def render(findings: Findings) -> str:
         manifest=manifest,
         state=state_of(manifest),
         verdicts=[(verdict, statement(verdict, LABELS, most=most)) for verdict in asked],
-        verdict_note=footnote(verdicts, looks=len(looks_of(manifest))) if verdicts else "",
+        verdict_note=footnote(
+            verdicts, looks=len(looks_of(manifest)), extended=extensions_of(manifest)
+        )
+        if verdicts
+        else "",
         counts={
             word: sum(verdict.verdict == word for verdict in asked)
             for word in dict.fromkeys((*TESTED, *(verdict.verdict for verdict in asked)))

@@ -59,6 +59,13 @@ def nuisance_of(manifest: Manifest) -> list[str]:
     return [axis for axis in raw if isinstance(axis, str)] if isinstance(raw, list) else []
 
 
+def replicates_most(manifest: Manifest) -> int:
+    """Replicates that a cell may have at most, be it by a stopping rule."""
+    asked = manifest["scenario"].get("replicates")
+    most = asked.get("max", TRIALS_MOST) if isinstance(asked, Mapping) else asked
+    return max(manifest["replicates"], most if type(most) is int else 0)
+
+
 @dataclass(frozen=True)
 class Expected:
     """What holds for every row of a study.

@@ -54,6 +54,8 @@ ZONE_MAPS = "zonemaps.npz"
 SEED_MAX = 2**64 - 1
 
 DAMAGED = "damaged"
+REPLACED = ".replaced"
+"""What a run starts over from: dropped with its first rows, and put back if it never has any."""
 LOCK = ".lock"
 _MADE = (TRIALS, SERIES, SUMMARY, CONTRASTS, VERDICTS, REPORT, ZONE_MAPS, MANIFEST)
 _OURS = (
@@ -151,7 +153,7 @@ def create_folder(path: Path, manifest: Manifest, *, force: bool = False) -> Fol
     """Make a results folder with this manifest, or say why not.
 
     force  start over in a folder whose fingerprint is the same; any other stays untouched. Whoever
-           does so is its only writer
+           does so is its only writer. What was there stays in REPLACED until there are new rows
 
     Raises ResultsError when something is there already or nothing can be written.
     """
@@ -255,6 +257,30 @@ def remove_folder(folder: Folder) -> None:
         with suppress(OSError):
             remove(folder.path / name)
     remove_if_empty(folder.path)
+
+
+def drop_replaced(path: Path) -> None:
+    """Remove what a run has started over from, now that it has rows of its own."""
+    if os.path.lexists(path / REPLACED):
+        _discard(path / REPLACED)
+
+
+def put_back_replaced(path: Path) -> bool:
+    """Have in a folder, of which nothing is left, what was there before; False if nothing was.
+
+    Raises
+    ------
+    OSError
+        It cannot be moved.
+    """
+    aside = path / REPLACED
+    if not _holds_manifest(aside):
+        return False
+    for name in _OURS:
+        if os.path.lexists(aside / name):
+            (aside / name).rename(path / name)
+    remove_if_empty(aside)
+    return True
 
 
 @contextmanager
@@ -471,5 +497,12 @@ def _make_room(path: Path, manifest: Manifest, *, force: bool) -> None:
         raise ResultsError(f"{path} holds results of something else; give another --out:\n{lines}")
     if not force:
         raise ResultsError(f"{path} already holds results of this very study")
+    aside = path / REPLACED
+    make_folder(aside)
+    # Whole if no run since has had a row.
+    is_whole = _holds_manifest(aside)
     for name in _OURS:
-        remove(path / name)
+        if is_whole:
+            remove(path / name)
+        elif os.path.lexists(path / name):
+            (path / name).rename(aside / name)

@@ -14,7 +14,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
 from study.results.errors import ResultsError
-from study.results.expected import nuisance_of
+from study.results.expected import nuisance_of, replicates_most
 
 if TYPE_CHECKING:
     from study.results.model import Manifest, Noted
@@ -308,7 +308,7 @@ def extended(found: Manifest, wanted: Manifest) -> tuple[Manifest | None, list[s
         for name in ("format", "simulation", "seed")
         if found.get(name) != wanted[name]
     ]
-    cells, replicates = found.get("cells", {}), found.get("replicates", 0)
+    cells = found.get("cells", {})
     gone = [cell for cell in cells if cell not in wanted["cells"]]
     if gone:
         obstacles.append(f"{len(gone)} of its {len(cells)} cells are not in the study")
@@ -322,8 +322,10 @@ def extended(found: Manifest, wanted: Manifest) -> tuple[Manifest | None, list[s
         obstacles.append(f"nuisance: {_short(there)} there, {_short(now)} now")
     if set(_columns(found)) != set(_columns(wanted)):
         obstacles.append("the axes are others, so that its rows would lack columns")
-    if wanted["replicates"] < replicates:
-        obstacles.append(f"replicates: {replicates} there, {wanted['replicates']} now")
+    # What a stopping rule asked for beyond the least number is there too, and stays.
+    most_there, most_now = replicates_most(found), replicates_most(wanted)
+    if most_now < most_there:
+        obstacles.append(f"replicates: up to {most_there} there, {most_now} now")
     if obstacles:
         return None, obstacles
     earlier = [*found.get("extended_from", []), found["fingerprint"]]
@@ -336,7 +338,10 @@ def continued(found: Manifest, wanted: Manifest) -> Manifest:
     Its question and claims may have changed since; what the trials are, the fingerprint holds.
     """
     kept = {name: value for name, value in found.items() if name in _OF_THE_FOLDER}
-    whole = {**wanted, "noted_first": False, **kept, "claims": _all_noted(found, wanted)}
+    there = found["counts"]
+    counts = wanted["counts"] | {"finished": there["finished"], "failed": there["failed"]}
+    whole = {**wanted, "noted_first": False, **kept, "counts": counts}
+    whole["claims"] = _all_noted(found, wanted)
     return cast("Manifest", whole)
 
 
@@ -344,7 +349,8 @@ def _all_noted(found: Manifest, wanted: Manifest) -> dict[str, Noted] | None:
     """When each claim was noted, and how many rows there were then; None if nobody noted it
     once.
     """
-    rows = found["counts"]["finished"]
+    # A part holds a row at least, and is noted before the rows in it are counted.
+    rows = max(found["counts"]["finished"], len(found.get("parts", {})))
     earlier = found.get("claims")
     if earlier is None and rows:
         return None

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from itertools import groupby, repeat
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from study.results.bounds import file_bytes_most
 from study.results.errors import ResultsError, disk_errors
@@ -112,12 +112,29 @@ class Awaited:
     def _same_scenario(self, found: Manifest, wanted: Manifest) -> bool:
         if self._words:
             return bool(found.get("scenario") == wanted.get("scenario"))
+        if not _can_be_opened(found["scenario"].get("recordings", [])):
+            return False
         # Without what the study is called, asks and claims.
         one, other = (
             fingerprint_of(manifest["scenario"], manifest["simulation"])
             for manifest in (found, wanted)
         )
         return one == other
+
+
+def _can_be_opened(recordings: Any) -> bool:
+    """Does a scenario hold its recorded loads, each with the digest it names?"""
+    from study.scenario.machine.recordings import Recordings
+
+    kept = Recordings(None)
+    if not isinstance(recordings, list) or any(kept.keep(recordings)):
+        return False
+    try:
+        for one in recordings:
+            kept.find(one["name"])
+    except ValueError:
+        return False
+    return True
 
 
 def _read(content: bytes) -> Manifest:

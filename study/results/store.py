@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from study.results.columns import axis_columns, series_table, trials_table
 from study.results.errors import ResultsError, TakenOver
-from study.results.folder import Folder
+from study.results.folder import Folder, drop_replaced
 from study.results.manifest import now
 from study.results.noted import free_number, numbered, write_parts
 from study.results.resume import Kept
@@ -103,6 +103,8 @@ class Store:
                 self._rows, self._axes, self._metrics or []
             )
             write_parts(self.folder, tables)
+            if self._rows:
+                drop_replaced(self.folder.path)
             self._series_parts += len(tables) - 1
             self._parts += 1
             self._next += 1

@@ -68,6 +68,7 @@ def run_study(
     from study.fanout import FanoutError
     from study.results import ResultsError, Store
     from study.results.columns import REPLICATES_MOST
+    from study.results.folder import REPLACED
     from study.statistics import write_findings
 
     options = options or Options()
@@ -82,6 +83,10 @@ def run_study(
         kept = _adopted(folder, study, most=None if more is None else REPLICATES_MOST)
         for part in kept.damaged:
             watcher.note(f"set aside {folder.place}/{part}; its trials are run again")
+        if os.path.lexists(folder.path / REPLACED):
+            watcher.note(
+                f"what was there is kept in {folder.place}/{REPLACED} until there are rows"
+            )
         if kept.done:
             watcher.note(f"{len(kept.done)} trials are there already")
         elapsed_before = 0.0 if is_new else float(folder.manifest.get("elapsed_s") or 0.0)
@@ -207,14 +212,15 @@ def _give_up(store: Store, started: float, *, is_new: bool) -> str:
     The fault that broke it matters more than one of ours.
     """
     from study.results import ResultsError
-    from study.results.folder import remove_folder
+    from study.results.folder import put_back_replaced, remove_folder
 
     counts = store.folder.manifest["counts"]
     try:
         if is_new and not counts["finished"]:
             remove_folder(store.folder)
+            is_back = put_back_replaced(store.folder.path)
             store.folder.publish()
-            return ""
+            return "the results that were there before are back" if is_back else ""
         store.close("interrupted", elapsed_s=monotonic() - started, headline=_headline())
         _publish_or_keep(store.folder)
     except (ResultsError, OSError):

@@ -140,6 +140,11 @@ def looks_of(manifest: Manifest) -> tuple[int, ...]:
     return Stopping.from_plain(raw).looks() if isinstance(raw, dict) else ()
 
 
+def extensions_of(manifest: Manifest) -> int:
+    """How often cells or replicates were added to a study that had been run."""
+    return len(manifest.get("extended_from", []))
+
+
 def read_findings(path: str | os.PathLike[str]) -> Findings:
     """Open a results folder. Raises ResultsError if it is none, or its scenario is damaged."""
     findings = Findings(open_folder(path))

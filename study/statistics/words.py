@@ -19,16 +19,18 @@ _PAIRING_TOLD = 2.0
 """Times fewer replicates that are worth a sentence."""
 
 
-def footnote(verdicts: Sequence[Verdict], *, looks: int = 1) -> str:
+def footnote(verdicts: Sequence[Verdict], *, looks: int = 1, extended: int = 0) -> str:
     """What the verdicts rest on, in a few sentences.
 
-    looks  how often the study may look at its rows
+    looks     how often the study may look at its rows
+    extended  how often cells or replicates were added to it, as no rule of its own has it
     """
     asked = [verdict for verdict in verdicts if verdict.asked]
     text = ""
     if asked:
         n = max(verdict.n for verdict in asked)
-        text = " ".join([f"{n} replicates, compared within each.", *_assurance(asked, looks)])
+        assurance = _assurance(asked, looks, extended)
+        text = " ".join([f"{n} replicates, compared within each.", *assurance])
         if n < REPLICATES_LEAST:
             text = f"{n} replicate{'s' * (n != 1)}: fewer than {REPLICATES_LEAST} decide nothing."
     skipped = [verdict for verdict in verdicts if verdict not in asked]
@@ -39,7 +41,7 @@ def footnote(verdicts: Sequence[Verdict], *, looks: int = 1) -> str:
     return text
 
 
-def _assurance(asked: Sequence[Verdict], looks: int) -> Iterator[str]:
+def _assurance(asked: Sequence[Verdict], looks: int, extended: int) -> Iterator[str]:
     """How often such verdicts are wrong, what is left out of that, and what the brackets are."""
     tested = [verdict for verdict in asked if verdict.verdict in TESTED]
     seen = [verdict for verdict in asked if verdict.verdict in ("always seen", "never seen")]
@@ -49,6 +51,12 @@ def _assurance(asked: Sequence[Verdict], looks: int) -> Iterator[str]:
             f"(Holm over {len(tested)} claim{'s' * (len(tested) > 1)}"
             f"{f', {looks} looks' * (looks > 1)}) while differences are not skewed; "
             f"the most skewed here has {max((v.skew for v in tested), key=abs):.1f}."
+        )
+    if tested and extended:
+        times = "once" if extended == 1 else f"{extended} times"
+        yield (
+            f"The study was extended {times}: if its verdicts were read before and led to that, "
+            "such studies say something wrong more often."
         )
     if seen:
         which = " or ".join(dict.fromkeys(verdict.verdict for verdict in seen))

@@ -23,7 +23,9 @@ _STYLES = {
 }
 
 
-def verdict_parts(verdicts: Sequence[Verdict], *, looks: int = 1) -> Iterator[RenderableType]:
+def verdict_parts(
+    verdicts: Sequence[Verdict], *, looks: int = 1, extended: int = 0
+) -> Iterator[RenderableType]:
     """The verdicts on all claims; nothing if there is no claim."""
     from rich.table import Table
     from rich.text import Text
@@ -41,5 +43,5 @@ def verdict_parts(verdicts: Sequence[Verdict], *, looks: int = 1) -> Iterator[Re
         table.add_row("", Text(evidence(verdict, most=most), style="dim"))
     if asked:
         yield table
-    yield Text(footnote(verdicts, looks=looks), style="dim")
+    yield Text(footnote(verdicts, looks=looks, extended=extended), style="dim")
     yield Text()

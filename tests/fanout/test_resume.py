@@ -18,7 +18,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from study.fanout import Limits, in_process, run_trial
-from study.results import ResultsError, Store, adopt, only_writer, open_folder, reopen
+from study.results import (
+    ResultsError,
+    Store,
+    adopt,
+    create_folder,
+    only_writer,
+    open_folder,
+    reopen,
+)
 from study.results.manifest import new_manifest
 from study.runs import Options, resume_study, run_study
 from study.scenario import Study, load, load_text
@@ -38,8 +46,6 @@ def whole(tiny: Study, tmp_path_factory) -> dict[str, bytes]:
 @pytest.fixture
 def begun(tiny: Study, tmp_path: Path) -> Path:
     """A folder in which three parts of four, three and one trials were written, then nothing."""
-    from study.results import create_folder
-
     path = tmp_path / "out"
     manifest = new_manifest(tiny, simulation=digest(), command=())
     store = Store(create_folder(path, manifest))
@@ -153,6 +159,55 @@ def test_damage_is_kept_when_the_run_cannot_start(begun: Path, tiny: Study):
 
     assert len(list((begun / "damaged").iterdir())) == 6
     assert open_folder(begun).manifest["state"] == "interrupted"
+
+
+def test_starting_over_keeps_what_was_there_until_there_is_more(whole, tiny: Study, begun: Path):
+    """With --force and no Ray to be had the results are back; they go with the first new rows."""
+    from study.fanout import FanoutError
+
+    run_study(tiny, begun, Options(ray=False))
+    with pytest.raises(FanoutError, match=r"(?s)no Ray to join.*there before are back"):
+        run_study(tiny, begun, Options(address="127.0.0.1:9", force=True))
+    assert tables(begun) == whole
+    assert open_folder(begun).manifest["state"] == "complete"
+
+    run_study(tiny, begun, Options(ray=False, force=True))
+    assert tables(begun) == whole
+    assert not (begun / ".replaced").exists()
+
+
+def test_of_two_runs_that_had_no_row_the_first_has_what_was_there(tiny: Study, begun: Path, whole):
+    """Whoever is killed before the first row, and starts over again, loses nothing either."""
+    run_study(tiny, begun, Options(ray=False))
+    for _ in range(2):
+        create_folder(begun, new_manifest(tiny, simulation=digest(), command=()), force=True)
+
+    assert tables(begun / ".replaced") == whole
+
+
+def test_no_replicate_that_a_stopping_rule_asked_for_is_taken_away(root: Path, begun: Path):
+    """A folder that may have 8 replicates is not extended to 6, as 5 is the least only."""
+    text = (
+        (root / "tests/fanout/tiny.yaml").read_text()
+        + """
+claims:
+  - id: more
+    says: The order-aware kswapd serves more.
+    metric: rx_success_ratio
+    side: { kswapd.policy: order-aware }
+    against: { kswapd.policy: count-only }
+    expect: more
+    matters: 0.01
+"""
+    )
+    by_rule = load_text(text, "x.yaml", ["replicates={min: 5, max: 8, until: claims}"])
+    run_study(by_rule, begun, Options(ray=False, extend=True))
+    before = tables(begun)
+
+    fewer = load_text(text, "x.yaml", ["replicates=6"])
+    with pytest.raises(ResultsError, match="replicates: up to 8 there, 6 now"):
+        run_study(fewer, begun, Options(ray=False, extend=True))
+    assert tables(begun) == before
 
 
 def test_the_words_are_those_of_the_study_now(root: Path, begun: Path, whole):

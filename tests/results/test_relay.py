@@ -551,3 +551,16 @@ def test_a_part_larger_than_its_study_is_not_taken(tiny: Study, tmp_path: Path):
     for name in (PARTS[0], f".new/{PARTS[0]}"):
         with pytest.raises(ResultsError, match="bytes in the job's log; at most"):
             receiver.take(f"study-results put {name} {2**31 - 1} {'0' * 32}")
+
+
+@pytest.mark.parametrize(
+    "held", [None, 1, "a", [1], [{}], [{"name": "x", "digest": "", "packed": 1}]]
+)
+def test_recorded_loads_of_another_shape_end_in_words(held: object, tiny: Study):
+    """A log whose scenario has what is no recording under the name is of something else."""
+    manifest = new_manifest(tiny, simulation=digest(), command=())
+    changed = {**manifest, "scenario": {**manifest["scenario"], "recordings": held}}
+
+    for known in (None, manifest):
+        with pytest.raises(ResultsError, match="the job's log has results of something else"):
+            Awaited(manifest["fingerprint"], known).check(json.dumps(changed).encode())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.fanout.trial import ERROR_LETTERS
 from study.results.bounds.pages import pages_of
-from study.results.expected import TRIALS_MOST, NotOfTheStudy
+from study.results.expected import TRIALS_MOST, NotOfTheStudy, replicates_most
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -173,10 +173,7 @@ def file_bytes_most(manifest: Manifest, table: str) -> int:
 
 def _trials_most(manifest: Manifest) -> int:
     """How many trials a study can have."""
-    asked = manifest["scenario"].get("replicates")
-    most = asked.get("max", TRIALS_MOST) if isinstance(asked, Mapping) else asked
-    each: int = max(manifest["replicates"], most if type(most) is int else 0)
-    return min(len(manifest["cells"]) * each, TRIALS_MOST)
+    return min(len(manifest["cells"]) * replicates_most(manifest), TRIALS_MOST)
 
 
 def _samples_most(manifest: Manifest) -> int:
