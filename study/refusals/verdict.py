@@ -263,6 +263,9 @@ def _highatomic(  # noqa: PLR0911 - a case each
     return 0, -(-(managed // 100) // block) * block if managed // 100 >= block else 0
 
 
+_OWN_LOW_LEFT_OUT = (2, 6, 9)
+
+
 def reserve_of(
     report: Report, zone: ZoneState, flags: Flags, version: Version
 ) -> tuple[int, str | None]:
@@ -278,14 +281,18 @@ def reserve_of(
         return 0, "lowmem_reserve[] is not in the text: taken as 0 (--reserve PAGES)."
     if len(zone.reserve) == 1:
         return zone.reserve[0], None
+    # Up to 2.6.8 protection[] has a zone's own low mark in it (setup_per_zone_protection), which
+    # the test counts with the marks.
+    own = (_in_pages(zone.low_kb, report.page_kb) or 0) if version < _OWN_LOW_LEFT_OUT else 0
     seen = {z.name for z in report.on_node(zone.node)} | {"Normal"}
     values: list[int] = []
     for built in _builds(report, zone.node, seen, len(zone.reserve), version):
         below = [i for i, name in enumerate(built) if ZONES.index(name) <= ZONES.index(wanted)]
         if below:
-            values.append(zone.reserve[below[-1]])
+            values.append(max(zone.reserve[below[-1]] - own, 0))
     if not values:
-        return zone.reserve[-1], "Which entry of lowmem_reserve[] counts is not clear: the last."
+        last = max(zone.reserve[-1] - own, 0)
+        return last, "Which entry of lowmem_reserve[] counts is not clear: the last."
     if len(set(values)) > 1:
         others = ", ".join(f"{value:,}" for value in sorted(set(values)) if value != values[0])
         return values[0], f"lowmem_reserve may also be {others}: the text does not name all zones."
@@ -317,7 +324,9 @@ def _builds(
             continue
         if "Movable" in built and version < (2, 6, 23):
             continue
-        if any(any(numbers[: built.index(name) + 1]) for name, numbers in arrays):
+        # No zone is protected from requests for itself, or for one below.
+        own = version >= _OWN_LOW_LEFT_OUT
+        if any(any(numbers[: built.index(name) + own]) for name, numbers in arrays):
             continue
         unlikely = ("HighMem" in built and "HighMem" not in seen) + (
             "DMA32" in built and "DMA32" not in seen

@@ -32,6 +32,19 @@ Normal: 1910*4kB 106*8kB 61*16kB 0*32kB 1*64kB 1*128kB 0*256kB 0*512kB 0*1024kB 
 HighMem: empty
 kswapd0: page allocation failure. order:3, mode:0x20
 """  # noqa: E501
+EARLY = """\
+swapper: page allocation failure. order:3, mode:0x20
+kernel: 2.6.8
+DMA free:1956kB min:16kB low:32kB high:48kB active:812kB inactive:8kB present:16384kB
+protections[]: 8 476 508
+Normal free:2968kB min:936kB low:1872kB high:2808kB active:92112kB inactive:7012kB present:901120kB
+protections[]: 0 468 500
+HighMem free:112kB min:128kB low:256kB high:384kB active:844kB inactive:468kB present:131072kB
+protections[]: 0 0 32
+DMA: 5*4kB 4*8kB 1*16kB 1*32kB 1*64kB 2*128kB 0*256kB 1*512kB 1*1024kB 0*2048kB 0*4096kB = 1956kB
+Normal: 700*4kB 17*8kB 2*16kB 0*32kB 0*64kB 0*128kB 0*256kB 0*512kB 0*1024kB 0*2048kB 0*4096kB = 2968kB
+HighMem: 28*4kB 0*8kB 0*16kB 0*32kB 0*64kB 0*128kB 0*256kB 0*512kB 0*1024kB 0*2048kB 0*4096kB = 112kB
+"""  # noqa: E501
 ROUTER = """\
 swapper: page allocation failure. order:3, mode:0x4020
 Normal free:1032kB min:508kB low:632kB high:760kB active:2524kB inactive:16kB present:16256kB
@@ -299,6 +312,23 @@ def test_the_largest_lower_min_free_kbytes_is_the_last_that_passes() -> None:
         passes.append(outcome is not None and outcome.passes)
 
     assert passes == [True, False]
+
+
+def test_protection_of_2_6_8_has_the_low_mark_in_it() -> None:
+    """Need = 2^order + protection[] - low/4 for __GFP_HIGH: 8 + 468 - 117 = 359 of 742 pages in
+    Normal, whose own low mark of 468 is counted once; in DMA 8 + 476 - 2 of 489.
+    """
+    verdict = only(EARLY)
+    normal, dma = (zone_of(verdict, name) for name in ("Normal", "DMA"))
+
+    assert (normal.pages.reserve, dma.pages.reserve) == (0, 468)
+    assert not normal.notes
+    assert not dma.notes
+    assert normal.last is not None
+    assert (normal.last.steps[0].usable, normal.last.steps[0].needed) == (735, 468 - 117)
+    assert not normal.last.passes
+    assert dma.last is not None
+    assert dma.last.steps[0].needed == 8 - 2 + 468
 
 
 def test_versions_are_told_apart_by_the_form() -> None:
