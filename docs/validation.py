@@ -9,6 +9,7 @@ of the simulated seeds, and between what 95 % of them lie.
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
@@ -24,6 +25,8 @@ FIGURES = {
     "direct_share": "share reclaimed by who asks",
     "refaults": "refaults a second",
     "reclaimed": "pages reclaimed a second",
+    "dma_free": "free pages of zone DMA",
+    "dma_reclaimed": "pages reclaimed a second from zone DMA",
 }
 NEAR = 0.15
 """The real figure agrees if it is so near the simulated mean, or within 95 % of the seeds, or if
@@ -49,6 +52,8 @@ def simulated(trials: pd.DataFrame, seconds: float) -> pd.DataFrame:
             "direct_share": trials["direct_reclaimed_pages"] / trials["reclaimed_pages"],
             "refaults": trials["refaults"] / seconds,
             "reclaimed": trials["reclaimed_pages"] / seconds,
+            "dma_free": trials["dma_free_pages_mean"],
+            "dma_reclaimed": trials["dma_reclaimed_pages"] / seconds,
         }
     )
 
@@ -73,20 +78,23 @@ def main(folder: Path) -> None:
     trials = results.trials[results.trials["status"] == "ok"]
     found = simulated(trials, 100.0)
     real = pd.read_csv(Path(__file__).with_name("validation.csv"), index_col="run")
-    agree = 0
+    agree = asked = 0
     for run, of_run in found.groupby("run", sort=False):
         print(f"### {run}: {real.loc[run, 'what']}\n")
         print(f"| figure | machine | simulated, {len(of_run)} seeds | 95 % of them | agrees |")
         print("|---|---|---|---|---|")
         for figure, words in FIGURES.items():
             values, value = of_run[figure], float(real.loc[run, figure])
+            if math.isnan(value):
+                continue  # the machine had no zone DMA
+            asked += 1
             says = verdict(str(run), figure, value, values)
             agree += says != "**no**"
             low, high = values.quantile(0.025), values.quantile(0.975)
             between = f"{values.mean():.4g} | {low:.4g}-{high:.4g}"
             print(f"| {words} | {value:.4g} | {between} | {says} |")
         print()
-    print(f"{agree} of {len(FIGURES) * found['run'].nunique()} figures agree.")
+    print(f"{agree} of {asked} figures agree.")
 
 
 if __name__ == "__main__":
