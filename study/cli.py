@@ -15,28 +15,28 @@ from typing import Any
 
 import click
 
-from study.commands.compare import compare
 from study.commands.completion import completion
-from study.commands.contrasts import contrasts
 from study.commands.explain import explain
 from study.commands.machine.scenario import scenario
 from study.commands.machine.why import why
 from study.commands.plan import plan
-from study.commands.plot import plot
 from study.commands.presets import presets
 from study.commands.reference import kernels, keys, metrics
 from study.commands.refusal import STOPPED
 from study.commands.replay import replay
-from study.commands.report import report
+from study.commands.results.compare import compare
+from study.commands.results.contrasts import contrasts
+from study.commands.results.plot import plot
+from study.commands.results.report import report
+from study.commands.results.sensitivity import sensitivity
+from study.commands.results.status import status
+from study.commands.results.summary import summary
+from study.commands.results.tradeoff import tradeoff
+from study.commands.results.verdicts import verdicts
 from study.commands.run import resume, run
 from study.commands.schema import schema
-from study.commands.sensitivity import sensitivity
 from study.commands.show import show
-from study.commands.status import status
 from study.commands.submit import follow, job, submit
-from study.commands.summary import summary
-from study.commands.tradeoff import tradeoff
-from study.commands.verdicts import verdicts
 from study.terminal.guard import guarded
 
 _SECTIONS = {
@@ -57,6 +57,7 @@ Exit status:
     1  a trial failed, or the run could not be completed
     2  the command, the scenario or the folder is not usable as given
   130  stopped by a signal; what is finished is kept
+  141  whoever read the output has gone (`study summary DIR | head`)
 
 Output has colours on a terminal only, and not with NO_COLOR set.
 """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from study.commands.refusal import FAILED, STOPPED
-from study.commands.report import report_at_end
+from study.commands.results.report import report_at_end
 from study.terminal.listing import show
 
 if TYPE_CHECKING:

@@ -25,7 +25,10 @@ def presets(name: str | None, *, as_json: bool) -> None:
     known = all_presets()
     chosen = [p for p in known.values() if name in (None, p.name, p.name.partition("/")[0])]
     if not chosen:
-        hint = did_you_mean(str(name), [*known, *KINDS]) or f"; the kinds are {', '.join(KINDS)}"
+        holding = [each for each in known if str(name).lower() in each]
+        hint = f"; did you mean {', '.join(holding)}?" if holding else ""
+        hint = hint or did_you_mean(str(name), [*known, *KINDS])
+        hint = hint or f"; the kinds are {', '.join(KINDS)}"
         refuse(ValueError(f"there is no preset {name}{hint}"))
     if as_json:
         told = {p.name: {"about": p.about, "source": p.source, "base": p.base} for p in chosen}

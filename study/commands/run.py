@@ -25,7 +25,9 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--address", metavar="ADDR", help="Join this Ray cluster; it is left running."
         ),
-        click.option("--workers", type=click.IntRange(min=1), help="Use at most so many cores."),
+        click.option(
+            "--workers", type=click.IntRange(min=1), metavar="N", help="Use at most N cores."
+        ),
         click.option("--no-ray", is_flag=True, help="Run the trials one by one in this process."),
         limit_options,
         allow_option,
@@ -78,6 +80,8 @@ def run(
         from study.scenario import load
 
         study = load(scenario, overrides, extensions=extensions)
+        for said in study.remarks:
+            watcher.note(f"Note: {said}.")
         options = replace(options, force=force, extend=extend)
         return run_study(study, out, options, watcher=watcher)
 

@@ -103,6 +103,8 @@ def submit(
 
     try:
         study = load(scenario, overrides, extensions=extensions)
+        for said in study.remarks:
+            click.echo(f"Note: {said}.", err=True)
         server = JobServer(address)
         name = _job_name(study)
         elsewhere = out is not None and is_url(out)

@@ -82,6 +82,7 @@ class _Composition:
         parts = self._parts(document, file, (*above, _identity(file)))
         document.value.pop("extends", None)
         self._canonical(document, file)
+        self._check_own(document)
         if not parts:
             return document
         whole = Document(document.name, {}, {(): document.places[()]})
@@ -101,6 +102,27 @@ class _Composition:
                 text = f"{key} has no effect here: the axis {axis} sets it"
                 self.faults.append(above.fault(path, f"{text} ({below.where(('axes', axis))})"))
         _lay_over(below, above)
+
+    def _check_own(self, document: Document) -> None:
+        """A setting under base that an axis of the same file sets in every cell would be lost.
+
+        Entries of include may make cells without the axis, and a resolved scenario says all.
+        """
+        if document.value.get("include") or _says_all(document):
+            return
+        setters = dict(_setters(document))
+        for key, path in _based(document):
+            axis = setters.get(key)
+            if axis is None:
+                continue
+            text = f"{key} has no effect: the axis {axis} sets it in every cell"
+            if axis != key:
+                level = next(iter(document.value["axes"][axis]))
+                value = document.value["base"]
+                for step in path[1:]:
+                    value = value[step]
+                text += f"; put it into the levels, as {level}: [..., {{ {key}: {shown(value)} }}]"
+            self.faults.append(document.fault(path, f"{text} ({document.where(('axes', axis))})"))
 
     def _parts(self, document: Document, file: File, above: tuple[File, ...]) -> list[Document]:
         named = document.value.get("extends")
@@ -384,6 +406,12 @@ def _setters(document: Document) -> Iterator[tuple[str, str]]:
         told = [set(level) for level in levels.values() if isinstance(level, dict)]
         for key in set.intersection(*told) if told else ():
             yield key, axis
+
+
+def _says_all(document: Document) -> bool:
+    """Does the base have every setting there is, as that of a manifest does?"""
+    base = document.value.get("base")
+    return isinstance(base, dict) and groups() <= {*base}
 
 
 def _based(document: Document) -> Iterator[tuple[str, Path]]:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from study.scenario.errors import Fault, ScenarioError, shown
+from study.scenario.errors import Fault, ScenarioError, listing, shown
 from study.scenario.model import Machine
 from study.scenario.origin import Unfolded
 from study.scenario.override import apply_overrides, key_of, origin_of
@@ -138,52 +138,79 @@ def without_effect(
     overrides: Sequence[str],
     unfolded: Unfolded,
     unfold: Callable[[Document], Unfolded],
-) -> list[Fault]:
-    """A fault for each override without which the study would be the same.
+) -> tuple[list[Fault], list[str]]:
+    """The overrides without which the study would be the same.
 
-    before    the document without any override
-    unfolded  the study with all of them
+    Parameters
+    ----------
+    before
+        The document without any override.
+    overrides
+        In their order.
+    unfolded
+        The study with all of them.
+    unfold
+        Makes a study of a document.
+
+    Returns
+    -------
+    tuple
+        A fault for each that cannot do what it says, and a sentence for each that says what is so
+        already: a loop over several values may well begin with that of the file.
     """
-    found = []
+    faults, equal = [], []
     for index, text in enumerate(overrides):
         others = [*overrides[:index], *overrides[index + 1 :]]
-        why = _why(before, text, others, overrides[index + 1 :], unfolded, unfold)
+        why = _hindered(text, overrides[index + 1 :], unfolded)
+        if not why:
+            document = copy.deepcopy(before)
+            apply_overrides(document, others)
+            if _changes(document, key_of(text), unfolded, unfold):
+                continue
+            why = _shadowed(document, key_of(text), unfolded)
         if why:
-            found.append(Fault(origin_of(text), None, None, f"has no effect: {why}"))
-    return found
+            faults.append(Fault(origin_of(text), None, None, f"has no effect: {why}"))
+        else:
+            equal.append(f"{origin_of(text)}: {_so_already(document, key_of(text))}")
+    return faults, equal
 
 
-def _why(
-    before: Document,
-    text: str,
-    others: Sequence[str],
-    later: Sequence[str],
-    unfolded: Unfolded,
-    unfold: Callable[[Document], Unfolded],
-) -> str:
-    key = key_of(text)
-    study = unfolded.study
-    why = asleep(key, (c.settings for c in study.cells)) if key not in study.axes else ""
+def _hindered(text: str, later: Sequence[str], unfolded: Unfolded) -> str:
+    """Why an override can change nothing, whatever it says; empty if it may."""
+    key, study = key_of(text), unfolded.study
     again = next((other for other in later if key_of(other) == key), None)
     if again is not None:
-        why = f"'{shown(again)}' behind it sets {key} as well"
-    if why:
-        return why
-    document = copy.deepcopy(before)
-    apply_overrides(document, others)
+        return f"'{shown(again)}' behind it sets {key} as well"
+    return asleep(key, (c.settings for c in study.cells)) if key not in study.axes else ""
+
+
+def _changes(
+    document: Document, key: str, unfolded: Unfolded, unfold: Callable[[Document], Unfolded]
+) -> bool:
+    """Is the study another one than that of the document, which lacks an override of this key?"""
     path = _path(document, key)
-    if _certain(document, unfolded.document, path):
-        return ""
-    if _differs(document, unfolded, unfold):
-        return ""
+    return _certain(document, unfolded.document, path) or _differs(document, unfolded, unfold)
+
+
+def _shadowed(document: Document, key: str, unfolded: Unfolded) -> str:
+    """Which axis sets the key instead; empty if none does."""
     setters = sorted(
         {axis for axis, levels in unfolded.named.items() for told in levels.values() if key in told}
     )
-    if setters:
-        return f"{key} is set by the axis {setters[0]} ({document.where(('axes', setters[0]))})"
-    if path in document.places:
-        return f"{key} is so already ({document.where(path)})"
-    return f"every cell has {key} so already" if path[0] == "base" else f"{key} is so by default"
+    if not setters:
+        return ""
+    return f"{key} is set by the axis {setters[0]} ({document.where(('axes', setters[0]))})"
+
+
+def _so_already(document: Document, key: str) -> str:
+    path = _path(document, key)
+    if path not in document.places:
+        return f"{key} is so by default"
+    value = document.value
+    for step in path:
+        value = value[step]
+    told = listing(value) if isinstance(value, list | dict) else shown(value)
+    return f"{key} is {told} already ({document.where(path)})"
 
 
 def _differs(

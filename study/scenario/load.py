@@ -135,9 +135,10 @@ def _unfold_text(
     if faults or not overrides:
         return _with_recordings(unfold_document(document, faults), recordings)
     unfolded = unfold_document(copy.deepcopy(document))
-    faults = without_effect(before, overrides, unfolded, unfold_document)
+    faults, equal = without_effect(before, overrides, unfolded, unfold_document)
     if faults:
         raise ScenarioError(faults)
+    unfolded = replace(unfolded, study=replace(unfolded.study, remarks=tuple(equal)))
     return _with_recordings(unfolded, recordings)
 
 

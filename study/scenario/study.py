@@ -21,6 +21,7 @@ class Study:
     claims      what the study is to decide
     stopping    when a cell has enough replicates; None: `replicates` are run
     nuisance    axes whose combinations of levels have a load each; the others share one
+    remarks     overrides that say what is so already, a sentence each
     allowed     extensions that its trials may import; said by who runs it, never by the scenario
     """
 
@@ -35,6 +36,7 @@ class Study:
     claims: tuple[Claim, ...] = ()
     stopping: Stopping | None = None
     nuisance: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = field(default=(), compare=False)
     allowed: tuple[str, ...] = field(default=(), compare=False)
 
     def __len__(self) -> int:

@@ -7,12 +7,41 @@ study.terminal.console, which colours text that it has cleaned itself.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO, cast
+from typing import IO, Any, TextIO, cast
+
+import click
 
 from study.printable import printable_lines, without_colours
+
+
+class Unwritable(click.ClickException):
+    """Standard output takes no more: its disk is full, or whoever read it has gone.
+
+    Ends the command, with a line that says why and status 1, or without a word and with the status
+    that a shell gives to such an end.
+    """
+
+    def __init__(self, fault: OSError) -> None:
+        super().__init__(f"cannot write the output: {fault.strerror}")
+        self.gone = isinstance(fault, BrokenPipeError)
+        self.exit_code = 128 + signal.SIGPIPE if self.gone else 1
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Say it on standard error."""
+        if not self.gone:
+            click.echo(f"study: {self.message}", file=file, err=True)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as fault:
+        raise Unwritable(fault) from fault
 
 
 class Lenient:
@@ -26,12 +55,18 @@ class Lenient:
 
     def write(self, text: str) -> int:
         """Write a text; returns its length."""
-        try:
-            self.stream.write(text)
-        except UnicodeEncodeError as error:
-            # A locale that knows ASCII only: better than no table.
-            self.stream.write(text.encode(error.encoding, "replace").decode(error.encoding))
+        with _told():
+            try:
+                self.stream.write(text)
+            except UnicodeEncodeError as error:
+                # A locale that knows ASCII only: better than no table.
+                self.stream.write(text.encode(error.encoding, "replace").decode(error.encoding))
         return len(text)
+
+    def flush(self) -> None:
+        """Have it written now."""
+        with _told():
+            self.stream.flush()
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write several texts."""

@@ -25,7 +25,7 @@ def show_plan(unfolded: Unfolded, *, everything: bool) -> None:
     title = f"{study.name}: {study.question}" if study.question else study.name
     show(Text(title, style="bold"))
     show(Text(_counts(study)))
-    for said in study.notes():
+    for said in (*study.notes(), *study.remarks):
         show(Text(f"Note: {said}.", style="yellow"))
     if study.axes:
         table = listing("axis", "levels")
@@ -43,7 +43,8 @@ def show_plan(unfolded: Unfolded, *, everything: bool) -> None:
     if study.axes and (everything or len(study.cells) <= 2 * _CELLS):
         _show_cells(study, everything=everything)
     else:
-        show(Text(f"\n{len(study.cells):,} cells: --cells lists them."))
+        many = len(study.cells)
+        show(Text(f"\n{many:,} cell{'s' * (many != 1)}: --cells lists them."))
 
 
 def _show_cells(study: Study, *, everything: bool) -> None:

@@ -303,18 +303,12 @@ axes:
 @pytest.mark.parametrize(
     ("overrides", "line"),
     [
-        (["nic.mtu=1500"], "'nic.mtu=1500': has no effect: nic.mtu is so already (x.yaml:2:16)"),
         (["nic.mtu=9000", "nic.mtu=1499"],
          "'nic.mtu=9000': has no effect: 'nic.mtu=1499' behind it sets nic.mtu as well"),
         (["nic.rx_hold=3ms"],
          "'nic.rx_hold=3ms': has no effect: nic.rx_hold is set by the axis card (x.yaml:4:3)"),
         (["defrag.budget=64 pages"],
          "'defrag.budget=64 pages': has no effect: defrag.mode is off"),
-        (["seed=1"], "'seed=1': has no effect: seed is so by default"),
-        (["card=[a, b]"], "'card=[a, b]': has no effect: card is so already (x.yaml:4:3)"),
-        (["kernel=2.6.8"], "'kernel=2.6.8': has no effect: every cell has kernel so already"),
-        (["nic.driver=e1000"],
-         "'nic.driver=e1000': has no effect: every cell has nic.driver so already"),
         (["card=c"], "'card=c': card has no level c; it has a, b"),
         (["crad=a"], "'crad=a': crad is not a setting; did you mean card?"),
     ],
@@ -327,6 +321,42 @@ def test_an_override_without_effect_is_a_fault(overrides: list[str], line: str) 
     assert str(caught.value) == f"override {line}"
     ours = ["nic.mtu=9000", "seed=2", "card=a", "processes.fork_rate=3/s", "kernel=2.6.11"]
     assert len(load_text(SMALL, "x.yaml", ours).cells) == 1
+
+
+@pytest.mark.parametrize(
+    ("override", "remark"),
+    [
+        ("nic.mtu=1500", "nic.mtu is 1500 already (x.yaml:2:16)"),
+        ("seed=1", "seed is so by default"),
+        ("card=[a, b]", "card is a, b already (x.yaml:4:3)"),
+        ("kernel=2.6.8", "kernel is so by default"),
+        ("nic.driver=e1000", "nic.driver is so by default"),
+    ],
+)
+def test_an_override_that_is_so_already_is_noted(override: str, remark: str) -> None:
+    """A loop over several values may begin with that of the file: the study is the same."""
+    study = load_text(SMALL, "x.yaml", [override])
+
+    assert study == load_text(SMALL, "x.yaml")
+    assert study.remarks == (f"override '{override}': {remark}",)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("base: { nic: { ring: 1024 } }\naxes: { card: [nic/e1000-1500, nic/e1000-9000] }",
+         "x.yaml:1:16: nic.ring has no effect: the axis card sets it in every cell; put it into "
+         "the levels, as e1000-1500: [..., { nic.ring: 1024 }] (x.yaml:2:9)"),
+        ("base: { nic.mtu: 1500 }\naxes: { nic.mtu: [1500, 9000] }",
+         "x.yaml:1:9: nic.mtu has no effect: the axis nic.mtu sets it in every cell (x.yaml:2:9)"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_the_files_own_axis_sets_is_a_fault(text: str, line: str) -> None:
+    """What stands under base and in every level of an axis of the same file would be lost."""
+    with pytest.raises(ScenarioError) as caught:
+        load_text(text, "x.yaml")
+
+    assert str(caught.value).splitlines() == [line]
 
 
 @given(

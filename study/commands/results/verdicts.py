@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from study.commands.refusal import refuse
+from study.commands.results.folder import newest
 from study.printable import json_text
 from study.terminal.listing import show
 
@@ -17,15 +18,18 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(), metavar="DIR")
+@click.argument("folder", type=click.Path(), metavar="[DIR]", required=False)
 @click.argument("scenario", type=click.Path(), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array instead of text.")
-def verdicts(folder: str, scenario: str | None, *, as_json: bool) -> None:
+def verdicts(folder: str | None, scenario: str | None, *, as_json: bool) -> None:
     """Say what the results in DIR decide.
 
     With SCENARIO, its claims are judged instead of those the study was run with: claims change no
     trial, so they can be made afterwards.
     """
+    if folder is not None and scenario is None and folder.endswith((".yaml", ".yml")):
+        folder, scenario = None, folder
+    folder = folder or newest()
     from study.results import ResultsError
     from study.scenario import ScenarioError, load_claims
     from study.statistics import read_findings

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from study.commands.refusal import refuse
+from study.commands.results.folder import folder_argument
 from study.terminal.listing import show
 
 
 @click.command()
-@click.argument("folder", type=click.Path(), metavar="DIR")
+@folder_argument
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Of this; repeatable.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, all columns.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, all columns.")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from study.commands.refusal import refuse
+from study.commands.results.folder import folder_argument
 from study.terminal.listing import show
 
 
 @click.command()
-@click.argument("folder", type=click.Path(), metavar="DIR")
+@folder_argument
 @click.option(
     "--where", multiple=True, metavar="KEY=LEVEL", help="Only cells of this level; repeatable."
 )

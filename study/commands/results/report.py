@@ -10,13 +10,14 @@ import click
 
 from study.commands.allowing import allow_option
 from study.commands.refusal import refuse
+from study.commands.results.folder import folder_argument
 
 if TYPE_CHECKING:
     from study.statistics import Findings
 
 
 @click.command()
-@click.argument("folder", type=click.Path(), metavar="DIR")
+@folder_argument
 @click.option("--pictures", is_flag=True, help="Take the pictures of the zone anew.")
 @allow_option
 def report(folder: str, *, pictures: bool, extensions: tuple[str, ...]) -> None:

@@ -6,10 +6,11 @@ import click
 
 from study.commands.ending import tables
 from study.commands.refusal import refuse
+from study.commands.results.folder import folder_argument
 
 
 @click.command()
-@click.argument("folder", type=click.Path(), metavar="DIR")
+@folder_argument
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, no tables.")
 def summary(folder: str, *, as_json: bool) -> None:
     """Show the tables of the results folder DIR again."""

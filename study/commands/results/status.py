@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from study.commands.refusal import refuse
+from study.commands.results.folder import folder_argument
 from study.printable import json_text, printable
 from study.terminal.progress import clock
 
 
 @click.command()
-@click.argument("folder", type=click.Path(), metavar="DIR")
+@folder_argument
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def status(folder: str, *, as_json: bool) -> None:
     """Tell how far the run in DIR is, from the folder alone."""

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from study.commands.refusal import refuse
+from study.commands.results.folder import newest
 
 _FORMATS = ("png", "svg", "pdf")
 
 
 @click.command()
-@click.argument("folder", type=click.Path(), metavar="DIR")
+@click.argument("folder", type=click.Path(), metavar="[DIR]", required=False)
 @click.argument("figures", nargs=-1, metavar="[FIGURE]...")
 @click.option(
     "--format", "suffix", type=click.Choice(_FORMATS), default="svg", show_default=True,
@@ -22,7 +23,7 @@ _FORMATS = ("png", "svg", "pdf")
     "--out", type=click.Path(file_okay=False), metavar="FOLDER",
     help="Where to put them.  [default: DIR/figures]",
 )  # fmt: skip
-def plot(folder: str, figures: tuple[str, ...], *, suffix: str, out: str | None) -> None:
+def plot(folder: str | None, figures: tuple[str, ...], *, suffix: str, out: str | None) -> None:
     """Write the report's figures as files, for papers and slides.
 
     FIGURE is tradeoff, forest, success, buddyinfo, indices or zone-map; none means all.
@@ -34,6 +35,9 @@ def plot(folder: str, figures: tuple[str, ...], *, suffix: str, out: str | None)
     from study.scenario.errors import did_you_mean
     from study.statistics import read_findings
 
+    if folder in FIGURES and not Path(folder).exists():
+        folder, figures = None, (folder, *figures)
+    folder = folder or newest()
     for name in figures:
         if name not in FIGURES:
             hint = did_you_mean(name, list(FIGURES)) or f"; there are {', '.join(FIGURES)}"

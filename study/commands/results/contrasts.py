@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from study.commands.refusal import refuse
+from study.commands.results.folder import folder_argument
 from study.terminal.listing import show
 
 
 @click.command()
-@click.argument("folder", type=click.Path(), metavar="DIR")
+@folder_argument
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this; repeatable.")
 @click.option("--axis", "axes", multiple=True, metavar="KEY", help="Only this; repeatable.")
 @click.option("--cells", "each_cell", is_flag=True, help="Single cells, not averages over them.")
