@@ -28,8 +28,8 @@ def end(
 
     extensions  that may be imported for its pictures
     """
-    tables(results, as_json=as_json, quiet=quiet)
-    if report:
+    tables(results, as_json=as_json, quiet=quiet, brief=True)
+    if report and (results.manifest["counts"]["finished"] or status_of(results) != STOPPED):
         said = report_at_end(results, extensions)
         if not quiet:
             click.echo(said, err=as_json)
@@ -41,8 +41,11 @@ def status_of(results: Findings) -> int:
     return {"complete": 0, "interrupted": STOPPED}.get(results.manifest["state"], FAILED)
 
 
-def tables(results: Findings, *, as_json: bool, quiet: bool) -> None:
-    """Show the tables of a results folder, and how to go on if the run was stopped."""
+def tables(results: Findings, *, as_json: bool, quiet: bool, brief: bool = False) -> None:
+    """Show the tables of a results folder, and how to go on if the run was stopped.
+
+    brief  of a run that was stopped show nothing but that
+    """
     if as_json:
         from study.printable import json_text
         from study.statistics.outline import outline
@@ -52,10 +55,12 @@ def tables(results: Findings, *, as_json: bool, quiet: bool) -> None:
     from study.results.errors import shell_word
     from study.terminal.tables import failures, result_parts
 
-    show(*(failures(results) if quiet else result_parts(results)))
     manifest = results.manifest
     counts = manifest["counts"]
-    if manifest["state"] == "interrupted":
+    stopped = manifest["state"] == "interrupted"
+    # Who stops a run wants to know what is kept and how to go on, not pages of half a study.
+    show(*(failures(results) if quiet or (brief and stopped) else result_parts(results)))
+    if stopped:
         click.echo(
             f"Stopped: {counts['finished']} of {counts['trials']} trials are kept, "
             "complete and readable."

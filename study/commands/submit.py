@@ -103,8 +103,7 @@ def submit(
 
     try:
         study = load(scenario, overrides, extensions=extensions)
-        for said in study.remarks:
-            click.echo(f"Note: {said}.", err=True)
+        click.echo("".join(f"Note: {said}.\n" for said in study.remarks), err=True, nl=False)
         server = JobServer(address)
         name = _job_name(study)
         elsewhere = out is not None and is_url(out)

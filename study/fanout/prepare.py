@@ -6,19 +6,63 @@ import fcntl
 import hashlib
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from threading import Event, Thread
+
+Told = Callable[[str], None]
+"""Is told how far it is, in a few words, every second."""
+_EVERY_S = 1.0
+_waiting = Event()
+"""Set while another process compiles."""
 
 
-@lru_cache(maxsize=1)
-def prepare_simulation() -> None:
+def prepare_simulation(told: Told | None = None) -> None:
     """Have the simulation compiled into its cache on disk: by this process, or by another while
     this one waits.
 
     Takes up to a minute the first time and next to nothing afterwards.
+
+    Parameters
+    ----------
+    told
+        Is told how many functions are compiled, while some are.
     """
+    if told is None:
+        _prepared()
+        return
+    with _counting(told):
+        _prepared()
+
+
+@contextmanager
+def _counting(told: Told) -> Iterator[None]:
+    """Tell how far the compilation is until the block ends, from a thread of its own."""
+    from study.zone.engine.compile import compiled_so_far
+
+    over = Event()
+
+    def tell() -> None:
+        while not over.wait(_EVERY_S):
+            done, there = compiled_so_far()
+            if _waiting.is_set():
+                told("another process compiles it")
+            elif done:
+                told(f"{done} of {there} functions compiled")
+
+    thread = Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@lru_cache(maxsize=1)
+def _prepared() -> None:
     from study.zone.engine.cache import cache_root
     from study.zone.engine.compile import digest
     from study.zone.engine.table import BOUNDSCHECK
@@ -47,5 +91,10 @@ def prepare_simulation() -> None:
 def _alone(path: Path) -> Iterator[None]:
     """Keep other processes of this machine out, by a lock that ends with the process."""
     with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _waiting.set()
+            fcntl.flock(file, fcntl.LOCK_EX)
+            _waiting.clear()
         yield

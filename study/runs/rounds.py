@@ -50,7 +50,7 @@ class Rounds:
             return
         if address is None:
             self._watcher.phase("preparing the simulation (compiled once per machine and version)")
-            prepare_simulation()
+            prepare_simulation(self._watcher.step)
             from study.zone.engine.cache import refused_places
 
             for line in refused_places():
@@ -147,6 +147,21 @@ class Rounds:
 
         self._store.flush(last=True)
         wider = self._more(read_trials(self._store.folder))
-        self._wanted = {cell: max(n, wider.get(cell, n)) for cell, n in self._wanted.items()}
+        before = self._wanted
+        self._wanted = {cell: max(n, wider.get(cell, n)) for cell, n in before.items()}
+        self._tell_added(before, getattr(wider, "why", ""))
         self._store.folder.manifest["counts"]["trials"] = sum(self._wanted.values())
         return self._missing() > 0
+
+    def _tell_added(self, before: dict[str, int], why: str) -> None:
+        """Say what was added, or not, and why; nothing if nothing is open."""
+        longer = [cell for cell, n in self._wanted.items() if n > before[cell]]
+        if not why:
+            return
+        if not longer:
+            self._watcher.note(f"until: {why}")
+            return
+        most = max(self._wanted[cell] for cell in longer)
+        self._watcher.note(
+            f"until: {why}: {len(longer):,} of {len(before):,} cells go on to {most:,} replicates"
+        )

@@ -14,6 +14,9 @@ class Watcher:
     def phase(self, text: str) -> None:
         """Say what is being prepared or finished, in a few words."""
 
+    def step(self, text: str) -> None:
+        """Say how far the phase is."""
+
     def note(self, text: str) -> None:
         """Say something that is to stay on the screen."""
 

@@ -40,8 +40,19 @@ if TYPE_CHECKING:
 
     from study.intervals import Array, MeanInterval
 
+_NAMED_MOST = 3
+"""Open claims that are named."""
 DIFFERING_MOST = 0.05
 """A metric of no known range that is always the same is known once fewer trials can differ."""
+
+
+class Wanted(dict[str, int]):
+    """Cell id -> replicates it should have before the next look; cells that are done are left out.
+
+    why  what is not known yet, in a few words; empty if everything is, or rows are missing
+    """
+
+    why: str = ""
 
 
 def replicates_wanted(
@@ -49,7 +60,7 @@ def replicates_wanted(
     trials: pd.DataFrame,
     cells: Mapping[str, Mapping[str, Any]],
     claims: Iterable[Claim] = (),
-) -> dict[str, int]:
+) -> Wanted:
     """Cell id -> replicates it should have before the next look; cells that are done are left out.
 
     trials  as read_trials() gives it, failed ones included: they have been run
@@ -61,13 +72,18 @@ def replicates_wanted(
     wanted = {cell: _look_from(looks, finished[cell]) for cell in cells}
     missing = {cell: count for cell, count in wanted.items() if finished[cell] < count}
     if missing:
-        return missing
-    unsettled = _unsettled(stopping, Measured(trials, cells), trials, claims)
-    return {
-        cell: _look_from(looks, finished[cell] + 1)
-        for cell in cells
-        if cell in unsettled and finished[cell] < stopping.most
-    }
+        return Wanted(missing)
+    unsettled, open_ = _unsettled(stopping, Measured(trials, cells), trials, claims)
+    found = Wanted(
+        {
+            cell: _look_from(looks, finished[cell] + 1)
+            for cell in cells
+            if cell in unsettled and finished[cell] < stopping.most
+        }
+    )
+    if unsettled:
+        found.why = open_ if found else f"max {stopping.most:,} replicates reached, {open_}"
+    return found
 
 
 def _look_from(looks: tuple[int, ...], count: int) -> int:
@@ -77,43 +93,50 @@ def _look_from(looks: tuple[int, ...], count: int) -> int:
 
 def _unsettled(
     stopping: Stopping, measured: Measured, trials: pd.DataFrame, claims: Iterable[Claim]
-) -> set[str]:
-    """Cells that need more replicates."""
+) -> tuple[set[str], str]:
+    """Cells that need more replicates, and what is open."""
     looks = stopping.looks()
     if stopping.metric is None or stopping.half_width is None:
         return _open_cells(stopping, measured, trials, list(claims))
     values = measured.values(stopping.metric)
+    open_ = f"{stopping.metric} not known to ±{stopping.half_width:g}"
     if stopping.axis is None:
         share = is_share(stopping.metric)
-        return {
+        cells = {
             cell
             for cell, column in measured.index.items()
             if not _known(values[:, column], stopping.half_width, looks, share=share)
         }
+        return cells, open_
     unsettled: set[str] = set()
     for pair in axis_pairs(measured.cells, [stopping.axis]):
         left, right, _ = both_sides(measured, values, pair)
         if not _known(left - right, stopping.half_width, looks, share=False):
             unsettled |= {*pair.left, *pair.right}
-    return unsettled
+    return unsettled, f"{open_} between levels of {stopping.axis}"
 
 
 def _open_cells(
     stopping: Stopping, measured: Measured, trials: pd.DataFrame, claims: list[Claim]
-) -> set[str]:
-    """Cells of claims that are open and may yet be decided."""
+) -> tuple[set[str], str]:
+    """Cells of claims that are open and may yet be decided, and the ids of these claims."""
     from study.statistics.verdict import judge
 
     judged = judge(claims, trials, measured.cells, looks=stopping.looks(), most=stopping.most)
     unsettled: set[str] = set()
+    ids = []
     for claim, verdict in zip(claims, judged, strict=True):
         known = differing_share(max(verdict.n, 1)) <= DIFFERING_MOST
         open_ = verdict.verdict == "undecided" and not verdict.hopeless
         open_ |= verdict.verdict in ("always seen", "never seen") and not known
         if open_ and verdict.n:
+            ids.append(claim.id)
             for comparison in claim.comparisons(measured.cells):
                 unsettled |= {*comparison.cells}
-    return unsettled
+    named = ", ".join(ids[:_NAMED_MOST]) + f" and {len(ids) - _NAMED_MOST} more" * (
+        len(ids) > _NAMED_MOST
+    )
+    return unsettled, f"{len(ids)} claim{'s' * (len(ids) != 1)} open ({named})"
 
 
 def _known(values: Array, half_width: float, looks: Sequence[int], *, share: bool) -> bool:

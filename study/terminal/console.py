@@ -39,6 +39,11 @@ class CleanConsole(Console):
         return super().render_str(printable_lines(text), **options)
 
 
+def width() -> int:
+    """Letters in a line of standard output; 80 where it is no terminal and COLUMNS is not set."""
+    return console().width
+
+
 def console(*, error: bool = False) -> Console:
     """A console on standard output or error, past the guard before them."""
     stream = behind(sys.stderr if error else sys.stdout)

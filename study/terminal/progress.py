@@ -32,6 +32,7 @@ class Bar(Watcher):
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._phase = _Phase()
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._status = console.status("")
@@ -39,11 +40,19 @@ class Bar(Watcher):
 
     def phase(self, text: str) -> None:
         """Show a spinner with this text."""
+        self._phase = _Phase(text)
+        self._spin(text)
+        self._status.start()
+
+    def step(self, text: str) -> None:
+        """Show how far the phase is, and how long it has taken."""
+        self._spin(self._phase.line(text))
+
+    def _spin(self, text: str) -> None:
         from rich.text import Text
 
         # A plain string would be read as markup.
         self._status.update(Text(printable(text)))
-        self._status.start()
 
     def note(self, text: str) -> None:
         """Print a line above the bar."""
@@ -97,12 +106,19 @@ class Lines(Watcher):
     def __init__(self, console: Console) -> None:
         self._console = console
         self._meter = Meter()
+        self._phase = _Phase()
         self._said_at = monotonic()
         self._open = False
 
     def phase(self, text: str) -> None:
         """Say it."""
+        self._phase = _Phase(text)
         self._say(text)
+
+    def step(self, text: str) -> None:
+        """Say how far the phase is, if nothing was said for a while."""
+        if monotonic() - self._said_at >= _LINE_EVERY_S:
+            self._say(self._phase.line(text))
 
     def note(self, text: str) -> None:
         """Say it."""
@@ -137,6 +153,18 @@ class Lines(Watcher):
     def _say(self, text: str) -> None:
         self._said_at = monotonic()
         self._console.print(text, markup=False, soft_wrap=True)
+
+
+class _Phase:
+    """What is being done, and since when."""
+
+    def __init__(self, text: str = "") -> None:
+        self._text = text.partition(" (")[0]
+        self._since = monotonic()
+
+    def line(self, step: str) -> str:
+        """As 'preparing the simulation: 120 of 321 functions compiled, 0:24'."""
+        return f"{self._text}: {step}, {clock(monotonic() - self._since)}"
 
 
 class Meter:

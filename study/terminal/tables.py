@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -19,6 +18,8 @@ from study.statistics.findings import Findings, extensions_of, looks_of
 from study.statistics.headline import headline_of
 from study.statistics.sensitivity import first_that_varies, sampled_axes, sensitivity
 from study.statistics.words import digits, with_half, with_interval
+from study.terminal.blocks import bare_table, in_blocks
+from study.terminal.console import width
 from study.terminal.ranking import ranking_parts
 from study.terminal.verdicts import verdict_parts
 from study.zone.trial.metrics import is_service
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from study.results.trials import TrialColumns
 
 _LEVELS = 4
-_LABEL_LETTERS = 34
+_CELLS_MOST = 12
+"""Cells of a study without axes that are shown."""
 _FAILURES_SHOWN = 5
 _LINES_MOST = 6
 
@@ -57,7 +59,7 @@ def result_parts(results: Findings) -> Iterator[RenderableType]:
         for metric in first_that_varies(results):
             yield from sensitivity_parts(sensitivity(results, metric))
     elif headline and not tables:
-        yield _plain_table(results, headline)
+        yield from _plain_table(results, headline)
     if tables:
         yield Text(
             "Means over cells and replicates ± half of the 95 % interval (±0: the same in all "
@@ -70,9 +72,10 @@ def result_parts(results: Findings) -> Iterator[RenderableType]:
         yield Text(line, style="yellow")
     if nowhere:
         yield Text(f"Nowhere: {', '.join(nowhere)}.", style="dim")
+    yield from failures(results)
+    # Last, since that is what stays in sight.
     yield Padding(Text(results.answer.text), (1, 0, 0, 0))
     yield from ranking_parts(results)
-    yield from failures(results)
 
 
 def _is_nowhere(name: str, values: pd.Series[float]) -> bool:
@@ -94,7 +97,7 @@ def _axis_tables(
     for axis in axes:
         effects, matched = main_effects(trials, axis=axis, metrics=metrics, cells=cells)
         if len({str(effect.level) for effect in effects}) > 1:
-            yield _axis_table(axis, effects, matched, headline, marks)
+            yield from _axis_table(axis, effects, matched, headline, marks)
             yield from _beneath(effects, dict(headline), marks)
 
 
@@ -181,7 +184,7 @@ def contrast_parts(
         title = Text.assemble(
             (str(axis), "bold cyan"), f": {named(level)} less {named(against)}", where
         )
-        yield _contrast_table(title, rows, labels)
+        yield from _contrast_tables(title, rows, labels)
         for note, noted in rows[rows["note"] != ""].groupby("note", sort=False)["metric"]:
             told = ", ".join(labels.get(name, name) for name in noted)
             yield Text(f"{note}: {told}", style="dim")
@@ -192,22 +195,24 @@ def contrast_parts(
     )
 
 
-def _contrast_table(title: Any, rows: pd.DataFrame, labels: Mapping[str, str]) -> Table:
-    table = _table(title)
-    table.add_column("", max_width=_LABEL_LETTERS, overflow="fold")
-    for name in ("difference", "ratio", "effect", "p Holm", "pairing"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in rows.to_dict("records"):
-        difference = with_interval(row["difference"], row["low"], row["high"])
-        table.add_row(
-            Text(labels.get(row["metric"], row["metric"])),
-            difference if row["n"] else "-",
-            _short(row["ratio"], ".3f"),
-            _short(row["effect"], "+.2f"),
-            "<.0001" if row["p_holm"] < 1e-4 else _short(row["p_holm"], ".4f"),
-            _short(row["pairing"], ".1f"),
-        )
-    return table
+def _contrast_tables(title: Any, rows: pd.DataFrame, labels: Mapping[str, str]) -> Iterator[Table]:
+    records = rows.to_dict("records")
+    named_here = [labels.get(row["metric"], row["metric"]) for row in records]
+    differences = [
+        with_interval(row["difference"], row["low"], row["high"]) if row["n"] else "-"
+        for row in records
+    ]
+    columns = [
+        ("difference", differences),
+        ("ratio", [_short(row["ratio"], ".3f") for row in records]),
+        ("effect", [_short(row["effect"], "+.2f") for row in records]),
+        (
+            "p Holm",
+            ["<.0001" if row["p_holm"] < 1e-4 else _short(row["p_holm"], ".4f") for row in records],
+        ),
+        ("pairing", [_short(row["pairing"], ".1f") for row in records]),
+    ]
+    return in_blocks(title, named_here, columns, width=width())
 
 
 def tradeoff_parts(
@@ -265,7 +270,7 @@ def sensitivity_parts(table: pd.DataFrame) -> Iterator[RenderableType]:
         metric, points = rows["metric"].iloc[0], rows["points"].iloc[0]
         n = int(rows["replicates"].iloc[0])
         title = f"  {points} points, {n} replicate{'s' * (n != 1)}"
-        shown = _table(
+        shown = bare_table(
             Text.assemble((str(metric), "bold cyan"), f"{', ' * bool(others)}{others}", title)
         )
         shown.add_column("", overflow="fold")
@@ -313,61 +318,49 @@ def _axis_table(
     matched: int,
     headline: Sequence[tuple[str, str]],
     marks: Mapping[tuple[str, str, Any], str],
-) -> Table:
-
+) -> Iterator[Table]:
+    """Metrics down and levels across; the other way round where levels are many."""
     over = "cells that differ in other axes too"
     if matched:
         over = f"{matched} matched cell{'' if matched == 1 else 's'} each"
     levels = list(dict.fromkeys(effect.level for effect in effects))
-    table = _table(Text.assemble((str(axis), "bold cyan"), f"  ({over})"))
+    title = Text.assemble((str(axis), "bold cyan"), f"  ({over})")
     by_place = {(effect.metric, effect.level): effect for effect in effects}
+
+    def cell(metric: str, level: Any) -> str:
+        return _cell(by_place[metric, level], marks)
+
     if len(levels) <= _LEVELS:
-        table.add_column("", max_width=_LABEL_LETTERS, overflow="fold")
-        for level in levels:
-            table.add_column(Text(named(level)), justify="right", overflow="fold")
-        for metric, label in headline:
-            cells = [_cell(by_place[metric, level], marks) for level in levels]
-            table.add_row(Text(label), *cells)
-        return table
-    # Many levels: one row each, and only as many metrics as fit.
-    table.add_column("", overflow="fold")
-    fitting = headline[:3]
-    for _, label in fitting:
-        table.add_column(Text(label), justify="right", overflow="fold")
-    for level in levels:
-        cells = [_cell(by_place[metric, level], marks) for metric, _ in fitting]
-        table.add_row(Text(named(level)), *cells)
-    return table
+        columns = [
+            (named(level), [cell(metric, level) for metric, _ in headline]) for level in levels
+        ]
+        return in_blocks(title, [label for _, label in headline], columns, width=width())
+    columns = [(label, [cell(metric, level) for level in levels]) for metric, label in headline]
+    return in_blocks(title, [named(level) for level in levels], columns, width=width())
 
 
-def _plain_table(results: Findings, headline: Sequence[tuple[str, str]]) -> Table:
+def _plain_table(
+    results: Findings, headline: Sequence[tuple[str, str]]
+) -> Iterator[RenderableType]:
     """A study without axes, or with one level each: the cells as they are."""
     summary = results.summary
-    table = _table(Text("all trials", style="bold cyan"))
-    table.add_column("", max_width=_LABEL_LETTERS, overflow="fold")
-    ids = list(results.manifest["cells"])[:_LEVELS]
-    for cell in ids:
-        table.add_column(Text(cell), justify="right", overflow="fold")
-    for metric, label in headline:
-        of_metric = summary[summary["metric"] == metric].set_index("cell")
-        values = [
-            with_interval(mean, low, high)
-            for mean, low, high in of_metric.loc[ids, ["mean", "low", "high"]].to_numpy()
-        ]
-        table.add_row(Text(label), *values)
-    return table
-
-
-def _table(title: Any) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1),
-        show_edge=False,
-    )
+    cells = list(results.manifest["cells"])
+    columns = []
+    for cell in cells[:_CELLS_MOST]:
+        of_cell = summary[summary["cell"] == cell].set_index("metric")
+        columns.append(
+            (
+                cell,
+                [
+                    with_interval(*of_cell.loc[metric, ["mean", "low", "high"]].to_numpy(float))
+                    for metric, _ in headline
+                ],
+            )
+        )
+    title = Text("all trials", style="bold cyan")
+    yield from in_blocks(title, [label for _, label in headline], columns, width=width())
+    if len(cells) > _CELLS_MOST:
+        yield Text(f"{len(cells) - _CELLS_MOST:,} more cells are in summary.csv.", style="dim")
 
 
 def _cell(effect: Effect, marks: Mapping[tuple[str, str, Any], str]) -> str:

@@ -125,6 +125,13 @@ def kernel(function=None, *, inline=False):
     return compiled
 
 
+def compiled_so_far() -> tuple[int, int]:
+    """How many kernels have machine code by now, of how many that there are."""
+    made = [each for each in list(_WhenCalled.declared.values()) if not each.inline]
+    done = sum(bool(each.modules or each.kernel.signatures) for each in made)
+    return done, len(made)
+
+
 class _WhenCalled:
     """Puts off making a kernel until Python calls it, or a kernel that calls it is compiled.
 
