@@ -52,7 +52,7 @@ def _server_option(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="DIR",
     help="Results folder here; or a URL (s3://...), which the cluster then writes itself.",
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Use at most so many cores.")
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Use at most N cores.")
 @click.option("--extend", is_flag=True, help="Add replicates or cells to the study in --out.")
 @limit_options
 @allow_option
@@ -103,7 +103,7 @@ def submit(
 
     try:
         study = load(scenario, overrides, extensions=extensions)
-        click.echo("".join(f"Note: {said}.\n" for said in study.remarks), err=True, nl=False)
+        _remark(study)
         server = JobServer(address)
         name = _job_name(study)
         elsewhere = out is not None and is_url(out)
@@ -440,6 +440,11 @@ def _pack(files: Path, task: dict[str, Any], begun: Path | None) -> None:
             target = files / _BEGUN / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(begun / name, target)
+
+
+def _remark(study: Study) -> None:
+    for said in study.remarks:
+        click.echo(f"Note: {said}.", err=True)
 
 
 def _job_name(study: Study) -> str:

@@ -33,12 +33,12 @@ def prepare_simulation(told: Told | None = None) -> None:
     if told is None:
         _prepared()
         return
-    with _counting(told):
+    with counting(told):
         _prepared()
 
 
 @contextmanager
-def _counting(told: Told) -> Iterator[None]:
+def counting(told: Told) -> Iterator[None]:
     """Tell how far the compilation is until the block ends, from a thread of its own."""
     from study.zone.engine.compile import compiled_so_far
 

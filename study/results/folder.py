@@ -414,7 +414,27 @@ def _why_none(folder: Path) -> str:
             "there is no manifest.json in it, nor any row; a run that ended so early is started "
             f"again with: study run SCENARIO --out {shell_word(str(folder))}"
         )
+    if found := newest_in(folder):
+        return f"it holds some, the newest is {found}"
     return "there is no manifest.json in it"
+
+
+def newest_in(path: str | os.PathLike[str]) -> Path | None:
+    """The results folder directly below a folder whose manifest was written last; None if none.
+
+    Links are passed over: what they lead to lies elsewhere.
+    """
+    found = []
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    manifest = Path(entry.path) / MANIFEST
+                    if entry.is_dir(follow_symlinks=False):
+                        found.append((manifest.lstat().st_mtime_ns, entry.path))
+    except OSError:
+        return None
+    return Path(max(found)[1]) if found else None
 
 
 def _check_table(table: Path) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from study.results.errors import disk_errors
@@ -56,24 +54,6 @@ def status_of(path: str | os.PathLike[str]) -> dict[str, Any]:
         "left_out": left_out,
         "written": written,
     }
-
-
-def newest_in(path: str | os.PathLike[str]) -> Path | None:
-    """The results folder directly below a folder whose manifest was written last; None if none.
-
-    Links are passed over: what they lead to lies elsewhere.
-    """
-    found = []
-    try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                with suppress(OSError):
-                    manifest = Path(entry.path) / MANIFEST
-                    if entry.is_dir(follow_symlinks=False):
-                        found.append((manifest.lstat().st_mtime_ns, entry.path))
-    except OSError:
-        return None
-    return Path(max(found)[1]) if found else None
 
 
 _LAST_S = datetime.max.replace(tzinfo=UTC).timestamp() - 1

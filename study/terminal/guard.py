@@ -28,7 +28,11 @@ class Unwritable(click.ClickException):
     def __init__(self, fault: OSError) -> None:
         super().__init__(f"cannot write the output: {fault.strerror}")
         self.gone = isinstance(fault, BrokenPipeError)
-        self.exit_code = 128 + signal.SIGPIPE if self.gone else 1
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        """With which the command ends."""
+        return 128 + signal.SIGPIPE if self.gone else 1
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Say it on standard error."""

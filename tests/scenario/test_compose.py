@@ -345,8 +345,8 @@ def test_an_override_that_is_so_already_is_noted(override: str, remark: str) -> 
     ("text", "line"),
     [
         ("base: { nic: { ring: 1024 } }\naxes: { card: [nic/e1000-1500, nic/e1000-9000] }",
-         "x.yaml:1:16: nic.ring has no effect: the axis card sets it in every cell; put it into "
-         "the levels, as e1000-1500: [..., { nic.ring: 1024 }] (x.yaml:2:9)"),
+         ("x.yaml:1:16: nic.ring has no effect: the axis card sets it in every cell; put it into "
+          "the levels, as e1000-1500: [..., { nic.ring: 1024 }] (x.yaml:2:9)")),
         ("base: { nic.mtu: 1500 }\naxes: { nic.mtu: [1500, 9000] }",
          "x.yaml:1:9: nic.mtu has no effect: the axis nic.mtu sets it in every cell (x.yaml:2:9)"),
     ],

@@ -23,7 +23,7 @@ def newest() -> str:
 
     Raises click.UsageError where there is none.
     """
-    from study.results.status import newest_in
+    from study.results.folder import newest_in
 
     found = newest_in("results")
     if found is None:

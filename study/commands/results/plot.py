@@ -35,13 +35,14 @@ def plot(folder: str | None, figures: tuple[str, ...], *, suffix: str, out: str 
     from study.scenario.errors import did_you_mean
     from study.statistics import read_findings
 
-    if folder in FIGURES and not Path(folder).exists():
-        folder, figures = None, (folder, *figures)
+    if folder is not None and folder in FIGURES and not Path(folder).exists():
+        figures = (folder, *figures)
+        folder = None
     folder = folder or newest()
-    for name in figures:
-        if name not in FIGURES:
-            hint = did_you_mean(name, list(FIGURES)) or f"; there are {', '.join(FIGURES)}"
-            refuse(ResultsError(f"{name} is not a figure{hint}"))
+    if unknown := {*figures} - {*FIGURES}:
+        name = min(unknown)
+        hint = did_you_mean(name, list(FIGURES)) or f"; there are {', '.join(FIGURES)}"
+        refuse(ResultsError(f"{name} is not a figure{hint}"))
     at_end = click.get_current_context()
     try:
         findings = read_findings(folder)
