@@ -169,7 +169,6 @@ class Noting(Watcher):
                 "until: max 12 replicates reached, user_attempts not known to ±0.001",
             ],
         ),
-        ("{ metric: user_attempts, half_width: 1.0e+9 }", []),
     ],
 )
 def test_what_until_adds_is_told_with_the_reason(tmp_path, until, told):
