@@ -3,6 +3,7 @@
 
     python3 bootstrap.py run scenarios/article.yaml   run a study (any `study` command goes here)
     python3 bootstrap.py test [PYTEST ARGUMENT ...]   linters, type checker, tests
+    python3 bootstrap.py docs                         build docs/_build/html/index.html
     python3 bootstrap.py setup [run | dev | cluster]  only set up, from requirements/<that>.lock
     python3 bootstrap.py lock [--upgrade]             write requirements/*.lock from pyproject.toml
 
@@ -333,6 +334,10 @@ def main() -> None:
     elif verb == "test":
         ensure("dev")
         os.execv(ROOT / ".ci" / "checks", [".ci/checks", *arguments])
+    elif verb == "docs":
+        ensure("dev")
+        flags = ["-m", "sphinx", "-q", "-n", "-W", "--keep-going", "-b", "html", *arguments]
+        os.execv(PYTHON, [str(PYTHON), *flags, str(ROOT / "docs"), str(ROOT / "docs/_build/html")])
     else:
         ensure("run")
         os.execv(STUDY, [str(STUDY), verb, *arguments])

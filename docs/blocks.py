@@ -56,8 +56,8 @@ class Block:
 
 def pages() -> list[Path]:
     """All pages whose blocks are run."""
-    names = ["README.md", *(f"docs/{name}.md" for name in ("index", "tutorial", "trust"))]
-    return [*(ROOT / name for name in names), *sorted((ROOT / "docs/howto").glob("*.md"))]
+    generated = {ROOT / "docs/presets.md", ROOT / "docs/kernels.md"}
+    return [ROOT / "README.md", *sorted({*(ROOT / "docs").rglob("*.md")} - generated)]
 
 
 def blocks(page: Path) -> Iterator[Block]:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import study
-from study.report.colours import FAINT, INK, SERIES
+from study.report.colours import INK, LINES, SERIES
 from study.report.figures.sheet import Sheet, house_style
 
 DOCS = Path(__file__).resolve().parent
@@ -22,12 +22,12 @@ CHANGES = {
 PAGE_MB = 4096 / 1e6
 PANELS = {
     "rx_success_ratio": (
-        "Receive buffers refused, of 100",
+        "Receive buffers\nrefused, of 100",
         lambda share: 100 * (1 - share),
         "{:.1f}",
     ),
-    "refaults": ("Pages read back, thousands a minute", lambda x: x / 1000, "{:.0f}"),
-    "free_pages_mean": ("Memory kept free, MB", lambda x: x * PAGE_MB, "{:.1f}"),
+    "refaults": ("Pages read back,\nthousands a minute", lambda x: x / 1000, "{:.0f}"),
+    "free_pages_mean": ("Memory kept\nfree, MB", lambda x: x * PAGE_MB, "{:.1f}"),
 }
 """Metric: title, what is drawn of it, how it is written."""
 
@@ -36,7 +36,7 @@ def draw(summary, target: Path) -> None:
     """A row for each change, a panel for each question, every figure written beside its mark."""
     names = list(CHANGES)
     with house_style():
-        figure, panels = Sheet(width=9.0, columns=3).panels(3, height=1.9, rest=0.0, sharey=True)
+        figure, panels = Sheet(width=6.4, columns=3).panels(3, height=2.0, rest=0.0, sharey=True)
         for panel, (metric, (title, shown, form)) in zip(panels, PANELS.items(), strict=True):
             rows = summary[summary["metric"] == metric].set_index("change").loc[names]
             for place, (change, row) in enumerate(rows.iterrows()):
@@ -55,12 +55,15 @@ def draw(summary, target: Path) -> None:
                 )  # fmt: skip
             panel.set_title(title)
             spread = rows[rows["sd"] > 0]
-            panel.set_xlim(0, 1.15 * max(shown(spread[end]).max() for end in ("low", "high")))
+            most = max(shown(spread[end]).max() for end in ("low", "high"))
+            panel.set_xlim(-0.12 * most, 1.15 * most)
+            panel.axvline(0, color=LINES, linewidth=0.8, zorder=0)
+            panel.spines[:].set_visible(False)
             panel.set_yticks(range(len(names)), [CHANGES[name] for name in names])
             panel.set_ylim(len(names) - 0.5, -0.7)
             panel.tick_params(length=0, labelcolor=INK)
+            panel.set_xticks([])
             panel.grid(visible=False, axis="y")
-            panel.tick_params(axis="x", labelcolor=FAINT)
         figure.savefig(target, metadata={"Date": None})
 
 

@@ -59,7 +59,7 @@ class Panels(tuple["Axes", ...]):
 class Results(Findings):
     """The results of a study, with its figures.
 
-    Each plot_ method returns matplotlib Axes, as a tuple that a notebook shows as a picture, and
+    Each plot method returns matplotlib Axes, as a tuple that a notebook shows as a picture, and
     raises ResultsError when the results have nothing to draw it from.
 
     extensions  what may be imported when trials are simulated once more
