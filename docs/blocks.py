@@ -38,6 +38,8 @@ LANGUAGES = ("console", "yaml", "python", "text")
 MARKERS = ("minutes", "cluster", "network", "root")
 FILES = {
     "dmesg.txt": "tests/data/kernel-reports/2.6.17-jumbo.txt",
+    "common.yaml": "scenarios/smoke.yaml",
+    "touches.csv": "scenarios/validation/e268s_onoff.csv",
     "trace_mine.txt.gz": "tests/data/kernel-traces/trace_head_hiorder.txt.gz",
 }
 """What a reader has and a page only names."""
@@ -126,10 +128,12 @@ class Folder:
             with (self.path / name).open("a" if verb == "add" else "w") as file:
                 file.write(block.text)
         elif block.language == "yaml":
-            from study.scenario import ScenarioError, load_text
+            from study.scenario import ScenarioError, load
 
+            file = self.path / "block.yaml"
+            file.write_text(block.text)
             try:
-                load_text(block.text, "block.yaml")
+                load(file, ["sampling.points=4"] if "integers" in block.text else [])
             except ScenarioError as error:
                 yield str(error)
         elif block.language == "python":

@@ -366,18 +366,6 @@ def test_followed_it_stays_in_its_place() -> None:
     assert status == 130
 
 
-def test_the_example_of_the_document_is_what_is_printed() -> None:
-    """docs/why.md shows the answer to one of these reports as it is today."""
-    document = (ROOT / "docs" / "why.md").read_text()
-    block = re.search(r"(?m)^    Page allocation failure.*?(?=^- \*\*)", document, re.DOTALL)
-    printed = why(str(DATA / "6.6-order-4.txt")).output.splitlines()
-
-    assert block is not None
-    shown = [line[4:] for line in block[0].splitlines() if line.strip() not in ("", "...")]
-    assert len(shown) > 15
-    assert [line for line in shown if line not in printed] == []
-
-
 def test_options_of_the_document_exist() -> None:
     """Each command of docs/why.md has options that study why, or study scenario, knows."""
     document = (ROOT / "docs" / "why.md").read_text()
