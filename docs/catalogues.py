@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import yaml
-
 from study.scenario.machine import reference
 from study.scenario.presets import KINDS
 from study.scenario.presets import presets as known_presets
@@ -33,9 +31,9 @@ def leaves(base: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def flow(value: Any) -> str:
     """A value on one line, as a scenario has it."""
-    return (
-        yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n...\n").strip()
-    )
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key}: {flow(one)}" for key, one in value.items()) + " }"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def presets() -> str:

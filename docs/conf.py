@@ -72,6 +72,11 @@ def examples(_app: Any, what: str, _name: str, _of: Any, _options: Any, lines: l
             lines[number] += ":"
 
 
+def help_text(_app: Any, _context: Any, lines: list[str]) -> None:
+    """An asterisk in a help text is an asterisk."""
+    lines[:] = [line.replace("*", "\\*") for line in lines]
+
+
 def setup(app: Any) -> None:
     """Write the pages that are read off the declarations, before any page is read."""
     import catalogues
@@ -79,4 +84,5 @@ def setup(app: Any) -> None:
     for name in GENERATED:
         (DOCS / f"{name}.md").write_text(getattr(catalogues, name)())
     app.connect("source-read", read)
+    app.connect("sphinx-click-process-description", help_text)
     app.connect("autodoc-process-docstring", examples)

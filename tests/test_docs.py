@@ -1,0 +1,92 @@
+"""The documentation is built without a warning, needs no network, and can be searched."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import study
+from study.scenario.presets import presets
+
+if TYPE_CHECKING:
+    from selenium.webdriver.remote.webdriver import WebDriver
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pages, built as `python3 bootstrap.py docs` does: a warning is an error."""
+    if find_spec("furo") is None and not os.environ.get("CI"):
+        pytest.skip("python3 bootstrap.py setup dev brings Sphinx and its theme")
+    root, out = Path(__file__).resolve().parent.parent, tmp_path_factory.mktemp("site")
+    path = [str(root), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-n", "-W", "--keep-going", "-E",
+         "-d", out / "doctrees", root / "docs", out / "html"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, path))},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.returncode == 0
+    return out / "html"
+
+
+def test_nothing_comes_from_the_network(site: Path) -> None:
+    """No page takes a font, a style, a script or a picture from elsewhere."""
+    for page in site.rglob("*.html"):
+        found = re.findall(
+            r"<(?:script|img|link|iframe)\b[^>]*?(?:src|href)=\"(?:https?:)?//[^\"]*",
+            page.read_text(),
+        )
+        assert found == [], page
+    for style in site.rglob("*.css"):
+        assert not re.search(r"(url\(|@import)[^;)]*//", style.read_text()), style
+
+
+def test_the_reference_has_every_public_name_command_and_preset(site: Path) -> None:
+    """What is declared is on a page of the reference."""
+    api, cli = (site / "api.html").read_text(), (site / "cli.html").read_text()
+    ids = set(re.findall(r'id="study\.(\w+)"', api))
+    assert {name for name in study.__all__ if not name.startswith("__")} - ids == set()
+    for command in ("why", "run", "plan", "verdicts", "explain", "replay", "submit"):
+        assert f'id="study-{command}"' in cli
+    page = (site / "presets.html").read_text()
+    assert [name for name in presets() if name not in page] == []
+
+
+def test_every_page_is_in_the_contents(site: Path, root: Path) -> None:
+    """No page of docs/ is left out of the site or of its table of contents."""
+    first = (site / "index.html").read_text()
+    for page in (root / "docs").rglob("*.md"):
+        name = page.relative_to(root / "docs").with_suffix(".html").as_posix()
+        assert (site / name).exists(), name
+        assert name == "index.html" or f'href="{name}"' in first, name
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_page_fits_the_screen_and_is_searched_offline(
+    chromium: WebDriver, site: Path, width: int
+) -> None:
+    """Nothing is wider than a phone, and the search finds a key in the built folder alone."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        for name in ("index", "tutorial", "settings", "fidelity", "howto/dmesg", "cli", "api"):
+            chromium.get((site / f"{name}.html").as_uri())
+            wide = chromium.execute_script("return document.documentElement.scrollWidth")
+            assert wide <= width, name
+        chromium.get((site / "search.html").as_uri() + "?q=min_free_kbytes")
+        WebDriverWait(chromium, 20).until(
+            lambda page: page.find_elements(By.CSS_SELECTOR, 'ul.search a[href*="settings.html"]')
+        )
+    finally:
+        chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
