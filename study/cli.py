@@ -119,7 +119,7 @@ class _Commands(click.Group):
     is_eager=True,
     expose_value=False,
     callback=lambda context, _option, wanted: _show_version(context) if wanted else None,
-    help="Show the version and exit.",
+    help="Show the version, the simulation's digest and the kernels it knows, and exit.",
 )
 def main() -> None:
     """Monte Carlo studies of physical-memory fragmentation in a simulated Linux zone.
@@ -134,6 +134,10 @@ for _command in (*(each for section in _SECTIONS.values() for each in section), 
 
 def _show_version(context: click.Context) -> None:
     import study
+    from study.scenario.model import KERNELS
+    from study.zone.engine.compile import digest
 
     click.echo(f"study {study.__version__}")
+    click.echo(f"simulation {digest()}")
+    click.echo(f"kernels {', '.join(KERNELS)}")
     context.exit()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -189,6 +190,30 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel, root):
     held = {name for name in wheel.namelist() if ".dist-info/" not in name}
 
     assert held == package
+
+
+def test_the_source_distribution_makes_the_same_wheel(wheel, root, tmp_path):
+    """What is in the archive of sources is enough to build the wheel, file for file."""
+
+    def build(kind: str, folder: Path) -> None:
+        command = [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", str(tmp_path)]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+    build("sdist", root)
+    [archive] = tmp_path.glob("*.tar.gz")
+    (tmp_path / "sources").mkdir()
+    subprocess.run(["tar", "-xzf", archive, "-C", tmp_path / "sources"], check=True)
+    [unpacked] = (tmp_path / "sources").iterdir()
+    build("wheel", unpacked)
+    [path] = tmp_path.glob("*.whl")
+    again = zipfile.ZipFile(path)
+
+    assert {info.filename: info.CRC for info in again.infolist()} == {
+        info.filename: info.CRC for info in wheel.infolist()
+    }
+    assert {"LICENSE", "CITATION.cff", "CHANGELOG.md", "README.md"} <= {
+        file.name for file in unpacked.iterdir()
+    }
 
 
 def test_the_wheel_brings_the_command_and_the_licence(wheel):
