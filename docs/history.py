@@ -174,6 +174,7 @@ def draw(folder: Path, target: Path) -> None:
     trials = placed(folder)
     kernels = list(dict.fromkeys(trials["kernel"]))
     places = np.arange(len(kernels))
+    mpl.rcParams["svg.hashsalt"] = "history"
     figure, panels = plt.subplots(3, 1, figsize=(9, 8.4), sharex=True)
     for axes, chosen, scale in zip(panels, (SERVED, PAID, PLACED), (100, 1e-3, 100), strict=True):
         for metric, (name, colour, marker) in chosen.items():
@@ -194,7 +195,7 @@ def draw(folder: Path, target: Path) -> None:
     panels[2].set_xticks(places, kernels, fontsize=8)
     panels[2].set_xlabel("kernel")
     figure.tight_layout()
-    figure.savefig(target)
+    figure.savefig(target, metadata={"Date": None} if target.suffix == ".svg" else None)
 
 
 if __name__ == "__main__":

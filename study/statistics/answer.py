@@ -21,7 +21,7 @@ import numpy as np
 from study.intervals import CONFIDENCE
 from study.results.expected import nuisance_of
 from study.scenario.matrix import named_axes, policies_of
-from study.statistics.contrasts import MARKED_LEAST, significant
+from study.statistics.contrasts import LEVELS_MOST, MARKED_LEAST, significant
 from study.statistics.effects import Effect, main_effects
 from study.statistics.looks import spent_at
 from study.statistics.sensitivity import sampled_axes
@@ -214,6 +214,12 @@ class _Pairs:
             for (metric, axis, _, _), row in self.rows.items()
             if metric == self.metric and axis in axes and isfinite(row["p"])
         ]
+        if not any(axis in axes for _, axis, _, _ in self.rows):
+            yield (
+                f"No policies are set against each other: an axis of more than {LEVELS_MOST} "
+                "levels is left to claims and to `study tradeoff`."
+            )
+            return
         n = max((int(row["n"]) for row in rows), default=0)
         if n < MARKED_LEAST:
             yield f"Undecided: fewer than {MARKED_LEAST} replicates tell no difference."

@@ -111,6 +111,16 @@ def test_few_replicates_tell_nothing(studies) -> None:
     assert answer.text == "Undecided: fewer than 5 replicates tell no difference."
 
 
+def test_very_many_policies_are_left_to_claims(make_findings) -> None:
+    """Not that replicates are too few: each of 13 against each is what no table has."""
+    cures = [f"    p{n}: {{ defrag: {{ mode: rmap-evict, budget: {64 + n} }} }}" for n in range(13)]
+    text = "\n".join(["name: made-up", "replicates: 8", "axes:", "  cure:", *cures])
+    answer = make_findings(text, metrics(lambda _, noise: 0.9 + 0.005 * noise)).answer
+
+    assert answer.kind == "no difference known"
+    assert "more than 12 levels is left to claims" in answer.text
+
+
 def test_one_machine_has_nothing_to_be_compared_with(studies) -> None:
     """Its share is told."""
     answer = studies(lambda *_: 0.5, text="name: one\nreplicates: {n}\n", name="one").answer
