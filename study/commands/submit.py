@@ -10,6 +10,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -110,7 +111,10 @@ def submit(
         held = ExitStack()
         folder, is_new = None, True
         if not elsewhere:
-            folder, is_new = held.enter_context(writing(study, out, sys.argv, extend=extend))
+            note = partial(click.echo, err=True)
+            folder, is_new = held.enter_context(
+                writing(study, out, sys.argv, extend=extend, note=note)
+            )
     except (ScenarioError, ResultsError) as fault:
         refuse(fault)
     except FanoutError as fault:
@@ -307,8 +311,8 @@ def _bring_home(
 
     receiver = Receiver(Path(home) if home is not None else None, awaited)
     try:
-        if home is not None:
-            keep_before(Path(home))
+        if home is not None and (said := keep_before(Path(home))):
+            click.echo(said, err=True)
         for line in server.log(name, note=lambda said: click.echo(said, err=True)):
             shown = receiver.take(line)
             if shown is not None and not quiet and not _OF_RAY.match(shown):

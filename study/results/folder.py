@@ -8,6 +8,8 @@ DIR/contrasts.csv    per metric and pair of levels or cells
 DIR/verdicts.csv     per claim of the scenario
 DIR/damaged/         parts that could not be read back
 DIR/.lock            while a run writes
+DIR/.before/         what was there, while a job's log is taken in (received.py)
+DIR/.new/            parts that are to take the place of others (mirror.py)
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from study.results.files import (
     write_whole,
 )
 from study.results.manifest import FORMAT, differences, misshapen, parsed
-from study.results.mirror import Mirror
+from study.results.mirror import NEW, Mirror
 
 if TYPE_CHECKING:
     from study.results.model import Manifest
@@ -57,9 +59,14 @@ DAMAGED = "damaged"
 REPLACED = ".replaced"
 """What a run starts over from: dropped with its first rows, and put back if it never has any."""
 LOCK = ".lock"
+BEFORE = ".before"
+"""What a folder held before a log was taken into it, laid out as a results folder."""
 _MADE = (TRIALS, SERIES, SUMMARY, CONTRASTS, VERDICTS, REPORT, ZONE_MAPS, MANIFEST)
 _OURS = (
     *(f".{name}.{side}" for name in _MADE for side in ("new", "old")),
+    f"{BEFORE}.new",
+    BEFORE,
+    NEW,
     DAMAGED,
     *_MADE,
 )

@@ -8,6 +8,7 @@ until all of them have come back as they were.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from hashlib import blake2b
@@ -21,6 +22,7 @@ from study.results.errors import ResultsError, disk_errors
 from study.results.expected import Key
 from study.results.files import copy_whole, held_folder, move_held, remove
 from study.results.folder import (
+    BEFORE,
     MANIFEST,
     MANIFEST_BYTES_MOST,
     SERIES,
@@ -48,13 +50,14 @@ if TYPE_CHECKING:
 
     from study.results.model import Manifest
 
-BEFORE = ".before"
-"""What a folder held before a log was taken into it, laid out as a results folder."""
-
 _DECISIVE = ("format", "fingerprint", "simulation", "seed", "replicates", "axes", "cells")
 _WORDS = ("name", "question")
 _OF_FAILED = ("cell", "error", "replicate", "seed", "status")
 _ROWS_AT_ONCE, _SAMPLES_AT_ONCE = 4_096, 65_536
+
+
+class RowsLost(ResultsError):
+    """A log would have cost finished trials; all is as it was before it."""
 
 
 class Awaited:
@@ -163,7 +166,7 @@ def _plain(manifest: Manifest) -> Manifest:
     return cast("Manifest", json.loads(json.dumps(manifest, default=str)))
 
 
-def keep_before(path: Path) -> None:
+def keep_before(path: Path) -> str:
     """Lay aside what a folder holds, until what a log brings has taken its place.
 
     What cannot be gone on from is set aside first, as a run that goes on would do.
@@ -173,18 +176,23 @@ def keep_before(path: Path) -> None:
     path
         Of a results folder, or of one that is to become one. The caller is its only writer.
 
+    Returns
+    -------
+    str
+        As settle_left() has it.
+
     Raises
     ------
     ResultsError
         The disk refuses, or the folder is damaged.
     """
-    _finish(path)
+    said = settle_left(path)
     if not (path / MANIFEST).is_file():
-        return
+        return said
     with only_naming():
         kept = adopt(open_local(path))
     if not kept.done:
-        return
+        return said
     with disk_errors(f"cannot write {path / BEFORE}"):
         aside = path / f"{BEFORE}.new"
         remove(aside)
@@ -192,6 +200,34 @@ def keep_before(path: Path) -> None:
             _copy(path, held)
             remove(path / BEFORE)
             move_held(held, aside, path / BEFORE)
+    return said
+
+
+def settle_left(path: Path) -> str:
+    """Finish what whoever took a log in has left half done, having been killed.
+
+    Parameters
+    ----------
+    path
+        Of a results folder, or of one that is to become one. The caller is its only writer.
+
+    Returns
+    -------
+    str
+        What there is to say of that; nothing if all was done.
+
+    Raises
+    ------
+    ResultsError
+        The disk refuses, or what was there before is damaged.
+    """
+    if not any(os.path.lexists(path / name) for name in (BEFORE, NEW)):
+        return ""
+    try:
+        settle_received(path)
+    except RowsLost as fault:
+        return str(fault)
+    return f"what a job's log had brought into {path} before it broke off is in its place"
 
 
 def settle_received(path: Path) -> None:
@@ -203,15 +239,17 @@ def settle_received(path: Path) -> None:
 
     Raises
     ------
+    RowsLost
+        That was so.
     ResultsError
-        That was so; or the disk refuses.
+        The disk refuses.
     """
     if (path / MANIFEST).is_file():
         _settle(path)
     else:
         _clear(path)
     if lost := _finish(path):
-        raise ResultsError(
+        raise RowsLost(
             f"the job's log takes away or changes {lost:,} finished trials that were in {path} "
             "before; all is there as it was"
         )
@@ -267,7 +305,8 @@ def _finish(path: Path) -> int:
     Returns how many trials were lost or changed.
     """
     aside = path / BEFORE
-    if aside.is_symlink() or not (aside / MANIFEST).is_file():
+    manifest = aside / MANIFEST
+    if any(name.is_symlink() for name in (aside, manifest)) or not manifest.is_file():
         return 0
     with only_naming():
         with reading(aside):
@@ -289,11 +328,17 @@ def _finish(path: Path) -> int:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Have the tables of one folder in another as well, and then its manifest."""
-    for table in (TRIALS, SERIES):
-        with held_folder(target / table) as held:
-            for part in (source / table).glob("part-*.parquet"):
-                copy_whole(part, held / part.name)
+    """Have the tables of one folder in another as well, and then its manifest.
+
+    Of what lies there only parts with the bytes that were noted: any other may be, or be a link to,
+    somebody's file, which would then be in the results.
+    """
+    folder = open_local(source)
+    for table in (folder.trials, folder.series):
+        with held_folder(target / table.name) as held:
+            for part in table.glob("part-*.parquet"):
+                if check_part(part, folder.digest_of(part) or "none") is None:
+                    copy_whole(part, held / part.name)
     copy_whole(source / MANIFEST, target / MANIFEST)
 
 

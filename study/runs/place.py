@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,8 +21,11 @@ def writing(
     *,
     force: bool = False,
     extend: bool = False,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Iterator[tuple[Folder, bool]]:
     """The folder to write a study into, kept from other runs, and whether it is a new one.
+
+    note  takes what there is to say of how it was found
 
     Raises ResultsError when it holds something else, is being written, or cannot be written.
     """
@@ -30,6 +33,7 @@ def writing(
     from study.results.errors import disk_errors
     from study.results.folder import check_room, remove_if_empty
     from study.results.manifest import new_manifest
+    from study.results.received import settle_left
     from study.results.storage import is_url, mirror_of, naming
     from study.zone.engine.compile import digest
 
@@ -60,6 +64,9 @@ def writing(
                     held.callback(remove_if_empty, path)
             # What is there may change until it is ours.
             held.enter_context(only_writer(path))
+            # Or the next log would put back what was there before this run.
+            if not force and (said := settle_left(path)):
+                note(said)
             with disk_errors(cannot):
                 folder, is_new = here(path)
         yield folder, is_new

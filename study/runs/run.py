@@ -75,7 +75,14 @@ def run_study(
     started = monotonic()
     with heeded_signals() as signals, ExitStack() as at_end:
         folder, is_new = at_end.enter_context(
-            writing(study, out, options.command, force=options.force, extend=options.extend)
+            writing(
+                study,
+                out,
+                options.command,
+                force=options.force,
+                extend=options.extend,
+                note=watcher.note,
+            )
         )
         folder.mirror = folder.mirror or mirror
         at_end.callback(watcher.close)

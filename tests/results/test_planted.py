@@ -20,7 +20,7 @@ from study.results import ResultsError, Store, adopt, only_writer, open_folder, 
 from study.results.folder import MANIFEST_BYTES_MOST
 from study.results.manifest import differences, extended, new_manifest
 from study.results.noted import forget, set_aside
-from study.results.received import settle_received
+from study.results.received import keep_before, settle_received
 from study.results.status import status_of
 from study.scenario import load_text
 
@@ -105,6 +105,19 @@ def test_a_run_whose_rows_were_taken_away_is_not_complete(make_store, simulated,
     with pytest.raises(ResultsError, match="out has rows of 7 trials, and 12 finished"):
         store.close("failed")
     assert status_of(tmp_path / "out")["state"] == "stopped"
+
+
+def test_only_parts_that_were_noted_are_put_back(folder: Path, tmp_path: Path):
+    """Of rows kept aside, with more beside them, no file of elsewhere comes into the results."""
+    (tmp_path / "secret").write_text("secret")
+    before = shutil.copytree(folder, folder / ".before")
+    for table in ("trials", "series"):
+        (folder / table / "part-000000.parquet").unlink()
+        (before / table / "part-000009.parquet").symlink_to(tmp_path / "secret")
+
+    assert "changes 8 finished trials" in keep_before(folder)
+    assert len(read_trials(folder)) == 8
+    assert not [path for path in folder.rglob("part-000009*") if path.exists()]
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "zonemaps.npz", ".lock"])

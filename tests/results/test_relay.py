@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shutil
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -16,14 +17,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.fanout import in_process
+from study.fanout import Limits, in_process
 from study.results import ResultsError, Store, create_folder, read_series, read_trials
 from study.results.manifest import fingerprint_of, new_manifest
 from study.results.mirror import Mirror
 from study.results.part import digest_of_bytes, part_bytes, read_part, write_part
 from study.results.received import Awaited, keep_before, settle_received
 from study.results.relay import Receiver, Sender, sendable
-from study.runs import Options, resume_study, run_study
+from study.runs import Options, Watcher, resume_study, run_study
 from study.scenario import Study, load
 from study.zone.engine.compile import digest
 
@@ -389,21 +390,85 @@ def test_what_a_log_has_drawn_is_not_taken(tiny: Study, tmp_path: Path, log: lis
 
 def test_a_run_that_was_sent_along_is_continued_there(tiny: Study, tmp_path: Path, whole):
     """What the job replaces of what was sent comes back in the same rows, and more of them."""
-    home, there = tmp_path / "home", tmp_path / "there"
-    before = half(tiny, home)
-    names = list(sendable(home))
-    for name in names:
-        (there / name).parent.mkdir(parents=True, exist_ok=True)
-        (there / name).write_bytes(before[name])
-    with (tmp_path / "log").open("ab") as log:
-        mirror = Mirror(there, Sender(log.fileno()), place="home", carried=names)
-        run_study(tiny, there, Options(ray=False), mirror=mirror)
-    lines = (tmp_path / "log").read_text().splitlines()
+    home = tmp_path / "home"
+    lines = sent_along(tiny, home)
     for end in (len(lines) // 2, len(lines)):
         received(lines[:end], home, tiny)
         assert len(read_trials(home)) >= 8
     assert {name: (home / name).read_bytes() for name in PARTS} == only_parts(whole)
     assert {p.name for p in home.iterdir()} == {"manifest.json", "trials", "series"}
+
+
+def sent_along(tiny: Study, home: Path) -> list[str]:
+    """Make a folder of eight trials; returns the log of a job that goes on from them."""
+    there = home.with_name("there")
+    before = half(tiny, home)
+    names = list(sendable(home))
+    for name in names:
+        (there / name).parent.mkdir(parents=True, exist_ok=True)
+        (there / name).write_bytes(before[name])
+    with home.with_name("log").open("ab") as log:
+        mirror = Mirror(there, Sender(log.fileno()), place="home", carried=names)
+        run_study(tiny, there, Options(ray=False), mirror=mirror)
+    return home.with_name("log").read_text().splitlines()
+
+
+class Notes(Watcher):
+    """Has what a run says."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        """Keep it."""
+        self.said.append(text)
+
+
+def test_a_run_here_goes_on_from_what_a_killed_follower_left(tiny: Study, tmp_path: Path, whole):
+    """Wherever it was killed, no trial is run again that was there before or has come whole."""
+    lines = sent_along(tiny, tmp_path / "home")
+    told = set()
+    for end in [*range(0, len(lines), 4), len(lines)]:
+        home = Path(shutil.copytree(tmp_path / "home", tmp_path / f"{end}"))
+        keep_before(home)
+        take_all(Receiver(home, awaited(tiny)), lines[:end])
+        notes = Notes()
+        resume_study(home, Options(ray=False), watcher=notes)
+
+        assert notes.said[0] == (
+            f"what a job's log had brought into {home} before it broke off is in its place"
+        )
+        told.add(notes.said[1])
+        assert {name: (home / name).read_bytes() for name in TABLES} == whole
+        assert not {".before", ".new"} & {path.name for path in home.iterdir()}
+    assert told == {"8 trials are there already", "12 trials are there already"}
+
+
+def test_what_was_started_over_is_not_put_back(tiny: Study, tmp_path: Path, whole):
+    """Rows of before --force, kept by a follower that was killed, never take the place of new."""
+    home = tmp_path / "home"
+    run_study(tiny, home, Options(ray=False, limits=Limits(time_s=1e-6)))
+    keep_before(home)
+    assert (home / ".before/trials").is_dir()
+    run_study(tiny, home, Options(ray=False, force=True))
+    assert not (home / ".before").exists()
+    assert keep_before(home) == ""
+    settle_received(home)
+
+    assert {name: (home / name).read_bytes() for name in TABLES} == whole
+
+
+def test_what_is_put_back_is_told(tiny: Study, tmp_path: Path):
+    """Whoever goes on after a log that took rows away hears that those of before are there."""
+    home = tmp_path / "home"
+    half(tiny, home)
+    keep_before(home)
+    take_all(Receiver(home, awaited(tiny)), [f"study-results remove {name}" for name in PARTS])
+    notes = Notes()
+    resume_study(home, Options(ray=False), watcher=notes)
+
+    assert notes.said[0].startswith("the job's log takes away or changes 8 finished trials")
+    assert notes.said[1] == "8 trials are there already"
 
 
 def log_of(home: Path, parts: dict[str, pa.Table | bytes]) -> list[str]:
