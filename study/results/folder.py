@@ -74,7 +74,9 @@ _OURS = (
 _OF_A_BEGINNING = (LOCK, f".{MANIFEST}.new")
 _LOCK_TRIES, _LOCK_AGAIN_S = 10, 0.02
 _NAME_LETTERS = 80
-_NOTE_BYTES = 200
+_NOTE_BYTES = 1_000
+_PROCESS = re.compile(r"process [0-9]+ on [\w.-]+")
+"""In the note of a run that writes: by itself, or in that of a URL (storage.py)."""
 
 MANIFEST_BYTES_MOST = 64 * 1024 * 1024
 """Ten thousand cells, the most there can be, with long levels take a tenth of that."""
@@ -299,13 +301,29 @@ def only_writer(path: Path) -> Iterator[None]:
     ResultsError
         Another run writes it, or it cannot be written.
     """
-    with _locked(path) as file:
+    with locked(path) as file:
         # It is the lock that counts; who holds it is only said where there is room to write it.
         with suppress(OSError):
+            file.write(this_process().encode())
+        yield
+
+
+def this_process() -> str:
+    """What people know this process by."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[IO[bytes]]:
+    """The lock of a results folder, held: a file without a word in it, for a note of who holds it.
+
+    Raises what only_writer() raises.
+    """
+    with _locked(path) as file:
+        with suppress(OSError):
             file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
         try:
-            yield
+            yield file
         finally:
             # On a disk that fails it stays, and holds nobody up: no process has it any more.
             with suppress(OSError):
@@ -503,11 +521,10 @@ def _discard(old: Path) -> None:
 
 
 def _writer(path: Path) -> str:
-    try:
-        note = read_regular(path / LOCK, most=_NOTE_BYTES).decode(errors="replace")
-    except OSError:
-        note = ""
-    return f"another run ({note})" if note else "another run"
+    who = None
+    with suppress(OSError):
+        who = _PROCESS.search(read_regular(path / LOCK, most=_NOTE_BYTES).decode(errors="replace"))
+    return "another run" if who is None else f"another run ({who[0]})"
 
 
 def _set_aside(table: Path) -> Path:

@@ -8,7 +8,8 @@ Two writers are kept apart by a note, .lock, that the writer renews twice a minu
 have no lock that ends with its process, so this holds less: who finds a note younger than two
 minutes is refused, unless the process it names ran on this machine and has ended; who starts in
 the same second as another, may not see it, but looks once more before the first trial; and who is
-pushed aside notices with the next note at the latest, and stops.
+pushed aside notices with the next note at the latest, and stops. Where the place is a folder of
+this machine, the note stands in the file that other writers of the folder lock, and it is locked.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from study.fanout.scratch import Scratch
 from study.results.bounds import file_bytes_most
@@ -33,7 +33,6 @@ from study.results.files import (
     held_place,
     make_folder,
     open_regular,
-    write_bytes_whole,
 )
 from study.results.folder import (
     LOCK,
@@ -42,7 +41,10 @@ from study.results.folder import (
     SERIES,
     TRIALS,
     Folder,
+    is_being_written,
+    locked,
     open_local,
+    this_process,
 )
 from study.results.manifest import misshapen, parsed
 from study.results.mirror import NEW, Mirror, is_drawn, is_of_a_folder, is_part
@@ -72,6 +74,7 @@ class Storage:
         self._token = uuid.uuid4().hex
         self._taken_by: str | None = None
         self._manifest: bytes | None = None
+        self._locked: IO[bytes] | None = None
 
     def put(self, name: str, source: Path) -> None:
         """Make the file there what this one is."""
@@ -176,21 +179,22 @@ class Storage:
     @contextmanager
     def only_writer(self) -> Iterator[None]:
         """Keep other runs out, as far as a note can; see the top of this module."""
-        with storage_errors(self.url):
-            self._take_lock()
-        over = threading.Event()
-        renewing = threading.Thread(target=self._keep_renewing, args=(over,), daemon=True)
-        renewing.start()
-        try:
-            yield
-        finally:
-            over.set()
-            renewing.join()
+        with ExitStack() as held:
             with storage_errors(self.url):
-                if (found := self._note()) is not None and found["token"] == self._token:
-                    self.remove(LOCK)
+                self._take_lock(held)
+            over = threading.Event()
+            renewing = threading.Thread(target=self._keep_renewing, args=(over,), daemon=True)
+            renewing.start()
+            try:
+                yield
+            finally:
+                over.set()
+                renewing.join()
+                with storage_errors(self.url):
+                    if (found := self._note()) is not None and found["token"] == self._token:
+                        self._release()
 
-    def _take_lock(self) -> None:
+    def _take_lock(self, held: ExitStack) -> None:
         note = self._note()
         if note is not None and _is_held(note):
             raise ResultsError(
@@ -198,15 +202,25 @@ class Storage:
                 f"{note['seen']}); if it has died, try again {_STALE.seconds // 60} minutes "
                 "after that"
             )
+        if self._is_local:
+            Path(self._root).mkdir(parents=True, exist_ok=True)
+            self._locked = held.enter_context(locked(Path(self._root)))
         self._renew()
         if (found := self._note()) is None or found["token"] != self._token:
             raise ResultsError(f"{self.url} is being written by another run, begun this moment")
         if self._read(MANIFEST) != self._manifest:
-            self.remove(LOCK)
+            self._release()
             raise ResultsError(f"{self.url} was written by another run this moment; try again")
 
+    def _release(self) -> None:
+        # A file that is locked goes with the lock: the next of that name may be another's.
+        if self._locked is None:
+            self.remove(LOCK)
+
     def is_being_written(self) -> bool:
-        """Is a run at work there, by its note?"""
+        """Is a run at work there, by its note or its lock?"""
+        if self._is_local and is_being_written(Path(self._root)):
+            return True
         with storage_errors(self.url):
             note = self._note()
             return note is not None and _is_held(note)
@@ -225,17 +239,17 @@ class Storage:
     def _renew(self) -> None:
         note = {
             "token": self._token,
-            "who": f"process {os.getpid()} on {socket.gethostname()}",
-            "host": socket.gethostname(),
+            "who": this_process(),
             "pid": os.getpid(),
+            "pid_namespace": _pid_namespace(),
             "seen": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         content = json.dumps(note).encode()
-        if self._is_local:
-            with held_place(Path(self._root), LOCK) as place:
-                write_bytes_whole(place, content)
-            return
-        self._fs.pipe_file(self._place_for(LOCK), content)
+        if self._locked is not None:
+            # In one piece, and as long as the one before it.
+            os.pwrite(self._locked.fileno(), content, 0)
+        else:
+            self._fs.pipe_file(self._place_for(LOCK), content)
 
     def _note(self) -> dict[str, Any] | None:
         content = self._read(LOCK)
@@ -400,12 +414,27 @@ def _opened(url: str) -> tuple[Any, str]:
 
 
 def _is_held(note: dict[str, Any]) -> bool:
-    if note.get("host") == socket.gethostname() and not Path(f"/proc/{note.get('pid')}").exists():
+    here = _pid_namespace()
+    is_of_here = here is not None and note.get("pid_namespace") == here
+    if is_of_here and not Path(f"/proc/{note.get('pid')}").exists():
         return False
     try:
-        return datetime.now(UTC) - datetime.fromisoformat(note["seen"]) < _STALE
+        # What is to come tells of a wrong clock, and not of a run that is at work.
+        return abs(datetime.now(UTC) - datetime.fromisoformat(note["seen"])) < _STALE
     except (TypeError, ValueError, OverflowError):
         return False
+
+
+def _pid_namespace() -> str | None:
+    """Among which processes a pid is one here: of this boot, as this container numbers them.
+
+    None where the kernel does not tell; two containers may well have one host name.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return None
 
 
 def _digests(manifest: Path) -> dict[str, str]:

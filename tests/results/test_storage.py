@@ -194,13 +194,27 @@ def test_two_runs_do_not_write_one_place(place: str, tiny: Study):
                           check=True, capture_output=True, text=True)  # fmt: skip
     fs.pipe_file(f"{top}/.lock", json.dumps({**note, "pid": int(dead.stdout)}).encode())
     assert not open_folder(place).is_being_written()
-    fs.pipe_file(f"{top}/.lock", json.dumps({**note, "host": "elsewhere"}).encode())
+    # In another container the same number is another process.
+    there = {**note, "pid": int(dead.stdout), "pid_namespace": "elsewhere"}
+    fs.pipe_file(f"{top}/.lock", json.dumps(there).encode())
     assert open_folder(place).is_being_written()
-    old = {**note, "host": "elsewhere", "seen": "2004-09-08T00:00:00+00:00"}
-    fs.pipe_file(f"{top}/.lock", json.dumps(old).encode())
+    for seen in ("2004-09-08T00:00:00+00:00", "9999-12-31T00:00:00+00:00"):
+        fs.pipe_file(f"{top}/.lock", json.dumps({**there, "seen": seen}).encode())
+        assert resume_study(place, Options(ray=False)).manifest["state"] == "complete"
+        assert ".lock" not in files(place)
 
-    assert resume_study(place, Options(ray=False)).manifest["state"] == "complete"
-    assert ".lock" not in files(place)
+
+def test_a_folder_and_its_url_keep_each_other_out(tiny: Study, tmp_path: Path):
+    """A run that writes a folder of this machine has it, whether it calls it by path or by URL."""
+    out = tmp_path / "out"
+    run_study(tiny, out, Options(ray=False))
+    for one, other in ((out, f"file://{out}"), (f"file://{out}", out)):
+        with open_folder(one).only_writer():
+            assert open_folder(other).is_being_written()
+            with pytest.raises(ResultsError, match=rf"by another run \(process {os.getpid()} on "):
+                resume_study(other, Options(ray=False))
+        assert not (out / ".lock").exists()
+        assert resume_study(other, Options(ray=False)).manifest["state"] == "complete"
 
 
 @pytest.mark.parametrize(
