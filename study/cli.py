@@ -66,16 +66,25 @@ _LONGEST_HELP = 100
 
 
 @contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Have SIGTERM raise what Ctrl-C raises, so that temporary copies go with the command."""
+def ended_as_by_ctrl_c() -> Iterator[None]:
+    """Have SIGTERM, and SIGHUP of a terminal that goes, raise what Ctrl-C raises.
+
+    So temporary copies go with the command, and what came home of a job is settled.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {
+        number: signal.signal(number, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        # With nohup a command goes on.
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Commands(click.Group):
@@ -86,7 +95,7 @@ class _Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command with a guard before standard output and error."""
-        with guarded(), _sigterm_as_ctrl_c():
+        with guarded(), ended_as_by_ctrl_c():
             return super().main(*args, **kwargs)
 
     def invoke(self, context: click.Context) -> Any:

@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 
 import study
+from study.cli import ended_as_by_ctrl_c
+from study.runs.signals import heeded_signals
 
 
 @pytest.fixture
@@ -278,3 +280,18 @@ def test_the_installed_command_is_the_module(start):
     done = subprocess.run([script, "run", "--help"], capture_output=True, text=True, check=True)
 
     assert done.stdout == start("run", "--help").stdout
+
+
+def test_with_nohup_a_terminal_that_goes_ends_nothing():
+    """SIGHUP that a command was started to ignore stays ignored, by the command and by a run."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_as_by_ctrl_c(), heeded_signals():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with ended_as_by_ctrl_c(), heeded_signals() as signals:
+        signals.gently = True
+        signal.raise_signal(signal.SIGHUP)
+        assert signals.stopped
+    assert signal.getsignal(signal.SIGHUP) is before

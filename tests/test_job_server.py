@@ -9,6 +9,8 @@ import base64
 import json
 import os
 import resource
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -45,13 +47,13 @@ class Server:
 
     says   'version', 'job', 'submit' -> the whole answer; of a list of answers the next, then the
            last one again
-    log    what the job's log holds
+    log    what the job's log holds, which may go on without another line
     noted  the metadata of the job
     """
 
     def __init__(self) -> None:
         self.says: dict[str, list[Any]] = {}
-        self.log = ""
+        self.log, self.log_goes_on = "", False
         self.noted: dict[str, Any] = {}
         self.address = ""
 
@@ -103,6 +105,8 @@ class Server:
         await socket.prepare(request)
         for start in range(0, len(self.log), 1 << 20):
             await socket.send_str(self.log[start : start + (1 << 20)])
+        if self.log_goes_on:
+            await socket.receive()
         await socket.close()
         return socket
 
@@ -318,6 +322,34 @@ def test_what_comes_home_is_drawn_at_home(server: Server, root: Path, ours: Path
     for name in (*PARTS, "summary.csv", "contrasts.csv", "verdicts.csv"):
         assert (home / name).read_bytes() == (ours / name).read_bytes()
     assert "alert(1)" not in (home / "report.html").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_came_home_is_settled_before_a_signal_ends_it(
+    server: Server, root: Path, ours: Path, tmp_path: Path, number: int
+):
+    """Whoever ends a follower, or closes its terminal, leaves a folder that nobody is to settle."""
+    shutil.copytree(ours, tmp_path / "x")
+    server.noted = {"out": "x", "fingerprint": fingerprint(ours)}
+    head, _, files = log_of(ours).removesuffix("study-results exit 0\n").partition("\n")
+    server.log, server.log_goes_on = f"{files}{head}\n", True
+    with subprocess.Popen(
+        [sys.executable, "-m", "study", "follow", "x", "--address", server.address],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as following:  # fmt: skip
+        assert following.stderr is not None
+        assert following.stderr.readline() == f"{head}\n"
+        assert (tmp_path / "x/.before").is_dir()
+        following.send_signal(number)
+        said, _ = following.communicate(timeout=120)
+
+    assert following.returncode == 130
+    assert said.startswith("The job goes on. Follow it with: study follow x")
+    assert {path.name for path in (tmp_path / "x").iterdir()} == {
+        path.name for path in ours.iterdir()
+    }
+    assert (tmp_path / "x" / PARTS[0]).read_bytes() == (ours / PARTS[0]).read_bytes()
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ from typing import IO, Any
 
 from study.fanout.scratch import Scratch
 from study.results.bounds import file_bytes_most
-from study.results.errors import ResultsError, TakenOver, storage_errors
+from study.results.errors import ResultsError, TakenOver, shell_word, storage_errors
 from study.results.files import (
     copy_whole,
     held_place,
@@ -35,6 +35,7 @@ from study.results.files import (
     open_regular,
 )
 from study.results.folder import (
+    BEFORE,
     LOCK,
     MANIFEST,
     MANIFEST_BYTES_MOST,
@@ -205,6 +206,11 @@ class Storage:
         if self._is_local:
             Path(self._root).mkdir(parents=True, exist_ok=True)
             self._locked = held.enter_context(locked(Path(self._root)))
+            if os.path.lexists(Path(self._root) / BEFORE):
+                raise ResultsError(
+                    f"{self.url} is in the middle of a job's log; settle that by its path first: "
+                    f"study resume {shell_word(self._root)}"
+                )
         self._renew()
         if (found := self._note()) is None or found["token"] != self._token:
             raise ResultsError(f"{self.url} is being written by another run, begun this moment")

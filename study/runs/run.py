@@ -58,7 +58,8 @@ def run_study(
     -------
     Findings
         The state in its manifest tells how the run ended: 'complete', 'failed' (some trials did) or
-        'interrupted' (SIGINT or SIGTERM came, or it could not go on; finished trials are kept).
+        'interrupted' (SIGINT, SIGTERM or SIGHUP came, or it could not go on; finished trials are
+        kept).
 
     Raises
     ------

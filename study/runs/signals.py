@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM while trials run: the first ends the run, the second ends it at once."""
+"""SIGINT, SIGTERM, SIGHUP while trials run: the first ends the run, the second ends it at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import FrameType
 
 @dataclass
 class Signals:
-    """Whether SIGINT or SIGTERM came. While gently is False the first one interrupts at once."""
+    """Whether one of them came. While gently is False the first one interrupts at once."""
 
     stopped: bool = False
     gently: bool = False
@@ -20,7 +20,7 @@ class Signals:
 
 @contextmanager
 def heeded_signals() -> Iterator[Signals]:
-    """Note SIGINT and SIGTERM instead of dying of them; only the main thread can."""
+    """Note them instead of dying of them; only the main thread can. With nohup SIGHUP is none."""
     signals = Signals()
 
     def handle(_number: int, _frame: FrameType | None) -> None:
@@ -32,7 +32,10 @@ def heeded_signals() -> Iterator[Signals]:
     if threading.current_thread() is not threading.main_thread():
         yield signals
         return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        heeded.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in heeded}
     try:
         yield signals
     finally:

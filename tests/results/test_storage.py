@@ -21,6 +21,7 @@ import pytest
 
 from study.results import ResultsError, open_folder, read_series, read_trials
 from study.results.mirror import Mirror
+from study.results.received import keep_before
 from study.results.status import status_of
 from study.results.storage import Storage, mirror_of
 from study.runs import Options, resume_study, run_study
@@ -216,6 +217,12 @@ def test_a_folder_and_its_url_keep_each_other_out(tiny: Study, tmp_path: Path):
         assert not (out / ".lock").exists()
         assert resume_study(other, Options(ray=False)).manifest["state"] == "complete"
 
+    keep_before(out)
+    with pytest.raises(ResultsError, match=f"settle that by its path first: study resume {out}$"):
+        resume_study(f"file://{out}", Options(ray=False))
+    assert resume_study(out, Options(ray=False)).manifest["state"] == "complete"
+    assert not (out / ".before").exists()
+
 
 @pytest.mark.parametrize(
     ("url", "told"),
@@ -333,7 +340,7 @@ def test_a_file_there_that_has_no_end_is_left(root: Path, tiny: Study, tmp_path:
     assert int(kilobytes) < 700_000
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_takes_the_copy_along(
     root: Path, tiny: Study, tmp_path: Path, everybodys: Path, number: int
 ):
