@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from study.scenario.machine import reference
+from study.scenario.machine.kernels import CHANGES
 from study.scenario.presets import KINDS
 from study.scenario.presets import presets as known_presets
 
@@ -70,8 +71,8 @@ def kernels() -> str:
         "# Kernels",
         "",
         "`kernel: VERSION` sets all that a kernel changed. Each line has what the one before it",
-        "does not have; any other version is taken as the nearest one below. What kernels after",
-        "5.9 do otherwise is not modelled. `study kernels` shows the same.",
+        "does not have; any other version is taken as the nearest one below. `study kernels` shows",
+        "the same.",
         *table(
             ("kernel", "sets"),
             (
@@ -79,5 +80,8 @@ def kernels() -> str:
                 for one in reference.kernels()
             ),
         ),
+        "",
+        "## What is not modelled of the kernels between and after them",
+        *table(("since", "what"), CHANGES),
     ]
     return "\n".join(lines) + "\n"

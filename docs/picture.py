@@ -27,7 +27,7 @@ PANELS = {
         "{:.1f}",
     ),
     "refaults": ("Pages read back,\nthousands a minute", lambda x: x / 1000, "{:.0f}"),
-    "free_pages_mean": ("Memory kept\nfree, MB", lambda x: x * PAGE_MB, "{:.1f}"),
+    "machine_free_pages_mean": ("Memory kept\nfree, MB", lambda x: x * PAGE_MB, "{:.1f}"),
 }
 """Metric: title, what is drawn of it, how it is written."""
 

@@ -30,11 +30,11 @@ def page() -> str:
         if (own := key.name.partition(".")[0]) != group:
             group = own
             lines += ["", f"## {group}", ""]
-            lines += ["| key | values | default | setting | what it is |", "|---|---|---|---|---|"]
+            lines += ["| key | what it is | values | default | setting |", "|---|---|---|---|---|"]
         star = "*" if key.is_policy else ""
         default = "; ".join([f"`{key.default}`", *key.by_kernel])
         name = f"`{key.setting}`" if key.setting else ""
-        lines.append(f"| `{key.name}`{star} | {key.values} | {default} | {name} | {key.about} |")
+        lines.append(f"| `{key.name}`{star} | {key.about} | {key.values} | {default} | {name} |")
         if key.name == "requests":
             lines += [*_of_keys(RequestKeys, "requests.NAME"), *_drivers()]
         if key.name == "actions":

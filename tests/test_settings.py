@@ -118,7 +118,7 @@ def test_a_new_switch_is_one_declaration_and_its_use(in_a_changed_copy: Callable
     assert told["description"] == "Freed pages pass the per-cpu lists by."
     assert told["default"] is False
     assert (
-        "| `zone.straight_back`* | true, false | `false`; 5.9: true | `memory.straight_back` |"
-        in (changed("docs/settings.py"))
+        "| `zone.straight_back`* | Freed pages pass the per-cpu lists by | true, false "
+        "| `false`; 5.9: true | `memory.straight_back` |" in (changed("docs/settings.py"))
     )
     assert changed("-c", RECORD).split() == ["1", usual, *["True"] * 4]
