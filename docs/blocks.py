@@ -100,6 +100,7 @@ class Folder:
         self.environment = os.environ | {
             "PATH": f"{bin_}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
+            "PYTHON": sys.executable,
             "COLUMNS": "80",
             "NO_COLOR": "1",
         }
