@@ -25,6 +25,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import islice
 from typing import Annotated, Any, Literal
 
@@ -40,7 +41,9 @@ Levels = Mapping[str, Level | list[Level]]
 Weights = dict[str, float]
 """Cell id -> its weight in a sum."""
 
-_PERCENT = re.compile(r"([0-9]{1,99}(?:\.[0-9]{1,99})?)\s{0,99}%")
+_PERCENT = re.compile(r"([0-9]{1,99}(?:\.[0-9]{1,99})?(?:[eE][-+]?[0-9]{1,3})?)\s{0,99}%")
+_PERCENT_DIGITS = 20
+"""Of a percentage that is written without an exponent."""
 
 
 CLAIMS_MOST = 1_000
@@ -83,11 +86,17 @@ def _metric(value: Any) -> Any:
 def _matters(value: Any) -> tuple[float, bool]:
     """(size, whether it is a share of what the other side has)."""
     percent = _PERCENT.fullmatch(value.strip()) if is_short(value) else None
-    if percent:
-        return float(percent[1]) / 100, True
+    if percent and (share := float(Decimal(percent[1]).scaleb(-2))) < 1e300:
+        return share, True
     if not _is_number(value) or value < 0:
         raise ValueError(f"is {shown(value)}; it must be a number, not negative, or like 10%")
     return float(value), False
+
+
+def _percent(share: float) -> str:
+    """The shortest text that _matters() reads as just this share."""
+    percent = Decimal(repr(share)).scaleb(2).normalize()
+    return f"{percent:f}%" if abs(percent.adjusted()) < _PERCENT_DIGITS else f"{percent}%"
 
 
 def _levels(value: Any) -> Any:
@@ -230,7 +239,7 @@ class Claim:
             "baseline": None if self.baseline is None else dict(self.baseline),
             "share": self.share,
             "expect": self.expect,
-            "matters": f"{100 * self.matters:g}%" if self.relative else self.matters,
+            "matters": _percent(self.matters) if self.relative else self.matters,
         }
 
     def sides(self) -> Iterator[tuple[tuple[str | int, ...], Levels]]:

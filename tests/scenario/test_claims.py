@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from study.scenario import Fault, ScenarioError, Stopping, load, load_text
+from study.scenario.claims import Claim
 from study.zone.settings import Clock, Memory, Settings
 from study.zone.simulate import simulate
 from study.zone.trial.metrics import METRICS, is_share
@@ -132,6 +133,30 @@ def test_what_is_wrong_with_a_claim_is_said_where_it_stands(old: str, new: str, 
         load_text(text.replace(old, new, 1), "x.yaml")
 
     assert f"x.yaml:{fault}" in str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("said", "share", "written"),
+    [
+        ("10%", 0.1, "10%"),
+        ("0.5 %", 0.005, "0.5%"),
+        ("0.00001%", 1e-7, "0.00001%"),
+        ("12.3456789%", 0.123456789, "12.3456789%"),
+        ("1000000%", 1e4, "1000000%"),
+        ("1e+06%", 1e4, "1000000%"),
+        ("9" * 99 + "%", 1e97, "1E+99%"),
+        (f"0.{'0' * 90}7%", 7e-93, "7E-91%"),
+        ("33.333333333333333333%", 0.3333333333333333, "33.33333333333333%"),
+    ],
+)
+def test_a_margin_in_per_cent_is_read_again_as_it_was(
+    said: str, share: float, written: str
+) -> None:
+    """Whatever its size, also as earlier versions have written it."""
+    claim = load_text((HEAD + CLAIM).replace("1%", f'"{said}"'), "x.yaml").claims[0]
+    assert (claim.matters, claim.relative) == (share, True)
+    assert claim.plain()["matters"] == written
+    assert Claim.from_plain(claim.plain()) == claim
 
 
 def test_an_override_may_take_a_claims_cells_away() -> None:
