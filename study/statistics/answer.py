@@ -107,11 +107,15 @@ def answer_of(
     if metric is None:
         return Answer("nothing to compare", "No trial has finished that asked for memory.")
     what = _what(metric, manifest["scenario"])
-    values = trials.finished(metric)[metric].dropna()
+    finished = trials.finished(metric)[metric]
+    values = finished.dropna()
+    counted = f"{len(values):,} trials"
+    if len(values) < len(finished):
+        counted = f"{len(values):,} of {len(finished):,} trials that asked for any"
     if (values == 1).all():
         return Answer(
             "nothing refused",
-            f"No cell refused anything: all {what} were served in all {len(values):,} trials, so "
+            f"No cell refused anything: all {what} were served in all {counted}, so "
             f"this load does not tell policies apart; {PRESSING}.",
         )
     skipped = {*sampled_axes(manifest), *nuisance_of(manifest)}
@@ -144,6 +148,8 @@ def answer_of(
         said.append(f"{_listed(unknown)}: no difference known.")
     rest = [axis for axis in axes if axis not in {found.axis for found in known[:1]}]
     said.append(_held(manifest["scenario"]["base"], rest, varied=manifest["axes"]))
+    if len(values) < len(finished):
+        said.append(f"Of {counted}.")
     return Answer(
         "told",
         " ".join(said),
@@ -249,12 +255,17 @@ class _Pairs:
 
 
 def _service(trials: TrialColumns) -> str | None:
-    """The share of requests served that the study is about; None if nobody asked for memory."""
+    """The share of requests served that the study is about; None if nobody asked for memory.
+
+    The first one of which trials differ, or else that is not 1, or else that there is.
+    """
     shares = [name for name in trials.columns if is_service(name) and name.endswith("served_ratio")]
-    for name in (*GAIN, *shares, *filter(is_service, trials.columns)):
-        if name in trials and trials[name].notna().any():
-            return name
-    return None
+    names = dict.fromkeys((*GAIN, *shares, *filter(is_service, trials.columns)))
+    found = {name: set(trials[name].dropna()) for name in names if name in trials}
+    found = {name: values for name, values in found.items() if values}
+    differing = [name for name, values in found.items() if len(values) > 1]
+    refused = [name for name, values in found.items() if values != {1}]
+    return next(iter((*differing, *refused, *found)), None)
 
 
 def _what(metric: str, scenario: Mapping[str, Any]) -> str:

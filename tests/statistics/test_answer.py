@@ -95,6 +95,40 @@ def test_a_load_that_refuses_nothing_tells_nothing_apart(studies) -> None:
     assert "nic.rx_rate" in answer.text
 
 
+NAMED = """
+name: named
+replicates: {n}
+base:
+  requests: {{ dockerd: {{ order: 6, rate: 50/s }} }}
+axes:
+  kswapd.policy: [count-only, order-aware]
+"""
+
+
+def test_who_is_refused_is_told_though_the_card_is_served(make_findings) -> None:
+    """The card's requests are all served; those by name are not, where there were any."""
+
+    def found(levels: Mapping[str, Any], replicate: int) -> dict[str, float]:
+        served = 0.9 if levels["kswapd.policy"] == "order-aware" else 0.1
+        return {
+            "rx_success_ratio": 1.0,
+            "request1_served_ratio": np.nan if replicate == 0 else served + replicate / 1000,
+        }
+
+    answer = make_findings(NAMED.format(n=8), found).answer
+    assert answer.kind == "told"
+    assert answer.told == (("kswapd.policy", "order-aware", "count-only"),)
+    assert "of requests of dockerd" in answer.text
+    assert answer.text.endswith("Of 14 of 16 trials that asked for any.")
+
+
+def test_all_served_of_the_few_that_asked_says_how_few(studies) -> None:
+    """A ratio has a value where somebody asked."""
+    answer = studies(lambda _, noise: 1.0 if noise > 0 else np.nan).answer
+    assert answer.kind == "nothing refused"
+    assert " of 32 trials that asked for any" in answer.text
+
+
 def test_what_is_open_says_how_many_replicates_would_tell(studies) -> None:
     """As a range, with the time that they take at the pace of the run."""
     answer = studies(
