@@ -61,6 +61,8 @@ def test_the_largest_value_is_allowed_and_no_larger_one(key: str) -> None:
     text = "zone.grouping: on, zone.memory: 256GiB, processes.memory: 1"
     if key == "zone.dma_reserved":
         text += ", zone.dma: 16MiB"
+    if key == "costs.refault":
+        text += ", user.working_set: 1GiB"
     own = "" if key in text else text + ", "
     load_text(f"base: {{{own}{key}: {most:.0f}{unit}}}", "x.yaml")
     with pytest.raises(ValueError, match=rf"x.yaml:1:\d+: {key} is .+; it must be at most "):

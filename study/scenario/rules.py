@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 
 from study.refusals.kernel import spell
 from study.scenario.errors import shown
@@ -15,7 +16,14 @@ from study.scenario.nic import MTU_LIMITS
 from study.scenario.units import LONGEST_NS, size_text, time_text
 from study.zone.engine.enums import Stream, stream_key, stream_of_request
 from study.zone.marks import marks_for
-from study.zone.settings import KMALLOC_ORDER_MAX, Grouping, Placement, Reserve, Settings
+from study.zone.settings import (
+    KMALLOC_ORDER_MAX,
+    Grouping,
+    Placement,
+    Reserve,
+    Settings,
+    declared,
+)
 
 WORKING_SET_MAX = 1 << 28
 SAMPLES_MAX = 1_000_000
@@ -44,6 +52,7 @@ def complaints(machine: Machine, settings: Settings) -> Iterator[Complaint]:
             f"is {machine.nic.mtu:,}; {machine.nic.driver} takes {least} to {most:,} bytes",
         )
     yield from _pageblocks(settings)
+    yield from _profiles(settings)
     yield from _churn(settings)
     yield from _highalloc(settings)
     yield from _bursts(settings)
@@ -156,7 +165,9 @@ def _starts(machine: Machine, s: Settings) -> Iterator[Complaint]:
 
 def _requests(machine: Machine, s: Settings) -> Iterator[Complaint]:
     for one in s.requests:
-        if 1 << one.order > s.memory.pages:
+        if machine.requests[one.name].asked()[0] is None:
+            yield f"requests.{one.name}.order", "is missing: the block has 2 ** order pages"
+        elif 1 << one.order > s.memory.pages:
             yield f"requests.{one.name}.order", f"is {one.order}, larger than the whole zone"
         if one.per_s <= 0 and one.first_ns < 0:
             yield f"requests.{one.name}.rate", "is missing: how many come, as 1/min or 20/s"
@@ -214,6 +225,19 @@ def _highalloc(s: Settings) -> Iterator[Complaint]:
         )
 
 
+def _profiles(s: Settings) -> Iterator[Complaint]:
+    """Pieces in which an uneven load comes faster than an even one may."""
+    most = declared()["user.touches_per_s"].setting.most or inf
+    for key, profile in (
+        ("user.touch_profile", s.user.touch_profile),
+        ("nic.rx_profile", s.nic.rx_profile),
+        ("nic.tx_profile", s.nic.tx_profile),
+    ):
+        fastest = max((rate for _, rate in profile), default=0.0)
+        if fastest > most:
+            yield key, f"comes to {fastest:,.0f}/s; at most {most:,.0f}/s"
+
+
 def _bursts(s: Settings) -> Iterator[Complaint]:
     """Bursts so long, and frames or requests so rare, that one comes in 10,000 hours at most."""
     for key, burst, rate in (
@@ -255,6 +279,9 @@ def _working_set(s: Settings) -> Iterator[Complaint]:
         yield "user.working_set", f"is {pages:,} pages, a working set of nothing"
     elif extent > pages:
         yield "user.extent", f"is {extent:,} pages, more than the working set of {pages:,}"
+    if pages * s.costs.refault_ns > LONGEST_NS:
+        cost = time_text(s.costs.refault_ns)
+        yield "costs.refault", f"is {cost}, over 10,000h for the {pages:,} pages of the working set"
     if pages > WORKING_SET_MAX:
         yield "user.working_set", f"is over {WORKING_SET_MAX:,} pages; that cannot be simulated"
 

@@ -51,6 +51,8 @@ _HOLD_US_MOST = (1 << 40) - 1
 _PER_US_MOST = 10
 _EXACT = 64
 """Microseconds below which a hold is kept exactly; above, an octave has half as many steps."""
+_CODE_MOST = 35 * _EXACT - 1
+"""Of _HOLD_US_MOST."""
 _HEAD_BYTES = 24
 _KINDS_MOST = 1 << 16
 _UNPACKED_MOST = 64 + 12 * _KINDS_MOST + 8 * REQUESTS_MOST
@@ -97,7 +99,7 @@ def pack(
     if not 0 < rows <= REQUESTS_MOST:
         raise ValueError(f"it has {rows:,} requests; at most {REQUESTS_MOST:,} make a load")
     kinds, which = np.unique(np.stack([gfp, order, use], 1), axis=0, return_inverse=True)
-    if len(kinds) > _KINDS_MOST or not _is_plausible(rows, int(at_us[-1]), length_us):
+    if len(kinds) > _KINDS_MOST or not is_plausible(rows, int(at_us[-1]), length_us):
         raise ValueError("its times are those of no machine")
     columns = (
         np.array([rows, length_us, len(kinds)], "<i8"),
@@ -117,7 +119,7 @@ def pack(
     return Recorded(_digest(raw), length_us * _MICROSECOND, rows, packed)
 
 
-def _is_plausible(rows: int, last_us: int, length_us: int) -> bool:
+def is_plausible(rows: int, last_us: int, length_us: int) -> bool:
     """Whether a machine can have asked so often, in order, for less than twelve days."""
     return rows <= _PER_US_MOST * length_us and last_us <= length_us <= _HOLD_US_MOST
 
@@ -168,7 +170,7 @@ def _raw(packed: bytes) -> bytes:
 def _check(rows: np.ndarray, recorded: Recorded) -> None:
     """Raise ValueError for numbers that no recording has."""
     last_us, length_us = (int(t) // _MICROSECOND for t in (rows["at"][-1], recorded.length_ns))
-    ends = _is_plausible(len(rows), last_us, length_us)
+    ends = is_plausible(len(rows), last_us, length_us)
     sound = (rows["order"] <= ORDER_MAX).all() and (rows["use"] < 2 * Use.RECLAIMED).all()
     gfp = rows["gfp"]
     if not (ends and sound and (gfp >= 0).all() and (gfp < _GFP_MOST).all()):
@@ -187,7 +189,8 @@ def rows_of(recorded: Recorded) -> np.ndarray:
     gaps = _numbers(raw, "<u4", nr, start)
     which = _numbers(raw, "<u2", nr, start + 4 * nr)
     holds = _numbers(raw, "<u2", nr, start + 6 * nr)
-    if which.max() >= nr_kinds or not ((kinds >= 0) & (kinds < _GFP_MOST)).all():
+    sound = which.max() < nr_kinds and holds.max() <= _CODE_MOST
+    if not sound or not ((kinds >= 0) & (kinds < _GFP_MOST)).all():
         raise ValueError("is damaged")
     rows = np.zeros(nr, DEMAND)
     rows["at"] = gaps.astype(np.int64).cumsum() * _MICROSECOND

@@ -33,6 +33,10 @@ NUMBERS_MAX = 8
 REQUESTS_MAX = 4
 """Named requests of one machine: each has metrics of its own, and so columns in every row."""
 ACTIONS_MAX = 8
+RATE_MOST = 1e7
+"""Arrivals a second: times are whole nanoseconds, so a mean gap of 100 is kept to 1 %."""
+COST_NS_MOST = 10_000_000_000
+"""Of one page: a disk that takes longer has failed."""
 
 UNITS = ("pages", "ns", "per_s", "per_ms", "share")
 """What the name of a setting may end in; the unit is none otherwise."""
@@ -458,7 +462,7 @@ class User:
     zipf_exponent: float = setting(0.9, key="zipf", most=10, constant=False)
     """Exponent of popularity: 0 is uniform."""
     touches_per_s: float = setting(20_000.0, key="touch_rate", most=1e8)
-    """Pages touched per second."""
+    """Pages touched per second; the time between two is a whole number of nanoseconds."""
     touch_profile: tuple[tuple[int, float], ...] = ()
     """Touches that come unevenly: times and factors of the even rate or rates, over and over, or a
     file of rates; unless given, evenly.
@@ -471,9 +475,9 @@ class User:
     """Share of file extents that are mapped rather than read."""
     write_share: float = setting(0.1, key="written")
     """Share of visits that write."""
-    drifts_per_s: float = setting(20.0, key="drift_rate")
+    drifts_per_s: float = setting(20.0, key="drift_rate", most=RATE_MOST)
     """Pairs of extents per second that swap popularity."""
-    deletes_per_s: float = setting(5.0, key="delete_rate")
+    deletes_per_s: float = setting(5.0, key="delete_rate", most=RATE_MOST)
     """Extents per second that are freed at once (truncate, unlink, munmap)."""
     filled: bool = setting(True, constant=False)
     """Start with memory full of the most popular extents, as after hours of use."""
@@ -487,7 +491,7 @@ class Processes:
     """1 for 8K stacks, 0 for 4K stacks (CONFIG_4KSTACKS)."""
     stack_source: StackSource = setting(StackSource.KMALLOC, key="stacks.source")
     """One block; single pages (4.9); or single pages where no block is free."""
-    forks_per_s: float = setting(20.0, key="fork_rate")
+    forks_per_s: float = setting(20.0, key="fork_rate", most=RATE_MOST)
     """Short-lived processes per second."""
     lifetime_median_ns: int = setting(200_000_000, key="lifetime")
     """Median; lognormal."""
@@ -507,7 +511,7 @@ class Slab:
 
     initial_share: float = setting(0.03, constant=False)
     """Share of the zone in slab pages at start."""
-    pages_per_s: float = setting(100.0, key="rate")
+    pages_per_s: float = setting(100.0, key="rate", most=RATE_MOST)
     """New slab pages per second."""
     lifetime_median_ns: int = setting(2_000_000_000, key="lifetime")
     """Median; lognormal."""
@@ -515,7 +519,7 @@ class Slab:
     """Standard deviation of the lifetime's logarithm."""
     reclaimable_share: float = 0.5
     """Share of slab pages of dentries and inodes, which reclaim may empty."""
-    objects_per_page: int = setting(16, least=1)
+    objects_per_page: int = setting(16, least=1, most=10_000)
     """A slab page is free when all its objects are."""
 
 
@@ -567,7 +571,7 @@ class Huge:
 
     order: int = setting(9, least=1, most=ORDER_MAX)
     """Of a huge page: 9 is 2 MB (x86-64), 10 is 4 MB (i386)."""
-    per_s: float = setting(0.0, key="rate")
+    per_s: float = setting(0.0, key="rate", most=RATE_MOST)
     """Huge pages asked for per second."""
     lifetime_median_ns: int = setting(5_000_000_000, key="lifetime")
     """Median; lognormal. Assumed."""
@@ -607,7 +611,7 @@ class Load:
     """A recorded trace whose requests and frees are a load: a file as `study replay` reads it."""
     replicates: Resample = Resample.BLOCKS
     """How replicates differ in it: pieces drawn with replacement, a random start, or not at all."""
-    block_ns: int = setting(5_000_000_000, above=0)
+    block_ns: int = setting(5_000_000_000, least=1_000_000)
     """Length of a piece."""
 
 
@@ -615,11 +619,11 @@ class Load:
 class Costs:
     """Time lost per page, used for reporting only: offered load does not slow down."""
 
-    refault_ns: int = 1_000_000
+    refault_ns: int = setting(1_000_000, most=COST_NS_MOST)
     """Time a refault costs: a random read, spread over the run it brings in. Assumed."""
-    write_ns: int = 100_000
+    write_ns: int = setting(100_000, most=COST_NS_MOST)
     """Time the disk takes to write a page. Assumed."""
-    migrate_ns: int = 2_000
+    migrate_ns: int = setting(2_000, most=COST_NS_MOST)
     """Time to copy and remap a page. Assumed."""
 
 

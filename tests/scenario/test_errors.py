@@ -107,6 +107,40 @@ def faults(text: str, *overrides: str) -> list[str]:
                 "make it shorter"
             ),
         ),
+        *(
+            (
+                f"base: {{{key}: 2e9/s}}",
+                f"x.yaml:1:8: {key} is 2000000000/s; it must be at most 10000000/s",
+            )
+            for key in (
+                *("user.drift_rate", "user.delete_rate", "processes.fork_rate"),
+                *("slab.rate", "huge.rate"),
+            )
+        ),
+        (
+            "base: {user: {touch_rate: 2e6/s, touch_profile: [[1ms, 1000], [1s, 0]]}}",
+            "x.yaml:1:34: user.touch_profile comes to 2,000,000,000/s; at most 100,000,000/s",
+        ),
+        ("base: {costs.refault: 30h}", "x.yaml:1:8: costs.refault is 30h; it must be at most 10s"),
+        (
+            "base: {costs.refault: 10s, zone.memory: 64GiB}",
+            (
+                "x.yaml:1:8: costs.refault is 10s, over 10,000h for the 20,132,659 pages of the "
+                "working set"
+            ),
+        ),
+        (
+            "base: {slab.objects_per_page: 1e9}",
+            "x.yaml:1:8: slab.objects_per_page is 1,000,000,000; it must be at most 10,000",
+        ),
+        (
+            "base: {load.block: 1ns}",
+            "x.yaml:1:8: load.block is 1ns; it must be at least 1ms",
+        ),
+        (
+            "base: {nic.line_rate: 10000000Gbit/s}",
+            "x.yaml:1:8: nic.line_rate is 10000000Gbit/s, over 1,000,000,000,000,000bit/s",
+        ),
         (
             "base: {zone.memory: 64MiB, churn: {rounds: 2, gap: 9000h}}",
             "x.yaml:1:47: churn.gap gives 2 rounds over 10,000h in all; make it shorter",

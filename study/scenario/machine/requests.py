@@ -24,7 +24,7 @@ from study.scenario.units import (
 )
 from study.zone import settings as plain
 from study.zone.gfp import KNOWN_FLAGS, gfp_of
-from study.zone.settings import ORDER_MAX, REQUESTS_MAX, SETTABLE, Deed, Otherwise
+from study.zone.settings import ORDER_MAX, RATE_MOST, REQUESTS_MAX, SETTABLE, Deed, Otherwise
 
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_-]{0,31}")
 _NAMES_LETTERS = 200
@@ -198,7 +198,9 @@ class _RequestBase(_Keys):
     flags: Annotated[str | None, BeforeValidator(_flags)] = Field(
         default=None, description="As GFP_ATOMIC; GFP_KERNEL unless given."
     )
-    rate: Rate = Field(default=0.0, description="How many come, on average.")
+    rate: within(Rate, le=RATE_MOST) = Field(  # type: ignore[valid-type]
+        default=0.0, description="How many come, on average."
+    )
     hold: Duration = Field(default=1_000_000_000, description="Mean time until one is given back.")
     hold_sigma: within(Number, ge=0, le=10) = Field(  # type: ignore[valid-type]
         default=0.0,
