@@ -152,6 +152,23 @@ def study_of(scenario: Any, path: str, *, extensions: str | Iterable[str] = ()) 
         ) from None
 
 
+def check_reads_back(study: Study) -> None:
+    """Before the first trial: the resolved scenario, read again, is the same study.
+
+    Raises
+    ------
+    ResultsError
+        It is not, so that nothing could go on with its folder.
+    """
+    again = study_of(study.document, study.source, extensions=study.allowed)
+    for part in ("cells", "claims", "seed", "replicates", "stopping", "document"):
+        if getattr(again, part) != getattr(study, part):
+            raise ResultsError(
+                f"{study.source}: written out and read again its {part} would be others, so that "
+                "its results could not be gone on with; please report this"
+            )
+
+
 def parsed(text: str) -> Any:
     """Read JSON as a manifest has it.
 

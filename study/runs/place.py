@@ -32,7 +32,7 @@ def writing(
     from study.results import MANIFEST, create_folder, default_path, only_writer, reopen
     from study.results.errors import disk_errors
     from study.results.folder import check_room, remove_if_empty
-    from study.results.manifest import new_manifest
+    from study.results.manifest import check_reads_back, new_manifest
     from study.results.received import settle_left
     from study.results.storage import is_url, mirror_of, naming
     from study.zone.engine.compile import digest
@@ -44,6 +44,7 @@ def writing(
     def here(path: Path) -> tuple[Folder, bool]:
         if (path / MANIFEST).is_file() and not force:
             return reopen(path, manifest, extend=extend), False
+        check_reads_back(study)
         return create_folder(path, manifest, force=force), True
 
     cannot = f"cannot write the results folder {'below results/' if out is None else out}"

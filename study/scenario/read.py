@@ -48,21 +48,26 @@ class _Loader(yaml.SafeLoader):
         )
 
 
-_SCALARS = (
-    ("tag:yaml.org,2002:bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
-    ("tag:yaml.org,2002:null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
-    ("tag:yaml.org,2002:int", r"^[-+]?[0-9]+$", "-+0123456789"),
+SCALARS = (
+    (
+        "tag:yaml.org,2002:bool",
+        re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"),
+        [*"tTfF"],
+    ),
+    ("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]),
+    ("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$"), [*"-+0123456789"]),
     (
         "tag:yaml.org,2002:float",
-        (
+        re.compile(
             r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$"
             r"|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"
         ),
-        "-+0123456789.",
+        [*"-+0123456789."],
     ),
 )
-for _tag, _pattern, _first in _SCALARS:
-    _Loader.add_implicit_resolver(_tag, re.compile(_pattern), list(_first))
+"""Tag, what its scalars look like, and what they begin with."""
+for _tag, _pattern, _first in SCALARS:
+    _Loader.add_implicit_resolver(_tag, _pattern, _first)
 
 
 class Written(float):
@@ -86,7 +91,7 @@ _KINDS: dict[str, Callable[[str], Any]] = {
     ),
     "tag:yaml.org,2002:str": str,
 }
-_PATTERNS = {tag: re.compile(pattern) for tag, pattern, _ in _SCALARS}
+_PATTERNS = {tag: pattern for tag, pattern, _ in SCALARS}
 _TAGS: dict[type[yaml.Node], frozenset[str]] = {
     yaml.ScalarNode: frozenset(_KINDS),
     yaml.MappingNode: frozenset({"tag:yaml.org,2002:map"}),

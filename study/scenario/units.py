@@ -95,7 +95,7 @@ def is_short(value: Any) -> TypeGuard[str]:
     return isinstance(value, str) and len(value) <= LETTERS_MOST
 
 
-def _split(value: Any, what: str, example: str) -> tuple[float, str]:
+def _split(value: Any, what: str, example: str, *, most: float = LARGEST) -> tuple[float, str]:
     """Number and unit of a quantity; ValueError in plain words if there is no number."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"is {shown(value)}; {what} looks like {example}")
@@ -110,15 +110,17 @@ def _split(value: Any, what: str, example: str) -> tuple[float, str]:
         raise ValueError(
             f"is {shown(value)}, which is no usable number; {what} looks like {example}"
         )
-    if number > LARGEST:
-        raise ValueError(f"is {shown(value)}; at most {LARGEST:,.0f}")
+    if number > most:
+        raise ValueError(f"is {shown(value)}; at most {most:,.0f}")
     if number < 0:
         raise ValueError(f"is {shown(value)}; {what} cannot be negative")
     return number, unit
 
 
 def _scaled(value: Any, units: dict[str, Any], what: str, example: str) -> float:
-    number, unit = _split(value, what, example)
+    # Bounded as it is written out: in the smallest unit, in which it is read again.
+    most = LARGEST if units is not _TIMES else 2 * LONGEST_NS
+    number, unit = _split(value, what, example, most=most)
     by_name = {name.lower(): factor for name, factor in units.items()}
     if unit.lower() not in by_name:
         found = f"the unit {unit}" if unit else "no unit"
@@ -127,7 +129,10 @@ def _scaled(value: Any, units: dict[str, Any], what: str, example: str) -> float
         raise ValueError(
             f"is {shown(value)}, with {found}; {what} is given in {', '.join(units)}{hint}"
         )
-    return number * float(by_name[unit.lower()])
+    scaled = number * float(by_name[unit.lower()])
+    if scaled > most:
+        raise ValueError(f"is {shown(value)}, over {most:,.0f}{next(iter(units))}")
+    return scaled
 
 
 def pages_from(value: Any) -> int:

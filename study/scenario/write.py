@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from study.scenario.read import SCALARS
+
 # What YAML 1.1 takes for the end of a line, and folds into a space.
 _BREAKS = frozenset("\x85\u2028\u2029")
 
@@ -21,6 +23,9 @@ def _word(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 
 
 _Dumper.add_representer(str, _word)
+# What our reader takes for more than a word is quoted too: 1e3 is a number in YAML 1.2 alone.
+for _tag, _pattern, _first in SCALARS:
+    _Dumper.add_implicit_resolver(_tag, _pattern, _first)
 
 
 def yaml_text(scenario: Mapping[str, Any] | None) -> str:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from study.results import ResultsError
+from study.results.manifest import check_reads_back
+from study.runs.run import run_study
+from study.scenario import load_text
 from study.scenario.read import read_text
 from study.scenario.write import yaml_text
 
@@ -34,9 +39,50 @@ def test_what_is_written_reads_the_same(value):
 
 @pytest.mark.parametrize(
     "word",
-    ["off", "on", "yes", "no", "2.6.8", "1:30", "0x10", "1_000", "~", "null", "3", "🙂", "\u202ea"],
+    [
+        "off",
+        "on",
+        "yes",
+        "no",
+        "2.6.8",
+        "1:30",
+        "0x10",
+        "1_000",
+        "~",
+        "null",
+        "3",
+        "🙂",
+        "\u202ea",
+        "1e3",
+        "-2E+4",
+        "7.",
+        "True",
+    ],
 )
 def test_words_that_yaml_might_take_for_something_else(word):
     """Versions, switches and times of day come back as the words they are."""
     assert plain(yaml_text({"key": word})) == {"key": word}
     assert json.loads(json.dumps(plain(yaml_text({"key": word})))) == {"key": word}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'axes: {user.touch_rate: ["1e3", "2e4"]}',
+        "base: {processes: {lifetime: 277.777777778h}}",
+        "base: {nic: {line_rate: 1e5Gbit/s}, zone: {memory: 64MiB, lowmem: 900TiB}}",
+        "base: {processes: {fork_rate: 9999/ms}, costs: {write: 1.0000000001s}}",
+    ],
+)
+def test_a_resolved_scenario_is_the_same_study(text):
+    """Whatever units and quotes it was written with."""
+    check_reads_back(load_text(text, "x.yaml"))
+
+
+def test_a_study_that_would_be_another_one_does_not_begin(tmp_path):
+    """Before its first trial, and without a folder."""
+    study = load_text("replicates: 5", "x.yaml")
+    other = replace(study, document=study.document | {"replicates": 6})
+    with pytest.raises(ResultsError, match=r"x\.yaml: .* its replicates would be others"):
+        run_study(other, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
