@@ -21,7 +21,7 @@ from study.replay.columnar import members_of, read_vectors
 from study.replay.files import ROWS_MAX, lines_of, open_regular, unpacked
 from study.replay.siblings import release_of
 from study.replay.trace import FAILED_PFN, Code, ReplayError
-from study.zone.demand import Use, pack
+from study.zone.demand import Use, is_plausible, pack
 from study.zone.gfp import gfp_of
 from study.zone.settings import ORDER_MAX, Recorded
 
@@ -119,8 +119,6 @@ def recorded_load(path: Path) -> Recorded:
         It cannot be read, has no times or flags, or more requests than a study can carry.
     """
     demand = demand_of(path)
-    if np.diff(demand.at_us).max(initial=0) > _SILENCE_US_MOST:
-        raise ReplayError(f"{path}: nobody asked for anything for over an hour of it: give a part")
     try:
         return pack(
             demand.at_us, demand.hold_us, demand.order, demand.gfp, demand.use, demand.length_us
@@ -135,7 +133,7 @@ def demand_of(path: Path) -> Demand:
     Raises
     ------
     ReplayError
-        It cannot be read, or has no times or flags.
+        It cannot be read, has no times or flags, or such times as no machine has.
     """
     if path.suffix == ".npz":
         events = _of_columns(path)
@@ -143,7 +141,12 @@ def demand_of(path: Path) -> Demand:
         events = _of_llfree(path) if is_llfree(path) else _of_text(path)
     if not events.asked.any():
         raise ReplayError(f"{path}: no request in it (mm_page_alloc)")
-    return _matched(events)
+    demand = _matched(events)
+    if np.diff(demand.at_us, prepend=0).max() > _SILENCE_US_MOST:
+        raise ReplayError(f"{path}: nobody asked for anything for over an hour of it: give a part")
+    if not is_plausible(len(demand.at_us), int(demand.at_us[-1]), demand.length_us):
+        raise ReplayError(f"{path}: its times are those of no machine")
+    return demand
 
 
 def _matched(events: Events) -> Demand:
@@ -232,6 +235,8 @@ def _of_columns(path: Path) -> Events:
     if len(masks) > _MASKS_MOST:
         raise ReplayError(f"{path}: column 'gfp' has {len(masks):,} values, which no kernel uses")
     release = release_of(path) or _ASSUMED
+    if not which.any():
+        raise ReplayError(f"{path}: no request in it (mm_page_alloc)")
     at_us = np.maximum.accumulate(at["dt_us"].cumsum())
     return Events(
         asked[which],

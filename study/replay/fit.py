@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from study.replay.demand import Demand
-from study.zone.demand import Use
+from study.zone.demand import Use, is_plausible
 from study.zone.gfp import gfp_of, spelled
 from study.zone.settings import REQUESTS_MAX
 
@@ -33,6 +33,7 @@ kswapd is woken and has freed something within some milliseconds: more at once t
 served from what is free.
 """
 _DRAWN_S = 120.0
+_DRAWS_MOST = 1e6
 _QUARTER_DEVIATION = 1.349
 """Distance of a normal distribution's quartiles, in standard deviations."""
 _SIGMA_MOST, _BURST_MOST, _PROCESS_PAGES_MOST = 10.0, 4_096.0, 256.0
@@ -125,6 +126,8 @@ def fit(demand: Demand) -> Fit:
     second = demand.take(demand.at_us >= middle, demand.length_us - middle)
     if not len(first.at_us) or not len(second.at_us):
         raise ValueError("a half of it has no requests: too little to fit a load to")
+    if not is_plausible(len(first.at_us), int(first.at_us[-1]), first.length_us):
+        raise ValueError("its times are those of no machine")
     names = _names(first)
     parts, base, laws = [], _idle(), {}
     for name in dict.fromkeys([FILES, PROGRAMS, SLAB, *names.values()]):
@@ -269,7 +272,7 @@ def _enter(
 
 
 def _rate(per_s: float) -> str:
-    return f"{per_s:.3f}/s" if per_s >= 1 else f"{60 * per_s:.3f}/min"
+    return f"{per_s:.3f}/s" if per_s >= 1 else f"{60 * per_s:.6g}/min"
 
 
 def _time(us: float) -> str:
@@ -281,9 +284,12 @@ def _spread(at_us: np.ndarray, length_us: int, window_us: int) -> float:
     windows = length_us // window_us
     if windows < 2:
         return math.nan
-    counts = np.bincount(at_us // window_us, minlength=windows)[:windows]
-    mean = counts.mean()
-    return float(counts.var() / mean) if mean else math.nan
+    # Of days most windows may be empty.
+    window, counts = np.unique(at_us // window_us, return_counts=True)
+    counts = counts[window < windows]
+    mean = counts.sum() / windows
+    variance = max((counts**2).sum() / windows - mean**2, 0.0)
+    return float(variance / mean) if mean else math.nan
 
 
 def _described(at_us: np.ndarray, holds_us: np.ndarray | None, length_us: int) -> Features:
@@ -303,11 +309,12 @@ def _features(half: Demand, which: np.ndarray, begun_us: int, *, holds: bool) ->
 def _drawn(law: _Law) -> Features:
     """What the source asks for, drawn by its law for a while."""
     dice = np.random.default_rng(1)
-    length_us = int(_DRAWN_S * 1e6)
+    drawn_s = min(_DRAWN_S, _DRAWS_MOST / law.rate)
+    length_us = max(int(drawn_s * 1e6), 1)
     if law.even:
         at = np.arange(0, length_us, max(1e6 / law.rate, 1.0)).astype(np.int64)
         return _described(at, None, length_us)
-    bursts = dice.poisson(law.rate / law.burst * _DRAWN_S)
+    bursts = dice.poisson(law.rate / law.burst * drawn_s)
     sizes = dice.geometric(1 / law.burst, bursts)
     at = np.repeat(np.sort(dice.integers(0, length_us, bursts)), sizes)
     lives = dice.lognormal(math.log(law.median_us), law.sigma, bursts if law.together else len(at))

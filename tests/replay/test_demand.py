@@ -224,6 +224,34 @@ def test_an_hour_of_silence_is_no_load(tmp_path: Path) -> None:
         recorded_load(path)
 
 
+def test_an_hour_before_the_first_request_is_silence_too(tmp_path: Path) -> None:
+    """Its time would not fit beside those of the others."""
+    path = tmp_path / "trace_late.txt"
+    first, last = (ftrace("sh", 7, at, what, 8, 0, flags) for at, what, flags in (
+        (0, "mm_page_free", ""), (4_300_000_000, "mm_page_alloc", "GFP_KERNEL")
+    ))  # fmt: skip
+    path.write_text(first + last)
+    with pytest.raises(ReplayError, match="over an hour"):
+        demand_of(path)
+
+
+def test_more_requests_than_a_machine_makes_are_no_load(tmp_path: Path) -> None:
+    """Ten in a microsecond."""
+    path = tmp_path / "trace_burst.txt"
+    path.write_text(ftrace("sh", 7, 5, "mm_page_alloc", 8, 0, "GFP_KERNEL") * 200)
+    with pytest.raises(ReplayError, match="those of no machine"):
+        demand_of(path)
+
+
+def test_empty_columns_hold_no_request(tmp_path: Path) -> None:
+    """And no row that time could begin with."""
+    path = tmp_path / "trace_empty.npz"
+    names = ("ev", "dt_us", "pfn", "order", "gfp", "pid")
+    np.savez(path, **{name: np.zeros(0, np.int64) for name in names})
+    with pytest.raises(ReplayError, match="no request in it"):
+        demand_of(path)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_damaged_text_is_a_demand_or_a_reason(tmp_path: Path, seed: int) -> None:
     """Whatever is left of a trace's lines, there is a load in it or a reason why there is none."""

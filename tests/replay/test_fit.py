@@ -15,7 +15,8 @@ import pytest
 from study.fanout.trial import run_trial
 from study.replay.demand import Demand
 from study.replay.fit import FILES, PROGRAMS, SLAB, fit
-from study.scenario import load
+from study.scenario import load, load_text
+from study.scenario.write import yaml_text
 from study.zone.demand import Use
 from study.zone.gfp import gfp_of
 from tests.replay.test_demand import EVENTS, ftrace
@@ -154,6 +155,31 @@ def test_too_little_is_refused(tmp_path: Path) -> None:
 
     assert "too little to fit" in made.stderr
     assert not (tmp_path / "out.yaml").exists()
+
+
+def test_many_in_a_moment_are_drawn_for_no_longer_than_tells() -> None:
+    """A million requests a second would be 120 million draws."""
+    length = 10_000
+    rows = np.arange(length)
+    kinds = np.zeros(length, np.int64)
+    found = fit(
+        Demand(
+            rows, kinds + 50, kinds, kinds, kinds, kinds == 0, kinds == 0, length, Counter()
+        )
+    )  # fmt: skip
+    (slab,) = found.parts
+    assert slab.fit.rate == pytest.approx(slab.first.rate, rel=0.01)
+
+
+def test_a_rare_request_has_a_rate_that_is_read() -> None:
+    """One in days is no `0.000/min`."""
+    ones, days = np.ones(2, np.int64), 2 * 86_400_000_000
+    at = np.array([1, days - 1])
+    base = fit(
+        Demand(at, 50 * ones, 0 * ones, 0 * ones, 0 * ones, ones > 0, ones > 0, days, Counter())
+    ).base
+    study = load_text(yaml_text({"base": base}), "fitted.yaml")
+    assert study.cells[0].settings.slab.pages_per_s == pytest.approx(1 / 86_400, rel=1e-5)
 
 
 def test_the_command_writes_a_scenario_and_tells_how_near_it_comes(tmp_path: Path) -> None:
