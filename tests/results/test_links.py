@@ -178,6 +178,9 @@ def test_a_place_by_url_is_written_through_no_link(made: Path, tmp_path: Path):
     (folder / "verdicts.csv").hardlink_to(tmp_path / "other")
     before = content(tmp_path / "victims")
     (folder / "trials/part-000009.parquet").write_bytes(b"damaged")
+    with pytest.raises(ResultsError, match=r"\.lock is a symbolic link and not the lock of a run"):
+        resume_study(f"file://{folder}", Options(ray=False))
+    (folder / ".lock").unlink()
     resume_study(f"file://{folder}", Options(ray=False))
 
     assert content(tmp_path / "victims") == before
