@@ -114,19 +114,41 @@ def write_bytes_whole(
     ResultsError
         It cannot be written; what was there before stays.
     """
+    with disk_errors(f"cannot write {named or path}"), written_aside(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write into, that has its name once all of it is safe on disk.
+
+    Parameters
+    ----------
+    path
+        Of the file; a link of that name is replaced.
+
+    Yields
+    ------
+    IO
+        Of the file, under another name beside it.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; what was there before stays, as when the caller raises anything.
+    """
     aside = path.with_name(f".{path.name}.new")
-    with disk_errors(f"cannot write {named or path}"):
-        aside.unlink(missing_ok=True)
-        try:
-            with create_file(aside) as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-        except OSError:
-            with suppress(OSError):
-                aside.unlink(missing_ok=True)
-            raise
+    aside.unlink(missing_ok=True)
+    try:
+        with create_file(aside) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise
 
 
 def create_file(path: Path) -> IO[bytes]:
@@ -284,18 +306,8 @@ def copy_whole(source: Path, path: Path) -> None:
     OSError
         One cannot be read or the other written; what was there before stays.
     """
-    aside = path.with_name(f".{path.name}.new")
-    remove(aside)
-    try:
-        with open_regular(source) as original, create_file(aside) as copy:
-            shutil.copyfileobj(original, copy, _COPIED_BYTES)
-            copy.flush()
-            os.fsync(copy.fileno())
-        aside.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
-        raise
+    with open_regular(source) as original, written_aside(path) as copy:
+        shutil.copyfileobj(original, copy, _COPIED_BYTES)
 
 
 def remove(path: Path) -> None:

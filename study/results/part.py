@@ -10,12 +10,12 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from study.results.errors import ResultsError, disk_errors, reason
+from study.results.errors import ResultsError, reason
 from study.results.files import open_regular, write_bytes_whole
 
 if TYPE_CHECKING:
@@ -73,22 +73,6 @@ def write_part(table: pa.Table, path: Path) -> str:
     content = part_bytes(table)
     write_bytes_whole(path, content)
     return digest_of_bytes(content)
-
-
-def finish_part(aside: Path, path: Path, *, named: Path) -> None:
-    """Give a part that was written aside its name, once it is safe on disk.
-
-    named  what people know it as
-    """
-    with disk_errors(f"cannot write {named}"):
-        try:
-            with aside.open("rb") as file:
-                os.fsync(file.fileno())
-            aside.replace(path)
-        except OSError:
-            with suppress(OSError):
-                aside.unlink(missing_ok=True)
-            raise
 
 
 def digest_of_bytes(content: bytes | memoryview) -> str:

@@ -8,7 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.results.files import create_file, held_folder, remove, write_bytes_whole
+from study.results.files import (
+    create_file,
+    held_folder,
+    remove,
+    write_bytes_whole,
+    written_aside,
+)
 from study.results.folder import Folder, replace_table
 from study.results.noted import (
     forget,
@@ -24,7 +30,6 @@ from study.results.part import (
     WRITTEN_WITH,
     digest_of_bytes,
     digest_of_file,
-    finish_part,
     open_part,
     part_bytes,
     reading,
@@ -154,16 +159,14 @@ def _sort_in_pieces(
         for rows, pieces_of_rows in _with(_batches(folder, table, schema, most), piece_of):
             for piece in np.unique(pieces_of_rows):
                 writers[piece].write_table(rows.filter(pieces_of_rows == piece))
-    unfinished = held / f".{NAME}.new"
     with (
-        create_file(unfinished) as file,
+        written_aside(held / NAME) as file,
         pq.ParquetWriter(file, schema, **WRITTEN_WITH) as whole,
     ):
         for path in dealt:
             with path.open("rb") as piece_file, pa.ipc.open_stream(piece_file) as stream:
                 whole.write_table(in_order(stream.read_all(), cells))
             path.unlink()
-    finish_part(unfinished, held / NAME, named=sorted_aside(table) / NAME)
     return digest_of_file(held / NAME)
 
 
