@@ -77,6 +77,17 @@ def marks_for(memory: Memory, watermarks: Watermarks) -> MarkPages:
     )
 
 
+def dma_marks_for(memory: Memory, watermarks: Watermarks) -> MarkPages:
+    """(min, low, high) of zone DMA, in pages, by its share of lowmem."""
+    return marks_of(
+        watermarks.marks,
+        memory.dma_pages,
+        memory.lowmem_pages,
+        watermarks.min_free_kbytes,
+        watermarks.scale_factor,
+    )
+
+
 def start_boost(watermarks: Watermarks) -> int:
     """Pages by which the marks are raised at the start."""
     return watermarks.boost_pages if watermarks.boost_factor else 0

@@ -7,12 +7,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from study.zone.engine.enums import Caller, Gfp, Home, Kind
+from study.zone.engine.enums import Caller, Flag, Gfp, Home, Kind
 from study.zone.engine.layout import NO_PFN
 from study.zone.mm.interface import allocate, free_page, give_back, install, run_kswapd
 from study.zone.mm.linux_2_6.kswapd import wake_kswapd
-from study.zone.settings import AllocationPath, Grouping, KswapdLoop, KswapdPolicy, Settings
+from study.zone.settings import (
+    Action,
+    AllocationPath,
+    Deed,
+    Grouping,
+    KswapdLoop,
+    KswapdPolicy,
+    Settings,
+)
 from study.zone.simulate import simulate
+from study.zone.trial.advance import advance
 from study.zone.trial.verify import verify
 from study.zone.trial.zone import Zone
 from tests.zone.conftest import SECOND, small
@@ -221,6 +230,41 @@ def test_a_machine_with_dma_stays_whole(path: AllocationPath) -> None:
     assert one.series.tobytes() == other.series.tobytes()
     zone = Zone(settings, seed=2)
     assert (zone.frame["kind"][int(zone.state["dma_first"]) :] == Kind.FILE).any()
+    verify(zone)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_new_min_free_kbytes_moves_the_marks_of_both_zones(quiet, path: AllocationPath) -> None:
+    """By their share of lowmem; 2.6.8 then protects the zone's new low mark in DMA."""
+    action = Action(SECOND, Deed.SET, "watermarks.min_free_kbytes", 8_000)
+    zone = Zone(beside(quiet(3 * DMA, allocation=path, actions=(action,))), seed=1)
+    protected = int(dma(zone)["protection"])
+    advance(zone.state, 2 * SECOND)
+    own = dma(zone)
+
+    assert zone.marks == (1_500, 3_000, 4_500)
+    assert (own["min"], own["low"], own["high"]) == (500, 1_000, 1_500)
+    assert own["protection"] == (3_000 if path == AllocationPath.V2_6_8 else protected)
+
+
+def test_caches_are_dropped_in_both_zones() -> None:
+    """No clean file page that nobody maps is left in DMA either."""
+    action = Action(2 * SECOND, Deed.DROP_CACHES)
+    zone = Zone(replace(beside(small(NORMAL)), actions=(action,)), seed=1)
+    first, kept = int(zone.state["dma_first"]), Flag.DIRTY | Flag.WRITEBACK | Flag.MAPPED
+
+    def droppable() -> int:
+        frame = zone.frame[first : first + DMA]
+        listed = (frame["home"] == Home.ACTIVE) | (frame["home"] == Home.INACTIVE)
+        clean = (frame["flags"] & kept) == 0
+        return int((listed & clean & (frame["kind"] == Kind.FILE)).sum())
+
+    advance(zone.state, 2 * SECOND - 1)
+    before = droppable()
+    advance(zone.state, 2 * SECOND + 1)
+
+    assert before > 10
+    assert droppable() <= 1  # what was read since
     verify(zone)
 
 

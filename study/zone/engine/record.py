@@ -349,7 +349,7 @@ _MACHINE_VECTORS = [
     # What is done when, and what becomes of the settings then: min, low, high and SETTABLE.
     ("action_at_ns", "i8", (ACTIONS_MAX,)),
     ("action_deed", "i8", (ACTIONS_MAX,)),
-    ("action_values", "i8", (ACTIONS_MAX, 7)),
+    ("action_values", "i8", (ACTIONS_MAX, 10)),
     # Uneven loads, by Paced: rows of their pieces (none: even), the piece that the source has come
     # to, and when it ends.
     ("pace_first", "i8", (NR_PACED,)),

@@ -14,7 +14,7 @@ from study.zone.engine.layout import (
     PAGE_TABLES_MAX,
     PROCESS_PAGES_MAX,
 )
-from study.zone.marks import after, marks_for
+from study.zone.marks import after, dma_marks_for, marks_for
 from study.zone.settings import Deed, Settings
 
 SECOND_NS = 1_000_000_000
@@ -142,6 +142,7 @@ def _set_actions(z: Any, s: Settings) -> None:
         z["action_deed"][row] = action.deed
         z["action_values"][row] = (
             *((-1, -1, -1) if keeps_marks else marks_for(s.memory, s.watermarks)),
+            *dma_marks_for(s.memory, s.watermarks),
             s.watermarks.boost_factor,
             s.reclaim.swappiness,
             s.compaction.threshold,

@@ -107,6 +107,7 @@ from study.zone.mm.linux_2_6.writeback import (
     pdflush,
     start_pdflush,
 )
+from study.zone.mm.linux_2_6.zones import enter_zone
 
 __all__ = [  # noqa: RUF022 - by subject
     # The record and the tables.
@@ -124,7 +125,7 @@ __all__ = [  # noqa: RUF022 - by subject
     "install", "touch_resident", "free_user_page", "free_neighbours", "evict_user_page",
     "fetch_tails",
     # What an administrator does.
-    "WHOLE_ZONE", "compact_zone", "drain_percpu",
+    "WHOLE_ZONE", "compact_zone", "drain_percpu", "enter_zone",
     # Events that fall due.
     "run_kswapd", "run_daemon", "run_kcompactd", "look_around", "finish_writes", "pdflush", "reap",
     # For the probe and for who explains: a pass of reclaim in steps, blocks emptied by address.

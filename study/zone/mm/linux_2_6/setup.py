@@ -11,7 +11,7 @@ from study.zone.engine.layout import (
     NR_HEADS,
     NR_TYPED_HEADS,
 )
-from study.zone.marks import marks_for, marks_of, pagecache_pages, start_boost
+from study.zone.marks import dma_marks_for, marks_for, pagecache_pages, start_boost
 from study.zone.mm.linux_2_6.allocate import LONG_AGO_NS
 from study.zone.mm.linux_2_6.kmalloc import cache_limits
 from study.zone.mm.linux_2_6.percpu import batch_pages
@@ -113,13 +113,7 @@ def _set_dma(z: Any, s: Settings) -> None:
     dma["head"] = z["zone"]["head"] - nr_heads(s)
     dma["heads"] = NR_HEADS
     dma["typed_heads"] = z["zone"]["typed_heads"]
-    marks = marks_of(
-        s.watermarks.marks,
-        memory.dma_pages,
-        memory.lowmem_pages,
-        s.watermarks.min_free_kbytes,
-        s.watermarks.scale_factor,
-    )
+    marks = dma_marks_for(memory, s.watermarks)
     dma["min"], dma["low"], dma["high"] = marks
     dma["pcp_batch"] = batch_pages(memory.dma_pages)
     dma["prev_priority"] = dma["temp_priority"] = DEF_PRIORITY
