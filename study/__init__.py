@@ -87,6 +87,9 @@ def load(
     from study.scenario import load_mapping
     from study.scenario.override import as_overrides
 
+    for one in overrides:
+        if not isinstance(one, str):
+            raise TypeError(f'an override is a text, "replicates=6", and not {one!r}')
     said = [*overrides, *as_overrides(settings)]
     if isinstance(scenario, Mapping):
         return load_mapping(scenario, said, extensions=extensions)

@@ -236,6 +236,8 @@ def _share_bounds(mean: Array, variance: Array, n: int, confidence: float) -> tu
 def _proportion(count: Array, n: Array | int, confidence: float) -> tuple[Array, Array]:
     from statsmodels.stats.proportion import proportion_confint
 
+    # The beta function overflows for counts that are next to nothing.
+    count = np.where(count < np.finfo(float).tiny, 0.0, count)
     low, high = proportion_confint(count, n, alpha=1 - confidence, method="beta")
     return np.asarray(low), np.asarray(high)
 

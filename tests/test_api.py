@@ -47,6 +47,13 @@ def test_a_loaded_study_runs_on_ray(tiny, tmp_path):
         study.run(loaded, "replicates=2")
 
 
+@pytest.mark.parametrize("wrong", [5, ["replicates=2"], None])
+def test_an_override_is_a_text(tiny, wrong):
+    """Anything else is told as it came."""
+    with pytest.raises(TypeError, match='an override is a text, "replicates=6", and not'):
+        study.load(tiny, wrong)
+
+
 def test_failed_trials_are_rows(root, tmp_path):
     """A failing trial raises nothing: it is a row that says so."""
     results = study.run(root / "tests/fanout/failing.yaml", out=tmp_path / "out", ray=False)

@@ -30,13 +30,15 @@ def writing(
     Raises ResultsError when it holds something else, is being written, or cannot be written.
     """
     from study.results import MANIFEST, create_folder, default_path, only_writer, reopen
-    from study.results.errors import disk_errors
+    from study.results.errors import ResultsError, disk_errors
     from study.results.folder import check_room, remove_if_empty
     from study.results.manifest import check_reads_back, new_manifest
     from study.results.received import settle_left
     from study.results.storage import is_url, mirror_of, naming
     from study.zone.engine.compile import digest
 
+    if out is not None and "\0" in os.fsdecode(out):
+        raise ResultsError("a folder's name has no character NUL in it")
     # Rows depend on the code of extensions as they do on the simulation's.
     version = "+".join([digest(), *study.extensions()])
     manifest = new_manifest(study, simulation=version, command=command)

@@ -42,6 +42,10 @@ def pairing_factor(left: Array, right: Array) -> tuple[float, float, float]:
     if len(left) < REPLICATES_LEAST or min(spreads) == 0 or np.ptp(left - right) == 0:
         return nan, nan, nan
 
+    # A power of two changes no digit, and squares stay within the range of numbers.
+    exponent = int(np.frexp(np.abs([left, right]).max())[1])
+    left, right = np.ldexp(left, -exponent), np.ldexp(right, -exponent)
+
     def factor(one: Array, other: Array, axis: int = -1) -> Array:
         apart = one.var(axis=axis, ddof=1) + other.var(axis=axis, ddof=1)
         found: Array = apart / (one - other).var(axis=axis, ddof=1)
@@ -60,5 +64,8 @@ def pairing_factor(left: Array, right: Array) -> tuple[float, float, float]:
             rng=np.random.default_rng(0),
         ).bootstrap_distribution
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(drawn[np.isfinite(drawn)], [tail, 1 - tail])
+    drawn = drawn[np.isfinite(drawn)]
+    if not len(drawn):
+        return nan, nan, nan
+    low, high = np.quantile(drawn, [tail, 1 - tail])
     return float(factor(left, right)), float(low), float(high)

@@ -74,6 +74,8 @@ FUTILE = 0.1
 """Chance to be decided below which a claim is given up."""
 _NONCENTRAL_MOST = 100
 """Replicates, and deviations, up to which the noncentral t distribution is not normal enough."""
+_ROUNDING = 1e-12
+"""Of the numbers subtracted: a smaller difference is none."""
 FAR = 3.0
 """Ranges of all differences that the margin must be away to decide when they are skewed."""
 
@@ -333,6 +335,9 @@ def _compare(
         other = np.full_like(gap, comparison.constant)
     whole = np.isfinite(gap) & np.isfinite(other) & np.isfinite(scale)
     side, other, gap, scale = side[whole], other[whole], gap[whole], scale[whole]
+    # Sums of the same numbers in another order are no difference.
+    size = np.maximum(np.abs(side), np.abs(side - gap))
+    gap = np.where(np.abs(gap) <= _ROUNDING * size, 0.0, gap)
     n = len(gap)
     nan = float("nan")
     limits = _limits(claim, comparison)
@@ -346,7 +351,7 @@ def _compare(
     sign = -1.0 if claim.relative and scale.mean() < 0 else 1.0
     margins = claim.matters * (sign * scale if claim.relative else np.ones(n))
     spent = spent_at(n, looks)
-    decision = _decide(gap, margins, alpha * spent, limits)
+    decision = _decide(gap, margins, alpha * spent, limits, size=float(size.max()))
     if claim.baseline is not None and claim.share != 1:
         decision = _with_gain(claim, decision, scale, margins, alpha * spent)
     return _Look(
@@ -402,15 +407,19 @@ def _with_gain(
     return replace(decision, p=p)
 
 
-def _decide(gap: Array, margins: Array, alpha: float, limits: tuple[float, float]) -> _Decision:
-    """What the differences say, at a chance of error of alpha."""
+def _decide(
+    gap: Array, margins: Array, alpha: float, limits: tuple[float, float], *, size: float = 0.0
+) -> _Decision:
+    """What the differences say, at a chance of error of alpha.
+
+    size  of the numbers whose differences they are, as far as it is known
+    """
     n = len(gap)
     nothing: dict[Part, float] = dict.fromkeys(_PARTS, 1.0)
     nan = float("nan")
     if n < 2:
         return _Decision(nothing, None, (nan, nan))
-    rounding = 1e-12 * max(float(np.abs(gap).max()), 1e-300)
-    if np.ptp(gap) <= rounding:
+    if np.ptp(gap) <= _ROUNDING * max(size, float(np.abs(gap).max()), 1e-300):
         return _alike(np.full(n, gap[0]), margins, alpha, limits)
     plain = mean_interval(gap, confidence=1 - alpha)
     upper = mean_interval(gap - margins, confidence=1 - alpha)

@@ -302,6 +302,7 @@ def test_typed_lists_survive_being_written_down() -> None:
         ("nothing of the kind", "it must be 11 numbers"),
         ({"X": [0] * 11}, "no list's letter"),
         ({"U": [0] * 10}, "must be 11 numbers"),
+        ({"U": [0] * 11, "pageblocks": {"U": "many"}}, "has {'U': 'many'} for pageblocks"),
     ],
 )
 def test_what_is_no_list_says_what_one_is(text: object, said: str) -> None:

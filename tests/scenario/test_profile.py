@@ -82,6 +82,9 @@ def test_levels_may_be_uneven_too(tmp_path: Path) -> None:
         ("{ file: two.csv, column: tuoch }", r"names the column tuoch; .* did you mean touch\?"),
         ("{ file: two.csv, column: a }", "cannot use two.csv, line 3, column a: oops is no rate"),
         ("{ file: two.csv, column: touch, every: 3 }", "has every, which is 3, with no unit"),
+        ("{ file: odd.csv, column: a }", "cannot use odd.csv, line 2, column a: 1_000 is no rate"),
+        ("{ file: odd.csv, column: b }", "cannot use odd.csv, line 2, column b: ٣ is no rate"),
+        ("{ file: odd.csv, column: c }", "names the column c, which odd.csv has more than once"),
         ("{ file: head.csv }", "names head.csv, which has no rows under its head line"),
         ("{ file: long.csv }", f"names long.csv, which has more than {PIECES_MAX:,} rows"),
     ],
@@ -89,6 +92,7 @@ def test_levels_may_be_uneven_too(tmp_path: Path) -> None:
 def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, told: str, said: str) -> None:
     """File, line and key; for a file of rates its line and column too."""
     (tmp_path / "two.csv").write_text("a,touch\n1,2\noops,3\n")
+    (tmp_path / "odd.csv").write_text("a,b,c,c\n1_000,٣,1,2\n")
     (tmp_path / "head.csv").write_text("a\n")
     (tmp_path / "long.csv").write_text("a\n" + "1\n" * (PIECES_MAX + 1))
     scenario = tmp_path / "mine.yaml"

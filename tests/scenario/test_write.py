@@ -86,3 +86,5 @@ def test_a_study_that_would_be_another_one_does_not_begin(tmp_path):
     with pytest.raises(ResultsError, match=r"x\.yaml: .* its replicates would be others"):
         run_study(other, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    with pytest.raises(ResultsError, match="NUL"):
+        run_study(study, "a\0b")

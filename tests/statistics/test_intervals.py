@@ -100,3 +100,12 @@ def test_an_interval_holds_its_mean(values: list[float], share: bool) -> None:
     if share:
         assert found.low >= 0
         assert found.high <= 1
+
+
+@pytest.mark.parametrize("tiny", [1e-300, 1e-310, 5e-324])
+def test_a_share_of_next_to_nothing_has_an_interval(tiny: float) -> None:
+    """As one of nothing has."""
+    found = mean_interval(np.full(6, tiny), share=True)
+    none = mean_interval(np.zeros(6), share=True)
+    assert 0 <= found.low <= tiny
+    assert found.high == pytest.approx(float(none.high), abs=0.5)

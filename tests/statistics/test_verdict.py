@@ -24,6 +24,7 @@ from study.cli import main
 from study.intervals import mean_tests
 from study.scenario import Claim
 from study.statistics.findings import plain_verdicts
+from study.statistics.pairing import pairing_factor
 from study.statistics.verdict import POWER, REPLICATES_MOST, Verdict, Word, judge
 from study.statistics.words import evidence, footnote, statement
 from study.terminal.verdicts import verdict_parts
@@ -258,6 +259,26 @@ def test_what_pairing_is_worth_comes_with_an_interval() -> None:
     assert second.pairing_low < 1 < second.pairing_high
     assert math.isnan(third.pairing)
     assert math.isnan(judge([claim()], trials(columns), CELLS)[0].pairing)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1.0, 1e160, 1e290])
+def test_what_pairing_is_worth_has_no_unit(size: float) -> None:
+    """However large the numbers are, as a claim's factor can make them."""
+    left, right = around(4.0, n=40)
+    usual = pairing_factor(left, right)
+    assert np.isfinite(usual).all()
+    assert pairing_factor(size * left, size * right) == pytest.approx(usual, rel=1e-6)
+
+
+def test_the_order_of_summing_is_no_difference() -> None:
+    """What three cells and one have alike differs in its last digit, and no claim is about that."""
+    cells = {name: {"nic.mtu": mtu} for name, mtu in zip("abcd", (1, 2, 3, 4), strict=True)}
+    own = np.random.default_rng(1).random(12)
+    of_three = claim(side={"nic.mtu": [1, 2, 3]}, against={"nic.mtu": 4}, matters=0)
+    assert np.ptp(own * (1 / 3) + own * (1 / 3) + own * (1 / 3) - own) > 0
+    (found,) = judge([of_three], trials(dict.fromkeys("abcd", own)), cells)
+    assert found.estimate == 0
+    assert found.verdict == "never seen"
 
 
 def test_a_claim_without_its_cells_is_not_asked() -> None:

@@ -108,7 +108,9 @@ def _by_letter(value: Mapping[Any, Any]) -> StartLists:
     pageblocks: tuple[tuple[str, int], ...] = ()
     for key, counts in value.items():
         if key == "pageblocks" and isinstance(counts, Mapping):
-            pageblocks = tuple((str(k), int(n)) for k, n in counts.items() if _is_count(n))
+            if not all(map(_is_count, counts.values())):
+                raise ValueError(f"has {shown(dict(counts))} for pageblocks; they are counts")
+            pageblocks = tuple((str(k), int(n)) for k, n in counts.items())
             continue
         if key not in (*TYPES, *_ALSO):
             raise ValueError(f"has {shown(key)}, which is no list's letter; those are {TYPES}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -159,9 +160,13 @@ def pieces_of_file(
     return pieces
 
 
+_PLAIN = re.compile(r"[-+.0-9eE\s]{1,99}")
+
+
 def _rate(word: str | None) -> float:
     try:
-        return number_from(float(word or ""))
+        # float() also takes digits of other scripts, and 1_000.
+        return number_from(float(word if word and _PLAIN.fullmatch(word) else ""))
     except ValueError:
         raise ValueError(f"{shown(word)} is no rate a second") from None
 
@@ -169,6 +174,8 @@ def _rate(word: str | None) -> float:
 def _column(name: str, columns: list[str], wanted: Any) -> str:
     if wanted is None and len(columns) == 1:
         return columns[0]
+    if columns.count(wanted) > 1:
+        raise ValueError(f"names the column {shown(wanted)}, which {name} has more than once")
     if wanted in columns:
         return str(wanted)
     has = f"{name} has the columns {', '.join(shown(one) for one in columns[:8])}"
