@@ -203,7 +203,8 @@ def renewed(shown: list[str], printed: list[str]) -> list[str]:
 def check(page: Path, folder: Path, *, minutes: bool = False, write: bool = False) -> list[str]:
     """Follow a page from top to bottom in an empty folder; returns what is wrong with it."""
     wrong, place = [], Folder(folder)
-    lines = page.read_text().splitlines()
+    before = page.read_text()
+    lines = before.splitlines()
     name = page.relative_to(ROOT)
     for block in blocks(page):
         if block.said in MARKERS and not (block.said == "minutes" and minutes):
@@ -226,7 +227,9 @@ def check(page: Path, folder: Path, *, minutes: bool = False, write: bool = Fals
                     + "\n".join(fault)
                     + f"\nprinted:\n{said}"
                 )
-    if write:
+    if write and page.read_text() != before:
+        wrong.append(f"{name}: was changed meanwhile, so nothing is written")
+    elif write:
         page.write_text("\n".join(lines) + "\n")
     return wrong
 
