@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import lzma
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -251,6 +253,16 @@ def test_numbers_that_no_recording_has_are_refused(
     load = recorded(row, length_us=length)
     with pytest.raises(ValueError, match=r"no recording has|damaged"):
         reopen(load.packed, load.digest)
+
+
+@pytest.mark.parametrize("shift", [35, 57, 58, 200])
+def test_a_hold_that_nobody_has_written_is_refused(shift: int) -> None:
+    """Shifted so far its time would leave 64 bits, or be longer than any that is packed."""
+    raw = lzma.decompress(recorded((10, 1, 0, 0, 0)).packed)[:-2]
+    raw += (shift * 64 + 63).to_bytes(2, "little")
+    digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
+    with pytest.raises(ValueError, match="damaged"):
+        reopen(lzma.compress(raw), digest)
 
 
 def test_times_that_no_machine_has_are_refused() -> None:
