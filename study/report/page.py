@@ -6,7 +6,7 @@ import io
 import re
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from study.report import select
 from study.report.colours import INK, LINES, OWNERS, PAPER
@@ -14,18 +14,18 @@ from study.report.template import template
 from study.results.errors import ResultsError, shell_word
 from study.results.files import write_whole
 from study.results.folder import REPORT
-from study.scenario.matrix import held_axes, named_axes
+from study.scenario.matrix import named_axes
 from study.scenario.write import yaml_text
 from study.zone.trial.metrics import LABELS, is_share
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from matplotlib.figure import Figure
 
     from study.results.model import Manifest
     from study.statistics import Findings
+    from study.statistics.verdict import Verdict
 
 ROWS_MOST = 1_000
 """Cells in the page's table; summary.csv has all."""
@@ -78,10 +78,16 @@ def render(findings: Findings) -> str:
     asked = [verdict for verdict in verdicts if verdict.asked]
     most = max((verdict.n for verdict in asked), default=0)
     first = next(iter(cells.values()))
+    pictures = [_picture(name, findings) for name in _WORDS]
+    # Where no axis has many levels there is no curve to miss.
+    pictures = [one for one in pictures if one.name != "curves" or not one.missing]
     text: str = template("report.html.j2").render(
         manifest=manifest,
         state=state_of(manifest),
-        verdicts=[(verdict, statement(verdict, LABELS, most=most)) for verdict in asked],
+        verdicts=_by_question(
+            [(verdict, statement(verdict, LABELS, most=most)) for verdict in asked]
+        ),
+        asked=len(asked),
         verdict_note=footnote(
             verdicts, looks=len(looks_of(manifest)), extended=extensions_of(manifest)
         )
@@ -92,8 +98,8 @@ def render(findings: Findings) -> str:
             for word in dict.fromkeys((*TESTED, *(verdict.verdict for verdict in asked)))
         },
         baseline=select.all_levels(first),
-        held=_held(cells, named_axes(manifest["scenario"])),
-        pictures=[_picture(name, findings) for name in _WORDS],
+        pictures=pictures[1:],
+        tradeoff=pictures[0],
         zone_maps=_zone_maps(findings),
         owners=OWNERS,
         answer=findings.answer.text,
@@ -146,6 +152,8 @@ class _Words:
     title: str
     alt: str
     caption: str
+    held: Literal["policies", "others", "baseline"] = "baseline"
+    """What the figure does with the axes that it does not show."""
 
 
 _WORDS = {
@@ -153,10 +161,18 @@ _WORDS = {
         title="What service costs",
         alt="Scatter plot of receive buffers served in per cent against pages reclaimed, evicted "
         "or moved and against refaults, one mark for each policy with 95 % intervals.",
-        caption="Up is better, left is cheaper. Each mark is one policy under the load of the "
-        "baseline; bars are 95 % intervals over replicates. Ringed: no other policy shown serves "
-        "as much for no more of every cost (pages taken, refaults, time lost), judged by the "
-        "means.",
+        caption="Up is better, left is cheaper. Each mark is one policy; bars are 95 % intervals "
+        "over replicates, cut at the edge. Not grey: no other policy shown serves as much for no "
+        "more of every cost (pages taken, refaults), judged by the means.",
+        held="policies",
+    ),
+    "curves": _Words(
+        title="Along an axis",
+        alt="Lines of receive buffers served, pages reclaimed and refaults against the levels of "
+        "each axis with five levels or more, with bands of 95 %.",
+        caption="Means over replicates at each level, and over the cells in which all else is "
+        "equal; the band is the 95 % interval of each mean by itself.",
+        held="others",
     ),
     "forest": _Words(
         title="What each setting changes",
@@ -166,13 +182,14 @@ _WORDS = {
         "the cells in which all else is equal, paired by replicate (both met the same load). "
         "Below each mark: the difference and its 95 % interval, not corrected for their number. "
         "Blue: the interval leaves out 0. An arrow: it lies further out.",
+        held="others",
     ),
     "success": _Words(
         title="Which requests are served",
         alt="Share of requests served in per cent for each order that is asked for, by policy.",
-        caption="Requests for 2^order neighbouring pages that got them, under the load of the "
-        "baseline. Bars are 95 % intervals over replicates. Requests that may sleep wait and are "
-        "served late rather than refused.",
+        caption="Requests for 2^order neighbouring pages that got them. Bars are 95 % intervals "
+        "over replicates. Requests that may sleep wait and are served late rather than refused.",
+        held="policies",
     ),
     "buddyinfo": _Words(
         title="Free memory over time, by order",
@@ -207,7 +224,19 @@ def _picture(name: str, findings: Findings) -> Picture:
         for way, sheet in (("wide", PAGE), ("narrow", PHONE))
     )
     alt = f"{words.alt} {kind.tell(gathered)}"
-    return Picture(name, words.title, alt, words.caption, wide, narrow)
+    caption = f"{words.caption} {_held(findings, words.held)}"
+    return Picture(name, words.title, alt, caption, wide, narrow)
+
+
+def _by_question(told: list[tuple[Verdict, str]]) -> list[tuple[str, list[tuple[Verdict, str]]]]:
+    """Verdicts by what is asked about, in the order of the claims."""
+    from study.statistics.words import in_words
+
+    found: dict[str, list[tuple[Verdict, str]]] = {}
+    for verdict, evidence in told:
+        question = in_words(verdict.metric, LABELS)
+        found.setdefault(question[:1].upper() + question[1:], []).append((verdict, evidence))
+    return list(found.items())
 
 
 def _zone_maps(findings: Findings) -> list[dict[str, Any]]:
@@ -234,14 +263,27 @@ _COLUMNS = (
 """Metrics in the page's table; shares in per cent."""
 
 
-def _held(cells: dict[str, dict[str, Any]], named: Mapping[str, Any]) -> str:
-    """The levels on which the figures of policies rest, in words; empty if they show all cells."""
-    shown = select.compared_cells(cells, named)
-    if len(shown) == len(cells):
-        return ""
+def _held(findings: Findings, how: str) -> str:
+    """What a figure holds fixed, in a sentence or two."""
+    cells, scenario = findings.manifest["cells"], findings.manifest["scenario"]
+    named = named_axes(scenario)
     first = next(iter(cells.values()))
-    held = held_axes(first, named)
-    return ", ".join(f"{axis} {select.word(first[axis])}" for axis in held)
+    kernel = scenario["base"]["kernel"]
+    rest = "the load of the scenario" if "kernel" in first else f"kernel {kernel} and its load"
+    if how == "others":
+        return f"Other axes are averaged over; held: {rest}."
+    if how == "baseline":
+        return f"Held, but for what is named: the levels of the baseline, {rest}."
+    shown = select.compared_cells(cells, named)
+    same = [
+        f"{axis} {select.word(first[axis])}"
+        for axis in first
+        if len({select.word(levels.get(axis)) for levels in shown.values()}) == 1
+    ]
+    text = f"Held in all marks: {', '.join([*same, rest])}."
+    if len(shown) < len(cells):
+        text += f" {len(cells) - len(shown):,} other cells are in the table."
+    return text
 
 
 def _table(findings: Findings) -> dict[str, Any]:

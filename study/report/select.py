@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from study.statistics import Findings
 
 CELLS_MOST = 24
+MANY_LEVELS = 5
+"""Levels from which on an axis is drawn as a curve."""
 BASELINE = "baseline"
 """What figures call the first cell, which all others are told by their difference from."""
 
@@ -66,6 +68,16 @@ def compared_cells(cells: _Cells, named: NamedAxes = NONE) -> dict[str, Mapping[
     }
     chosen = same if len(same) > 1 else dict(cells)
     return dict(list(chosen.items())[:CELLS_MOST])
+
+
+def many_levels(cells: _Cells) -> list[str]:
+    """The axes that are drawn as curves."""
+    axes = dict.fromkeys(axis for levels in cells.values() for axis in levels)
+    return [
+        axis
+        for axis in axes
+        if len({word(levels[axis]) for levels in cells.values() if axis in levels}) >= MANY_LEVELS
+    ]
 
 
 def telling_cells(findings: Findings, most: int = 4) -> list[str]:

@@ -93,7 +93,7 @@ def evidence(verdict: Verdict, *, most: int) -> str:
             )
         if verdict.margin:
             parts.append(f"{number(verdict.margin)} matters")
-    if verdict.verdict == "undecided" and verdict.more is not None:
+    if verdict.more is not None and _is_open(verdict):
         parts.append(_needed(verdict, verdict.more))
     if verdict.note:
         parts.append(verdict.note)
@@ -109,7 +109,7 @@ def statement(verdict: Verdict, labels: Mapping[str, str], *, most: int) -> str:
     """
     said: list[str] = []
     if isfinite(verdict.estimate):
-        said += _comparison(verdict, _in_words(verdict.metric, labels))
+        said += _comparison(verdict, in_words(verdict.metric, labels))
     if verdict.pairing >= _PAIRING_TOLD:
         said.append(
             f"compared within replicates it takes {verdict.pairing:.2g} times fewer of them "
@@ -117,7 +117,7 @@ def statement(verdict: Verdict, labels: Mapping[str, str], *, most: int) -> str:
         )
     if verdict.note:
         said.append(verdict.note)
-    if verdict.verdict == "undecided" and verdict.more is not None:
+    if verdict.more is not None and _is_open(verdict):
         said.append(f"to decide it: {_needed(verdict, verdict.more)}")
     if 0 < verdict.n < most:
         said.append(_fewer(verdict.n))
@@ -149,7 +149,7 @@ def _comparison(verdict: Verdict, metric: str) -> Iterator[str]:
         yield f"less than {least}{points.removesuffix('s' * (least == '1'))} would not matter"
 
 
-def _in_words(metric: str, labels: Mapping[str, str]) -> str:
+def in_words(metric: str, labels: Mapping[str, str]) -> str:
     """A metric, or a weighted sum of some, with every name replaced by what it is called."""
     times = re.sub(r"(?<![\d.])([\d.]+) (?=[a-z])", "\\1 \N{MULTIPLICATION SIGN} ", metric)
     return re.sub(
@@ -187,6 +187,11 @@ def still_needed(
 
 def _one_digit(value: float) -> float:
     return float(f"{value:.0e}")
+
+
+def _is_open(verdict: Verdict) -> bool:
+    """Undecided, and seen often enough for a guess how many more it takes."""
+    return verdict.verdict == "undecided" and verdict.n >= REPLICATES_LEAST
 
 
 def _fewer(n: int) -> str:

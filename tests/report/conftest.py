@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import yaml
 
 import study
 from study.report.zone_map import record_zone_maps
@@ -56,6 +57,19 @@ def results(scenario: Path, tmp_path_factory: pytest.TempPathFactory):
     found = study.run(scenario, ray=False, out=out)
     assert record_zone_maps(found, study.load(scenario)) == 3
     return found
+
+
+@pytest.fixture(scope="session")
+def along(tmp_path_factory: pytest.TempPathFactory):
+    """Results with an axis of many levels, beside one of two."""
+    plain = yaml.safe_load(SCENARIO)
+    plain |= {"name": "along", "replicates": 2, "claims": []}
+    plain["axes"] = {
+        "kswapd.policy": ["count-only", "order-aware"],
+        "nic.ring": [4, 8, 16, 24, 48, 96],
+    }
+    del plain["base"]["nic"]["ring"]
+    return study.run(plain, ray=False, out=tmp_path_factory.mktemp("along") / "along")
 
 
 @pytest.fixture

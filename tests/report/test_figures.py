@@ -14,8 +14,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 import study
 from study.report.figures import FIGURES, PAGE, PHONE, draw, house_style
 from study.report.figures.forest import paired_differences
+from study.report.figures.policies import compared
 from study.report.figures.uptime import FREE, over_time
+from study.report.page import render
 from study.results.part import read_part
+from study.statistics import main_effects
+
+
+@pytest.fixture
+def shown(results, along, name):
+    """What a figure by this name is drawn from: results that have something to show in it."""
+    return along if name == "curves" else results
 
 
 def words_of(figure):
@@ -36,9 +45,9 @@ def words_of(figure):
 
 @pytest.mark.parametrize("sheet", [PAGE, PHONE], ids=["page", "phone"])
 @pytest.mark.parametrize("name", FIGURES)
-def test_no_words_overlap_or_leave_the_sheet(results, name, sheet):
+def test_no_words_overlap_or_leave_the_sheet(shown, name, sheet):
     """Titles, labels and legends lie within the figure, and none lies over another."""
-    figure = draw(name, results, sheet)
+    figure = draw(name, shown, sheet)
     with house_style():
         renderer = FigureCanvasAgg(figure).get_renderer()
         figure.draw(renderer)
@@ -55,15 +64,52 @@ def test_no_words_overlap_or_leave_the_sheet(results, name, sheet):
         assert not one.padded(-1).overlaps(other.padded(-1))
 
 
-def test_every_axis_has_a_unit_or_a_name(results):
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_axis_has_a_unit_or_a_name(shown, name):
     """Both axes of each panel are labelled, by themselves or by the panel they share them with."""
-    for name in FIGURES:
-        figure = draw(name, results)
-        panels = [axes for axes in figure.axes if axes.get_visible() and axes.axison]
-        labels = {axes.get_xlabel() for axes in panels} | {axes.get_ylabel() for axes in panels}
-        if name not in ("forest", "success", "zone-map"):
-            assert any("(" in label for label in labels), name
-        assert labels - {""}, name
+    figure = draw(name, shown)
+    panels = [axes for axes in figure.axes if axes.get_visible() and axes.axison]
+    labels = {axes.get_xlabel() for axes in panels} | {axes.get_ylabel() for axes in panels}
+    if name not in ("forest", "success", "zone-map"):
+        assert any("(" in label for label in labels)
+    assert labels - {""}
+
+
+def test_many_levels_are_a_curve_with_a_band(along, results):
+    """Each metric has a line through the means of all levels, at their values, and a band; the
+    forest leaves that axis to it. Where no axis has many levels there is no such figure.
+    """
+    panels = draw("curves", along).axes
+    effects, _ = main_effects(
+        along.columns, axis="nic.ring", metrics=["rx_success_ratio"], cells=along.manifest["cells"]
+    )
+
+    assert [axes.get_xlabel() for axes in panels] == ["nic.ring"] * len(panels)
+    [line] = panels[0].lines
+    assert line.get_xdata().tolist() == [4, 8, 16, 24, 48, 96]
+    assert line.get_ydata() == pytest.approx([100 * effect.mean for effect in effects])
+    assert len(panels[0].collections) == 1
+    assert set(paired_differences(along)["axis"]) == {"kswapd.policy"}
+    with pytest.raises(study.ResultsError, match="no axis has 5 levels or more"):
+        draw("curves", results)
+    assert 'id="curves"' in render(along)
+    assert 'id="curves"' not in render(results)
+
+
+def test_the_trade_off_numbers_its_marks_by_service(along):
+    """The marks that matter have a number, best service first; the legend says whose it is."""
+    figure = draw("tradeoff", along)
+    [legend] = figure.legends
+    said = [text.get_text() for text in legend.get_texts()]
+    numbered = [text for text in said if text[0].isdigit()]
+    table = compared(along).table
+
+    assert [int(text.split()[0]) for text in numbered] == list(range(1, len(table) + 1))
+    assert "not grey: none shown is better in all" in said
+    for axes in figure.axes:
+        marks = sorted(axes.texts, key=lambda text: int(text.get_text()))
+        heights = [text.get_position()[1] for text in marks]
+        assert heights == sorted(100 * table["gain"], reverse=True)
 
 
 def test_the_forest_says_its_figures(results):
@@ -135,15 +181,15 @@ def test_a_figure_of_one_replicate_has_no_intervals(copy, exchange):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_is_told_in_words(results, name):
+def test_a_figure_is_told_in_words(shown, name):
     """For who cannot see it every figure says its numbers, for each policy or cell it shows."""
     kind = FIGURES[name]
-    told = kind.tell(kind.gather(results))
+    told = kind.tell(kind.gather(shown))
 
     assert told.endswith(".")
     assert "nan" not in told
     assert any(letter.isdigit() for letter in told)
-    assert "order-aware" in told
+    assert ("nic.ring 4 to" if name == "curves" else "order-aware") in told
 
 
 def test_points_in_ranges_are_not_drawn_as_policies(copy):

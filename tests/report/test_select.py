@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html
+import re
 
 import pytest
 
 from study.report import select
 from study.report.figures.policies import Looks
-from study.report.page import _held
+from study.report.page import render
 from study.results.manifest import new_manifest
 from study.scenario import load_text
 from study.scenario.matrix import named_axes
@@ -98,11 +99,11 @@ def test_machine_and_load_are_held(load: str) -> None:
 
 def test_the_page_says_what_is_held(results) -> None:
     """The page names the levels of machine and load that its figures rest on, and no policy."""
-    assert "card <i>" in html.unescape(_held_in(results, {}))
-    policies = {"scenario": {"axes": {"card": {"a": {"zone.swap": True}, "b": {}}}}}
-    assert _held_in(results, policies) == ""
+    said = html.unescape(render(results)).replace("\N{NO-BREAK SPACE}", " ")
+    held = re.findall(r"Held in all marks: (.*?) (\d+) other cells are in the table", said)
 
-
-def _held_in(results, manifest: dict) -> str:
-    manifest = results.manifest | manifest
-    return _held(manifest["cells"], named_axes(manifest["scenario"]))
+    # Once for each figure of policies: the trade-off, and requests by order.
+    assert len(held) == 2
+    assert all("card <i>" in levels and "kswapd.policy" not in levels for levels, _ in held)
+    assert {number for _, number in held} == {"2"}
+    assert said.count("Other axes are averaged over; held: kernel 2.6.8 and its load.") == 1

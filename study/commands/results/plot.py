@@ -26,7 +26,7 @@ _FORMATS = ("png", "svg", "pdf")
 def plot(folder: str | None, figures: tuple[str, ...], *, suffix: str, out: str | None) -> None:
     """Write the report's figures as files, for papers and slides.
 
-    FIGURE is tradeoff, forest, success, buddyinfo, indices or zone-map; none means all.
+    FIGURE is tradeoff, curves, forest, success, buddyinfo, indices or zone-map; none means all.
     """
     from study.report.figures import FIGURES, image
     from study.results import ResultsError

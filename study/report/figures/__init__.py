@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from study.report.figures import forest, pages, policies, uptime
+from study.report.figures import curves, forest, pages, policies, uptime
 from study.report.figures.sheet import PAGE, PHONE, Sheet, house_style
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Kind:
 
 FIGURES = {
     "tradeoff": Kind(policies.compared, policies.tradeoff, policies.tell_tradeoff),
+    "curves": Kind(curves.along_axes, curves.curves, curves.tell_curves),
     "forest": Kind(forest.paired_differences, forest.forest, forest.tell_forest),
     "success": Kind(policies.served, policies.success, policies.tell_success),
     "buddyinfo": Kind(uptime.over_time, uptime.buddyinfo, uptime.tell_buddyinfo),

@@ -59,6 +59,10 @@ def paired_differences(findings: Findings) -> pd.DataFrame:
     table = table[
         (table["kind"] == "axis") & (table["against"] == table["axis"].map(firsts))
     ].copy()
+    # Those of many levels are curves; a row for each level would hide the others.
+    few = ~table["axis"].isin(select.many_levels(cells))
+    if few.any():
+        table = table[few].copy()
     points = table["metric"].map(is_share).to_numpy(bool)
     for target, gap, ratio in (
         ("value", "difference", "ratio"),
@@ -129,11 +133,16 @@ def _figures(row: Mapping[Any, Any]) -> str:
 
 def _marks(axes: Axes, table: pd.DataFrame, place: Mapping[tuple[Any, ...], int]) -> None:
     """The differences in one metric, each with its figures below the mark."""
-    shown = [
+    rows = [
         (place[row["axis"], row["level"], row["against"]], row)
         for row in table.to_dict("records")
-        if (row["axis"], row["level"], row["against"]) in place and np.isfinite(row["value"])
+        if (row["axis"], row["level"], row["against"]) in place
     ]
+    shown = [(y, row) for y, row in rows if np.isfinite(row["value"])]
+    for y, row in rows:
+        if not np.isfinite(row["value"]):
+            why = "nobody asked" if is_share(row["metric"]) else "no ratio: not all above 0"
+            axes.text(0, y, why, ha="center", va="center", fontsize=6.5, bbox=_BEHIND)
     reach = _reach([row for _, row in shown])
     axes.axvline(0, color=INK, lw=0.8)
     axes.set_xlim(-1.12 * reach, 1.12 * reach)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from study.report import select
-from study.report.colours import INK, LINES, MARKERS, PAPER, SERIES
+from study.report.colours import FAINT, INK, LINES, MARKERS, PAPER, SERIES
 from study.report.figures.sheet import Sheet, wrapped
 from study.results.errors import ResultsError
 from study.scenario.units import nanoseconds_from
@@ -30,6 +30,12 @@ _LEGEND_ROW = 0.2
 """Inches."""
 _LETTERS = 44
 """In a line of the legend."""
+_NAMED_MOST = 8
+"""Marks with a number in the trade-off."""
+_NUMBER: dict[str, Any] = {
+    "color": PAPER, "fontsize": 6, "fontweight": "bold", "zorder": 5,
+    "ha": "center", "va": "center",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,19 +74,29 @@ def compared(findings: Findings) -> Compared:
 
 
 def tradeoff(shown: Compared, sheet: Sheet) -> Figure:
-    """Receive buffers served against what it cost, a mark for each policy; front marked."""
+    """Receive buffers served against what it cost, a mark for each policy; front dark.
+
+    The marks that matter have a number, by service; the others are dots.
+    """
     table, looks = shown.table, shown.looks
-    handles = [*looks.handles(), _ring_handle()]
+    numbers = {cell: place for place, cell in enumerate(named_cells(table), start=1)}
+    rows = sorted(
+        table.to_dict("records"), key=lambda row: (row["front"], -numbers.get(row["cell"], 99))
+    )
+    handles = _numbered(rows, numbers, looks)
     figure, panels = sheet.panels(
         len(_COSTS), height=3.4, rest=_LEGEND_ROW * sheet.legend_rows(len(handles)), sharey=True
     )
     for number, (axes, (cost, label)) in enumerate(zip(panels, _COSTS.items(), strict=True)):
-        for row in table.to_dict("records"):
-            x, y = row[cost] / 1e3, 100 * row["gain"]
+        for cells in _along(looks.cells):
+            line = table.set_index("cell").reindex(cells)
+            axes.plot(line[cost] / 1e3, 100 * line["gain"], color=LINES, lw=1, zorder=1)
+        for row in rows:
+            x, y, told = row[cost] / 1e3, 100 * row["gain"], row["cell"] in numbers
             reach = {"xerr": _reach(row, cost, 1e-3), "yerr": _reach(row, "gain", 100)}
-            axes.errorbar([x], [y], **reach, **looks.mark(row["cell"]), capsize=2)
-            if row["front"]:
-                axes.plot([x], [y], **_RING)
+            axes.errorbar([x], [y], **reach, **_mark(front=row["front"], told=told))
+            if told:
+                axes.text(x, y, str(numbers[row["cell"]]), **_NUMBER)
         axes.set_xlabel(label)
         axes.margins(0.12)
         axes.set_title("↖ more served for less", fontsize=8)
@@ -88,8 +104,65 @@ def tradeoff(shown: Compared, sheet: Sheet) -> Figure:
         if sheet.at_left(number):
             axes.set_ylabel("receive buffers served (%)")
     _within_per_cent(panels[0])
+    # An interval that says little, as of what was served in every replicate, would squeeze the
+    # marks into a line: it is cut at the edge.
+    least = 100 * float(table["gain"].min())
+    bottom, top = panels[0].get_ylim()
+    panels[0].set_ylim(max(bottom, least - max(2.0, 0.4 * (100 - least))), top)
     figure.legend(handles=handles, loc="outside lower left", ncols=sheet.columns)
     return figure
+
+
+def named_cells(table: pd.DataFrame) -> list[str]:
+    """The cells whose marks have numbers, best service first: the front, the first, the best of the
+    rest.
+    """
+    ranked = table.sort_values("gain", ascending=False, kind="stable")
+    first = table["cell"].iloc[:1].tolist()
+    front = ranked[ranked["front"]]["cell"].tolist()
+    chosen = set(list(dict.fromkeys([*first, *front, *ranked["cell"]]))[:_NAMED_MOST])
+    return [cell for cell in ranked["cell"] if cell in chosen]
+
+
+def _mark(*, front: bool, told: bool) -> dict[str, Any]:
+    colour = INK if front else FAINT
+    return {
+        "fmt": "o",
+        "color": colour,
+        "markersize": 9 if told else 4,
+        "elinewidth": 0.8,
+        "zorder": 4 if front else 3,
+    }
+
+
+def _numbered(
+    rows: Sequence[Mapping[Any, Any]], numbers: Mapping[str, int], looks: Looks
+) -> list[Any]:
+    """What the legend says: each number's policy, and what dark and grey are."""
+    from matplotlib.lines import Line2D
+
+    def dot(label: str, *, front: bool) -> Any:
+        colour = INK if front else FAINT
+        return Line2D([], [], color=colour, marker="o", ls="", ms=6, label=wrapped(label, _LETTERS))
+
+    fronts = {row["cell"]: bool(row["front"]) for row in rows}
+    found = [
+        dot(f"{number}  {looks.name(cell)}", front=fronts[cell]) for cell, number in numbers.items()
+    ]
+    found.append(dot("not grey: none shown is better in all", front=True))
+    if len(rows) > len(numbers):
+        found.append(dot(f"small: {len(rows) - len(numbers)} more policies", front=False))
+    return found
+
+
+def _along(cells: Mapping[str, Mapping[str, Any]]) -> Iterator[list[str]]:
+    """Cells that differ in an axis of many levels alone, in its order: their marks are joined."""
+    for axis in select.many_levels(cells)[:1]:
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for cell, levels in cells.items():
+            key = tuple(select.word(level) for name, level in levels.items() if name != axis)
+            groups.setdefault(key, []).append(cell)
+        yield from groups.values()
 
 
 def tell_tradeoff(shown: Compared) -> str:
@@ -238,20 +311,11 @@ class Looks:
         if self._fill:
             for filled, level in enumerate(select.fill_levels(self.cells, self._fill)):
                 label = wrapped(f"{'filled' if filled else 'open'}: {self._fill} {level}", _LETTERS)
-                face = INK if filled else PAPER
+                face = FAINT if filled else PAPER
                 found.append(
-                    Line2D([], [], color=INK, marker="o", ls="", ms=6, mfc=face, label=label)
+                    Line2D([], [], color=FAINT, marker="o", ls="", ms=6, mfc=face, label=label)
                 )
         return found
-
-
-_RING: dict[str, Any] = {"marker": "o", "ls": "", "ms": 13, "mfc": "none", "mec": INK, "mew": 0.8}
-
-
-def _ring_handle() -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], **_RING | {"ms": 11}, label="ringed: on the Pareto front")
 
 
 def _reach(row: Mapping[Any, Any], name: str, factor: float) -> Any:
@@ -277,7 +341,7 @@ def _within_per_cent(axes: Axes) -> None:
     """Upright, from 0 to 100 at most: the interval of a mean may reach beyond what a share can."""
     _plain_steps(axes, "y")
     low, high = axes.get_ylim()
-    axes.set_ylim(max(low, -3), min(high, 103))
+    axes.set_ylim(max(low, -3), min(high, 101.5))
 
 
 def _plain_steps(axes: Axes, which: str) -> None:
