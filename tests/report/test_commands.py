@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -88,3 +89,16 @@ def test_a_figure_that_is_none_is_refused(copy):
 
     assert done.returncode == 2
     assert done.stderr == "study: tradeof is not a figure; did you mean tradeoff?\n"
+
+
+def test_two_studies_are_compared_on_a_page(results, tmp_path):
+    """`study compare A B --html FILE` has the table's lines, stands alone and escapes names."""
+    page = tmp_path / "both.html"
+    done = study_command("compare", results.path, results.path, "--html", page)
+    text = page.read_text()
+
+    assert (done.returncode, done.stdout) == (0, f"Page: {page}\n")
+    assert "0 of " in text
+    assert "receive buffer requests served" in text
+    assert "<i>&linear" not in text
+    assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*', text)
