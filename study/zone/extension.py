@@ -38,6 +38,7 @@ import hashlib
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -153,13 +154,16 @@ def _register(kind: str, name: str, function: Callable[..., Any]) -> Callable[..
 
 
 def _digest_of(function: Callable[..., Any]) -> str:
-    """Of the sources a function comes with: those of its package, or its file."""
-    file = Path(inspect.getsourcefile(function) or "")
-    inside = "." in function.__module__ or file.name == "__init__.py"
-    sources = sorted(file.parent.rglob("*.py")) if inside else [file]
+    """Of the sources a function comes with: all of the package it lies in, or its file."""
+    package = sys.modules.get(function.__module__.partition(".")[0])
     state = hashlib.blake2b(digest_size=8)
-    for source in sources:
-        state.update(source.name.encode() + source.read_bytes())
+    for folder in map(Path, getattr(package, "__path__", ())):
+        for source in sorted(folder.rglob("*.py")):
+            content = source.read_bytes()
+            name = source.relative_to(folder).as_posix()
+            state.update(f"{name}\0{len(content)}\0".encode() + content)
+    if not hasattr(package, "__path__"):
+        state.update(Path(inspect.getsourcefile(function) or "").read_bytes())
     return state.hexdigest()
 
 

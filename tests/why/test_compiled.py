@@ -52,6 +52,7 @@ class State:
     free: int
     marks: Marks
     reserved: int
+    reserve: int
     order: int
     waits: bool
     high: bool
@@ -76,6 +77,7 @@ def any_state(rng: random.Random, version: Version) -> State:
     return State(
         many, types, free, Marks(least, low, low + rng.randrange(least + 2), boost),
         reserved=rng.choice((0, rng.randrange(free + 1))) if version >= (4, 4) else 0,
+        reserve=rng.choice((0, rng.randrange(free // 2 + 1))),
         order=rng.randrange(NR_ORDERS), waits=waits, high=not waits or rng.random() < 0.2,
     )  # fmt: skip
 
@@ -88,6 +90,9 @@ def put(zone: Zone, state: State) -> None:
     own["min"], own["low"], own["high"] = state.marks.min, state.marks.low, state.marks.high
     own["boost"] = state.marks.boost
     own["nr_reserved"] = state.reserved
+    # Against lowmem_reserve of the zone asked first, and of one that is fallen back to.
+    own["protection"] = state.reserve // 2
+    zone.state["lowmem_reserve_pages"] = state.reserve - state.reserve // 2
     for letter, migratetype in TYPES.items():
         for order, held in enumerate(state.types):
             head = int(own["head"]) + order - int(migratetype) * NR_ORDERS
@@ -110,7 +115,7 @@ def test_both_give_the_same_answer(version: Version) -> None:
         modern = rules.test is MarkTest.BLOCK
         pages = ZoneFree(
             state.free, tuple(state.counts), tuple(state.types) if modern else (),
-            highatomic=state.reserved,
+            reserve=state.reserve, highatomic=state.reserved,
         )  # fmt: skip
         atomic = not state.waits
         given = Access(

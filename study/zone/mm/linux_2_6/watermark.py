@@ -78,9 +78,9 @@ def first_pass_ok(z, order, wait):
     free = z.zone.free - z.lowmem_reserve_pages
     if z.allocation == AllocationPath.V2_6_8:
         # zone.protection[] of a zone's own class is its pages_low.
-        # Who cannot sleep passes at a zone's own high, whatever is protected. 2.6.9 ended that.
+        # Who cannot sleep passes at a zone's own high, whatever protection[] says. 2.6.9 ended that.
         need = (1 << order) + z.zone.low + z.zone.protection
-        return free >= need or (not wait and free >= z.zone.high)
+        return free >= need or (not wait and z.zone.free >= z.zone.high)
     if z.allocation == AllocationPath.V2_6_9:
         return free >= (1 << order) + z.zone.low + z.zone.protection
     return _leaves(z, order, z.zone.low, _reserve(z), False, False)
@@ -97,7 +97,7 @@ def second_pass_ok(z, order, wait, high):
         need = (1 << order) + z.zone.low + z.zone.protection
         if high:
             need -= z.zone.low // 4
-        return free >= need or (not wait and free >= z.zone.high)
+        return free >= need or (not wait and z.zone.free >= z.zone.high)
     if z.allocation == AllocationPath.V2_6_9:
         mark = z.zone.min
         if high:
