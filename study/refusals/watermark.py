@@ -250,9 +250,9 @@ def _serves(zone: ZoneFree, order: int, letters: frozenset[str] | None) -> bool 
 def first_try(
     zone: ZoneFree, rules: Rules, marks: Marks, order: int, given: Access, *, waits: bool
 ) -> Outcome | None:
-    """The try without more ado, at the low mark; None if that mark is not known.
+    """The try of the fast path, at the low mark; None if that mark is not known.
 
-    2.6.8 also lets pass who cannot wait if free pages reach the high mark.
+    2.6.8 also lets a request without __GFP_WAIT pass if free pages reach the high mark.
     """
     if marks.low is None:
         return None
@@ -286,7 +286,7 @@ def last_try(
 
 
 def _or_high(outcome: Outcome, zone: ZoneFree, marks: Marks, order: int, *, waits: bool) -> Outcome:
-    """2.6.8: who cannot wait passes as well if free pages reach the high mark."""
+    """2.6.8: a request without __GFP_WAIT passes as well if free pages reach the high mark."""
     if outcome.passes or waits or marks.high is None or zone.free < marks.high:
         return outcome
     blocks = _blocks(zone, order)

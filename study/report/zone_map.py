@@ -94,7 +94,9 @@ def record_zone_maps(findings: Findings, study: Study) -> int:
             continue
         try:
             with allowing(study.allowed):
-                taken = pictures(settings[cell], seed=seeds[cell], replicate=0, heed=in_time)
+                taken = pictures(
+                    settings[cell], seed=seeds[cell], replicate=0, check_time_limit=in_time
+                )
         except TimeoutError:
             break
         if not np.array_equal(free_blocks(taken[-1]), last):

@@ -28,7 +28,7 @@ def _compacts(s: Settings) -> bool:
     return bool(compaction.direct_order) or compaction.daemon or compaction.proactiveness > 0
 
 
-_ASLEEP: tuple[Asleep, ...] = (
+_NO_EFFECT: tuple[Asleep, ...] = (
     (
         ("defrag.run", "defrag.order", "defrag.interval", "defrag.blocks_wanted",
          "defrag.budget", "defrag.scan"),
@@ -121,12 +121,12 @@ _ASLEEP: tuple[Asleep, ...] = (
 )  # fmt: skip
 
 
-def asleep(key: str, machines: Iterable[Settings]) -> str:
+def why_no_effect(key: str, machines: Iterable[Settings]) -> str:
     """Why a setting makes no difference to any of the machines; empty if it may make one."""
     machines = list(machines)
     reasons: dict[str, None] = {}
     for machine in machines:
-        why = next((why for keys, rests, why in _ASLEEP if key in keys and rests(machine)), "")
+        why = next((why for keys, rests, why in _NO_EFFECT if key in keys and rests(machine)), "")
         if not why:
             return ""
         reasons[why] = None
@@ -181,7 +181,7 @@ def _hindered(text: str, later: Sequence[str], unfolded: Unfolded) -> str:
     again = next((other for other in later if key_of(other) == key), None)
     if again is not None:
         return f"'{shown(again)}' behind it sets {key} as well"
-    return asleep(key, (c.settings for c in study.cells)) if key not in study.axes else ""
+    return why_no_effect(key, (c.settings for c in study.cells)) if key not in study.axes else ""
 
 
 def _changes(

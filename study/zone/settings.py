@@ -139,7 +139,7 @@ class Grouping(IntEnum):
 
 
 class Reserve(IntEnum):
-    """Pageblocks kept for who cannot wait: two from boot on (2.6.24), or as needed (4.4)."""
+    """Pageblocks kept for atomic requests: two from boot on (2.6.24), or as needed (4.4)."""
 
     OFF = 0
     MIGRATE_RESERVE = 1
@@ -285,7 +285,7 @@ class Otherwise(IntEnum):
     VMALLOC = 2
 
 
-class Deed(IntEnum):
+class AdminAction(IntEnum):
     """What an administrator does while a machine runs."""
 
     DROP_CACHES = 0
@@ -338,7 +338,7 @@ class Memory:
     pageblock_order: int = setting(10, most=ORDER_MAX, policy=True)
     """Size of a pageblock, for grouping and compaction: 10 is a huge page of i386 (4 MB)."""
     reserve: Reserve = setting(Reserve.OFF, policy=True)
-    """Pageblocks for who cannot wait: two from boot on (2.6.24) or as needed (4.4)."""
+    """Pageblocks for atomic requests: two from boot on (2.6.24) or as needed (4.4)."""
     nofragment: bool = setting(False, policy=True)
     """Refills of per-cpu lists do not break into pageblocks of other types (ALLOC_NOFRAGMENT)."""
     placement: Placement = setting(Placement.BUDDY, policy=True)
@@ -347,12 +347,12 @@ class Memory:
     """Start with exactly these free blocks per order, all else in use."""
     typed_blocks: tuple[tuple[int, ...], ...] | None = setting(None, key="")
     """Of buddyinfo, the blocks on the lists of each type: unmovable, movable, reclaimable and
-    reserved for who cannot wait, each by order; used with grouping on.
+    reserved for atomic requests, each by order; used with grouping on.
     """
     typed_pageblocks: tuple[int, ...] | None = setting(None, key="")
     """Pageblocks of each of these types at the start; the rest are movable."""
     highatomic_pages: int = setting(0, key="highatomic", constant=False)
-    """At the start so many pages are in pageblocks reserved for who cannot wait (4.4)."""
+    """At the start so many pages are in pageblocks reserved for atomic requests (4.4)."""
 
 
 @dataclass(frozen=True)
@@ -546,7 +546,7 @@ class Nic:
     rx_frames_per_s: float = setting(2_000.0, key="rx_rate")
     """Mean frames received per second."""
     rx_profile: tuple[tuple[int, float], ...] = ()
-    """The same of frames received."""
+    """As user.touch_profile, for the rate of frames received."""
     rx_burst_frames: float = setting(32.0, key="rx_burst", least=1, constant=False)
     """Mean frames per burst (geometric); bursts arrive as a Poisson process."""
     rx_hold_ns: int = 20_000_000
@@ -554,7 +554,7 @@ class Nic:
     tx_frames_per_s: float = setting(1_000.0, key="tx_rate")
     """Mean frames sent per second."""
     tx_profile: tuple[tuple[int, float], ...] = ()
-    """The same of frames sent."""
+    """As user.touch_profile, for the rate of frames sent."""
     tx_burst_frames: float = setting(8.0, key="tx_burst", least=1, constant=False)
     """Mean frames per burst."""
     tx_hold_ns: int = 1_000_000
@@ -737,7 +737,7 @@ class Action:
     """
 
     at_ns: int
-    deed: Deed
+    deed: AdminAction
     setting: str = ""
     value: int = 0
 

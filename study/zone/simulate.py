@@ -45,7 +45,7 @@ def simulate(
 
     started = perf_counter()
 
-    def heed() -> None:
+    def check_time_limit() -> None:
         if time_limit_s is not None and perf_counter() - started > time_limit_s:
             raise TimeoutError(f"took more than {time_limit_s:g} s")
 
@@ -59,14 +59,14 @@ def simulate(
         # What happened before the measured phase is not a result.
         zone.reset_counters()
         for time in sample_times(start, end, clock.sample_ns):
-            pass_time(zone.state, int(time), heed)
+            pass_time(zone.state, int(time), check_time_limit)
             sample(zone, phase, series[row])
             row += 1
     metrics = dict.fromkeys(METRICS, float("nan"))
     metrics |= measure(zone, series[series["phase"] == MEASURED])
-    metrics |= stress_highalloc(zone, heed)
-    metrics |= churn(zone, heed)
-    metrics |= probe(zone, heed)
+    metrics |= stress_highalloc(zone, check_time_limit)
+    metrics |= churn(zone, check_time_limit)
+    metrics |= probe(zone, check_time_limit)
     verify(zone)
     return Outcome(metrics, series)
 

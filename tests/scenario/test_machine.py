@@ -17,7 +17,7 @@ from study.scenario.units import bytes_from, kbytes_from, pages_from
 from study.scenario.write import yaml_text
 from study.zone.engine.enums import Gfp
 from study.zone.marks import marks_for
-from study.zone.settings import Action, Deed, Otherwise, Request, Settings
+from study.zone.settings import Action, AdminAction, Otherwise, Request, Settings
 
 BUDDYINFO = """\
 Node 0, zone      DMA      1      1      0      0      2      1      1      0      1      1      3
@@ -414,10 +414,10 @@ def test_actions_count_from_the_measured_time() -> None:
     second = 1_000_000_000
 
     assert load_text(text, "x.yaml").cells[0].settings.actions == (
-        Action(70 * second, Deed.DROP_CACHES),
-        Action(100 * second, Deed.COMPACT_MEMORY),
-        Action(130 * second, Deed.SET, "watermarks.min_free_kbytes", 65_000),
-        Action(160 * second, Deed.SET, "reclaim.swappiness", 10),
+        Action(70 * second, AdminAction.DROP_CACHES),
+        Action(100 * second, AdminAction.COMPACT_MEMORY),
+        Action(130 * second, AdminAction.SET, "watermarks.min_free_kbytes", 65_000),
+        Action(160 * second, AdminAction.SET, "reclaim.swappiness", 10),
     )
 
 

@@ -11,9 +11,9 @@ from study.zone.marks import after, marks_for
 from study.zone.settings import (
     SETTABLE,
     Action,
+    AdminAction,
     Compaction,
     CompactionRules,
-    Deed,
     Marks,
     Memory,
     Settings,
@@ -31,7 +31,7 @@ def test_a_new_min_free_kbytes_moves_all_three_marks(quiet: Callable[..., Settin
     settings = quiet(
         32_768,
         watermarks=marks,
-        actions=(Action(SECOND, Deed.SET, "watermarks.min_free_kbytes", 8_000),),
+        actions=(Action(SECOND, AdminAction.SET, "watermarks.min_free_kbytes", 8_000),),
     )
     zone = Zone(settings, seed=1)
     before = marks_for(settings.memory, settings.watermarks)
@@ -52,7 +52,7 @@ def test_every_setting_that_can_be_set_is_set(quiet: Callable[..., Settings]) ->
     }
     assert set(SETTABLE) == {*names, "watermarks.min_free_kbytes", "watermarks.scale_factor"}
     for name, field in names.items():
-        zone = Zone(quiet(4_096, actions=(Action(1_000, Deed.SET, name, 77),)), seed=1)
+        zone = Zone(quiet(4_096, actions=(Action(1_000, AdminAction.SET, name, 77),)), seed=1)
         others = {one: int(zone.state[one]) for one in names.values() if one != field}
         advance(zone.state, 2_000)
         assert zone.state[field] == 77
@@ -70,7 +70,7 @@ def test_settings_after_an_action_are_the_settings_with_it() -> None:
 
 def test_drop_caches_leaves_what_is_dirty_or_mapped() -> None:
     """Clean file pages that nobody maps are gone, and every reclaimable slab page."""
-    settings = replace(small(), actions=(Action(2 * SECOND, Deed.DROP_CACHES),))
+    settings = replace(small(), actions=(Action(2 * SECOND, AdminAction.DROP_CACHES),))
     zone = Zone(settings, seed=1)
     advance(zone.state, 2 * SECOND - 1)
     mapped = int(zone.state["nr_mapped"])
@@ -93,7 +93,7 @@ def test_compact_memory_makes_blocks_of_scattered_pages(quiet: Callable[..., Set
     )  # fmt: skip
     settings = quiet(
         8_192, memory=memory, compaction=Compaction(rules=CompactionRules.V3_19),
-        actions=(Action(1_000, Deed.COMPACT_MEMORY),),
+        actions=(Action(1_000, AdminAction.COMPACT_MEMORY),),
     )  # fmt: skip
     zone = Zone(settings, seed=1)
     assert np.flatnonzero(zone.nr_free).max() == 1

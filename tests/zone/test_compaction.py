@@ -21,13 +21,13 @@ from study.zone.mm.linux_2_6.compaction import (
     expect_success,
     fragmentation_index,
     fragmentation_score,
-    settle,
+    update_deferral,
 )
 from study.zone.mm.linux_2_6.grouping import set_pageblock_type
 from study.zone.mm.linux_2_6.kcompactd import (
     DEFER_POLLS,
     POLL_NS,
-    look_around,
+    proactive_tick,
     run_kcompactd,
     wake_kcompactd,
 )
@@ -127,7 +127,7 @@ def test_the_scanners_meet_when_no_block_can_be_made(quiet):
     """A pinned page in each block of the order: the run was in vain, the next is put off."""
     zone = zone_with(quiet, free=range(3, PAGES, 4), pinned=range(0, PAGES, 8))
     assert compact_directly(zone.state, 3, 0, False) == COMPLETE
-    settle(zone.state, 3, False)
+    update_deferral(zone.state, 3, False)
     assert compact_directly(zone.state, 3, 0, False) == SKIPPED
     assert zone.count["compact_deferred"] == 1
     assert zone.nr_free[3:].sum() == 0
@@ -206,16 +206,16 @@ def test_runs_in_vain_put_off_ever_more_and_at_most_63():
     z = zone.state
     skipped = []
     for _ in range(8):
-        settle(z, 4, False)
+        update_deferral(z, 4, False)
         n = 0
         while deferred(z, 4):
             n += 1
         skipped.append(n)
     assert skipped == [1, 3, 7, 15, 31, 63, 63, 63]
     assert not deferred(z, 3), "a smaller order has not failed"
-    settle(z, 4, True)
+    update_deferral(z, 4, True)
     assert not deferred(z, 4)
-    settle(z, 4, False)
+    update_deferral(z, 4, False)
     assert [deferred(z, 4), deferred(z, 4)] == [True, False], "one run is skipped, as at first"
     assert z["count"]["compact_failures"] == 9
     assert z["count"]["compact_successes"] == 1
@@ -235,14 +235,14 @@ def test_the_daemons_success_starts_no_count_anew(quiet):
     zone = zone_with(quiet, LATER, free=range(3, PAGES, 4))
     z = zone.state
     for _ in range(2):
-        settle(z, 4, False)
+        update_deferral(z, 4, False)
     z["zone"]["compact_considered"] = 3
     z["kcompactd_order"] = 4
     run_kcompactd(z)
     assert z["zone"]["nr_free"][4:].sum() >= 1
     assert z["count"]["compact_successes"] == 1
     assert (z["zone"]["compact_shift"], z["zone"]["compact_order_failed"]) == (2, 5)
-    settle(z, 4, True)
+    update_deferral(z, 4, True)
     assert z["zone"]["compact_shift"] == 0
 
 
@@ -265,7 +265,7 @@ def test_a_block_that_is_there_but_not_to_be_had_starts_no_count_anew(quiet):
     zone = zone_with(quiet, LATER, free=free, watermarks=marks, allocation=V2_6_24)
     z = zone.state
     for _ in range(2):
-        settle(z, 3, False)
+        update_deferral(z, 3, False)
     z["zone"]["compact_considered"] = 3
     alloc.allocate_or_wait(z, 3, int(Gfp.KERNEL), int(Caller.STACK), 0, -1)
     assert z["count"]["compact_stalls"] == 1
@@ -445,11 +445,11 @@ def test_unasked_work_in_vain_is_put_off_for_half_a_minute(quiet):
         compaction=Compaction(proactiveness=20, rules=LATER),
         memory={"pageblock_order": BLOCK},
     )
-    look_around(zone.state)
+    proactive_tick(zone.state)
     assert zone.state["proactive_defer"] == DEFER_POLLS
     moved = int(zone.count["compact_migrated"])
     for _ in range(DEFER_POLLS):
-        look_around(zone.state)
+        proactive_tick(zone.state)
     assert zone.state["proactive_defer"] == 0
     assert zone.count["compact_migrated"] == moved
 
@@ -461,7 +461,7 @@ def test_only_looks_that_would_be_work_count_down_the_rest(quiet, free, awake):
     memory = {"pageblock_order": BLOCK}
     zone = zone_of(quiet, PAGES, free=free, compaction=compaction, memory=memory)
     zone.state["proactive_defer"], zone.state["kswapd_awake"] = 5, awake
-    look_around(zone.state)
+    proactive_tick(zone.state)
     assert zone.state["proactive_defer"] == 5
 
 
@@ -475,7 +475,7 @@ def test_kswapd_at_work_is_not_disturbed(quiet):
         compaction=Compaction(proactiveness=100, rules=LATER),
     )
     zone.state["kswapd_awake"] = 1
-    look_around(zone.state)
+    proactive_tick(zone.state)
     assert zone.count["compact_migrated"] == 0
 
 

@@ -12,10 +12,10 @@ from study.zone.engine.enums import Gfp, Home, Kind
 from study.zone.gfp import KNOWN_FLAGS, gfp_of
 from study.zone.settings import (
     Action,
+    AdminAction,
     AllocationPath,
     Clock,
     Compaction,
-    Deed,
     DirectCompaction,
     Grouping,
     Memory,
@@ -281,7 +281,7 @@ def test_actions_are_only_taken_at_their_time() -> None:
     # Mapped pages are not dropped, and reclaim has left more of them than of others.
     user = replace(small().user, touches_per_s=100.0, mapped_share=0.0)
     base = asking(seconds=3, user=user)
-    acting = replace(base, actions=(Action(SECOND + SECOND // 2, Deed.DROP_CACHES),))
+    acting = replace(base, actions=(Action(SECOND + SECOND // 2, AdminAction.DROP_CACHES),))
     plain, acted = (simulate(s, seed=1, replicate=0).series for s in (base, acting))
 
     assert (plain["free_pages"][:2] == acted["free_pages"][:2]).all()

@@ -101,13 +101,13 @@ def test_a_probe_can_be_ended_before_its_goal(victims: ProbeVictims) -> None:
     """Between two pieces of its work whoever runs it is asked, as Ctrl-C and a time limit need."""
     asked = []
 
-    def heed() -> None:
+    def check_time_limit() -> None:
         asked.append(zone.free)
         if len(asked) == 2:
             raise TimeoutError
 
     zone = aged(victims, order=5, blocks=100_000)
     with pytest.raises(TimeoutError):
-        probe(zone, heed)
+        probe(zone, check_time_limit)
     assert asked[0] < asked[1]
     verify(zone)

@@ -11,11 +11,11 @@ from study.zone.engine.enums import Gfp
 from study.zone.engine.record import MACHINE
 from study.zone.marks import marks_of
 from study.zone.mm.linux_2_6.watermark import (
+    after_failed_reclaim_ok,
     after_reclaim_ok,
     balanced,
     first_pass_ok,
     kswapd_needed,
-    reclaimed_in_vain_ok,
     second_pass_ok,
     watermark_ok,
 )
@@ -189,7 +189,7 @@ def test_reclaim_in_vain_is_tested_at_high_from_2_6_11_on(path: AllocationPath) 
 
     def passes(path: AllocationPath, free: int) -> bool:
         z = record([free] + [0] * 10, allocation=int(path))
-        return bool(reclaimed_in_vain_ok(z, 0, False))
+        return bool(after_failed_reclaim_ok(z, 0, False))
 
     assert passes(AllocationPath.V2_6_11, 702 + 1)
     assert not passes(AllocationPath.V2_6_11, 702)

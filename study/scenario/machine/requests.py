@@ -24,7 +24,14 @@ from study.scenario.units import (
 )
 from study.zone import settings as plain
 from study.zone.gfp import KNOWN_FLAGS, gfp_of
-from study.zone.settings import ORDER_MAX, RATE_MOST, REQUESTS_MAX, SETTABLE, Deed, Otherwise
+from study.zone.settings import (
+    ORDER_MAX,
+    RATE_MOST,
+    REQUESTS_MAX,
+    SETTABLE,
+    AdminAction,
+    Otherwise,
+)
 
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_-]{0,31}")
 _NAMES_LETTERS = 200
@@ -304,14 +311,16 @@ Requests = Annotated[
 """Name -> request, in the order of the names."""
 
 
-_DEEDS = {"drop_caches": Deed.DROP_CACHES, "compact_memory": Deed.COMPACT_MEMORY}
+_ACTIONS = {"drop_caches": AdminAction.DROP_CACHES, "compact_memory": AdminAction.COMPACT_MEMORY}
 _BY_SYSCTL = {f"vm.{name}": one.key for name, one in SYSCTLS.items()}
 
 
 def _do(value: Any) -> str | None:
-    if value is None or value in _DEEDS:
+    if value is None or value in _ACTIONS:
         return None if value is None else str(value)
-    raise ValueError(f"is {shown(value)}; allowed are {', '.join(_DEEDS)}, or set: {{KEY: VALUE}}")
+    raise ValueError(
+        f"is {shown(value)}; allowed are {', '.join(_ACTIONS)}, or set: {{KEY: VALUE}}"
+    )
 
 
 def _set(value: Any) -> dict[str, int] | None:
@@ -387,7 +396,7 @@ def plain_actions(actions: tuple[Any, ...], ageing_ns: int) -> tuple[plain.Actio
     for one in sorted(actions, key=lambda one: one.at):
         at = ageing_ns + one.at
         if one.do is not None:
-            result.append(plain.Action(at, _DEEDS[one.do]))
+            result.append(plain.Action(at, _ACTIONS[one.do]))
         for key, value in (one.set or {}).items():
-            result.append(plain.Action(at, Deed.SET, key, value))
+            result.append(plain.Action(at, AdminAction.SET, key, value))
     return tuple(result)

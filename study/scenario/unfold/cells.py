@@ -9,7 +9,7 @@ from typing import Any
 
 from study.scenario import matrix
 from study.scenario.claims import words
-from study.scenario.effect import asleep
+from study.scenario.effect import why_no_effect
 from study.scenario.errors import shown
 from study.scenario.model import Machine
 from study.scenario.trial import LONG_ID_DIGITS, Cell, Level, cell_id
@@ -131,7 +131,7 @@ def _check_effect(axes: Axes, made: Cells, faults: Faults) -> None:
     for axis in [*axes.listed, *axes.ranges]:
         levels = {combination.get(axis) for combination in made.combined.values()}
         if axis not in axes.named and len(levels) > 1:
-            why = asleep(axis, [cell.settings for cell in made.cells.values()])
+            why = why_no_effect(axis, [cell.settings for cell in made.cells.values()])
             if why:
                 faults.add(("axes", axis), f"{axis} makes no difference in any cell: {why}")
 

@@ -232,7 +232,7 @@ _MACHINE = """
     kswapd_begun          has it begun since it was woken?
     kswapd_max_order      largest order asked for since its run began
     kswapd_order          that it works for
-    kswapd_wish           that it was woken for
+    kswapd_woken_order           that it was woken for
     kswapd_priority       of the next pass; -1 after the last
     kswapd_pass           is a pass begun and not ended?
     kswapd_reclaimed      pages freed since the priority was 12

@@ -14,7 +14,7 @@ from study.zone.mm.interface import (
     free_slab,
     start_proactive,
 )
-from study.zone.settings import AllocationPath, Deed
+from study.zone.settings import AdminAction, AllocationPath
 
 _NO_SCORE = -1
 """A fragmentation score that is never reached: compaction runs until its scanners meet."""
@@ -94,9 +94,9 @@ def administer(z, row):
     """Carry out what is in a row of the actions."""
     z.count.actions += 1
     deed = z.action_deed[row]
-    if deed == Deed.DROP_CACHES:
+    if deed == AdminAction.DROP_CACHES:
         drop_caches(z)
-    elif deed == Deed.COMPACT_MEMORY:
+    elif deed == AdminAction.COMPACT_MEMORY:
         compact_memory(z)
     else:
         _set(z, row)

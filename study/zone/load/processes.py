@@ -1,7 +1,7 @@
 """Short-lived processes: at fork a kernel stack, page tables and private memory; all free at exit.
 
 kernel/fork.c, 2.6.8: the stack is one kmalloc object of THREAD_SIZE, order 1 with 8K stacks,
-order 0 with 4K stacks. A fork whose stack is not to be had waits; it does not fail. From vmalloc
+order 0 with 4K stacks. A fork whose stack cannot be allocated waits; it does not fail. From vmalloc
 (4.9) a stack is single pages, which are asked for and counted with the page tables.
 """
 
@@ -87,7 +87,7 @@ def start(z, slot, stack):
 
 
 @kernel
-def _bury(z, slot):
+def _release(z, slot):
     process = processes(z)[slot]
     process.alive = 0
     process.next_free = z.process_free
@@ -98,12 +98,12 @@ def _bury(z, slot):
 def refuse(z, slot):
     """fork() returns ENOMEM."""
     z.count.forks_refused += 1
-    _bury(z, slot)
+    _release(z, slot)
 
 
 @kernel
 def _stack_or_pages(z):
-    """A block for the stack if kvmalloc finds one without ado; NO_PFN for single pages."""
+    """A block for the stack if kvmalloc finds one at once; NO_PFN for single pages."""
     if z.stack_source == StackSource.KVMALLOC:
         return kmalloc_or_not(z, z.stack_order, Gfp.KERNEL, Caller.STACK, Kind.STACK)
     return NO_PFN
@@ -111,7 +111,7 @@ def _stack_or_pages(z):
 
 @kernel
 def fork(z):
-    """A process asks to be; what it will be like is drawn whether or not it succeeds."""
+    """fork() is called; what the process will be like is drawn whether or not it succeeds."""
     lifetime = lognormal(z, Stream.FORK, z.lifetime_median_ns, z.lifetime_sigma)
     pages = min(geometric(z, Stream.FORK, z.process_log), PROCESS_PAGES_MAX)
     book(z, z.now + 1 + exponential(z, Stream.FORK, z.fork_gap_ns), Event.FORK, 0)
@@ -148,7 +148,7 @@ def exit_process(z, slot):
     first = first_page(z, slot)
     for page in range(first, first + process.pages):
         free_user_page(z, page)
-        # A fault still asleep will find its asker gone.
+        # A fault that still waits will find its process gone.
         vpages(z)[page].state &= ~WAITING
     for i in range(process.tables):
         free_object(z, process.table[i], 0)
@@ -156,7 +156,7 @@ def exit_process(z, slot):
         kfree(z, process.stack, z.stack_order)
     z.live -= 1
     z.count.exits += 1
-    _bury(z, slot)
+    _release(z, slot)
 
 
 @kernel

@@ -15,7 +15,7 @@ from study.zone.engine.layout import (
     PROCESS_PAGES_MAX,
 )
 from study.zone.marks import after, dma_marks_for, marks_for
-from study.zone.settings import Deed, Settings
+from study.zone.settings import AdminAction, Settings
 
 SECOND_NS = 1_000_000_000
 
@@ -135,7 +135,7 @@ def _set_actions(z: Any, s: Settings) -> None:
     """What an administrator does, with all that can be set as it then stands."""
     for row, action in enumerate(s.actions):
         keeps_marks = True
-        if action.deed == Deed.SET:
+        if action.deed == AdminAction.SET:
             keeps_marks = not action.setting.startswith("watermarks.")
             s = after(s, action.setting, action.value)
         z["action_at_ns"][row] = action.at_ns

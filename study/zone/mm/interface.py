@@ -63,7 +63,7 @@ from study.zone.mm.linux_2_6.grouping import (
     set_pageblock_type,
     steal,
 )
-from study.zone.mm.linux_2_6.kcompactd import look_around, run_kcompactd, start_proactive
+from study.zone.mm.linux_2_6.kcompactd import proactive_tick, run_kcompactd, start_proactive
 from study.zone.mm.linux_2_6.kmalloc import (
     free_object,
     kfree,
@@ -127,7 +127,8 @@ __all__ = [  # noqa: RUF022 - by subject
     # What an administrator does.
     "WHOLE_ZONE", "compact_zone", "drain_percpu", "enter_zone",
     # Events that fall due.
-    "run_kswapd", "run_daemon", "run_kcompactd", "look_around", "finish_writes", "pdflush", "reap",
+    "run_kswapd", "run_daemon", "run_kcompactd", "proactive_tick",
+    "finish_writes", "pdflush", "reap",
     # For the probe and for who explains: a pass of reclaim in steps, blocks emptied by address.
     "DEF_PRIORITY", "begin_scan", "begin_shrink", "shrink_done", "shrink_step",
     "congestion_wait_ns",

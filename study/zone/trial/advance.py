@@ -37,9 +37,9 @@ from study.zone.mm.interface import (
     free_page,
     go_on,
     install,
-    look_around,
     new_object,
     pdflush,
+    proactive_tick,
     reap,
     run_daemon,
     run_kcompactd,
@@ -135,7 +135,7 @@ def _happen(z, what, value, seq):
     elif what == Event.KCOMPACTD:
         run_kcompactd(z)
     elif what == Event.PROACTIVE:
-        look_around(z)
+        proactive_tick(z)
     elif what == Event.HUGE_ARRIVAL:
         huge_arrives(z)
     elif what == Event.HUGE_DEATH:
@@ -180,14 +180,14 @@ PIECE_NS = 1_000_000_000
 """Simulated time that passes in one call of compiled code."""
 
 
-def pass_time(z: Any, until: int, heed: Callable[[], None] = lambda: None) -> None:
+def pass_time(z: Any, until: int, check_time_limit: Callable[[], None] = lambda: None) -> None:
     """Run the zone up to a time (ns, exclusive), a second at a time.
 
     While compiled code runs Python hears nothing: who presses Ctrl-C would wait for hours of
-    simulated time. `heed` is called after each piece, and may raise what ends the trial.
+    simulated time. `check_time_limit` is called after each piece, and may raise what ends it.
     """
     for time in range(int(z["now"]) + PIECE_NS, until, PIECE_NS):
         advance(z, time)
-        heed()
+        check_time_limit()
     advance(z, until)
-    heed()
+    check_time_limit()

@@ -63,13 +63,13 @@ def _ask_again(z, held: np.ndarray, nr_pages):
         _bring_in(z, held[i])
 
 
-def churn(zone: Zone, heed: Callable[[], None] = lambda: None) -> dict[str, float]:
+def churn(zone: Zone, check_time_limit: Callable[[], None] = lambda: None) -> dict[str, float]:
     """Run the test on the zone as it is, its load at an end; leaves it consistent.
 
     Returns churn_whole_start and churn_whole_end (free 2 MB blocks before and after the rounds),
     churn_whole_possible (what the free memory would make at the end) and churn_score: 1 if all of
     it is whole, 0 if nothing has come back, below 0 if more is broken; nothing without such a test.
-    `heed` is called as time passes, see pass_time.
+    `check_time_limit` is called as time passes, see pass_time.
     """
     asked, z = zone.settings.churn, zone.state
     if asked.rounds == 0:
@@ -87,7 +87,7 @@ def churn(zone: Zone, heed: Callable[[], None] = lambda: None) -> dict[str, floa
     for _ in range(asked.rounds):
         _free_some(z, held, part)
         _ask_again(z, held, part)
-        pass_time(z, z["now"] + asked.gap_ns, heed)
+        pass_time(z, z["now"] + asked.gap_ns, check_time_limit)
     end, possible = huge_blocks(zone.nr_free), int(z["zone"]["free"]) >> HUGE_ORDER
     score = (end - start) / (possible - start) if possible > start else float("nan")
     return {

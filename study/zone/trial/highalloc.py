@@ -56,11 +56,13 @@ def end_load(zone: Zone) -> None:
     _drop_files(z)
 
 
-def stress_highalloc(zone: Zone, heed: Callable[[], None] = lambda: None) -> dict[str, float]:
+def stress_highalloc(
+    zone: Zone, check_time_limit: Callable[[], None] = lambda: None
+) -> dict[str, float]:
     """Run the three passes; leaves the zone consistent, its load at an end.
 
     Returns highalloc_pass1_ratio, _pass2_ratio and _rest_ratio: huge pages had per huge page asked
-    for; nothing without such a test. `heed` is called as time passes, see pass_time.
+    for; nothing without such a test. `check_time_limit` is called as time passes, see pass_time.
     """
     asked, z = zone.settings.highalloc, zone.state
     found: dict[str, float] = {}
@@ -73,7 +75,7 @@ def stress_highalloc(zone: Zone, heed: Callable[[], None] = lambda: None) -> dic
             end_load(zone)
         for _ in range(attempts):
             ask_for_huge(z, HELD)
-            pass_time(z, z["now"] + asked.gap_ns, heed)
+            pass_time(z, z["now"] + asked.gap_ns, check_time_limit)
         # One that slept through the end of a pass is answered, and counted, in the next.
         held = min(int(release_held(z)), attempts)
         found[f"highalloc_{name}_ratio"] = held / attempts

@@ -389,7 +389,7 @@ class CompactionAndOtherCures:
     recycled_buffers = Metric("buffers", "recycled")
     """Receive buffers taken from the card's own pool instead of the allocator."""
     reserved_pages_end = Metric("pages", "nr_reserved")
-    """Pages in pageblocks kept for those who cannot wait, at the end."""
+    """Pages in pageblocks kept for atomic requests, at the end."""
     compact_stalls = Metric("runs")
     """Direct compactions run."""
     compact_deferred = Metric("runs")

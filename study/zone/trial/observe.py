@@ -24,12 +24,12 @@ class Owner(IntEnum):
 
 
 def pictures(
-    settings: Settings, *, seed: int, replicate: int, heed: Callable[[], None]
+    settings: Settings, *, seed: int, replicate: int, check_time_limit: Callable[[], None]
 ) -> np.ndarray:
     """Run a trial as simulate() does and return its owners, u1 of shape (3, pages).
 
-    Before the load, after the ageing phase and after the measured phase. `heed` is called as time
-    passes, and may raise what ends the trial.
+    Before the load, after the ageing phase and after the measured phase. `check_time_limit` is
+    called as time passes, and may raise what ends the trial.
     """
     from study.zone.trial.advance import pass_time
     from study.zone.trial.schedule import phases, sample_times
@@ -39,7 +39,7 @@ def pictures(
     taken = [owners(zone.frame, settings.memory.pages)]
     for _, start, end in phases(settings.clock):
         for time in sample_times(start, end, settings.clock.sample_ns):
-            pass_time(zone.state, int(time), heed)
+            pass_time(zone.state, int(time), check_time_limit)
         taken.append(owners(zone.frame, settings.memory.pages))
     return np.stack(taken)
 

@@ -47,7 +47,7 @@ def _note(z, wanted: np.ndarray, freed: np.ndarray, pages):
 
 @kernel
 def _evict_anywhere(z):
-    """Throw out a page chosen evenly among all on the LRU lists."""
+    """Evict a page chosen evenly among all on the LRU lists."""
     frame = frames(z)
     pfn = below(z, Stream.KERNEL, z.zone.pages)
     while frame[pfn].home != Home.ACTIVE and frame[pfn].home != Home.INACTIVE:
@@ -88,7 +88,7 @@ def _free_by_lru(z, order, wanted: np.ndarray, freed: np.ndarray, pages):
 
 @kernel
 def _empty_blocks(z, order, wanted: np.ndarray, freed: np.ndarray):
-    """Have the reverse-map defragmenter make the blocks, cheapest first, the whole zone in view."""
+    """Have the reverse-map defragmenter make the blocks, cheapest first, from the whole zone."""
     z.defrag_order = order
     z.defrag_blocks_wanted = wanted[order]
     z.defrag_budget_pages = z.zone.pages
@@ -101,7 +101,7 @@ def _empty_blocks(z, order, wanted: np.ndarray, freed: np.ndarray):
 
 @kernel
 def free_more(z, victims, order, wanted: np.ndarray, freed: np.ndarray, pages):
-    """Free pages for a while; how many were freed from the start on, and at which each order's."""
+    """Free pages for a while; how many in all, and the number at which each order was reached."""
     z.percpu_lists = 0
     if victims == ProbeVictims.RANDOM:
         return _free_at_random(z, order, wanted, freed, pages)
@@ -114,15 +114,15 @@ def free_more(z, victims, order, wanted: np.ndarray, freed: np.ndarray, pages):
 
 
 def _free_until(
-    zone: Zone, wanted: np.ndarray, freed: np.ndarray, heed: Callable[[], None]
+    zone: Zone, wanted: np.ndarray, freed: np.ndarray, check_time_limit: Callable[[], None]
 ) -> None:
-    """Free pages until the probe's blocks are there, or no more is to be had; heed() between."""
+    """Free pages until the probe's blocks are there, or no more is to be had."""
     asked, z = zone.settings.probe, zone.state
     by_lru = asked.victims == ProbeVictims.LRU
     pages = idle = 0
     while freed[asked.order] < 0 and idle < (_IDLE_ROUNDS if by_lru else 1):
         before = pages
-        heed()
+        check_time_limit()
         pages = free_more(z, asked.victims, asked.order, wanted, freed, pages)
         if asked.victims in {ProbeVictims.RMAP_EVICT, ProbeVictims.RMAP_MIGRATE}:
             return  # they go through the whole zone in one call
@@ -131,15 +131,15 @@ def _free_until(
         idle = idle + 1 if in_vain else 0
 
 
-def probe(zone: Zone, heed: Callable[[], None] = lambda: None) -> dict[str, float]:
+def probe(zone: Zone, check_time_limit: Callable[[], None] = lambda: None) -> dict[str, float]:
     """Free pages until the probe's blocks are there; leaves the zone consistent, but used up.
 
     Returns metrics, none without a probe. probe_freed_pages: evicted or migrated until the goal,
     NaN if it was not reached; probe_written_pages: of them, first written to disk;
     probe_touches_lost_share: share of user touches that meet their page before, but not after, as
     popularity stands; probe_orderK_freed_pages: pages freed when `blocks` more blocks of order K
-    were free (by LRU counted in steps of up to 32 pages). `heed` is called before each piece of the
-    work, as in pass_time.
+    were free (by LRU counted in steps of up to 32 pages). `check_time_limit` is called before each
+    piece of the work, as in pass_time.
     """
     asked, z = zone.settings.probe, zone.state
     if asked.victims == ProbeVictims.OFF:
@@ -148,7 +148,7 @@ def probe(zone: Zone, heed: Callable[[], None] = lambda: None) -> dict[str, floa
     wanted = np.array([free_blocks(z, order) + asked.blocks for order in range(NR_ORDERS)])
     before = zone.count
     hits_before = _hit_share(zone)
-    _free_until(zone, wanted, freed, heed)
+    _free_until(zone, wanted, freed, check_time_limit)
     lost = hits_before - _hit_share(zone)
     after = zone.count
     at = [float(pages) if pages >= 0 else float("nan") for pages in freed]

@@ -16,7 +16,7 @@ from study.zone.mm.linux_2_6.compaction import (
     compact_directly,
     compaction_suitable,
     expect_success,
-    settle,
+    update_deferral,
 )
 from study.zone.mm.linux_2_6.defrag import ask_daemon
 from study.zone.mm.linux_2_6.grouping import gfp_by_lifetime, rmqueue
@@ -35,14 +35,14 @@ from study.zone.mm.linux_2_6.reserve import take_for_atomic, unreserve_pageblock
 from study.zone.mm.linux_2_6.waiting import (
     NAP_NS,
     RETRIES_MAX,
+    made_progress,
     naps_after_pass,
-    of_some_use,
     wait_before_retry_ns,
 )
 from study.zone.mm.linux_2_6.watermark import (
+    after_failed_reclaim_ok,
     after_reclaim_ok,
     first_pass_ok,
-    reclaimed_in_vain_ok,
     second_pass_ok,
 )
 from study.zone.mm.linux_2_6.writeback import congestion_wait_ns, queue_wait_ns
@@ -97,7 +97,7 @@ def _take(z, order, gfp):
 
 @kernel
 def _take_harder(z, order, gfp):
-    """For the second pass: who cannot wait for a block has a reserve."""
+    """For the second pass: atomic requests have a reserve."""
     if z.reserve and order > 0 and gfp & Gfp.HIGH and not gfp & Gfp.WAIT:
         pfn = take_for_atomic(z, order, migratetype_of(gfp))
         _wake_for_boost(z)
@@ -125,8 +125,8 @@ def _wake_kswapd_for(z, order):
 
 
 @kernel
-def _take_below(z, order, gfp, caller, again):
-    """The zones after the first, in the order of the zonelist; a pfn, or NO_PFN.
+def _take_from_lower_zones(z, order, gfp, caller, again):
+    """Try the zones after the first, in the order of the zonelist; a pfn, or NO_PFN.
 
     again  is it the second pass?
     """
@@ -161,7 +161,7 @@ def allocate(z, order, gfp, caller):
         if pfn != NO_PFN:
             return pfn
     if z.nr_zones > 1:
-        pfn = _take_below(z, order, gfp, caller, False)
+        pfn = _take_from_lower_zones(z, order, gfp, caller, False)
         if pfn != NO_PFN:
             return pfn
     _wake_kswapd_for(z, order)
@@ -170,7 +170,7 @@ def allocate(z, order, gfp, caller):
         if pfn != NO_PFN:
             return pfn
     if z.nr_zones > 1:
-        pfn = _take_below(z, order, gfp, caller, True)
+        pfn = _take_from_lower_zones(z, order, gfp, caller, True)
         if pfn != NO_PFN:
             return pfn
     if not second_pass_ok(z, 0, wait, (gfp & Gfp.HIGH) != 0):
@@ -188,7 +188,7 @@ def count_failure(z, order, caller):
 
 @kernel
 def allocate_atomic(z, order, caller):
-    """GFP_ATOMIC: now or never."""
+    """GFP_ATOMIC: never sleeps, and fails at once."""
     # The only callers are network buffers: they live for milliseconds.
     pfn = allocate(z, order, gfp_by_lifetime(z, Gfp.ATOMIC, 0), caller)
     if pfn == NO_PFN:
@@ -289,7 +289,7 @@ def _reclaim_passes(z, row):
             z.count.naps[Reclaimer.DIRECT] += 1
             return NAP
     keep_priority(z)
-    return PROGRESS if of_some_use(z, got) else HOPELESS
+    return PROGRESS if made_progress(z, got) else HOPELESS
 
 
 @kernel
@@ -366,13 +366,13 @@ def _compact_for(z, row, asynchronous):
     if pfn == NO_PFN and ran == SUCCESS and z.compact_rules == CompactionRules.V3_19:
         expect_success(z, order)
     elif pfn != NO_PFN or not asynchronous:
-        settle(z, order, pfn != NO_PFN)
+        update_deferral(z, order, pfn != NO_PFN)
     return pfn
 
 
 @kernel
-def _shake_loose(z, row):
-    """After reclaim in vain: what lies on per-cpu lists or is reserved may be all that is missing.
+def _drain_and_retry(z, row):
+    """After reclaim in vain: drain per-cpu lists and reserves, and try once more.
 
     Returns a pfn or NO_PFN (__alloc_pages_slowpath, 2.6.24; __alloc_pages_direct_reclaim, 4.4).
     """
@@ -393,7 +393,7 @@ def take_after_reclaim(z, row, outcome):
     for index in range(z.nr_zones):
         enter_zone(z, index)
         if outcome == HOPELESS:
-            enough = reclaimed_in_vain_ok(z, request.order, high)
+            enough = after_failed_reclaim_ok(z, request.order, high)
         else:
             enough = after_reclaim_ok(z, request.order, high)
         if enough:
@@ -491,7 +491,7 @@ def go_on(z, row):
         _finish(z, row, False)
         return pfn
     if z.allocation >= AllocationPath.V2_6_24 and request.order > 0:
-        pfn = _shake_loose(z, row)
+        pfn = _drain_and_retry(z, row)
         if pfn != NO_PFN:
             _finish(z, row, False)
             return pfn

@@ -74,7 +74,7 @@ def fragmentation_score(z):
 
 @kernel
 def compaction_suitable(z, order):
-    """Are there pages enough to move things about, and is fragmentation what is wrong?"""
+    """Are there free pages to migrate to, and is the fragmentation index above its threshold?"""
     mark = z.zone.low
     if z.compact_rules == CompactionRules.V3_19 and order <= _COSTLY_ORDER:
         mark = z.zone.min
@@ -109,8 +109,8 @@ def expect_success(z, order):
 
 
 @kernel
-def settle(z, order, success):
-    """Remember whether a request got its block (compaction_defer_reset, defer_compaction)."""
+def update_deferral(z, order, success):
+    """Update how long compaction is deferred (compaction_defer_reset, defer_compaction)."""
     z.zone.compact_considered = 0
     if success:
         z.zone.compact_shift = 0
@@ -321,7 +321,8 @@ def compact_zone(z, order, migratetype, score_wanted):
 def compact_directly(z, order, migratetype, asynchronous):
     """Compact on behalf of a request that may sleep; SKIPPED if there is no point in it.
 
-    The caller takes its block and says how it went by settle() (__alloc_pages_direct_compact).
+    The caller takes its block and says how it went by update_deferral()
+    (__alloc_pages_direct_compact).
     """
     z.compact_spent_ns = 0
     if deferred(z, order):

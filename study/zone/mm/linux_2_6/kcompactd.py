@@ -17,7 +17,7 @@ from study.zone.mm.linux_2_6.compaction import (
     deferred,
     expect_success,
     fragmentation_score,
-    settle,
+    update_deferral,
 )
 from study.zone.mm.linux_2_6.percpu import drain_percpu
 from study.zone.mm.linux_2_6.watermark import watermark_ok
@@ -73,13 +73,13 @@ def run_kcompactd(z):
         drain_percpu(z)
         # Failures of kswapd's own compaction did not count (compact_pgdat, 3.5).
         if z.compact_rules == CompactionRules.V3_19:
-            settle(z, order, False)
+            update_deferral(z, order, False)
     _spend(z)
 
 
 @kernel
-def look_around(z):
-    """Compact unasked if free memory is very scattered and kswapd at rest (5.9)."""
+def proactive_tick(z):
+    """Proactive compaction (5.9): if the score is above its mark and kswapd is asleep."""
     book(z, max(z.now + POLL_NS, z.kcompactd_free_at), Event.PROACTIVE, 0)
     if z.kswapd_awake:
         return

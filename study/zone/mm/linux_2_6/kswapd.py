@@ -46,7 +46,7 @@ def _begin_run(z):
 def _begin_work(z, order):
     """Start a run for an order; what the marks are boosted by now is reclaimed for (5.0)."""
     z.kswapd_order = order
-    z.kswapd_wish = order
+    z.kswapd_woken_order = order
     z.reclaim_order[Reclaimer.KSWAPD] = order
     z.kswapd_boost = z.zone.boost
     z.kswapd_boost_left = z.zone.boost
@@ -122,7 +122,7 @@ def _end_zone_of_pass(z):
         enter_zone(z, 0)
     if z.kswapd_boost_left > 0:
         if found == 0:
-            # Out of balance: the boost has to wait, and reclaim may write again.
+            # Below its plain marks: reclaim for the boost is dropped, and may write again.
             z.kswapd_boost_left = 0
             _begin_run(z)
         found = 0
@@ -153,7 +153,7 @@ def _begin_pass(z):
         if z.kswapd_boost_left <= 0:
             return False
     elif z.kswapd_boost_left > 0:
-        # Out of balance: the boost has to wait, and reclaim may write again.
+        # Below its plain marks: reclaim for the boost is dropped, and may write again.
         z.kswapd_boost_left = 0
         _begin_run(z)
         priority = z.kswapd_priority
@@ -224,21 +224,21 @@ def _end_pass(z, freed):
 
 
 @kernel
-def _rest(z, spent):
-    """End a run: sleep, unless a larger order was asked for meanwhile."""
+def _try_to_sleep(z, spent):
+    """End a run: sleep, unless a larger order was asked for meanwhile (kswapd_try_to_sleep)."""
     z.count.kswapd_ns += spent
     keep_priority(z)
     if z.kswapd_boost > 0:
         lower_marks(z, z.kswapd_boost)
         wake_kcompactd(z, z.pageblock_order)
-    wish = z.kswapd_max_order
+    requested = z.kswapd_max_order
     z.kswapd_max_order = 0
-    if z.kswapd_order < wish:
-        _begin_work(z, wish)
+    if z.kswapd_order < requested:
+        _begin_work(z, requested)
         book(z, z.now + max(spent, 1_000), Event.KSWAPD, 0)
         return
     z.kswapd_awake = 0
-    wake_kcompactd(z, z.kswapd_wish)
+    wake_kcompactd(z, z.kswapd_woken_order)
 
 
 @kernel
@@ -248,13 +248,13 @@ def run_kswapd(z):
     if z.kswapd_begun == 0:
         # The largest order that was asked for until it came to run.
         z.kswapd_begun = 1
-        wish = z.kswapd_max_order
+        requested = z.kswapd_max_order
         z.kswapd_max_order = 0
-        _begin_work(z, wish)
+        _begin_work(z, requested)
     if z.kswapd_pass == 0 and inline_wanted(z):
         spent += defragment_inline(z)
     if z.kswapd_pass == 0 and (z.kswapd_priority < 0 or not _begin_pass(z)):
-        _rest(z, spent)
+        _try_to_sleep(z, spent)
         return
     # What is reclaimed for the boost alone must be clean; that holds for kswapd only.
     z.no_io = z.kswapd_boost_left > 0

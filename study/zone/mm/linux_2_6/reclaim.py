@@ -48,20 +48,20 @@ def begin_scan(z, who):
 
 @kernel
 def reclaim_mapped(z, who):
-    """Are mapped pages fair game? (refill_inactive_zone: distress, mapped ratio, swappiness)"""
+    """May mapped pages be reclaimed? (refill_inactive_zone: distress, mapped ratio, swappiness)"""
     distress = 100 >> z.zone.prev_priority
     mapped_ratio = z.sc_nr_mapped[who] * 100 // z.zone.total_memory
     return mapped_ratio // 2 + distress + z.swappiness >= 100
 
 
 @kernel
-def _age(z, pfn, fair_game):
-    """Send a page from the active tail to the inactive head, or round once more."""
+def _age(z, pfn, may_take_mapped):
+    """Move a page from the active tail to the inactive head, or back to the active head."""
     frame = frames(z)
     keep = frame[pfn].kind == Kind.ANON and z.swap == 0
-    # Since 2.6.9 nobody looks whether a page is referenced that cannot be swapped out.
+    # Since 2.6.9 the referenced bit of an anonymous page is not tested without swap.
     if frame[pfn].flags & Flag.MAPPED and not (keep and z.kswapd_loop >= KswapdLoop.V2_6_9):
-        keep |= not fair_game or page_referenced(z, pfn)
+        keep |= not may_take_mapped or page_referenced(z, pfn)
     if keep:
         list_del(z, pfn)
         list_add(z, z.zone.head + HEAD_ACTIVE, pfn)
@@ -73,9 +73,9 @@ def _age(z, pfn, fair_game):
 
 @kernel
 def refill_inactive(z, who, nr_pages):
-    """Age pages from the active tail: to the inactive head, or round once more.
+    """Age pages from the active tail: to the inactive head, or back to the active head.
 
-    A mapped page stays active unless mapped pages are fair game and it was not referenced; an
+    A mapped page stays active unless mapped pages may be reclaimed and it was not referenced; an
     unmapped one is deactivated whatever its referenced bit (2.6.8).
     """
     frame = frames(z)
@@ -171,7 +171,7 @@ def _meet_writeback(z, who, flags):
 
 @kernel
 def _note_batch(z, taken):
-    """Mark the zone if a batch held nothing but pages in flight, or dirty ones that must stay.
+    """Mark the zone if a batch held only pages under writeback, or dirty ones that must stay.
 
     ZONE_CONGESTED (2.6.37): all dirty pages met a full queue. ZONE_WRITEBACK (3.11): all were
     being written.
@@ -189,7 +189,7 @@ def _note_batch(z, taken):
 def shrink_list(z, who, pfn):
     """Decide on one page from the inactive tail; True if it was freed (shrink_list, 2.6.8).
 
-    A page that is kept goes back to the inactive head: a full second trip.
+    A page that is kept goes back to the inactive head, and crosses the whole list again.
     """
     frame = frames(z)
     _count_scanned(z, who, frame[pfn].flags)
@@ -259,7 +259,7 @@ def _shrink_blocks(z, who, most):
 
 @kernel
 def _chosen(z, oldest):
-    """The inactive page that an extension would rather have looked at than the oldest."""
+    """The inactive page that an extension selects instead of the oldest."""
     pfn = call_at(z.victims_at, z, oldest)
     if 0 <= pfn < z.zone.pages and frames(z)[pfn].home == Home.INACTIVE:
         return pfn
@@ -293,9 +293,9 @@ def _take_batch(z, who, nr_taken, again):
 
 @kernel
 def _pin_kept(z):
-    """What was put back is held by a pagevec until that is full, and is neither written nor freed.
+    """Pages put back stay pinned by a pagevec until it is full, and are neither written nor freed.
 
-    Only who looks again in the same call (fewer than 31 pages on the list) notices.
+    It matters where a page is looked at twice in one call (fewer than 31 pages on the list).
     """
     for i in range(z.nr_kept):
         z.pinned[z.nr_pinned] = z.kept[i]
@@ -309,9 +309,8 @@ def _pin_kept(z):
 def shrink_cache(z, who, nr_to_scan, cluster):
     """Look at pages from the inactive tail, oldest first; returns how many were freed.
 
-    Whole clusters are taken, even if fewer pages are to be looked at. Up to 2.6.11 one counts as a
-    page more than it has, and a list that is shorter than what is to be looked at is gone round
-    again.
+    Whole clusters are taken, even if fewer pages are to be looked at. Up to 2.6.11 each is charged
+    one page too many, and a list that is shorter than the scan's target is scanned again.
 
     cluster  pages taken at once (sc->swap_cluster_max), at most SWAP_CLUSTER_MAX
     """
@@ -346,7 +345,7 @@ def shrink_cache(z, who, nr_to_scan, cluster):
 
 @kernel
 def begin_shrink(z, who, priority):
-    """Say how much of each list one call of shrink_zone is to scan; small shares add up first."""
+    """Set what one call of shrink_zone scans of each list; less than a batch is carried over."""
     z.zone.nr_scan_active += (z.zone.nr_active >> priority) + 1
     z.zone.scan_active[who] = 0
     if z.zone.nr_scan_active >= SWAP_CLUSTER_MAX:
@@ -394,7 +393,7 @@ def shrink_step(z, who):
 
 @kernel
 def _slab_objects_due(z, scanned, lru_pages):
-    """How many objects shrink_slab goes for now.
+    """How many objects shrink_slab scans now.
 
     2.6.8 waits for more than 128 of them and then takes them all; 2.6.9 takes whole batches and
     keeps the rest, and counts a scan of nothing as one of 32 pages.
@@ -425,7 +424,7 @@ def shrink_slab(z, who, scanned, lru_pages):
     freed = 0
     due = _slab_objects_due(z, scanned, lru_pages)
     if z.no_fs:
-        # dentries and inodes are the file system's (shrink_dcache_memory, 2.6.8); still owed.
+        # dentries and inodes are the file system's (shrink_dcache_memory, 2.6.8): carried over.
         z.slab_scan += due
         return freed
     for _ in range(due):

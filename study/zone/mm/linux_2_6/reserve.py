@@ -1,4 +1,4 @@
-"""Pageblocks kept for who cannot wait: MIGRATE_RESERVE of 2.6.24, HIGHATOMIC of 4.4.
+"""Pageblocks kept for atomic requests: MIGRATE_RESERVE of 2.6.24, HIGHATOMIC of 4.4.
 
 mm/page_alloc.c. The first takes its pageblocks at boot and is everybody's last resort, so what
 lies in it stays in few pieces. The second takes the pageblock out of which an atomic request above
@@ -58,7 +58,7 @@ def _reserve_pageblock(z, pfn):
 
 @kernel
 def take_for_atomic(z, order, migratetype):
-    """A block for who cannot wait: of the reserve first, and where it comes from is reserved."""
+    """A block for an atomic request: of the reserve first, and where it comes from is reserved."""
     if z.reserve != Reserve.HIGHATOMIC:
         return rmqueue(z, order, migratetype)
     pfn = take_smallest(z, order, Migratetype.HIGHATOMIC)

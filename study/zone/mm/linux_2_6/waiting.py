@@ -1,26 +1,25 @@
-"""When those who reclaim wait for the disk, from 2.6.8 to 5.9.
+"""When reclaim waits for the disk, from 2.6.8 to 5.9: direct reclaim and kswapd.
 
-    | since  | in a pass, for HZ/10 at most                        | before another round          |
-    |--------|-----------------------------------------------------|-------------------------------|
-    | 2.6.8  | who asks, below priority 10, if inactive pages were | HZ/50                         |
-    |        | looked at; kswapd likewise (2.6.11: aa0baf358a)     |                               |
-    | 2.6.33 | kswapd not below the min mark (bb3ab59683)          |                               |
-    | 2.6.37 | who asks only if the disk's queue is full and was   | HZ/50 under the same          |
-    |        | why a batch's dirty pages stayed (0e093d99763e)     | condition                     |
-    | 3.9    | kswapd no more at all (cda73a10eb3f, 3.8;           |                               |
-    |        | 258401a60c4d)                                       |                               |
-    | 3.11   | who asks, whatever the priority ("move direct       |                               |
-    |        | reclaim wait_iff_congested into shrink_list");      |                               |
-    |        | kswapd if it meets pages again that it has had      |                               |
-    |        | written, after a batch of nothing else              |                               |
-    |        | (283aba9f9e0e, b1a6f21e3b23)                        |                               |
-    | 4.7    |                                                     | HZ/10 if nothing was freed    |
-    |        |                                                     | and half of what could be is  |
-    |        |                                                     | unwritten, else none; 16      |
-    |        |                                                     | rounds in vain (0a0337e0d1d1) |
+| since  | in a pass, for HZ/10 at most                                | before another round    |
+|--------|-------------------------------------------------------------|-------------------------|
+| 2.6.8  | direct reclaim, below priority 10, if inactive pages were   | HZ/50                   |
+|        | looked at; kswapd likewise (2.6.11: aa0baf358a)             |                         |
+| 2.6.33 | kswapd not below the min mark (bb3ab59683)                  |                         |
+| 2.6.37 | direct reclaim only if the disk's queue is full and was     | HZ/50 on the            |
+|        | why a batch's dirty pages stayed (0e093d99763e)             | same condition          |
+| 3.9    | kswapd never (cda73a10eb3f, 3.8; 258401a60c4d)              |                         |
+| 3.11   | direct reclaim, whatever the priority ("move direct reclaim |                         |
+|        | wait_iff_congested into shrink_list"); kswapd if it meets   |                         |
+|        | pages again that it has had written, after a batch of       |                         |
+|        | nothing else (283aba9f9e0e, b1a6f21e3b23)                   |                         |
+| 4.7    |                                                             | HZ/10 if nothing was    |
+|        |                                                             | freed and half of what  |
+|        |                                                             | could be is unwritten,  |
+|        |                                                             | else none; 16 rounds in |
+|        |                                                             | vain (0a0337e0d1d1)     |
 
-A nap ends with the next write (congestion_wait). That it should be taken only where pages in flight
-were met (nr_io_pages) was in -mm from 2.6.23 on, and in no release.
+congestion_wait returns early when a write completes. That it be called only where pages under
+writeback were met (nr_io_pages) was in -mm from 2.6.23 on, and in no release.
 Simplification: from 3.11 on the kernel looks after each batch of 32 pages, here after each pass.
 """
 
@@ -36,7 +35,7 @@ NAP_NS = 100_000_000
 RETRY_NS = 20_000_000
 """HZ/50: nap between rounds of direct reclaim."""
 LOOK_NS = 1_000
-"""Who does not wait at all still takes the time of a look."""
+"""A round that does not sleep still takes the time of a look at the lists."""
 RETRIES_MAX = 16
 """MAX_RECLAIM_RETRIES: rounds in vain before the OOM killer is called (mm/internal.h, 4.7)."""
 
@@ -49,7 +48,7 @@ def _reclaim_is_congested(z):
 
 @kernel
 def naps_after_pass(z, seen, priority):
-    """Does who reclaims for itself wait after a pass that looked at `seen` inactive pages?"""
+    """Does direct reclaim wait after a pass that looked at `seen` inactive pages?"""
     if z.reclaim_wait >= ReclaimWait.V3_11:
         return _reclaim_is_congested(z)
     if seen == 0 or priority >= DEF_PRIORITY - 2:
@@ -60,8 +59,8 @@ def naps_after_pass(z, seen, priority):
 
 
 @kernel
-def of_some_use(z, freed):
-    """Counts reclaim as progress that has tried all priorities and freed so many pages?
+def made_progress(z, freed):
+    """Does a run through all priorities that freed so many pages count as progress?
 
     Since 2.6.37 at the latest any page does, and up to 4.6 it is enough that the zone has not been
     given up (do_try_to_free_pages); before, only 32 pages of one pass.
@@ -91,7 +90,7 @@ def kswapd_naps(z):
 
 @kernel
 def wait_before_retry_ns(z, freed):
-    """How long who reclaimed sleeps before another round; `freed`: was that any use?"""
+    """How long direct reclaim sleeps before another round; `freed`: did it make progress?"""
     longest = RETRY_NS
     if z.reclaim_wait >= ReclaimWait.V4_7:
         unwritten = z.nr_dirty + z.nr_writeback

@@ -62,7 +62,7 @@ def _leaves(z, order, mark, reserve, high, harder):
 
 @kernel
 def watermark_ok(z, order, mark, high, harder):
-    """The test against a mark, of one to whom no lowmem_reserve applies: kswapd, compaction."""
+    """The test against a mark without lowmem_reserve, as kswapd and compaction ask."""
     return _leaves(z, order, mark, 0, high, harder)
 
 
@@ -74,11 +74,11 @@ def _reserve(z):
 
 @kernel
 def first_pass_ok(z, order, wait):
-    """May a request be served without more ado? (__alloc_pages, first loop over the zones)"""
+    """May a request be served in the fast path, at low? (__alloc_pages, first loop over zones)"""
     free = z.zone.free - z.lowmem_reserve_pages
     if z.allocation == AllocationPath.V2_6_8:
         # zone.protection[] of a zone's own class is its pages_low.
-        # Who cannot sleep passes at a zone's own high, whatever protection[] says. 2.6.9 ended that.
+        # A request without __GFP_WAIT also passes at high, whatever protection[] says.
         need = (1 << order) + z.zone.low + z.zone.protection
         return free >= need or (not wait and z.zone.free >= z.zone.high)
     if z.allocation == AllocationPath.V2_6_9:
@@ -124,7 +124,7 @@ def after_reclaim_ok(z, order, high):
 
 
 @kernel
-def reclaimed_in_vain_ok(z, order, high):
+def after_failed_reclaim_ok(z, order, high):
     """May it be served though reclaim found too little?
 
     2.6.11 tests at high, only to see whether somebody else was killed meanwhile (86a4c6d9e2).
@@ -138,7 +138,7 @@ def reclaimed_in_vain_ok(z, order, high):
 def kswapd_needed(z, order):
     """Does a wake-up find anything to do? (wakeup_kswapd; 2.6.8 asks for no order)
 
-    Since 4.8 it does unless kswapd could rest (pgdat_balanced), or while the marks are boosted.
+    Since 4.8 it does unless the zone is balanced (pgdat_balanced), or while the marks are boosted.
     """
     if z.kswapd_policy == KswapdPolicy.COUNT_ONLY:
         return z.zone.free <= z.zone.low
@@ -150,7 +150,7 @@ def kswapd_needed(z, order):
 
 @kernel
 def balanced(z, order):
-    """May kswapd rest? (balance_pgdat)"""
+    """Is the zone balanced, so that kswapd may sleep? (balance_pgdat)"""
     if z.kswapd_policy == KswapdPolicy.COUNT_ONLY:
         return z.zone.free > z.zone.high
     return watermark_ok(z, order, z.zone.high, False, False)
