@@ -6,6 +6,8 @@ command, the scenario or the results folder is not usable as given; 130 stopped 
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import sys
 import threading
@@ -22,7 +24,7 @@ from study.commands.machine.why import why
 from study.commands.plan import plan
 from study.commands.presets import presets
 from study.commands.reference import kernels, keys, metrics
-from study.commands.refusal import STOPPED
+from study.commands.refusal import STOPPED, refuse
 from study.commands.replay import replay
 from study.commands.results.compare import compare
 from study.commands.results.contrasts import contrasts
@@ -95,6 +97,10 @@ class _Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command with a guard before standard output and error."""
+        epoch = os.environ.get("SOURCE_DATE_EPOCH", "0")
+        if not re.fullmatch("[0-9]{1,12}", epoch):
+            # numpy and matplotlib read it as they are imported, and know no words for this.
+            refuse(ValueError(f"SOURCE_DATE_EPOCH is {epoch[:40]!a}; seconds since 1970, or unset"))
         with guarded(), ended_as_by_ctrl_c():
             return super().main(*args, **kwargs)
 

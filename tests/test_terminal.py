@@ -275,3 +275,22 @@ def test_a_bar_may_move_the_cursor_and_its_text_may_not():
     assert "\x1b[?25l" in written
     for control in ("\x1b[2J", "\x1b]", "\x07", "\x9b", "\u202e"):
         assert control not in written
+
+
+@pytest.mark.parametrize("columns", ["99999999", "999999999999999999999", "\u00b2", "0", "-3", "x"])
+def test_a_width_that_no_terminal_has_is_not_taken(columns: str, monkeypatch: pytest.MonkeyPatch):
+    """COLUMNS of any text gives a table of 80 letters a line, at once and without a traceback."""
+    monkeypatch.setenv("COLUMNS", columns)
+    done = CliRunner().invoke(main, ["presets"])
+
+    assert done.exit_code == 0
+    assert max(map(len, done.output.splitlines())) <= 80
+
+
+def test_a_date_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch):
+    """Numpy reads SOURCE_DATE_EPOCH as it is imported; what is no number ends in a line before."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "\x1bx")
+    done = CliRunner().invoke(main, ["presets"])
+
+    assert done.exit_code == 2
+    assert done.stderr == "study: SOURCE_DATE_EPOCH is '\\x1bx'; seconds since 1970, or unset\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +14,8 @@ from rich.text import Text
 
 from study.printable import printable_lines
 from study.terminal.guard import behind
+
+_SIZE = re.compile("[1-9][0-9]{0,3}")
 
 
 class CleanConsole(Console):
@@ -47,4 +51,15 @@ def width() -> int:
 def console(*, error: bool = False) -> Console:
     """A console on standard output or error, past the guard before them."""
     stream = behind(sys.stderr if error else sys.stdout)
-    return CleanConsole(file=stream, highlight=False, markup=False, emoji=False)
+    return CleanConsole(
+        file=stream, highlight=False, markup=False, emoji=False, _environ=_surroundings()
+    )
+
+
+def _surroundings() -> dict[str, str]:
+    """The environment, without a size of the terminal that no terminal has."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"COLUMNS", "LINES"} or _SIZE.fullmatch(value)
+    }
