@@ -270,7 +270,7 @@ def test_libraries_stay_in_their_rooms(path):
         if room not in KEPT_IN.get(dotted.split(".")[0], {room})
     ]
 
-    assert not wrong, f"{name_of(path)} ({room}) may not import {wrong}"
+    assert not wrong, f"{name_of(path)} ({room}) may not import {wrong}: see KEPT_IN"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
