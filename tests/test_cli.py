@@ -108,7 +108,11 @@ def test_a_failed_trial_fails_the_run(start, root, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "way"),
-    [(signal.SIGINT, ()), (signal.SIGTERM, ()), (signal.SIGINT, ("--no-ray",))],
+    [
+        (signal.SIGINT, ()),
+        pytest.param(signal.SIGTERM, (), marks=pytest.mark.nightly(part="ray")),
+        (signal.SIGINT, ("--no-ray",)),
+    ],
     ids=["SIGINT", "SIGTERM", "SIGINT without Ray"],
 )
 def test_a_signal_leaves_a_readable_folder(root, tiny, tmp_path, number, way):

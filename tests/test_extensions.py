@@ -103,6 +103,7 @@ def test_without_a_source_nothing_else_changes(run: Run, tmp_path: Path) -> None
         assert of["none"].tolist() == of["camera"].tolist()
 
 
+@pytest.mark.nightly(part="ray")
 def test_on_ray_it_makes_no_difference(run: Run, tmp_path: Path) -> None:
     """Workers import the package too, and a trial depends on its seed alone."""
     scenario = TINY + "axes: { extension.victims: [lru, low-addresses] }"
@@ -112,6 +113,7 @@ def test_on_ray_it_makes_no_difference(run: Run, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(trials(tmp_path / "here"), trials(tmp_path / "ray"))
 
 
+@pytest.mark.nightly(part="ray")
 def test_a_module_can_be_named_without_installing(run: Run, root: Path, tmp_path: Path) -> None:
     """`module:name`, from PYTHONPATH, if that is allowed: here, in workers and for pictures."""
     scenario = TINY + "axes: { extension.victims: ['own_policies:low-addresses'] }"

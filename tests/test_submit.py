@@ -232,6 +232,7 @@ def test_the_head_listens_to_this_machine_only(head: Head):
     }
 
 
+@pytest.mark.nightly(part="ray")
 def test_who_stops_following_can_go_on(head: Head, root: Path, scenario, tmp_path: Path, whole):
     """Ctrl-C leaves the job running and says how to follow it; following brings all of it home."""
     out = tmp_path / "out"
@@ -252,6 +253,7 @@ def test_who_stops_following_can_go_on(head: Head, root: Path, scenario, tmp_pat
     assert tables(out) == whole
 
 
+@pytest.mark.nightly(part="ray")
 def test_a_job_writes_storage_itself(head: Head, root: Path, scenario, tmp_path: Path, whole):
     """With a URL the job writes there, and its tables are shown as they stand in its log."""
     at = f"file://{tmp_path}/there"
@@ -305,6 +307,7 @@ def test_a_job_imports_what_its_submission_allows(
     assert tables(tmp_path / "sent") == tables(tmp_path / "local") != whole
 
 
+@pytest.mark.nightly(part="ray")
 def test_the_page_on_clusters_can_be_followed(head: Head, root: Path, tmp_path: Path):
     """Each line of docs/howto/cluster.md that speaks to a head does what is said of it."""
     page = (root / "docs/howto/cluster.md").read_text()

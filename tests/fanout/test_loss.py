@@ -86,7 +86,7 @@ def test_a_worker_killed_in_the_middle_of_a_task(
     "limits",
     [
         pytest.param(Limits(), id="no limits", marks=pytest.mark.nightly(part="ray")),
-        pytest.param(Limits(time_s=60), id="time limit"),
+        pytest.param(Limits(time_s=60), id="time limit", marks=pytest.mark.nightly(part="ray")),
     ],
 )
 def test_a_node_lost_and_another_joining(longer: Study, undisturbed, by_trial, bits, limits):

@@ -430,7 +430,12 @@ def descendants(pid: int) -> dict[int, str]:
 @pytest.mark.parametrize(
     ("lost", "replicates", "told"),
     [
-        ("raylet", 80, "study: Ray cannot go on: LocalRayletDiedError: "),
+        pytest.param(
+            "raylet",
+            80,
+            "study: Ray cannot go on: LocalRayletDiedError: ",
+            marks=pytest.mark.nightly(part="ray"),
+        ),
         # More than can be done in the half minute that it takes to be sure; not run to the end.
         pytest.param(
             "gcs_server",

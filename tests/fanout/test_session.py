@@ -171,6 +171,7 @@ def test_an_address_without_a_port():
 
 
 @pytest.mark.slow
+@pytest.mark.nightly(part="ray")
 def test_a_cluster_is_joined_and_left_running(root: Path, tmp_path: Path):
     """With --address the trials run on that cluster, give the same rows, and it stays up."""
     with socket.socket() as free:

@@ -92,6 +92,11 @@ def test_the_tables_there_are_those_here(place: str, tiny: Study, whole):
     assert f"in {place}: complete" in repr(results)
 
 
+@pytest.mark.parametrize(
+    "place",
+    ["memory", pytest.param("s3", marks=pytest.mark.nightly(part="storage"))],
+    indirect=True,
+)
 def test_a_run_that_died_there_is_continued(place: str, tiny: Study, whole):
     """Wherever the carrying breaks off, the place holds a whole run of some rows, or a beginning.
 
@@ -249,6 +254,7 @@ def test_a_place_of_somebody_else_is_left_alone(place: str, tiny: Study):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("s3")
+@pytest.mark.nightly(part="storage")
 def test_from_the_command_line(root: Path, tmp_path: Path):
     """run, status, summary, report and resume take a URL, and say it; a missing bucket is told."""
     at = f"s3://studies/{uuid.uuid4().hex}"

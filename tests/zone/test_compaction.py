@@ -47,7 +47,7 @@ from study.zone.settings import (
 from study.zone.trial.advance import advance
 from study.zone.trial.indices import extfrag_index
 from study.zone.trial.verify import verify
-from tests.zone.worn import MARKS, contents, drop, homes, listed, zone_of
+from tests.zone.worn import MARKS, contents, drop, head_of, homes, listed, zone_of
 
 PAGES, BLOCK = 256, 5
 LATER = CompactionRules.V3_19
@@ -521,9 +521,10 @@ def test_reclaim_makes_room_for_compaction(quiet):
         zone = zone_with(quiet, LATER, pages=1 << 16, free=range(3, 60, 4))
         zone.state["compact_direct_order"] = direct
         # The pages that came first lie far apart, or reclaim would make the block by itself.
-        for pfn in sorted(listed(zone, HEAD_INACTIVE), key=lambda pfn: -(pfn * 37 % (1 << 16))):
-            lru_del(zone.state, pfn)
-            lru_add_inactive(zone.state, pfn)
+        ring = [head_of(zone, HEAD_INACTIVE)]
+        ring += sorted(listed(zone, HEAD_INACTIVE), key=lambda pfn: pfn * 37 % (1 << 16))
+        zone.frame["next"][ring] = np.roll(ring, -1)
+        zone.frame["prev"][ring] = np.roll(ring, 1)
         pfn = alloc.allocate_or_wait(zone.state, 5, int(Gfp.KERNEL), int(Caller.HUGE), 0, -1)
         found[direct] = (pfn >= 0, int(zone.count["reclaimed"].sum()))
         verify_after(zone, pfn)

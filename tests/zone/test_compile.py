@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = """
 import numpy as np
 from study.zone.engine.layout import FRAME, NR_HEADS
@@ -99,6 +101,7 @@ for kernel in (advance.advance, buddy.take_block, kswapd.wake_kswapd, nic.rx_fra
     assert done[1] == ["1", "0", "0", "0"]
 
 
+@pytest.mark.nightly(part="compile")
 def test_another_numba_has_its_own_way_with_the_same_result(root: Path, tmp_path: Path) -> None:
     """Kernels are linked by one that was tried, and compiled with all they call by others."""
     linked, untried = tmp_path / "linked", tmp_path / "untried"

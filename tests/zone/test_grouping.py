@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from study.zone.engine.enums import Home
@@ -68,6 +68,7 @@ STEPS = st.lists(
 )
 
 
+@settings(max_examples=40)
 @given(steps=STEPS, reserved=st.integers(0, 7))
 def test_every_list_is_as_the_model_has_it(steps, reserved):
     """Whatever is asked for and given back, all lists have the model's blocks in its order."""

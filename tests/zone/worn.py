@@ -44,15 +44,14 @@ def zone_of(
     z = zone.state
     taken = sorted(take_any(zone) for _ in range(pages))
     assert taken == list(range(pages))
-    for pfn in taken:
-        zone.frame[pfn]["home"] = Home.NONE
-        zone.frame[pfn]["order"] = 0
+    zone.frame["home"][taken] = Home.NONE
+    zone.frame["order"][taken] = 0
     for pfn in set(pinned):
         new_object(z, pfn, 0, Kind.STACK)
     empty = set(free)
     for page, pfn in enumerate(sorted(set(taken) - set(pinned) - empty)):
         install(z, pfn, page, False)
-        zone.frame[pfn]["flags"] = 0
+    zone.frame["flags"][:pages] = 0
     for pfn in sorted(empty):
         return_block(z, pfn, 0, 1 if z["grouping"] else 0)
     z["percpu_lists"] = percpu
@@ -76,10 +75,15 @@ def drop(zone: Zone, pfns: Iterable[int], migratetype: int | None = None) -> Non
         return_block(zone.state, pfn, 0, migratetype)
 
 
+def head_of(zone: Zone, which: int) -> int:
+    """The frame number of the head of an LRU list."""
+    assert which in (HEAD_ACTIVE, HEAD_INACTIVE)
+    return int(zone.own["head"]) + which
+
+
 def listed(zone: Zone, which: int) -> list[int]:
     """Frames on one LRU list, head first."""
-    assert which in (HEAD_ACTIVE, HEAD_INACTIVE)
-    head = int(zone.own["head"]) + which
+    head = head_of(zone, which)
     found, pfn = [], int(zone.frame[head]["next"])
     while pfn != head:
         assert len(found) < zone.pages, "the list does not end"
