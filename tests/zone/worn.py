@@ -49,9 +49,10 @@ def zone_of(
     for pfn in set(pinned):
         new_object(z, pfn, 0, Kind.STACK)
     empty = set(free)
-    for page, pfn in enumerate(sorted(set(taken) - set(pinned) - empty)):
+    used = sorted(set(taken) - set(pinned) - empty)
+    for page, pfn in enumerate(used):
         install(z, pfn, page, False)
-    zone.frame["flags"][:pages] = 0
+    zone.frame["flags"][used] = 0
     for pfn in sorted(empty):
         return_block(z, pfn, 0, 1 if z["grouping"] else 0)
     z["percpu_lists"] = percpu
