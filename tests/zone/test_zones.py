@@ -13,8 +13,8 @@ from study.zone.mm.interface import allocate, free_page, give_back, install, run
 from study.zone.mm.linux_2_6.kswapd import wake_kswapd
 from study.zone.settings import (
     Action,
+    AdminAction,
     AllocationPath,
-    Deed,
     Grouping,
     KswapdLoop,
     KswapdPolicy,
@@ -236,7 +236,7 @@ def test_a_machine_with_dma_stays_whole(path: AllocationPath) -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_a_new_min_free_kbytes_moves_the_marks_of_both_zones(quiet, path: AllocationPath) -> None:
     """By their share of lowmem; 2.6.8 then protects the zone's new low mark in DMA."""
-    action = Action(SECOND, Deed.SET, "watermarks.min_free_kbytes", 8_000)
+    action = Action(SECOND, AdminAction.SET, "watermarks.min_free_kbytes", 8_000)
     zone = Zone(beside(quiet(3 * DMA, allocation=path, actions=(action,))), seed=1)
     protected = int(dma(zone)["protection"])
     advance(zone.state, 2 * SECOND)
@@ -249,7 +249,7 @@ def test_a_new_min_free_kbytes_moves_the_marks_of_both_zones(quiet, path: Alloca
 
 def test_caches_are_dropped_in_both_zones() -> None:
     """No clean file page that nobody maps is left in DMA either."""
-    action = Action(2 * SECOND, Deed.DROP_CACHES)
+    action = Action(2 * SECOND, AdminAction.DROP_CACHES)
     zone = Zone(replace(beside(small(NORMAL)), actions=(action,)), seed=1)
     first, kept = int(zone.state["dma_first"]), Flag.DIRTY | Flag.WRITEBACK | Flag.MAPPED
 
