@@ -71,7 +71,7 @@ def test_a_notebook_has_its_pictures_by_asking(copy):
     """Results without pictures take them when the zone map or the report is asked for."""
     (copy / "zonemaps.npz").unlink()
 
-    assert len(study.read(copy).plot_zone_map().axes) == 3 * 3
+    assert len(study.read(copy).plot_zone_map().figure.axes) == 3 * 3
     assert len(read_zone_maps(study.read(copy).folder)) == 3
     (copy / "zonemaps.npz").unlink()
     assert "data:image/png" in study.read(copy).report().read_text()
