@@ -137,6 +137,14 @@ def attacker() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture
+def sighup_heard() -> Iterator[None]:
+    """SIGHUP ends what a test starts, also where the tests themselves were started with nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture
 def everybodys() -> Iterator[Path]:
     """A folder as /tmp is: everybody makes files in it, and removes his own."""
     folder = Path(tempfile.mkdtemp(prefix="t-", dir="/tmp"))

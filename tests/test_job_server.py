@@ -324,6 +324,7 @@ def test_what_comes_home_is_drawn_at_home(server: Server, root: Path, ours: Path
     assert "alert(1)" not in (home / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("sighup_heard")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_what_came_home_is_settled_before_a_signal_ends_it(
     server: Server, root: Path, ours: Path, tmp_path: Path, number: int

@@ -346,6 +346,7 @@ def test_a_file_there_that_has_no_end_is_left(root: Path, tiny: Study, tmp_path:
     assert int(kilobytes) < 700_000
 
 
+@pytest.mark.usefixtures("sighup_heard")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_takes_the_copy_along(
     root: Path, tiny: Study, tmp_path: Path, everybodys: Path, number: int
