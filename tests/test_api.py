@@ -34,6 +34,7 @@ def test_a_study_in_three_lines(tiny, tmp_path):
     assert repr(again).endswith(": complete, 8 of 8 trials, 0 failed>")
 
 
+@pytest.mark.nightly(part="ray")
 def test_a_loaded_study_runs_on_ray(tiny, tmp_path):
     """A study can be loaded, looked at, then run; on Ray it gives what it gives without."""
     loaded = study.load(tiny, "replicates=1")

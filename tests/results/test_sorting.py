@@ -52,6 +52,7 @@ def test_in_pieces_as_at_once(parts: list[list[tuple[str, int]]], pieces: int, t
 
 
 @pytest.mark.slow
+@pytest.mark.nightly(part="million")
 def test_memory_does_not_grow_with_the_table(tmp_path: Path):
     """Sorting 290 MB takes less than 60 MB more than sorting 30 MB."""
     script = f"""

@@ -316,6 +316,7 @@ def numbered(count: int, text: str) -> str:
 
 
 @pytest.mark.parametrize("what", TEXTS)
+@pytest.mark.nightly(part="reports")
 def test_a_text_of_four_times_as_much_takes_some_four_times_as_long(what: str) -> None:
     """Squares would be sixteen: what follows from all zones of a report is worked out once."""
     small, large = (seconds(TEXTS[what](count)) for count in (300, 1_200))

@@ -141,6 +141,7 @@ def test_a_module_that_was_lost_is_made_again_as_its_callers_know_it(
     assert run(root, cache, before + SCRIPT) == "0"
 
 
+@pytest.mark.nightly(part="compile")
 def test_processes_that_compile_at_once_do_not_take_each_others_code(
     root: Path, tmp_path: Path
 ) -> None:
