@@ -234,6 +234,8 @@ def is_blank(path: Path) -> bool:
 def _is_of_a_beginning(entry: os.DirEntry[str]) -> bool:
     if entry.name in (TRIALS, SERIES) and entry.is_dir(follow_symlinks=False):
         return not any(Path(entry.path).iterdir())
+    if entry.name == REPLACED and entry.is_dir(follow_symlinks=False):
+        return True  # who started over was stopped before there was a manifest
     return entry.name in _OF_A_BEGINNING and entry.is_file(follow_symlinks=False)
 
 
@@ -275,7 +277,7 @@ def drop_replaced(path: Path) -> None:
 
 
 def put_back_replaced(path: Path) -> bool:
-    """Have in a folder, of which nothing is left, what was there before; False if nothing was.
+    """Have in a folder what was there before, if no other run has begun in it; whether it is back.
 
     Raises
     ------
@@ -283,10 +285,15 @@ def put_back_replaced(path: Path) -> bool:
         It cannot be moved.
     """
     aside = path / REPLACED
-    if not _holds_manifest(aside):
+    if aside.is_symlink() or not aside.is_dir():
+        return False
+    is_whole = _holds_manifest(aside)
+    if is_whole and _holds_manifest(path):
         return False
     for name in _OURS:
-        if os.path.lexists(aside / name):
+        if is_whole:
+            remove(path / name)  # of a beginning, which is no results folder
+        if os.path.lexists(aside / name) and not os.path.lexists(path / name):
             (aside / name).rename(path / name)
     remove_if_empty(aside)
     return True

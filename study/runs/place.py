@@ -31,7 +31,7 @@ def writing(
     """
     from study.results import MANIFEST, create_folder, default_path, only_writer, reopen
     from study.results.errors import ResultsError, disk_errors
-    from study.results.folder import check_room, remove_if_empty
+    from study.results.folder import check_room, put_back_replaced, remove_if_empty
     from study.results.manifest import check_reads_back, new_manifest
     from study.results.received import settle_left
     from study.results.storage import is_url, mirror_of, naming
@@ -44,6 +44,8 @@ def writing(
     manifest = new_manifest(study, simulation=version, command=command)
 
     def here(path: Path) -> tuple[Folder, bool]:
+        # Of a run that was stopped while it made room for itself.
+        put_back_replaced(path)
         if (path / MANIFEST).is_file() and not force:
             return reopen(path, manifest, extend=extend), False
         check_reads_back(study)

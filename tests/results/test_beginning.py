@@ -118,7 +118,7 @@ def test_whatever_ends_a_beginning_the_next_run_begins(root: Path, tmp_path: Pat
 
     for code, left, said, begun in ended:
         assert code in ((-9,) if way.startswith("kill") else (0, 3)), (code, left)
-        # What was there before one starts over stays until there are rows.
+        # What was there before one starts over stays until there are rows, here or aside.
         names = [name for name in begun if not (way.endswith("over") and name == ".replaced")]
         assert names == [".lock", "manifest.json", "series", "trials"], (left, begun)
         if left is not None and "manifest.json" not in left:
