@@ -10,7 +10,6 @@ import os
 import re
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -39,6 +38,7 @@ from study.commands.run import resume, run
 from study.commands.schema import schema
 from study.commands.show import show
 from study.commands.submit import follow, job, submit
+from study.runs.signals import handling
 from study.terminal.guard import guarded
 
 _SECTIONS = {
@@ -73,20 +73,14 @@ def ended_as_by_ctrl_c() -> Iterator[None]:
 
     So temporary copies go with the command, and what came home of a job is settled.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {
-        number: signal.signal(number, signal.default_int_handler)
+    # With nohup a command goes on.
+    heard = [
+        number
         for number in (signal.SIGTERM, signal.SIGHUP)
-        # With nohup a command goes on.
         if signal.getsignal(number) is not signal.SIG_IGN
-    }
-    try:
+    ]
+    with handling(heard, signal.default_int_handler):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _Commands(click.Group):

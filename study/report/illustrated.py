@@ -68,19 +68,15 @@ class Results(Findings):
     def _repr_html_(self) -> str:
         """The answer, the verdicts, and where the rest is."""
         from study.report.template import template
-        from study.statistics.words import statement
+        from study.statistics.words import statements
         from study.zone.trial.metrics import LABELS
 
-        asked = [verdict for verdict in self.judged() if verdict.asked]
-        most = max((verdict.n for verdict in asked), default=0)
+        asked = statements(self.judged(), LABELS)
         text: str = template("results.html.j2").render(
             manifest=self.manifest,
             place=self.place,
             answer=self.answer.text,
-            verdicts=[
-                (verdict, statement(verdict, LABELS, most=most))
-                for verdict in asked[:_VERDICTS_MOST]
-            ],
+            verdicts=asked[:_VERDICTS_MOST],
             more=len(asked) - _VERDICTS_MOST,
         )
         return text

@@ -68,15 +68,13 @@ def write_report(findings: Findings) -> Path:
 
 def render(findings: Findings) -> str:
     """The page as text. It names no other file and asks no network for anything."""
-    from study.statistics.findings import extensions_of, looks_of
     from study.statistics.verdict import TESTED
-    from study.statistics.words import footnote, statement
+    from study.statistics.words import statements
 
     manifest = findings.manifest
     cells = manifest["cells"]
     verdicts = findings.judged()
-    asked = [verdict for verdict in verdicts if verdict.asked]
-    most = max((verdict.n for verdict in asked), default=0)
+    asked = statements(verdicts, LABELS)
     first = next(iter(cells.values()))
     pictures = [_picture(name, findings) for name in _WORDS]
     # Where no axis has many levels there is no curve to miss.
@@ -84,18 +82,12 @@ def render(findings: Findings) -> str:
     text: str = template("report.html.j2").render(
         manifest=manifest,
         state=state_of(manifest),
-        verdicts=_by_question(
-            [(verdict, statement(verdict, LABELS, most=most)) for verdict in asked]
-        ),
+        verdicts=_by_question(asked),
         asked=len(asked),
-        verdict_note=footnote(
-            verdicts, looks=len(looks_of(manifest)), extended=extensions_of(manifest)
-        )
-        if verdicts
-        else "",
+        verdict_note=findings.footnote(verdicts),
         counts={
-            word: sum(verdict.verdict == word for verdict in asked)
-            for word in dict.fromkeys((*TESTED, *(verdict.verdict for verdict in asked)))
+            word: sum(verdict.verdict == word for verdict, _ in asked)
+            for word in dict.fromkeys((*TESTED, *(verdict.verdict for verdict, _ in asked)))
         },
         baseline=select.all_levels(first),
         pictures=pictures[1:],

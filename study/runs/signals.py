@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -29,15 +29,24 @@ def heeded_signals() -> Iterator[Signals]:
         if again or not signals.gently:
             raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():
-        yield signals
-        return
     heeded = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         heeded.append(signal.SIGHUP)
-    before = {number: signal.signal(number, handle) for number in heeded}
-    try:
+    with handling(heeded, handle):
         yield signals
+
+
+@contextmanager
+def handling(
+    numbers: Iterable[signal.Signals], handle: Callable[[int, FrameType | None], object]
+) -> Iterator[None]:
+    """Have a function called at these signals until the block ends; only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -20,7 +20,7 @@ from study.scenario.units import nanoseconds_from
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
 
@@ -105,6 +105,14 @@ class Findings(Tables):
         """The claims of the scenario."""
         return [Claim.from_plain(raw) for raw in self.manifest["scenario"].get("claims", [])]
 
+    def footnote(self, verdicts: Sequence[Verdict]) -> str:
+        """What verdicts on these results rest on; empty if there are none."""
+        from study.statistics.words import footnote
+
+        # Cells or replicates that were added to a study that had been run are looks of no rule.
+        extended = len(self.manifest.get("extended_from", []))
+        return footnote(verdicts, looks=len(looks_of(self.manifest)), extended=extended)
+
     def judged(self, claims: Iterable[Claim] | None = None) -> list[Verdict]:
         """Verdicts on the scenario's own claims, or on others."""
         return list(self._judged_own if claims is None else self._judge(list(claims)))
@@ -138,11 +146,6 @@ def looks_of(manifest: Manifest) -> tuple[int, ...]:
     """
     raw = manifest["scenario"].get("replicates")
     return Stopping.from_plain(raw).looks() if isinstance(raw, dict) else ()
-
-
-def extensions_of(manifest: Manifest) -> int:
-    """How often cells or replicates were added to a study that had been run."""
-    return len(manifest.get("extended_from", []))
 
 
 def read_findings(path: str | os.PathLike[str]) -> Findings:

@@ -102,6 +102,13 @@ def evidence(verdict: Verdict, *, most: int) -> str:
     return "; ".join(parts)
 
 
+def statements(verdicts: Sequence[Verdict], labels: Mapping[str, str]) -> list[tuple[Verdict, str]]:
+    """The verdicts on claims that could be judged, each with its figures; labels as below."""
+    asked = [verdict for verdict in verdicts if verdict.asked]
+    most = max((verdict.n for verdict in asked), default=0)
+    return [(verdict, statement(verdict, labels, most=most)) for verdict in asked]
+
+
 def statement(verdict: Verdict, labels: Mapping[str, str], *, most: int) -> str:
     """The same in sentences, for who does not know the metrics by name.
 

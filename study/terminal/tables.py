@@ -14,7 +14,7 @@ from rich.text import Text
 from study.results.summary import axis_and_metric_names
 from study.statistics.contrasts import MARKED_LEAST
 from study.statistics.effects import Effect, main_effects
-from study.statistics.findings import Findings, extensions_of, looks_of
+from study.statistics.findings import Findings
 from study.statistics.headline import headline_of
 from study.statistics.sensitivity import first_that_varies, sampled_axes, sensitivity
 from study.statistics.words import digits, with_half, with_interval
@@ -43,9 +43,8 @@ def result_parts(results: Findings) -> Iterator[RenderableType]:
     if manifest["question"]:
         yield Padding(Text(manifest["question"].strip(), style="bold"), (0, 0, 1, 0))
     yield from (Text(f"Note: {said}.", style="dim") for said in manifest.get("notes", ()))
-    yield from verdict_parts(
-        results.judged(), looks=len(looks_of(manifest)), extended=extensions_of(manifest)
-    )
+    verdicts = results.judged()
+    yield from verdict_parts(verdicts, results.footnote(verdicts))
     trials, cells = results.columns, manifest["cells"]
     ranges = sampled_axes(manifest)
     axes = [axis for axis in axis_and_metric_names(trials)[0] if axis not in ranges]

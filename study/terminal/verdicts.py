@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from study.statistics.words import evidence, footnote
+from study.statistics.words import evidence
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,10 +23,8 @@ _STYLES = {
 }
 
 
-def verdict_parts(
-    verdicts: Sequence[Verdict], *, looks: int = 1, extended: int = 0
-) -> Iterator[RenderableType]:
-    """The verdicts on all claims; nothing if there is no claim."""
+def verdict_parts(verdicts: Sequence[Verdict], note: str) -> Iterator[RenderableType]:
+    """The verdicts on all claims, and what they rest on; nothing if there is no claim."""
     from rich.table import Table
     from rich.text import Text
 
@@ -43,5 +41,5 @@ def verdict_parts(
         table.add_row("", Text(evidence(verdict, most=most), style="dim"))
     if asked:
         yield table
-    yield Text(footnote(verdicts, looks=looks, extended=extended), style="dim")
+    yield Text(note, style="dim")
     yield Text()

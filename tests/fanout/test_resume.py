@@ -33,6 +33,16 @@ from study.scenario import Study, load, load_text
 from study.zone.engine.compile import digest
 
 TABLES = ("trials/part-000000.parquet", "series/part-000000.parquet", "summary.csv")
+CLAIM = """
+claims:
+  - id: new
+    says: The order-aware kswapd serves more.
+    metric: rx_success_ratio
+    side: { kswapd.policy: order-aware }
+    against: { kswapd.policy: count-only }
+    expect: more
+    matters: 0.01
+"""
 
 
 @pytest.fixture(scope="module")
@@ -187,19 +197,7 @@ def test_of_two_runs_that_had_no_row_the_first_has_what_was_there(tiny: Study, b
 
 def test_no_replicate_that_a_stopping_rule_asked_for_is_taken_away(root: Path, begun: Path):
     """A folder that may have 8 replicates is not extended to 6, as 5 is the least only."""
-    text = (
-        (root / "tests/fanout/tiny.yaml").read_text()
-        + """
-claims:
-  - id: more
-    says: The order-aware kswapd serves more.
-    metric: rx_success_ratio
-    side: { kswapd.policy: order-aware }
-    against: { kswapd.policy: count-only }
-    expect: more
-    matters: 0.01
-"""
-    )
+    text = (root / "tests/fanout/tiny.yaml").read_text() + CLAIM
     by_rule = load_text(text, "x.yaml", ["replicates={min: 5, max: 8, until: claims}"])
     run_study(by_rule, begun, Options(ray=False, extend=True))
     before = tables(begun)
@@ -212,19 +210,9 @@ claims:
 
 def test_the_words_are_those_of_the_study_now(root: Path, begun: Path, whole):
     """A question or a claim that was changed since changes no trial, but what is said of them."""
-    claim = """
-claims:
-  - id: new
-    says: The order-aware kswapd serves more.
-    metric: rx_success_ratio
-    side: { kswapd.policy: order-aware }
-    against: { kswapd.policy: count-only }
-    expect: more
-    matters: 0.01
-"""
     text = (root / "tests/fanout/tiny.yaml").read_text().replace("jumbo frames?", "us?")
     before = open_folder(begun).manifest
-    results = run_study(load_text(text + claim, "new.yaml"), begun, Options(ray=False))
+    results = run_study(load_text(text + CLAIM, "new.yaml"), begun, Options(ray=False))
 
     assert tables(begun) == whole
     assert results.manifest["question"].endswith("help us?")

@@ -17,7 +17,6 @@ from study.results import Store, create_folder, reopen
 from study.results.manifest import digest_of_claim, new_manifest, when_noted
 from study.scenario import load, load_text
 from study.statistics import read_findings
-from study.statistics.findings import extensions_of
 from study.statistics.words import footnote
 
 SCENARIO = """
@@ -90,7 +89,7 @@ def test_a_claim_that_changes_once_rows_are_there_says_so(tmp_path: Path) -> Non
     assert {entry["rows"] for entry in again.values()} == {0, 10}
     # What was counted stays so while a run that goes on has yet to look at its parts.
     assert after.manifest["counts"]["finished"] == 10
-    assert "extended" not in footnote(before.judged(), extended=extensions_of(before.manifest))
+    assert "extended" not in before.footnote(before.judged())
     assert noted.items() <= again.items()
     # The first claims are those of before still.
     earlier = CliRunner().invoke(main, ["verdicts", "--json", str(folder.path), str(first)])

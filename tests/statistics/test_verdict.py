@@ -484,7 +484,8 @@ def test_verdicts_read_well_at_80_columns(make_findings: Callable[..., Any], cap
     )
     capsys.readouterr()
     console = Console(width=80, force_terminal=False)
-    for part in verdict_parts(findings.judged()):
+    judged = findings.judged()
+    for part in verdict_parts(judged, findings.footnote(judged)):
         console.print(part)
 
     lines = capsys.readouterr().out.splitlines()

@@ -33,7 +33,7 @@ def verdicts(folder: str | None, scenario: str | None, *, as_json: bool) -> None
     from study.results import ResultsError
     from study.scenario import ScenarioError, load_claims
     from study.statistics import read_findings
-    from study.statistics.findings import extensions_of, looks_of, plain_verdicts
+    from study.statistics.findings import plain_verdicts
 
     try:
         claims: Sequence[Claim] | None = load_claims(scenario) if scenario else None
@@ -49,9 +49,7 @@ def verdicts(folder: str | None, scenario: str | None, *, as_json: bool) -> None
         return
     from study.terminal.verdicts import verdict_parts
 
-    manifest = findings.manifest
-    looks, extended = len(looks_of(manifest)), extensions_of(manifest)
-    show(*verdict_parts(judged, looks=looks, extended=extended))
+    show(*verdict_parts(judged, findings.footnote(judged)))
     if claims is not None and findings.claims() and any(verdict.n for verdict in judged):
         click.echo(
             "Beside the claims of the study itself: each of the two lists is wrong in at most 5 "
