@@ -53,10 +53,10 @@ def verdicts(folders: tuple[str, ...], claims: str | None) -> None:
         cells = [word(first), first.says.removesuffix("."), told(first, first.n)]
         for others in by_id[1:]:
             other = others.get(first.id)
-            cells += [word(other), told(other, other.n)] if other and other.asked else ["", ""]
+            cells += [word(other), told(other, other.n)] if other and other.has_cells else ["", ""]
         click.echo(f"| {' | '.join(cells)} |")
     for folder, found in zip(folders, judged, strict=True):
-        counts = Counter(verdict.verdict for verdict in found if verdict.asked)
+        counts = Counter(verdict.verdict for verdict in found if verdict.has_cells)
         click.echo(f"\n{folder}: {', '.join(f'{n} {text}' for text, n in counts.most_common())}")
         click.echo(footnote(found))
 

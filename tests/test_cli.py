@@ -218,7 +218,7 @@ def test_a_folder_is_of_one_study(start, tiny, tmp_path):
 
     other = start(*arguments, "seed=8", "nic.ring=17")
     assert other.returncode == 2
-    assert "study: out holds results of something else; give another --out:" in other.stderr
+    assert "study: out holds results of another study; give another --out:" in other.stderr
     assert "study:   seed: 7 there, 8 now" in other.stderr
     assert "study:   base.nic.ring: 16 there, 17 now" in other.stderr
     more = start("run", tiny, "replicates=2", "--no-ray", "--out", "out")

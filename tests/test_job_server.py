@@ -372,7 +372,7 @@ def test_a_job_cannot_bring_the_rows_of_another_study(
     )
 
     assert done.returncode == 1
-    assert "the job's log has results of something else:" in done.stderr
+    assert "the job's log has results of another study:" in done.stderr
     assert "  seed: 8 there, 7 now" in done.stderr
     assert "Traceback" not in done.stderr
     assert json.loads((home / "manifest.json").read_text())["seed"] == 7

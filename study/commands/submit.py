@@ -417,7 +417,7 @@ def _receive_into(home: Path, fingerprint: str) -> Awaited:
             return Awaited(fingerprint)
         manifest = open_local(home).manifest
         if manifest["fingerprint"] != fingerprint:
-            raise ResultsError(f"{home} holds results of something else; give another --out")
+            raise ResultsError(f"{home} holds results of another study; give another --out")
         return Awaited(fingerprint, manifest)
 
 

@@ -71,13 +71,13 @@ class Results(Findings):
         from study.statistics.words import statements
         from study.zone.trial.metrics import LABELS
 
-        asked = statements(self.judged(), LABELS)
+        judged = statements(self.judged(), LABELS)
         text: str = template("results.html.j2").render(
             manifest=self.manifest,
             place=self.place,
             answer=self.answer.text,
-            verdicts=asked[:_VERDICTS_MOST],
-            more=len(asked) - _VERDICTS_MOST,
+            verdicts=judged[:_VERDICTS_MOST],
+            more=len(judged) - _VERDICTS_MOST,
         )
         return text
 

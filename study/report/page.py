@@ -74,7 +74,7 @@ def render(findings: Findings) -> str:
     manifest = findings.manifest
     cells = manifest["cells"]
     verdicts = findings.judged()
-    asked = statements(verdicts, LABELS)
+    judged = statements(verdicts, LABELS)
     first = next(iter(cells.values()))
     pictures = [_picture(name, findings) for name in _WORDS]
     # Where no axis has many levels there is no curve to miss.
@@ -82,12 +82,12 @@ def render(findings: Findings) -> str:
     text: str = template("report.html.j2").render(
         manifest=manifest,
         state=state_of(manifest),
-        verdicts=_by_question(asked),
-        asked=len(asked),
+        verdicts=_by_question(judged),
+        judged=len(judged),
         verdict_note=findings.footnote(verdicts),
         counts={
-            word: sum(verdict.verdict == word for verdict, _ in asked)
-            for word in dict.fromkeys((*TESTED, *(verdict.verdict for verdict, _ in asked)))
+            word: sum(verdict.verdict == word for verdict, _ in judged)
+            for word in dict.fromkeys((*TESTED, *(verdict.verdict for verdict, _ in judged)))
         },
         baseline=select.all_levels(first),
         pictures=pictures[1:],
@@ -215,24 +215,24 @@ def _picture(name: str, findings: Findings) -> Picture:
         svg(kind.draw(gathered, sheet), title=f"{name}-{way}")
         for way, sheet in (("wide", PAGE), ("narrow", PHONE))
     )
-    alt = f"{words.alt} {kind.tell(gathered)}"
+    alt = f"{words.alt} {kind.describe(gathered)}"
     caption = f"{words.caption} {_held(findings, words.held)}"
     return Picture(name, words.title, alt, caption, wide, narrow)
 
 
-def _by_question(told: list[tuple[Verdict, str]]) -> list[tuple[str, list[tuple[Verdict, str]]]]:
-    """Verdicts by what is asked about, in the order of the claims."""
+def _by_question(judged: list[tuple[Verdict, str]]) -> list[tuple[str, list[tuple[Verdict, str]]]]:
+    """Verdicts by what they are about, in the order of the claims."""
     from study.statistics.words import in_words
 
     found: dict[str, list[tuple[Verdict, str]]] = {}
-    for verdict, evidence in told:
+    for verdict, evidence in judged:
         question = in_words(verdict.metric, LABELS)
         found.setdefault(question[:1].upper() + question[1:], []).append((verdict, evidence))
     return list(found.items())
 
 
 def _zone_maps(findings: Findings) -> list[dict[str, Any]]:
-    from study.report.zone_map import MOMENTS, png, read_zone_maps, told
+    from study.report.zone_map import MOMENTS, page_counts, png, read_zone_maps
 
     cells = findings.manifest["cells"]
     found = []
@@ -241,7 +241,7 @@ def _zone_maps(findings: Findings) -> list[dict[str, Any]]:
             continue
         title = select.difference_from_first(cells, kept.cell)
         pictures = [
-            (moment, *png(owners), f"{title}, {moment}: {told(owners)}")
+            (moment, *png(owners), f"{title}, {moment}: {page_counts(owners)}")
             for moment, owners in zip(MOMENTS.values(), kept.owners, strict=True)
         ]
         found.append({"title": title, "cell": kept.cell, "pictures": pictures})

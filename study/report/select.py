@@ -24,7 +24,7 @@ CELLS_MOST = 24
 MANY_LEVELS = 5
 """Levels from which on an axis is drawn as a curve."""
 BASELINE = "baseline"
-"""What figures call the first cell, which all others are told by their difference from."""
+"""What figures call the first cell, from which the names of all others say how they differ."""
 
 _Cells = Mapping[str, Mapping[str, Any]]
 _SWITCHED = ("off", "on", "false", "true", "null")
@@ -80,7 +80,7 @@ def many_levels(cells: _Cells) -> list[str]:
     ]
 
 
-def telling_cells(findings: Findings, most: int = 4) -> list[str]:
+def contrasting_cells(findings: Findings, most: int = 4) -> list[str]:
     """The first cell, and those one level away from it in which most changes.
 
     Measured by the share of receive buffers served, then by the free memory useless to order 3.

@@ -66,13 +66,13 @@ class ZoneMap:
 
 
 def record_zone_maps(findings: Findings, study: Study) -> int:
-    """Simulate a few telling cells once more and keep their pictures; returns how many.
+    """Simulate a few contrasting cells once more and keep their pictures; returns how many.
 
     Cells of another version of the simulation, or with no finished trial, are left out. None is
     made if even one trial took more than a minute; whatever the manifest says, no more than twice
     that is spent, and no more memory than zones of 256 GB take.
     """
-    from study.report.select import telling_cells
+    from study.report.select import contrasting_cells
     from study.zone.simulate import bytes_needed
     from study.zone.trial.observe import free_blocks, pictures
 
@@ -88,7 +88,7 @@ def record_zone_maps(findings: Findings, study: Study) -> int:
             raise TimeoutError
 
     made: list[ZoneMap] = []
-    for cell in telling_cells(findings)[:affordable]:
+    for cell in contrasting_cells(findings)[:affordable]:
         last = _last_free_blocks(findings, cell)
         if cell not in settings or last is None or bytes_needed(settings[cell]) > _ZONE_MOST:
             continue
@@ -185,7 +185,7 @@ def classes(owners: Array) -> Array:
     return table[owners]
 
 
-def told(owners: Array) -> str:
+def page_counts(owners: Array) -> str:
     """What a picture shows, in words: how many pages of each class."""
     counts = np.bincount(classes(owners), minlength=len(OWNERS))
     return ", ".join(

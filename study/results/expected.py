@@ -61,8 +61,8 @@ def nuisance_of(manifest: Manifest) -> list[str]:
 
 def replicates_most(manifest: Manifest) -> int:
     """Replicates that a cell may have at most, be it by a stopping rule."""
-    asked = manifest["scenario"].get("replicates")
-    most = asked.get("max", TRIALS_MOST) if isinstance(asked, Mapping) else asked
+    replicates = manifest["scenario"].get("replicates")
+    most = replicates.get("max", TRIALS_MOST) if isinstance(replicates, Mapping) else replicates
     return max(manifest["replicates"], most if type(most) is int else 0)
 
 

@@ -86,13 +86,13 @@ class Awaited:
         Raises
         ------
         ResultsError
-            It is damaged, or of something else; the text says of what.
+            It is damaged, or of another study; the text says how they differ.
         """
         found = _read(content)
         if self._known is None:
             if found.get("fingerprint") != self._fingerprint:
                 raise ResultsError(
-                    f"the job's log has results of something else: fingerprint "
+                    f"the job's log has results of another study: fingerprint "
                     f"{found['fingerprint'][:40]}, not {self._fingerprint[:40]}"
                 )
             self._known = _as_its_scenario_has_it(found)
@@ -105,8 +105,8 @@ class Awaited:
                 for name in names
                 if found.get(name) != wanted.get(name)
             ]
-            told = "\n".join(f"  {line}" for line in lines[:8])
-            raise ResultsError(f"the job's log has results of something else:\n{told}")
+            listed = "\n".join(f"  {line}" for line in lines[:8])
+            raise ResultsError(f"the job's log has results of another study:\n{listed}")
 
     def part_bytes_most(self, table: str) -> int | None:
         """Bytes of the largest part of a table, "trials" or "series"; None while nobody knows."""
@@ -256,7 +256,7 @@ def settle_received(path: Path) -> None:
 
 
 def _clear(path: Path) -> None:
-    """Have no part of a log whose manifest never came, or was of something else."""
+    """Have no part of a log whose manifest never came, or was of another study."""
     with disk_errors(f"cannot write {path}"):
         if not (path / NEW).is_symlink():
             remove(path / NEW)
@@ -354,7 +354,7 @@ def _rows_of(folder: Folder) -> dict[Key, bytes]:
         part = found.opened(held.part)
         names = sorted(set(part.schema.names) - axes)
         for batch in part.file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=names):
-            for key, status, row, told in zip(
+            for key, status, row, of_failed in zip(
                 _keys(batch),
                 batch.column("status").to_pylist(),
                 _packed(batch, names),
@@ -362,7 +362,7 @@ def _rows_of(folder: Folder) -> dict[Key, bytes]:
                 strict=True,
             ):
                 # A part of failed rows may lack the metrics, which are empty then elsewhere.
-                rows[key] = _digest(told if status == "failed" else row)
+                rows[key] = _digest(of_failed if status == "failed" else row)
     sampled: dict[Key, bytes] = {}
     for held in found.series:
         part = found.opened(held.part)
@@ -404,9 +404,9 @@ def _packed(batch: pa.RecordBatch, names: Sequence[str]) -> list[bytes]:
             values = np.ascontiguousarray(each.to_numpy(zero_copy_only=False))
             pieces.append(values.view(np.uint8).reshape(len(batch), values.itemsize))
     rows = np.hstack(pieces)
-    said = zip(*words, strict=True) if words else repeat((), len(batch))
+    texts = zip(*words, strict=True) if words else repeat((), len(batch))
     return [
-        begins + row.tobytes() + repr(told).encode() for row, told in zip(rows, said, strict=True)
+        begins + row.tobytes() + repr(text).encode() for row, text in zip(rows, texts, strict=True)
     ]
 
 

@@ -84,11 +84,16 @@ def reopen(path: Path, manifest: Manifest, *, extend: bool = False) -> Folder:
             wider.save_manifest()
             return wider
         raise ResultsError(f"{path} cannot be extended to this study:\n{_listed(obstacles)}")
+    lines = _listed(differences(found, manifest))
+    if found["simulation"] != manifest["simulation"]:
+        raise ResultsError(
+            f"{path} holds results of another version of the simulation, which alone can continue "
+            f"them; `study run` with another --out starts anew:\n{lines}"
+        )
     hint = "give another --out"
     if extended(found, manifest)[0] is not None:
         hint += ", or --extend to add what is new to it"
-    told = _listed(differences(found, manifest))
-    raise ResultsError(f"{path} holds results of something else; {hint}:\n{told}")
+    raise ResultsError(f"{path} holds results of another study; {hint}:\n{lines}")
 
 
 def adopt(folder: Folder, study: Study | None = None, *, most: int | None = None) -> Kept:
@@ -129,7 +134,7 @@ def adopt(folder: Folder, study: Study | None = None, *, most: int | None = None
                 for leftover in held.glob(".part-*.new"):
                     remove(leftover)
         survey = Survey(folder, study, most)
-        return _Adoption(survey).run()
+        return _Consolidation(survey).run()
 
 
 @dataclass
@@ -139,7 +144,7 @@ class Held:
     keys      its trials; those of a series without repetition
     wanted    which of them stay
     restate   whether its columns are of other types than the study's now
-    too_many  whether it has replicates that nobody asked for
+    too_many  whether it has replicates beyond those of the study
     """
 
     part: Path
@@ -229,12 +234,12 @@ class Survey:
             table.schema.types,
         )
         for key, fails in zip(held.keys, failed, strict=True):
-            asked = key[1] < self.most
-            held.too_many |= not asked
-            held.wanted.append(asked and key not in self.failed)
+            within = key[1] < self.most
+            held.too_many |= not within
+            held.wanted.append(within and key not in self.failed)
             if held.wanted[-1]:
                 self.failed[key] = fails
-            elif asked:
+            elif within:
                 self.twice.add(key)
         if FREE_AT_END in metrics and not self.folder.manifest.get("noted_first"):
             ends = table.column(FREE_AT_END).to_pylist()
@@ -285,15 +290,15 @@ class Survey:
         return keys
 
 
-class _Adoption:
-    """What has been found, made what a run goes on from."""
+class _Consolidation:
+    """Keeps the whole parts that a survey found, and sets aside the others."""
 
     def __init__(self, survey: Survey) -> None:
         self._survey, self._folder = survey, survey.folder
         self._damaged: list[str] = []
         self._kept: dict[str, str] = {}
         numbers = [int(match[1]) for name in self._numbered() if (match := PART.search(name))]
-        # A number that no run has reached is somebody's jest, after which there would be none.
+        # A number that no run reaches was put there by hand, and would leave none after it.
         self._next = 1 + max((number for number in numbers if number < _NUMBER_MOST), default=-1)
 
     def run(self) -> Kept:

@@ -130,7 +130,7 @@ def _order(table: pa.Table, cells: Mapping[str, Any]) -> np.ndarray[Any, Any]:
 def _sort_in_pieces(
     folder: Folder, table: Path, held: Path, pieces: int, bytes_at_once: int
 ) -> str:
-    """Deal all rows to files, one a piece of the sorted table; then sort each. Returns a digest.
+    """Write all rows to files, one per piece of the sorted table; sort each. Returns a digest.
 
     held  the folder for them
     """
@@ -146,13 +146,13 @@ def _sort_in_pieces(
     order = _order(keys, cells)
     piece_of = np.empty(len(order), np.int16)
     piece_of[order] = np.arange(len(order)) * pieces // len(order)
-    dealt = [held / f".piece-{piece}" for piece in range(pieces)]
+    piece_paths = [held / f".piece-{piece}" for piece in range(pieces)]
     schema = pa.unify_schemas([of_part.remove_metadata() for of_part, _ in found])
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     most = max(1, bytes_at_once // (_NUMBER_BYTES * len(schema)))
     with ExitStack() as opened:
         # Files rather than their names, of which Arrow takes none that is not UTF-8.
-        files = [opened.enter_context(create_file(path)) for path in dealt]
+        files = [opened.enter_context(create_file(path)) for path in piece_paths]
         writers = [
             opened.enter_context(pa.ipc.new_stream(file, schema, options=options)) for file in files
         ]
@@ -163,7 +163,7 @@ def _sort_in_pieces(
         written_aside(held / NAME) as file,
         pq.ParquetWriter(file, schema, **WRITTEN_WITH) as whole,
     ):
-        for path in dealt:
+        for path in piece_paths:
             with path.open("rb") as piece_file, pa.ipc.open_stream(piece_file) as stream:
                 whole.write_table(in_order(stream.read_all(), cells))
             path.unlink()

@@ -5,7 +5,7 @@ to matter comes after them. Of each axis the
 level that serves most is named if the difference from the first level, or if it is the first from
 another one, is significant in the table of contrasts (5 % for all differences of the headline
 metrics together, Holm; less for each look of a study that looks several times). So of studies
-whose policies are all alike at most one in twenty is told of a difference. Each number is one of a
+whose policies are all alike at most one in twenty names a difference. Each number is one of a
 contrast or of a main effect.
 """
 
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from study.results import Tables
     from study.results.trials import TrialColumns
 
-Kind = Literal["told", "no difference known", "nothing refused", "nothing to compare"]
+Kind = Literal["difference known", "no difference known", "nothing refused", "nothing to compare"]
 COSTS = ("reclaimed_pages", "moved_pages", "refaults")
-_BESIDE_MOST = 2
+_FURTHER_MOST = 2
 PRESSING = (
     "what would press it: more of them a second (nic.rx_rate), less memory (zone.memory), a larger "
     "working set (user.working_set), longer ageing (clock.ageing)"
@@ -52,17 +52,17 @@ class Answer:
     Parameters
     ----------
     kind
-        'told' if a level is known to serve more than another one.
+        'difference known' if a level is known to serve more than another one.
     text
         Sentences.
-    told
+    differences
         (axis, level that serves most, level that it is known to serve more than): policies first,
         and of those the one that makes the largest difference.
     """
 
     kind: Kind
     text: str
-    told: tuple[tuple[str, Any, Any], ...] = ()
+    differences: tuple[tuple[str, Any, Any], ...] = ()
 
     def __str__(self) -> str:
         return self.text
@@ -96,7 +96,7 @@ def answer_of(
     contrasts
         As contrast_table() gives them.
     verdicts
-        One word for each of its claims that was asked.
+        One word for each of its claims whose cells the study has.
     looks
         Numbers of replicates after which it looks at its rows.
     seconds
@@ -137,22 +137,22 @@ def answer_of(
     known = [found for axis, levels in effects.items() if (found := pairs.known(axis, levels))]
     # Policies first, then the machine and its load.
     known.sort(key=lambda found: (found.axis not in choices, -abs(found.difference)))
-    said = list(_claims(verdicts))
+    sentences = list(_claims(verdicts))
     if not known:
-        said += pairs.open_(choices, what, cells=len(manifest["cells"]))
-        return Answer("no difference known", " ".join(said))
-    said.append(_first(known[0], what, pairs))
-    said += [_beside(found) for found in known[1 : _BESIDE_MOST + 1]]
+        sentences += pairs.undecided(choices, what, cells=len(manifest["cells"]))
+        return Answer("no difference known", " ".join(sentences))
+    sentences.append(_largest_difference(known[0], what, pairs))
+    sentences += [_further(found) for found in known[1 : _FURTHER_MOST + 1]]
     unknown = [axis for axis in choices if axis not in {found.axis for found in known}]
     if unknown:
-        said.append(f"{_listed(unknown)}: no difference known.")
-    rest = [axis for axis in axes if axis not in {found.axis for found in known[:1]}]
-    said.append(_held(manifest["scenario"]["base"], rest, varied=manifest["axes"]))
+        sentences.append(f"{_listed(unknown)}: no difference known.")
+    averaged_over = [axis for axis in axes if axis not in {found.axis for found in known[:1]}]
+    sentences.append(_scope(manifest["scenario"]["base"], averaged_over, varied=manifest["axes"]))
     if len(values) < len(finished):
-        said.append(f"Of {counted}.")
+        sentences.append(f"Of {counted}.")
     return Answer(
-        "told",
-        " ".join(said),
+        "difference known",
+        " ".join(sentences),
         tuple((found.axis, found.best.level, found.other.level) for found in known),
     )
 
@@ -206,15 +206,15 @@ class _Pairs:
                 beaten.append((level, row["difference"]))
         if not beaten:
             return None
-        # The first level is the machine as it is; where that serves most, the worst is told.
+        # The first level is the machine as it is; where that serves most, the worst is named.
         other, difference = next(
             ((level, gap) for level, gap in beaten if level is first), beaten[-1]
         )
         as_good = [level for level in others if level not in [one for one, _ in beaten]]
         return _OnAxis(axis, best, other, difference, tuple(level.level for level in as_good))
 
-    def open_(self, axes: Sequence[str], what: str, *, cells: int) -> Iterator[str]:
-        """That nothing is known, and how many more replicates would probably tell."""
+    def undecided(self, axes: Sequence[str], what: str, *, cells: int) -> Iterator[str]:
+        """That nothing is known, and how many more replicates would probably decide."""
         rows = [
             row
             for (metric, axis, _, _), row in self.rows.items()
@@ -228,7 +228,7 @@ class _Pairs:
             return
         n = max((int(row["n"]) for row in rows), default=0)
         if n < MARKED_LEAST:
-            yield f"Undecided: fewer than {MARKED_LEAST} replicates tell no difference."
+            yield f"Undecided: fewer than {MARKED_LEAST} replicates decide nothing."
             return
         nearest = min(rows, key=lambda row: row["p"])
         yield (
@@ -246,12 +246,12 @@ class _Pairs:
         alpha = (1 - CONFIDENCE) / tests
         least, most = replicates_for([high], alpha), replicates_for([low], alpha)
         if least is None:
-            return "no number of replicates would tell"
+            return "no number of replicates would decide it"
         more, more_most = more_than(n, least, most)
         each = self.seconds * cells / 60 if self.seconds else None
         minutes = each * more if each else None
         minutes_most = each * more_most if each and more_most else None
-        return f"to tell it: {still_needed(more, more_most, minutes, minutes_most)}"
+        return f"to decide it: {still_needed(more, more_most, minutes, minutes_most)}"
 
 
 def _service(trials: TrialColumns) -> str | None:
@@ -298,7 +298,7 @@ def _points(row: Mapping[str, Any]) -> str:
     )
 
 
-def _first(found: _OnAxis, what: str, pairs: _Pairs) -> str:
+def _largest_difference(found: _OnAxis, what: str, pairs: _Pairs) -> str:
     """The largest difference, and what it costs."""
     best, other = found.best, found.other
     text = (
@@ -327,14 +327,14 @@ def _first(found: _OnAxis, what: str, pairs: _Pairs) -> str:
     return text
 
 
-def _beside(found: _OnAxis) -> str:
+def _further(found: _OnAxis) -> str:
     best, other = found.best, found.other
     return f"{found.axis} {best.level} serves {_share(best)}, {other.level} {_share(other)}."
 
 
-def _held(base: Mapping[str, Any], rest: Sequence[str], *, varied: Sequence[str]) -> str:
+def _scope(base: Mapping[str, Any], averaged_over: Sequence[str], *, varied: Sequence[str]) -> str:
     """What the numbers are means over, and the machine that they hold for."""
-    averaged = f"Means over {_listed(rest)}; " if rest else ""
+    averaged = f"Means over {_listed(averaged_over)}; " if averaged_over else ""
     held = f"kernel {base['kernel']}" if "kernel" not in varied and "kernel" in base else ""
     return f"{averaged}{held or 'the rest'} and the load of the scenario are held."
 

@@ -72,10 +72,10 @@ def axis_pairs(cells: Mapping[str, Mapping[str, Any]], axes: Iterable[str]) -> I
         if len(by_level) > LEVELS_MOST:
             continue
         for against, level in itertools.combinations(by_level, 2):
-            shared = [rest for rest in by_level[level] if rest in by_level[against]]
+            shared = [others for others in by_level[level] if others in by_level[against]]
             if shared:
-                left = tuple(by_level[level][rest] for rest in shared)
-                right = tuple(by_level[against][rest] for rest in shared)
+                left = tuple(by_level[level][others] for others in shared)
+                right = tuple(by_level[against][others] for others in shared)
                 yield Pair("axis", axis, level, against, left, right)
 
 
@@ -93,8 +93,8 @@ def _by_level(
     found: dict[Any, dict[tuple[tuple[str, str], ...], str]] = {}
     for cell, levels in cells.items():
         if axis in levels:
-            rest = tuple((key, repr(level)) for key, level in levels.items() if key != axis)
-            found.setdefault(levels[axis], {})[rest] = cell
+            others = tuple((key, repr(level)) for key, level in levels.items() if key != axis)
+            found.setdefault(levels[axis], {})[others] = cell
     return found
 
 

@@ -67,7 +67,7 @@ def drift(results: Tables) -> pd.DataFrame:
     try:
         sums, means = _sums(results, cells)
     except ResultsError:
-        # Samples that are gone are told where they are to be drawn; the rest needs none.
+        # Missing samples are reported where they are to be drawn; nothing else needs them.
         sums, means = _Sums(), _Means(wanted=False)
     rows = []
     for name in SERIES:
@@ -100,7 +100,7 @@ def drift_lines(table: pd.DataFrame, *, cells: int, ageing: str) -> Iterator[str
     ageing
         As the scenario has it.
     """
-    told = []
+    changing = []
     for name, label in SERIES.items():
         rows = table[(table["series"] == name) & table["drifts"]]
         if rows.empty:
@@ -108,11 +108,11 @@ def drift_lines(table: pd.DataFrame, *, cells: int, ageing: str) -> Iterator[str
         least, most = rows["slope"].min(), rows["slope"].max()
         size = _signed(least) if len(rows) == 1 else f"{_signed(least)} to {_signed(most)}"
         of = "" if cells == 1 else f" in {len(rows)} of {cells} cells"
-        told.append(f"{label}{of} ({size} a minute)")
-    if told:
+        changing.append(f"{label}{of} ({size} a minute)")
+    if changing:
         yield (
-            f"Still changing when it was measured, after {ageing} of ageing: {'; '.join(told)}. "
-            "Figures hold for this uptime."
+            f"Still changing when it was measured, after {ageing} of ageing: "
+            f"{'; '.join(changing)}. Figures hold for this uptime."
         )
 
 
@@ -264,7 +264,7 @@ def ageing_of(manifest: Manifest) -> list[str | int | float]:
     named = named_axes(scenario)
     found = []
     for levels in manifest["cells"].values():
-        told = [named.get(axis, {}).get(str(level), {}) for axis, level in levels.items()]
-        settings = [levels, *told, {key: scenario["base"]["clock"]["ageing"]}]
+        named_levels = [named.get(axis, {}).get(str(level), {}) for axis, level in levels.items()]
+        settings = [levels, *named_levels, {key: scenario["base"]["clock"]["ageing"]}]
         found.append(next(one[key] for one in settings if key in one))
     return found

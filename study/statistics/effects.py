@@ -77,7 +77,7 @@ def main_effects(
     metrics: Sequence[str],
     cells: Mapping[str, Mapping[str, Any]],
 ) -> tuple[list[Effect], int]:
-    """Effects of one axis on some metrics, and the number of cells per level they rest on.
+    """Effects of one axis on some metrics, and the number of cells per level behind them.
 
     Levels are compared like with like: over those settings of the other axes under which every
     level of this one was run. If there are none, over all cells (the number is then 0), and the
@@ -104,10 +104,10 @@ def main_effects(
             gap = (means - first).dropna()
             mean, low, high, marked = mean_and_bounds(means, share=share)
             difference, below, above, _ = mean_and_bounds(gap, share=False)
-            beside = None
+            contrast = None
             if matched:
                 pair = Pair("axis", axis, level, first_level, tuple(ids), first_ids)
-                beside = over_cells(*pairs_of_cells(measured, by_cell, pair))
+                contrast = over_cells(*pairs_of_cells(measured, by_cell, pair))
             effects.append(
                 Effect(
                     axis=axis,
@@ -120,7 +120,7 @@ def main_effects(
                     difference_low=below,
                     difference_high=above,
                     replicates=len(gap),
-                    over_cells=beside,
+                    over_cells=contrast,
                     marked=marked,
                 )
             )
@@ -135,8 +135,8 @@ def _matched_cells(
     wanted = list(dict.fromkeys(levels[axis] for levels in having.values()))
     settings: dict[tuple[Any, ...], dict[Any, str]] = {}
     for cell, levels in having.items():
-        rest = tuple(sorted((key, str(level)) for key, level in levels.items() if key != axis))
-        settings.setdefault(rest, {})[levels[axis]] = cell
+        others = tuple(sorted((key, str(level)) for key, level in levels.items() if key != axis))
+        settings.setdefault(others, {})[levels[axis]] = cell
     whole = [by_level for by_level in settings.values() if len(by_level) == len(wanted)]
     if whole:
         return {level: [by_level[level] for by_level in whole] for level in wanted}, len(whole)

@@ -74,7 +74,7 @@ class Findings(Tables):
         return answer_of(
             self,
             contrasts=self.contrasts,
-            verdicts=[verdict.verdict for verdict in self.judged() if verdict.asked],
+            verdicts=[verdict.verdict for verdict in self.judged() if verdict.has_cells],
             looks=looks_of(self.manifest),
             seconds=seconds_per_trial(self.manifest),
         )
@@ -205,7 +205,7 @@ def plain_verdicts(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
 
 
 def seconds_per_trial(manifest: Manifest) -> float | None:
-    """Wall time of one more trial, at the pace of the run."""
+    """Wall time of one more trial, at the speed of the run."""
     finished: int = manifest["counts"]["finished"]
     elapsed: float | None = manifest.get("elapsed_s")
     return elapsed / finished if finished and elapsed else None

@@ -59,7 +59,7 @@ class Ranking:
         Whether any request was refused, or had to wait, at the first level.
     reproduces
         Share of the replicates in which its very first request was not served at once; NaN if
-        nothing was asked.
+        nothing was requested.
     """
 
     axis: str
@@ -100,12 +100,12 @@ def ranking_of(results: Findings) -> Ranking | None:
         metrics=wanted,
         cells=results.manifest["cells"],
     ):
-        asked: Any = sum(means[f"{name}_attempts"] for name in named)
-        if not len(asked):
+        attempts: Any = sum(means[f"{name}_attempts"] for name in named)
+        if not len(attempts):
             continue
         served, at_once = (
             sum((means[f"{name}_{what}"] * means[f"{name}_attempts"]).fillna(0) for name in named)
-            / asked
+            / attempts
             for what in ("served_ratio", "at_once_ratio")
         )
         costs = {name: float(means[name].mean()) for name in _COSTS}

@@ -153,13 +153,13 @@ def _designs(
     names = list(ranges)
     found: dict[tuple[tuple[str, Any], ...], dict[tuple[Any, ...], int]] = {}
     for cell, levels in measured.cells.items():
-        rest = tuple((key, level) for key, level in levels.items() if key not in ranges)
+        other_levels = tuple((key, level) for key, level in levels.items() if key not in ranges)
         place = tuple(levels[name] for name in names)
-        found.setdefault(rest, {})[place] = measured.index[cell]
-    for rest, columns in found.items():
+        found.setdefault(other_levels, {})[place] = measured.index[cell]
+    for other_levels, columns in found.items():
         places = [tuple(point[name] for name in names) for point in points]
         if all(place in columns for place in places):
-            yield dict(rest), [columns[place] for place in places]
+            yield dict(other_levels), [columns[place] for place in places]
 
 
 _NAMES = [f"{index}{end}" for index in ("first", "total") for end in ("", "_low", "_high")]

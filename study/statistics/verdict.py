@@ -110,7 +110,7 @@ class Verdict:
     more          replicates that would decide it beside the other claims, if undecided: the lower
                   end of an 80 % range, to one digit; None: no number would
     more_most     the upper end; None: perhaps no number would
-    minutes       what they would take in the cells of this claim, at the pace of the run; None if
+    minutes       what they would take in the cells of this claim, at the speed of the run; None if
                   that is not known
     pairing       how many times fewer replicates it takes to compare within them, with a 95 %
                   interval (pairing_low, pairing_high); NaN against a number, and where not asked
@@ -156,8 +156,8 @@ class Verdict:
         return f"{self.verdict}: {self.says}"
 
     @property
-    def asked(self) -> bool:
-        """Whether the study has the cells of this claim: what an override took away is not told."""
+    def has_cells(self) -> bool:
+        """Whether the study has the cells of this claim; an override may have taken them away."""
         return self.verdict != "not asked" or self.n > 0
 
 
@@ -259,7 +259,7 @@ def judge(
     singles = [_single(claim, found, alpha) for claim, found in zip(claims, looked, strict=True)]
     corrected = holm(np.array([p for _, _, p in singles], np.float64))
     found = [
-        (_beside_others(verdict, float(p_holm), alpha), look)
+        (_after_holm(verdict, float(p_holm), alpha), look)
         for (verdict, look, _), p_holm in zip(singles, corrected, strict=True)
     ]
     # Holm leaves those that are open to share what is left of alpha, now and when more is known.
@@ -747,8 +747,8 @@ def _over_all(expect: Part, looks: Sequence[_Look]) -> tuple[_Look, Word]:
     return worst(looks), "supported"
 
 
-def _beside_others(verdict: Verdict, p_holm: float, alpha: float) -> Verdict:
-    """The verdict after Holm: what decides one claim may not do beside the others."""
+def _after_holm(verdict: Verdict, p_holm: float, alpha: float) -> Verdict:
+    """The verdict after Holm's adjustment, which may leave open what was decided by itself."""
     word = verdict.verdict
     if word in ("supported", "contradicted", "equivalent") and not p_holm <= alpha:
         word = "undecided"

@@ -15,36 +15,36 @@ if TYPE_CHECKING:
     from study.statistics.verdict import Verdict
 
 
-_PAIRING_TOLD = 2.0
-"""Times fewer replicates that are worth a sentence."""
+_PAIRING_LEAST = 2.0
+"""Factor of replicates saved by pairing from which it is mentioned."""
 
 
 def footnote(verdicts: Sequence[Verdict], *, looks: int = 1, extended: int = 0) -> str:
-    """What the verdicts rest on, in a few sentences.
+    """How sure the verdicts are, in a few sentences.
 
     looks     how often the study may look at its rows
     extended  how often cells or replicates were added to it, as no rule of its own has it
     """
-    asked = [verdict for verdict in verdicts if verdict.asked]
+    judged = [verdict for verdict in verdicts if verdict.has_cells]
     text = ""
-    if asked:
-        n = max(verdict.n for verdict in asked)
-        assurance = _assurance(asked, looks, extended)
+    if judged:
+        n = max(verdict.n for verdict in judged)
+        assurance = _assurance(judged, looks, extended)
         text = " ".join([f"{n} replicates, compared within each.", *assurance])
         if n < REPLICATES_LEAST:
             text = f"{n} replicate{'s' * (n != 1)}: fewer than {REPLICATES_LEAST} decide nothing."
-    skipped = [verdict for verdict in verdicts if verdict not in asked]
-    if skipped and not asked:
+    skipped = [verdict for verdict in verdicts if verdict not in judged]
+    if skipped and not judged:
         return f"No claim can be judged: {skipped[0].note}."
     if skipped:
         text += f" {len(skipped)} more claim{'s' * (len(skipped) > 1)}: this study lacks the cells."
     return text
 
 
-def _assurance(asked: Sequence[Verdict], looks: int, extended: int) -> Iterator[str]:
+def _assurance(judged: Sequence[Verdict], looks: int, extended: int) -> Iterator[str]:
     """How often such verdicts are wrong, what is left out of that, and what the brackets are."""
-    tested = [verdict for verdict in asked if verdict.verdict in TESTED]
-    seen = [verdict for verdict in asked if verdict.verdict in ("always seen", "never seen")]
+    tested = [verdict for verdict in judged if verdict.verdict in TESTED]
+    seen = [verdict for verdict in judged if verdict.verdict in ("always seen", "never seen")]
     if tested:
         yield (
             f"At least {100 * CONFIDENCE:g} % of such studies say nothing wrong "
@@ -64,14 +64,14 @@ def _assurance(asked: Sequence[Verdict], looks: int, extended: int) -> Iterator[
             f"What was {which} is said of replicates and not tested: the mean may differ by what "
             "no replicate showed."
         )
-    levels = sorted({round(100 * verdict.confidence, 2) for verdict in asked})
+    levels = sorted({round(100 * verdict.confidence, 2) for verdict in judged})
     shown = f"{levels[0]:g}" if len(levels) == 1 else f"{levels[0]:g} to {levels[-1]:g}"
     yield f"[ ]: interval of {shown} %, each by itself."
-    late = sum(verdict.stood == "after" for verdict in asked)
-    if any(verdict.stood == "before" for verdict in asked) and not late:
+    late = sum(verdict.stood == "after" for verdict in judged)
+    if any(verdict.stood == "before" for verdict in judged) and not late:
         yield "The claims stood before the first row."
     elif late:
-        which = "The claims were" if late == len(asked) else f"{late} of {len(asked)} claims were"
+        which = "The claims were" if late == len(judged) else f"{late} of {len(judged)} claims were"
         yield f"{which} written, or changed, after rows were there."
 
 
@@ -104,9 +104,9 @@ def evidence(verdict: Verdict, *, most: int) -> str:
 
 def statements(verdicts: Sequence[Verdict], labels: Mapping[str, str]) -> list[tuple[Verdict, str]]:
     """The verdicts on claims that could be judged, each with its figures; labels as below."""
-    asked = [verdict for verdict in verdicts if verdict.asked]
-    most = max((verdict.n for verdict in asked), default=0)
-    return [(verdict, statement(verdict, labels, most=most)) for verdict in asked]
+    judged = [verdict for verdict in verdicts if verdict.has_cells]
+    most = max((verdict.n for verdict in judged), default=0)
+    return [(verdict, statement(verdict, labels, most=most)) for verdict in judged]
 
 
 def statement(verdict: Verdict, labels: Mapping[str, str], *, most: int) -> str:
@@ -114,26 +114,26 @@ def statement(verdict: Verdict, labels: Mapping[str, str], *, most: int) -> str:
 
     labels  metric -> what to call it; others are called by their names, underscores as spaces
     """
-    said: list[str] = []
+    sentences: list[str] = []
     if isfinite(verdict.estimate):
-        said += _comparison(verdict, in_words(verdict.metric, labels))
-    if verdict.pairing >= _PAIRING_TOLD:
-        said.append(
+        sentences += _comparison(verdict, in_words(verdict.metric, labels))
+    if verdict.pairing >= _PAIRING_LEAST:
+        sentences.append(
             f"compared within replicates it takes {verdict.pairing:.2g} times fewer of them "
             f"[{verdict.pairing_low:.2g} to {verdict.pairing_high:.2g}]"
         )
     if verdict.note:
-        said.append(verdict.note)
+        sentences.append(verdict.note)
     if verdict.more is not None and _is_open(verdict):
-        said.append(f"to decide it: {_needed(verdict, verdict.more)}")
+        sentences.append(f"to decide it: {_needed(verdict, verdict.more)}")
     if 0 < verdict.n < most:
-        said.append(_fewer(verdict.n))
-    return " ".join(f"{text[:1].upper()}{text[1:]}." for text in said)
+        sentences.append(_fewer(verdict.n))
+    return " ".join(f"{text[:1].upper()}{text[1:]}." for text in sentences)
 
 
 def _comparison(verdict: Verdict, metric: str) -> Iterator[str]:
     """What was compared, the difference with its interval, and what would not matter."""
-    # Shares of one are told in per cent.
+    # Shares of one are shown in per cent.
     share = is_share(verdict.metric) and not _is_sum(verdict)
     factor, unit, points = (100.0, " %", " points") if share else (1.0, "", "")
 
@@ -229,7 +229,7 @@ def _signed(value: float) -> str:
 
 
 def _has_interval(verdict: Verdict) -> bool:
-    """Is there one to tell? What is the same in every replicate has none."""
+    """Whether there is one: what is the same in every replicate has none."""
     return isfinite(verdict.low) and isfinite(verdict.high) and verdict.low < verdict.high
 
 

@@ -31,15 +31,15 @@ def verdict_parts(verdicts: Sequence[Verdict], note: str) -> Iterator[Renderable
     if not verdicts:
         return
     # A claim whose cells an override took away is counted, not told.
-    asked = [verdict for verdict in verdicts if verdict.asked]
+    judged = [verdict for verdict in verdicts if verdict.has_cells]
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column()
-    most = max((verdict.n for verdict in asked), default=0)
-    for verdict in asked:
+    most = max((verdict.n for verdict in judged), default=0)
+    for verdict in judged:
         table.add_row(Text(verdict.verdict, style=_STYLES[verdict.verdict]), Text(verdict.says))
         table.add_row("", Text(evidence(verdict, most=most), style="dim"))
-    if asked:
+    if judged:
         yield table
     yield Text(note, style="dim")
     yield Text()

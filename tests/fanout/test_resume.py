@@ -265,8 +265,8 @@ def test_another_simulation_is_not_continued(tiny: Study, begun: Path):
     manifest = new_manifest(tiny, simulation="0" * 16, command=())
     before = (begun / "manifest.json").read_bytes()
 
-    for extend in (False, True):
-        with pytest.raises(ResultsError, match=f"{digest()} there, 0{{16}} now"):
+    for extend, said in ((False, "another version of the simulation"), (True, "be extended")):
+        with pytest.raises(ResultsError, match=rf"{said}.*:\n.*{digest()} there, 0{{16}} now"):
             reopen(begun, manifest, extend=extend)
     assert (begun / "manifest.json").read_bytes() == before
 

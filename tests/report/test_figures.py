@@ -184,7 +184,7 @@ def test_a_figure_of_one_replicate_has_no_intervals(copy, exchange):
 def test_a_figure_is_told_in_words(shown, name):
     """For who cannot see it every figure says its numbers, for each policy or cell it shows."""
     kind = FIGURES[name]
-    told = kind.tell(kind.gather(shown))
+    told = kind.describe(kind.gather(shown))
 
     assert told.endswith(".")
     assert "nan" not in told

@@ -307,7 +307,7 @@ def test_a_manifest_of_another_study_is_not_taken(tiny: Study, other: Path, tmp_
         ):
             place.mkdir(exist_ok=True)
             keep_before(place)
-            with pytest.raises(ResultsError, match="log has results of something else"):
+            with pytest.raises(ResultsError, match="log has results of another study"):
                 take_all(Receiver(place, wanted), sent(other, **changed))
             with suppress(ResultsError):
                 settle_received(place)
@@ -329,7 +329,7 @@ def test_what_was_sent_is_what_comes_back(tiny: Study, tmp_path: Path, changed):
     ours = json.loads((home / "manifest.json").read_text())
     wanted = Awaited(ours["fingerprint"], ours, words=True)
     wanted.check(json.dumps(ours | {"state": "failed"}).encode())
-    with pytest.raises(ResultsError, match=r"something else|manifest that is none"):
+    with pytest.raises(ResultsError, match=r"another study|manifest that is none"):
         wanted.check(json.dumps(ours | changed).encode())
     for content in (b"", b"{", b"[]", b"\xff", b'{"format": 1}', b"[" * 100_000):
         with pytest.raises(ResultsError, match="manifest that is none"):
@@ -622,7 +622,7 @@ def test_a_part_larger_than_its_study_is_not_taken(tiny: Study, tmp_path: Path):
     "held", [None, 1, "a", [1], [{}], [{"name": "x", "digest": "", "packed": 1}]]
 )
 def test_recorded_loads_of_another_shape_end_in_words(held: object, tiny: Study):
-    """A log whose scenario has what is no recording under the name is of something else."""
+    """A log whose scenario has what is no recording under the name is of another study."""
     manifest = new_manifest(tiny, simulation=digest(), command=())
     changed = {**manifest, "scenario": {**manifest["scenario"], "recordings": held}}
 

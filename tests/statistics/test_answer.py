@@ -58,8 +58,8 @@ def test_the_policy_that_serves_more_is_named_with_its_cost(studies) -> None:
     """Its numbers are those of the tables."""
     findings = studies(better_with_order_aware)
     answer = findings.answer
-    assert answer.kind == "told"
-    assert answer.told == (("kswapd.policy", "order-aware", "count-only"),)
+    assert answer.kind == "difference known"
+    assert answer.differences == (("kswapd.policy", "order-aware", "count-only"),)
     summary = main_effects(
         findings.columns,
         axis="kswapd.policy",
@@ -84,7 +84,7 @@ def test_the_policy_that_serves_more_is_named_with_its_cost(studies) -> None:
 def test_the_first_level_may_be_the_best(studies) -> None:
     """What serves less than the machine as it is, is told so."""
     findings = studies(lambda levels, noise: 1.7 - better_with_order_aware(levels, noise))
-    assert findings.answer.told == (("kswapd.policy", "count-only", "order-aware"),)
+    assert findings.answer.differences == (("kswapd.policy", "count-only", "order-aware"),)
 
 
 def test_a_load_that_refuses_nothing_tells_nothing_apart(studies) -> None:
@@ -116,8 +116,8 @@ def test_who_is_refused_is_told_though_the_card_is_served(make_findings) -> None
         }
 
     answer = make_findings(NAMED.format(n=8), found).answer
-    assert answer.kind == "told"
-    assert answer.told == (("kswapd.policy", "order-aware", "count-only"),)
+    assert answer.kind == "difference known"
+    assert answer.differences == (("kswapd.policy", "order-aware", "count-only"),)
     assert "of requests of dockerd" in answer.text
     assert answer.text.endswith("Of 14 of 16 trials that asked for any.")
 
@@ -142,7 +142,7 @@ def test_what_is_open_says_how_many_replicates_would_tell(studies) -> None:
 def test_few_replicates_tell_nothing(studies) -> None:
     """Four agree by chance too often."""
     answer = studies(better_with_order_aware, n=4).answer
-    assert answer.text == "Undecided: fewer than 5 replicates tell no difference."
+    assert answer.text == "Undecided: fewer than 5 replicates decide nothing."
 
 
 def test_very_many_policies_are_left_to_claims(make_findings) -> None:
@@ -193,7 +193,7 @@ def named_by_luck(studies: int) -> int:
             axes=["kswapd.policy", "nic.receive"],
             headline=["rx_success_ratio", "reclaimed_pages"],
         )
-        named += bool(answer_of_rows(trials, cells, table).told)
+        named += bool(answer_of_rows(trials, cells, table).differences)
     return named
 
 

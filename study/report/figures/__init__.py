@@ -27,14 +27,14 @@ __all__ = ["FIGURES", "PAGE", "PHONE", "Kind", "draw", "house_style", "image"]
 class Kind:
     """A kind of figure.
 
-    gather  what it shows; raises ResultsError when the results have nothing to draw it from
-    render  draws what was gathered
-    tell    says in a sentence or two what is to be seen
+    gather    what it shows; raises ResultsError when the results have nothing to draw it from
+    render    draws what was gathered
+    describe  says in a sentence or two what is to be seen
     """
 
     gather: Callable[[Findings], Any]
     render: Callable[[Any, Sheet], Figure]
-    tell: Callable[[Any], str]
+    describe: Callable[[Any], str]
 
     def draw(self, gathered: Any, sheet: Sheet = PAGE) -> Figure:
         """The figure, in the house's style; it belongs to no window."""
@@ -43,13 +43,13 @@ class Kind:
 
 
 FIGURES = {
-    "tradeoff": Kind(policies.compared, policies.tradeoff, policies.tell_tradeoff),
-    "curves": Kind(curves.along_axes, curves.curves, curves.tell_curves),
-    "forest": Kind(forest.paired_differences, forest.forest, forest.tell_forest),
-    "success": Kind(policies.served, policies.success, policies.tell_success),
-    "buddyinfo": Kind(uptime.over_time, uptime.buddyinfo, uptime.tell_buddyinfo),
-    "indices": Kind(uptime.over_time, uptime.indices, uptime.tell_indices),
-    "zone-map": Kind(pages.kept_maps, pages.zone_map, pages.tell_zone_map),
+    "tradeoff": Kind(policies.compared, policies.tradeoff, policies.describe_tradeoff),
+    "curves": Kind(curves.along_axes, curves.curves, curves.describe_curves),
+    "forest": Kind(forest.paired_differences, forest.forest, forest.describe_forest),
+    "success": Kind(policies.served, policies.success, policies.describe_success),
+    "buddyinfo": Kind(uptime.over_time, uptime.buddyinfo, uptime.describe_buddyinfo),
+    "indices": Kind(uptime.over_time, uptime.indices, uptime.describe_indices),
+    "zone-map": Kind(pages.kept_maps, pages.zone_map, pages.describe_zone_map),
 }
 """The figures by name, in the order of the report."""
 

@@ -56,14 +56,16 @@ def along_axes(findings: Findings) -> Curves:
     for axis in many:
         metrics = [name for name in METRICS if name in columns]
         effects, _ = main_effects(columns, axis=axis, metrics=metrics, cells=cells)
-        told = {name: [effect for effect in effects if effect.metric == name] for name in metrics}
-        told = {
+        by_metric = {
+            name: [effect for effect in effects if effect.metric == name] for name in metrics
+        }
+        by_metric = {
             name: of_metric
-            for name, of_metric in told.items()
+            for name, of_metric in by_metric.items()
             if np.isfinite([effect.mean for effect in of_metric]).any()
         }
-        if told:
-            found[axis] = told
+        if by_metric:
+            found[axis] = by_metric
     if not found:
         raise ResultsError(f"no axis has {select.MANY_LEVELS} levels or more")
     return Curves(found)
@@ -71,7 +73,9 @@ def along_axes(findings: Findings) -> Curves:
 
 def curves(shown: Curves, sheet: Sheet) -> Figure:
     """Each axis in a row, each metric in a column: mean and 95 % interval at each level."""
-    panels_wanted = [(axis, metric) for axis, told in shown.effects.items() for metric in told]
+    panels_wanted = [
+        (axis, metric) for axis, by_metric in shown.effects.items() for metric in by_metric
+    ]
     beside = Sheet(sheet.width, len(METRICS) if sheet.columns > 1 else 1)
     figure, panels = beside.panels(len(panels_wanted), height=2.2, rest=0.2)
     for axes, (axis, metric) in zip(panels, panels_wanted, strict=True):
@@ -81,19 +85,19 @@ def curves(shown: Curves, sheet: Sheet) -> Figure:
     return figure
 
 
-def tell_curves(shown: Curves) -> str:
+def describe_curves(shown: Curves) -> str:
     """For each axis what is served, and what it costs, at its first and last level."""
-    told = []
+    phrases = []
     for axis, by_metric in shown.effects.items():
         for metric, effects in by_metric.items():
             first, last = effects[0], effects[-1]
             factor = _factor(metric)
-            told.append(
+            phrases.append(
                 f"{_LABELS[metric]} from {factor * first.mean:.3g} at {axis} "
                 f"{select.word(first.level)} to {factor * last.mean:.3g} at "
                 f"{select.word(last.level)}"
             )
-    return f"{'; '.join(told)}."
+    return f"{'; '.join(phrases)}."
 
 
 def _factor(metric: str) -> float:

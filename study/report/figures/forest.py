@@ -101,9 +101,9 @@ def forest(table: pd.DataFrame, sheet: Sheet) -> Figure:
     return figure
 
 
-def tell_forest(table: pd.DataFrame) -> str:
+def describe_forest(table: pd.DataFrame) -> str:
     """Every row's differences that leave out 0, with their intervals."""
-    told = []
+    phrases = []
     for axis, level, against in _rows(table):
         of_row = table[
             (table["axis"] == axis) & (table["level"] == level) & (table["against"] == against)
@@ -114,8 +114,8 @@ def tell_forest(table: pd.DataFrame) -> str:
             if row["low"] > 0 or row["high"] < 0
         ]
         change = f"{axis} from {select.word(against)} to {select.word(level)}"
-        told.append(f"{change}: {', '.join(differing) or 'no clear difference'}")
-    return f"{'; '.join(told)}."
+        phrases.append(f"{change}: {', '.join(differing) or 'no clear difference'}")
+    return f"{'; '.join(phrases)}."
 
 
 def _rows(table: pd.DataFrame) -> list[tuple[Any, ...]]:

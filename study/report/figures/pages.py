@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from study.report import select
 from study.report.colours import OWNERS, PAPER
 from study.report.figures.sheet import Sheet, wrapped
-from study.report.zone_map import MOMENTS, Array, classes, raster, read_zone_maps, told
+from study.report.zone_map import MOMENTS, Array, classes, page_counts, raster, read_zone_maps
 from study.results.errors import ResultsError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def zone_map(maps: dict[str, Array], sheet: Sheet) -> Figure:
     return figure
 
 
-def tell_zone_map(maps: dict[str, Array]) -> str:
+def describe_zone_map(maps: dict[str, Array]) -> str:
     """How many pages each owner has in the last picture of each cell."""
-    ends = [f"{title}: {told(at_moments[-1])}" for title, at_moments in maps.items()]
+    ends = [f"{title}: {page_counts(at_moments[-1])}" for title, at_moments in maps.items()]
     return f"{list(MOMENTS.values())[-1].capitalize()}, {'; '.join(ends)}."

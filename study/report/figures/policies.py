@@ -92,10 +92,10 @@ def tradeoff(shown: Compared, sheet: Sheet) -> Figure:
             line = table.set_index("cell").reindex(cells)
             axes.plot(line[cost] / 1e3, 100 * line["gain"], color=LINES, lw=1, zorder=1)
         for row in rows:
-            x, y, told = row[cost] / 1e3, 100 * row["gain"], row["cell"] in numbers
+            x, y, numbered = row[cost] / 1e3, 100 * row["gain"], row["cell"] in numbers
             reach = {"xerr": _reach(row, cost, 1e-3), "yerr": _reach(row, "gain", 100)}
-            axes.errorbar([x], [y], **reach, **_mark(front=row["front"], told=told))
-            if told:
+            axes.errorbar([x], [y], **reach, **_mark(front=row["front"], numbered=numbered))
+            if numbered:
                 axes.text(x, y, str(numbers[row["cell"]]), **_NUMBER)
         axes.set_xlabel(label)
         axes.margins(0.12)
@@ -124,12 +124,12 @@ def named_cells(table: pd.DataFrame) -> list[str]:
     return [cell for cell in ranked["cell"] if cell in chosen]
 
 
-def _mark(*, front: bool, told: bool) -> dict[str, Any]:
+def _mark(*, front: bool, numbered: bool) -> dict[str, Any]:
     colour = INK if front else FAINT
     return {
         "fmt": "o",
         "color": colour,
-        "markersize": 9 if told else 4,
+        "markersize": 9 if numbered else 4,
         "elinewidth": 0.8,
         "zorder": 4 if front else 3,
     }
@@ -165,16 +165,16 @@ def _along(cells: Mapping[str, Mapping[str, Any]]) -> Iterator[list[str]]:
         yield from groups.values()
 
 
-def tell_tradeoff(shown: Compared) -> str:
+def describe_tradeoff(shown: Compared) -> str:
     """Each policy with the share it serves, from the best to the worst."""
     ranked = shown.table.sort_values("gain", ascending=False).to_dict("records")
-    told = [
+    phrases = [
         f"{shown.looks.name(row['cell'])} {100 * row['gain']:.1f} %"
         f" for {row['pages_taken'] / 1e3:.1f} thousand pages a minute"
         f"{' (Pareto front)' if row['front'] else ''}"
         for row in ranked
     ]
-    return f"Receive buffers served: {'; '.join(told)}."
+    return f"Receive buffers served: {'; '.join(phrases)}."
 
 
 @dataclass(frozen=True)
@@ -244,9 +244,9 @@ def success(shown: Served, sheet: Sheet) -> Figure:
     return figure
 
 
-def tell_success(shown: Served) -> str:
+def describe_success(shown: Served) -> str:
     """For each order the policies that serve least and most."""
-    told = []
+    phrases = []
     for order in shown.orders:
         ranked = sorted(
             (share[0], cell) for (cell, at), share in shown.shares.items() if at == order
@@ -255,13 +255,13 @@ def tell_success(shown: Served) -> str:
             continue
         (least, worst), (most, best) = ranked[0], ranked[-1]
         if most - least < 0.05:
-            told.append(f"order {order}: {least:.1f} % by all policies")
+            phrases.append(f"order {order}: {least:.1f} % by all policies")
         else:
-            told.append(
+            phrases.append(
                 f"order {order}: from {least:.1f} % ({shown.looks.name(worst)}) "
                 f"to {most:.1f} % ({shown.looks.name(best)})"
             )
-    return f"Requests served, {'; '.join(told)}."
+    return f"Requests served, {'; '.join(phrases)}."
 
 
 class Looks:

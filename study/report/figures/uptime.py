@@ -32,7 +32,7 @@ FREE = [f"nr_free{order}" for order in range(11)]
 
 @dataclass(frozen=True)
 class OverTime:
-    """Samples of a few telling cells over uptime.
+    """Samples of a few contrasting cells over uptime.
 
     means     cell -> mean over replicates, a row for each of at most 100 stretches of uptime, with
               columns nr_free0 .. nr_free10, unusable, extfrag
@@ -58,13 +58,13 @@ def over_time(findings: Findings) -> OverTime:
     clock = findings.manifest["scenario"]["base"]["clock"]
     ageing, measure = (nanoseconds_from(clock[phase]) for phase in ("ageing", "measure"))
     unit, ns = _unit(ageing + measure)
-    telling = select.telling_cells(findings)
+    chosen = select.contrasting_cells(findings)
     sums: pd.DataFrame | None = None
     counts: pd.DataFrame | None = None
     for samples in series_batches(findings.folder):
         if "nr_free0" not in samples:
             break
-        of_cells = samples[samples["cell"].isin(telling)]
+        of_cells = samples[samples["cell"].isin(chosen)]
         grouped = _indexed(of_cells).groupby([of_cells["cell"], of_cells["time_ns"] / ns])
         sum_, count = grouped.sum(), grouped.count()
         sums = sum_ if sums is None else sums.add(sum_, fill_value=0)
@@ -76,7 +76,7 @@ def over_time(findings: Findings) -> OverTime:
     # 0 / 0: a time at which no replicate has a value.
     means: pd.DataFrame = sums / counts
     there = set(means.index.get_level_values(0))
-    shown = {cell: _thinned(means.loc[[cell]].droplevel(0)) for cell in telling if cell in there}
+    shown = {cell: _thinned(means.loc[[cell]].droplevel(0)) for cell in chosen if cell in there}
     if not any(mean[FREE].to_numpy().any() for mean in shown.values()):
         raise ResultsError(f"{findings.place} has no sample with a free page")
     cells = findings.manifest["cells"]
@@ -112,16 +112,16 @@ def buddyinfo(shown: OverTime, sheet: Sheet) -> Figure:
     return figure
 
 
-def tell_buddyinfo(shown: OverTime) -> str:
+def describe_buddyinfo(shown: OverTime) -> str:
     """How many pages are free on average once measured, and how many of them serve no order 3."""
-    told = []
+    phrases = []
     for cell, mean in shown.means.items():
         pages = _pages(mean[mean.index >= shown.measured]).mean(axis=0)
-        told.append(
+        phrases.append(
             f"{shown.titles[cell]}: {pages.sum():,.0f} pages free, "
             f"{pages[:ORDER_OF_CARD].sum():,.0f} of them in blocks below order {ORDER_OF_CARD}"
         )
-    return f"In the measured phase, {'; '.join(told)}."
+    return f"In the measured phase, {'; '.join(phrases)}."
 
 
 _INDICES = {
@@ -161,9 +161,9 @@ def indices(shown: OverTime, sheet: Sheet) -> Figure:
     return figure
 
 
-def tell_indices(shown: OverTime) -> str:
+def describe_indices(shown: OverTime) -> str:
     """Both indices of each cell, on average once measured."""
-    told = []
+    phrases = []
     for cell, mean in shown.means.items():
         measured = mean[mean.index >= shown.measured].mean()
         parts = [
@@ -171,8 +171,8 @@ def tell_indices(shown: OverTime) -> str:
             for column, (title, _) in _INDICES.items()
             if np.isfinite(measured[column])
         ]
-        told.append(f"{shown.titles[cell]}: {', '.join(parts) or 'no value'}")
-    return f"In the measured phase, {'; '.join(told)}."
+        phrases.append(f"{shown.titles[cell]}: {', '.join(parts) or 'no value'}")
+    return f"In the measured phase, {'; '.join(phrases)}."
 
 
 def _pages(mean: pd.DataFrame) -> Any:
