@@ -14,13 +14,14 @@ from study.replay.files import lines_of
 from study.replay.trace import FAILED_PFN, PAGEBLOCK_ORDER, Code, Trace
 
 _ALLOC = re.compile(
-    rb"mm_page_alloc:\s{0,64}page=\S{1,40} pfn=(\S{1,20}) order=([0-9]{1,3})"
+    rb"mm_page_alloc:\s{0,64}(?:page=\S{1,40}|\[FAILED TO PARSE\]) pfn=(\S{1,20}) order=([0-9]{1,3})"
     rb"(?:[^\n]{0,80}? gfp_flags=(\S{1,400}))?"
 )
 _FREE = re.compile(
-    rb"mm_page_free(?:_direct|_batched)?:\s{0,64}page=\S{1,40} pfn=(\S{1,20})|mm_pagevec_free:"
-    rb"\s{0,64}page=\S{1,40} pfn=(\S{1,20})"
+    rb"mm_page_free(?:_direct|_batched)?:\s{0,64}(?:page=\S{1,40}|\[FAILED TO PARSE\]) pfn=(\S{1,20})"
+    rb"|mm_pagevec_free:\s{0,64}page=\S{1,40} pfn=(\S{1,20})"
 )
+_UNPARSED = re.compile(rb"mm_page\w{1,40}:\s{0,64}\[FAILED TO PARSE\]")
 _WHEN = re.compile(rb"\s([0-9]{1,12}\.[0-9]{3,9}):\s")
 _WHO = re.compile(rb"^\s{0,40}(\S(?:[^\[\n]{0,30}\S)?)[- ]{1,8}[0-9]{1,8}\s{1,8}(?:\(|\[)")
 _EVENT = re.compile(rb"\b(mm_page\w{1,40}|mm_pagevec_free|kp_\w{1,20}|mm_\w{1,40}):\s")
@@ -61,6 +62,9 @@ class Contents:
         Seconds from a request to its free, of those of which both are seen.
     fallbacks, serious
         Blocks taken from another migratetype's list, and those below a pageblock.
+    unparsed, without_pfn
+        Events of pages that trace-cmd printed as they were recorded, and those of them that do not
+        say which page it is, so that nothing can be made of them.
     """
 
     events: Counter[str] = field(default_factory=Counter)
@@ -73,6 +77,8 @@ class Contents:
     lifetimes: list[float] = field(default_factory=list)
     fallbacks: int = 0
     serious: int = 0
+    unparsed: int = 0
+    without_pfn: int = 0
 
     @property
     def requests(self) -> int:
@@ -95,6 +101,8 @@ class Contents:
             "lifetime_quartiles_s": [float(value) for value in quartiles],
             "fallbacks": self.fallbacks,
             "serious_fallbacks": self.serious,
+            "unparsed": self.unparsed,
+            "unparsed_without_pfn": self.without_pfn,
         }
 
 
@@ -162,6 +170,9 @@ def _read(path: Path, found: Contents) -> None:
         if event is None:
             continue
         _add(found.events, event[1].decode())
+        if _UNPARSED.search(line):
+            found.unparsed += 1
+            found.without_pfn += b" pfn=" not in line
         when = _WHEN.search(line)
         now = None if when is None else float(when[1])
         if now is not None:

@@ -338,12 +338,13 @@ def _of_text(path: Path) -> Events:
         if b"\0" in file.read(16):
             raise ReplayError(f"{path}: neither text nor a numpy archive")
     words: dict[bytes, int] = {}
+    release = release_of(path) or _ASSUMED
     kinds: list[frozenset[str]] = []
     cells = array("q")
     for number, what, pfn, order, spelled, by_reclaim in _read(path):
         if spelled not in words:
             words[spelled] = len(kinds)
-            kinds.append(_flags(spelled))
+            kinds.append(_flags(spelled, release))
         cells.extend((what == _ASKED, number, pfn, order, words[spelled], by_reclaim))
         if len(kinds) > _MASKS_MOST:
             raise ReplayError(f"{path}: requests with over {_MASKS_MOST:,} different flags")
@@ -357,12 +358,12 @@ def _of_text(path: Path) -> Events:
     return Events(asked > 0, at_us, pfn, order, flags, by_reclaim > 0, kinds)
 
 
-def _flags(spelled: bytes) -> frozenset[str]:
-    """Flags as a tracer spells them: names, or a mask."""
+def _flags(spelled: bytes, release: tuple[int, int]) -> frozenset[str]:
+    """Flags as a tracer spells them: names, or that kernel's mask."""
     text = spelled.decode("ascii", "replace")
     if text.isascii() and text.isdigit():
-        return gfp.from_mask(int(text) & 0xFFFFFFFF, _ASSUMED)
-    return gfp.from_names(text, _ASSUMED) or frozenset()
+        return gfp.from_mask(int(text) & 0xFFFFFFFF, release)
+    return gfp.from_names(text, release) or frozenset()
 
 
 def _read(path: Path) -> Iterator[tuple[int, int, int, int, bytes, bool]]:

@@ -110,6 +110,10 @@ def _contents(result: Replay) -> Table:
     if held["fallbacks"]:
         serious = f"{held['serious_fallbacks']:,} of them below a pageblock (serious)"
         table.add_row("fallbacks", f"{held['fallbacks']:,} to another type's list, {serious}")
+    if held["unparsed"]:
+        lost = held["unparsed_without_pfn"]
+        told = f"; {lost:,} without pfn are left out" if lost else ", and read as such"
+        table.add_row("not parsed", f"{held['unparsed']:,} as trace-cmd found them recorded{told}")
     return table
 
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from study.cli import main
 from study.replay.contents import EVENTS_MOST, KINDS_MOST, contents_of
+from study.replay.demand import demand_of
 from study.replay.replay import read_trace
 
 pytestmark = pytest.mark.quick
@@ -134,3 +135,30 @@ def test_a_trace_without_free_lists_still_says_something(trace: Path) -> None:
     assert "serious" in shown.output
     assert shown.output.index("requests by order") < shown.output.index("not compared")
     assert told["contents"]["orders"] == {"0": 1, "3": 1, "9": 1}
+
+
+RAW = """\
+cpus=4
+  trace-cmd-22020 [003] 105219.542610: mm_page_alloc:        [FAILED TO PARSE] pfn=0x165cb4 order=2 gfp_flags=29491274 migratetype=1
+  trace-cmd-22020 [003] 105219.542710: mm_page_alloc:        [FAILED TO PARSE] pfn=0xffffffffffffffff order=3 gfp_flags=29491274 migratetype=1
+  trace-cmd-22020 [003] 105219.542810: mm_page_free:         [FAILED TO PARSE] pfn=0x165cb4 order=2
+  trace-cmd-22020 [003] 105219.542910: mm_page_free:         [FAILED TO PARSE] page=0xffffea0005972d00 order=2
+"""  # noqa: E501
+
+
+def test_events_that_trace_cmd_could_not_parse_are_read_as_recorded(tmp_path: Path) -> None:
+    """Without the map's address it prints bare fields: enough, but where there is no pfn."""
+    path = tmp_path / "trace.txt"
+    path.write_text(RAW)
+
+    found = contents_of(path, read_trace(path))
+    shown = CliRunner().invoke(main, ["replay", str(path)])
+    demand = demand_of(path)
+
+    assert (found.plain()["orders"], found.failed) == ({"2": 1, "3": 1}, 1)
+    assert found.lifetimes == pytest.approx([0.0002], abs=1e-6)
+    assert (found.unparsed, found.without_pfn) == (4, 1)
+    assert "4 as trace-cmd found them recorded; 1 without pfn" in shown.output
+    assert demand.order.tolist() == [2, 3]
+    assert demand.served.tolist() == [True, False]
+    assert demand.hold_us[0] == 200
