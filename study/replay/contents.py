@@ -14,12 +14,13 @@ from study.replay.files import lines_of
 from study.replay.trace import FAILED_PFN, PAGEBLOCK_ORDER, Code, Trace
 
 _ALLOC = re.compile(
-    rb"mm_page_alloc:\s{0,64}(?:page=\S{1,40}|\[FAILED TO PARSE\]) pfn=(\S{1,20}) order=([0-9]{1,3})"
+    rb"mm_page_alloc:\s{0,64}(?:page=\S{1,40}|\[FAILED TO PARSE\]) pfn=(\S{1,20})"
+    rb" order=([0-9]{1,3})"
     rb"(?:[^\n]{0,80}? gfp_flags=(\S{1,400}))?"
 )
 _FREE = re.compile(
-    rb"mm_page_free(?:_direct|_batched)?:\s{0,64}(?:page=\S{1,40}|\[FAILED TO PARSE\]) pfn=(\S{1,20})"
-    rb"|mm_pagevec_free:\s{0,64}page=\S{1,40} pfn=(\S{1,20})"
+    rb"mm_page_free(?:_direct|_batched)?:\s{0,64}(?:page=\S{1,40}|\[FAILED TO PARSE\])"
+    rb" pfn=(\S{1,20})|mm_pagevec_free:\s{0,64}page=\S{1,40} pfn=(\S{1,20})"
 )
 _UNPARSED = re.compile(rb"mm_page\w{1,40}:\s{0,64}\[FAILED TO PARSE\]")
 _WHEN = re.compile(rb"\s([0-9]{1,12}\.[0-9]{3,9}):\s")
@@ -169,10 +170,7 @@ def _read(path: Path, found: Contents) -> None:
         event = _EVENT.search(line)
         if event is None:
             continue
-        _add(found.events, event[1].decode())
-        if _UNPARSED.search(line):
-            found.unparsed += 1
-            found.without_pfn += b" pfn=" not in line
+        _count_event(found, line, event)
         when = _WHEN.search(line)
         now = None if when is None else float(when[1])
         if now is not None:
@@ -193,6 +191,13 @@ def _read(path: Path, found: Contents) -> None:
     if first is not None and last is not None:
         found.seconds = last - first
     found.busiest = max(by_second.values(), default=0)
+
+
+def _count_event(found: Contents, line: bytes, event: re.Match[bytes]) -> None:
+    _add(found.events, event[1].decode())
+    if _UNPARSED.search(line):
+        found.unparsed += 1
+        found.without_pfn += b" pfn=" not in line
 
 
 def _count(found: Contents, line: bytes, request: re.Match[bytes]) -> None:

@@ -45,13 +45,14 @@ _CODES = {
 }
 _BLOCK = re.compile(
     rb"(mm_page_(?:alloc|free|free_batched|alloc_zone_locked|pcpu_drain)):\s{0,64}"
-    rb"(?:page=\S{1,40}|\[FAILED TO PARSE\]) pfn=(?:0x([0-9a-f]{1,16})|([0-9]{1,20})) order=([0-9]{1,20})"
+    rb"(?:page=\S{1,40}|\[FAILED TO PARSE\])"
+    rb" pfn=(?:0x([0-9a-f]{1,16})|([0-9]{1,20})) order=([0-9]{1,20})"
     rb"(?![0-9])(?: migratetype=(-?[0-9]{1,20})(?![0-9]))?"
 )
 """The frequent events, with what matters of them: one search a line.
 
-Where trace-cmd does not know the address of the memory map (from 4.13 on), it says so and prints the
-fields as they were recorded: pfn, but no page.
+Where trace-cmd does not know the address of the memory map (from 4.13 on), it says so and prints
+the fields as they were recorded: pfn, but no page.
 """
 
 _BINARY = {
