@@ -334,9 +334,10 @@ def _further(found: _OnAxis) -> str:
 
 def _scope(base: Mapping[str, Any], averaged_over: Sequence[str], *, varied: Sequence[str]) -> str:
     """What the numbers are means over, and the machine that they hold for."""
-    averaged = f"Means over {_listed(averaged_over)}; " if averaged_over else ""
+    averaged = f"means over {_listed(averaged_over)}; " if averaged_over else ""
     held = f"kernel {base['kernel']}" if "kernel" not in varied and "kernel" in base else ""
-    return f"{averaged}{held or 'the rest'} and the load of the scenario are held."
+    said = f"{averaged}{held or 'the rest'} and the load of the scenario are held."
+    return said[0].upper() + said[1:]
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from study.intervals import CONFIDENCE
 from study.statistics.verdict import REPLICATES_LEAST, TESTED
-from study.zone.trial.metrics import is_share
+from study.zone.trial.metrics import LABELS, is_share
 
 if TYPE_CHECKING:
     from study.statistics.verdict import Verdict
@@ -76,19 +76,20 @@ def _assurance(judged: Sequence[Verdict], looks: int, extended: int) -> Iterator
 
 
 def evidence(verdict: Verdict, *, most: int) -> str:
-    """The figures behind a verdict, in one line.
+    """The figures behind a verdict, in one line; a metric without a label goes by its name.
 
     most  replicates that claims rest on; one that has fewer says so
     """
     parts = []
+    metric = _labelled(verdict.metric, LABELS)
     if isfinite(verdict.estimate):
         if _is_sum(verdict):
-            parts.append(f"{verdict.metric}: {_signed(verdict.estimate)}{_interval(verdict)}")
+            parts.append(f"{metric}: {_signed(verdict.estimate)}{_interval(verdict)}")
         else:
             of = f"{100 * verdict.share:g} % of " if verdict.share != 1 else ""
             of += f"the gain from {verdict.baseline} to " if verdict.baseline else ""
             parts.append(
-                f"{verdict.metric} {number(verdict.side)} against {of}{number(verdict.other)}: "
+                f"{metric}: {number(verdict.side)} against {of}{number(verdict.other)}, "
                 f"{_signed(verdict.estimate)}{_interval(verdict)}"
             )
         if verdict.margin:
@@ -158,10 +159,14 @@ def _comparison(verdict: Verdict, metric: str) -> Iterator[str]:
 
 def in_words(metric: str, labels: Mapping[str, str]) -> str:
     """A metric, or a weighted sum of some, with every name replaced by what it is called."""
+    return _labelled(metric, labels).replace("_", " ")
+
+
+def _labelled(metric: str, labels: Mapping[str, str]) -> str:
+    """The same, but one without a label keeps its name."""
     times = re.sub(r"(?<![\d.])([\d.]+) (?=[a-z])", "\\1 \N{MULTIPLICATION SIGN} ", metric)
-    return re.sub(
-        r"[a-z]\w+", lambda name: labels.get(name[0], name[0].replace("_", " ")), times
-    ).replace(" - ", " \N{MINUS SIGN} ")
+    named = re.sub(r"[a-z]\w+", lambda name: labels.get(name[0], name[0]), times)
+    return named.replace(" - ", " \N{MINUS SIGN} ")
 
 
 def _is_sum(verdict: Verdict) -> bool:

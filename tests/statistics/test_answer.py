@@ -81,6 +81,13 @@ def test_the_policy_that_serves_more_is_named_with_its_cost(studies) -> None:
     )
 
 
+def test_what_is_held_is_a_sentence(make_findings) -> None:
+    """It begins with a capital also if nothing is averaged over."""
+    text = "name: one\nreplicates: 8\naxes: {kswapd.policy: [count-only, order-aware]}\n"
+    answer = make_findings(text, metrics(better_with_order_aware)).answer
+    assert answer.text.endswith(". Kernel 2.6.8 and the load of the scenario are held.")
+
+
 def test_the_first_level_may_be_the_best(studies) -> None:
     """What serves less than the machine as it is, is told so."""
     findings = studies(lambda levels, noise: 1.7 - better_with_order_aware(levels, noise))
