@@ -76,6 +76,11 @@ def load(
         The same as overrides: `replicates=6`, `zone={"memory": "128MiB"}`, or
         `**{"zone.memory": "128MiB"}`.
 
+    Returns
+    -------
+    Study
+        Its cells, trials and claims; nothing has been run.
+
     Raises
     ------
     ScenarioError
@@ -137,6 +142,11 @@ def run(
     extensions
         Code that the scenario may have imported, as for load().
 
+    Returns
+    -------
+    Results
+        Of all rows in the folder, also those that it held before.
+
     Raises
     ------
     ScenarioError
@@ -195,6 +205,11 @@ def simulate(
     extensions
         As for load().
 
+    Returns
+    -------
+    Simulated
+        The trial's metrics, and its samples over simulated time.
+
     Raises
     ------
     ScenarioError
@@ -221,6 +236,11 @@ def read(path: str | os.PathLike[str], *, extensions: str | Iterable[str] = ()) 
         Code that may be imported when pictures of its zones are taken, as for load(); reading
         itself imports none.
 
+    Returns
+    -------
+    Results
+        Tables, verdicts and figures, each read or computed when it is first used.
+
     Raises
     ------
     ResultsError
@@ -244,6 +264,11 @@ def why(text: str) -> Refusals:
     text
         Any that holds the kernel's words: dmesg, a journal, a mail; also /proc/buddyinfo and its
         like.
+
+    Returns
+    -------
+    Refusals
+        One verdict for each report in the text; none if it holds no report.
     """
     from study.refusals.answers import refusals_in
 

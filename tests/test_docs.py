@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
 
 import study
+import study.statistics
 from study.scenario.presets import presets
 
 if TYPE_CHECKING:
@@ -58,6 +61,29 @@ def test_the_reference_has_every_public_name_command_and_preset(site: Path) -> N
         assert f'id="study-{command}"' in cli
     page = (site / "presets.html").read_text()
     assert [name for name in presets() if name not in page] == []
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("module", [study, study.statistics], ids=lambda module: module.__name__)
+def test_public_functions_document_what_they_take_and_return(module: ModuleType) -> None:
+    """Each has the sections of numpydoc, a parameter each, for editors and the reference."""
+    members = {name: getattr(module, name) for name in module.__all__}
+    functions = {name: member for name, member in members.items() if inspect.isfunction(member)}
+    for name, member in members.items():
+        if inspect.isclass(member) and not issubclass(member, Exception):
+            methods = inspect.getmembers(member, inspect.isfunction)
+            functions |= {f"{name}.{key}": own for key, own in methods if key[0] != "_"}
+    assert functions
+    for name, function in functions.items():
+        documented = inspect.getdoc(function) or ""
+        signature = inspect.signature(function)
+        if signature.return_annotation != "None":
+            assert re.search(r"^(Returns|Yields)\n---", documented, re.MULTILINE), name
+        for parameter in signature.parameters.keys() - {"self"}:
+            assert re.search(rf"^(\w+, )*{parameter}(, \w+)*$", documented, re.MULTILINE), (
+                name,
+                parameter,
+            )
 
 
 def test_every_page_is_in_the_contents(site: Path, root: Path) -> None:

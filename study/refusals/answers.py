@@ -44,6 +44,11 @@ class Refusals:
         ----------
         names
             Also the names of the tasks that asked.
+
+        Returns
+        -------
+        dict
+            `reports`, one mapping each; `traces` and `hints` of other kernel messages.
         """
         return {
             "reports": [as_data(verdict, names=names) for verdict in self.verdicts],
@@ -71,6 +76,11 @@ class Refusals:
             Another vm.min_free_kbytes to try.
         names
             Also the names of the tasks that asked.
+
+        Returns
+        -------
+        str
+            Each report with its watermark test, cause and cure.
         """
         count = len(self)
         full = [

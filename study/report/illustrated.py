@@ -59,10 +59,14 @@ class Panels(tuple["Axes", ...]):
 class Results(Findings):
     """The results of a study, with its figures.
 
-    Each plot method returns matplotlib Axes, as a tuple that a notebook shows as a picture, and
-    raises ResultsError when the results have nothing to draw it from.
+    Each plot method returns matplotlib Axes, as a tuple that a notebook shows as a picture.
 
-    extensions  what may be imported when trials are simulated once more
+    Parameters
+    ----------
+    folder
+        Of the results.
+    extensions
+        Code that may be imported when trials are simulated once more.
     """
 
     def _repr_html_(self) -> str:
@@ -84,35 +88,111 @@ class Results(Findings):
     extensions: tuple[str, ...] = ()
 
     def plot_tradeoff(self) -> Panels:
-        """Receive buffers served against what it cost, a mark for each policy; front marked."""
+        """Receive buffers served against what it cost, a mark for each policy; front marked.
+
+        Returns
+        -------
+        Panels
+            The matplotlib Axes, one for each panel.
+
+        Raises
+        ------
+        ResultsError
+            There is nothing to draw it from.
+        """
         return self._draw("tradeoff")
 
     def plot_forest(self) -> Panels:
-        """What each level changes against the first of its axis, paired by replicate."""
+        """What each level changes against the first of its axis, paired by replicate.
+
+        Returns
+        -------
+        Panels
+            The matplotlib Axes, one for each panel.
+
+        Raises
+        ------
+        ResultsError
+            There is nothing to draw it from.
+        """
         return self._draw("forest")
 
     def plot_success(self) -> Panels:
-        """Requests served at each order that is asked for, by policy."""
+        """Requests served at each order that is asked for, by policy.
+
+        Returns
+        -------
+        Panels
+            The matplotlib Axes, one for each panel.
+
+        Raises
+        ------
+        ResultsError
+            There is nothing to draw it from.
+        """
         return self._draw("success")
 
     def plot_buddyinfo(self) -> Panels:
-        """Free pages by order over uptime, for a few cells."""
+        """Free pages by order over uptime, for a few cells.
+
+        Returns
+        -------
+        Panels
+            The matplotlib Axes, one for each panel.
+
+        Raises
+        ------
+        ResultsError
+            There is nothing to draw it from.
+        """
         return self._draw("buddyinfo")
 
     def plot_indices(self) -> Panels:
-        """The kernel's two fragmentation indices over uptime, for a few cells."""
+        """The kernel's two fragmentation indices over uptime, for a few cells.
+
+        Returns
+        -------
+        Panels
+            The matplotlib Axes, one for each panel.
+
+        Raises
+        ------
+        ResultsError
+            There is nothing to draw it from.
+        """
         return self._draw("indices")
 
     def plot_zone_map(self) -> Panels:
         """Every page of a zone by owner, for a few cells, at three moments of a trial.
 
         The first time these trials are simulated once more, for at most a minute.
+
+        Returns
+        -------
+        Panels
+            The matplotlib Axes, one for each panel.
+
+        Raises
+        ------
+        ResultsError
+            There is nothing to draw it from.
         """
         self._take_pictures()
         return self._draw("zone-map")
 
     def report(self) -> Path:
-        """Write report.html into the results folder, with zone maps; returns where it lies."""
+        """Write report.html into the results folder, with zone maps if they can be had.
+
+        Returns
+        -------
+        Path
+            Of report.html.
+
+        Raises
+        ------
+        ResultsError
+            The folder cannot be written.
+        """
         from study.report.page import write_report
 
         # A report is worth having without them.

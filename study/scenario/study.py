@@ -47,13 +47,25 @@ class Study:
         return f"<Study {self.name!r} of {self.source}: {counts}>"
 
     def notes(self) -> list[str]:
-        """What a reader must know that no setting says: kernels taken for others, lost starts."""
+        """What a reader must know that no setting says: kernels taken for others, lost starts.
+
+        Returns
+        -------
+        list of str
+            One sentence each.
+        """
         from study.scenario.machine.notes import notes_of
 
         return notes_of(self.document)
 
     def extensions(self) -> list[str]:
-        """Versions of the extensions that its cells use, 16 hex digits each."""
+        """Versions of the extensions that its cells use.
+
+        Returns
+        -------
+        list of str
+            Digests of 16 hex digits, sorted; empty if no cell uses an extension.
+        """
         asked = [cell.settings.extension for cell in self.cells]
         used = {version for one in asked for version in (one.victims_digest, one.source_digest)}
         return sorted(used - {""})
@@ -61,7 +73,15 @@ class Study:
     def trials(self, replicates: Mapping[str, int] | None = None) -> Iterator[Trial]:
         """All trials, replicate by replicate, so that a run cut short has whole comparisons.
 
-        replicates  cell id -> how many, where it is not the same number for every cell
+        Parameters
+        ----------
+        replicates
+            Cell id -> how many, where it is not the same number for every cell.
+
+        Yields
+        ------
+        Trial
+            Cell, replicate and seed.
         """
         most = self.replicates if replicates is None else max(replicates.values(), default=0)
         seeds = self.seeds()
@@ -71,5 +91,11 @@ class Study:
                     yield Trial(cell, replicate, seeds[cell.id])
 
     def seeds(self) -> dict[str, int]:
-        """Cell id -> seed of its trials."""
+        """The seeds of the trials.
+
+        Returns
+        -------
+        dict
+            Cell id -> seed; cells that meet the same load have the same one.
+        """
         return {cell.id: seed_of(self.seed, self.nuisance, cell.levels) for cell in self.cells}

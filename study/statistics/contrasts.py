@@ -109,14 +109,29 @@ def contrast_table(
 ) -> pd.DataFrame:
     """All contrasts of a study, one row each.
 
-    trials    as read_trials() gives it, or by column
-    headline  metrics that single cells are compared on, and that form a family of their own for
-              Holm's correction: those people look at
-    metrics   to look at; None for all there are
-    nuisance  axes whose levels met other loads, which a note tells
+    Levels are compared on every metric, single cells on `headline` only.
 
-    Levels are compared on every metric. `n` counts replicates that have both sides; `cells` the
-    matched pairs averaged in each of them.
+    Parameters
+    ----------
+    trials
+        As read_trials() returns them, or by column.
+    cells
+        Id -> levels by axis.
+    axes
+        Those whose levels are compared, unless they are more than 12.
+    headline
+        Metrics that single cells are compared on. For Holm's adjustment they are a family of their
+        own.
+    metrics
+        Those to compare; None for all there are.
+    nuisance
+        Axes whose levels met other loads: what compares them is not paired, and a note says so.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per metric and pair. `n` counts the replicates that have both sides, `cells` the
+        matched pairs averaged in each of them; differences and intervals are in the metric's unit.
     """
     import pandas as pd
 

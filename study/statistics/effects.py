@@ -77,11 +77,29 @@ def main_effects(
     metrics: Sequence[str],
     cells: Mapping[str, Mapping[str, Any]],
 ) -> tuple[list[Effect], int]:
-    """Effects of one axis on some metrics, and the number of cells per level behind them.
+    """Effects of the levels of one axis on some metrics.
 
     Levels are compared like with like: over those settings of the other axes under which every
-    level of this one was run. If there are none, over all cells (the number is then 0), and the
-    other axes may have a part in the difference.
+    level of this one was run. If there are none, over all cells, and the other axes may have a
+    part in the difference.
+
+    Parameters
+    ----------
+    trials
+        As read_trials() returns them, or by column.
+    axis
+        A key of the scenario. Cells that do not have it are left out.
+    metrics
+        Names of columns of `trials`.
+    cells
+        Id -> levels by axis.
+
+    Returns
+    -------
+    effects : list of Effect
+        By metric, and within one by level, in the order of the scenario.
+    matched : int
+        Matched cells that each level is averaged over; 0 if there are none.
     """
     groups, matched = _matched_cells(axis, cells)
     first_level, first_ids = next(

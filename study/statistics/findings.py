@@ -87,7 +87,13 @@ class Findings(Tables):
         return drift(self)
 
     def drift_lines(self) -> list[str]:
-        """What still changes, in sentences; nothing if nothing is known to."""
+        """What still changes while it is measured.
+
+        Returns
+        -------
+        list of str
+            Sentences; empty if nothing is known to change.
+        """
         from study.statistics.drift import ageing_of, drift_lines
 
         ages = sorted({*ageing_of(self.manifest)}, key=nanoseconds_from)
@@ -102,11 +108,29 @@ class Findings(Tables):
         return verdict_table(self.judged())
 
     def claims(self) -> list[Claim]:
-        """The claims of the scenario."""
+        """The claims of the scenario.
+
+        Returns
+        -------
+        list of Claim
+            In the order of the scenario.
+        """
         return [Claim.from_plain(raw) for raw in self.manifest["scenario"].get("claims", [])]
 
     def footnote(self, verdicts: Sequence[Verdict]) -> str:
-        """What verdicts on these results rest on; empty if there are none."""
+        """How sure verdicts on these results are.
+
+        Parameters
+        ----------
+        verdicts
+            As judged() returns them.
+
+        Returns
+        -------
+        str
+            A few sentences: replicates, error rate, what is left out of it, confidence of the
+            intervals.
+        """
         from study.statistics.words import footnote
 
         # Cells or replicates that were added to a study that had been run are looks of no rule.
@@ -114,7 +138,18 @@ class Findings(Tables):
         return footnote(verdicts, looks=len(looks_of(self.manifest)), extended=extended)
 
     def judged(self, claims: Iterable[Claim] | None = None) -> list[Verdict]:
-        """Verdicts on the scenario's own claims, or on others."""
+        """Verdicts on the scenario's own claims, or on others.
+
+        Parameters
+        ----------
+        claims
+            Those to judge; None takes the scenario's.
+
+        Returns
+        -------
+        list of Verdict
+            One for each claim, adjusted together (Holm).
+        """
         return list(self._judged_own if claims is None else self._judge(list(claims)))
 
     @cached_property
@@ -149,7 +184,23 @@ def looks_of(manifest: Manifest) -> tuple[int, ...]:
 
 
 def read_findings(path: str | os.PathLike[str]) -> Findings:
-    """Open a results folder. Raises ResultsError if it is none, or its scenario is damaged."""
+    """Open a results folder.
+
+    Parameters
+    ----------
+    path
+        The folder, or its URL.
+
+    Returns
+    -------
+    Findings
+        Tables and verdicts, each read or computed when it is first used.
+
+    Raises
+    ------
+    ResultsError
+        It is no results folder, or its scenario is damaged.
+    """
     findings = Findings(open_folder(path))
     check_scenario(findings)
     return findings
@@ -186,7 +237,23 @@ def check_scenario(findings: Findings) -> None:
 
 
 def write_findings(folder: Folder) -> Findings:
-    """Write contrasts.csv and verdicts.csv beside the tables they are drawn from."""
+    """Write contrasts.csv and verdicts.csv into the folder that they are computed from.
+
+    Parameters
+    ----------
+    folder
+        The caller is its only writer.
+
+    Returns
+    -------
+    Findings
+        What was written, and all else of the folder.
+
+    Raises
+    ------
+    ResultsError
+        The rows cannot be read, or the folder cannot be written.
+    """
     findings = Findings(folder)
     for name, table in ((CONTRASTS, findings.contrasts), (VERDICTS, findings.verdicts)):
         write_whole(folder.path / name, to_csv(table))

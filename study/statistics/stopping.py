@@ -61,11 +61,25 @@ def replicates_wanted(
     cells: Mapping[str, Mapping[str, Any]],
     claims: Iterable[Claim] = (),
 ) -> Wanted:
-    """Cell id -> replicates it should have before the next look; cells that are done are left out.
+    """How many replicates each cell should have before the next look.
 
-    trials  as read_trials() gives it, failed ones included: they have been run
+    Between looks, and while replicates are missing, that is the look that comes next.
 
-    Between looks, and while replicates are missing, the answer is the look that comes next.
+    Parameters
+    ----------
+    stopping
+        The rule of the scenario.
+    trials
+        As read_trials() returns them, failed ones included: they have been run.
+    cells
+        Id -> levels by axis.
+    claims
+        Those that the rule waits for.
+
+    Returns
+    -------
+    Wanted
+        Cell id -> replicates; cells that need no more are left out. `why` says what is open.
     """
     looks = stopping.looks()
     finished = dict.fromkeys(cells, 0) | trials["cell"].value_counts().to_dict()
