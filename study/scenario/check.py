@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from study.scenario.errors import FAULTS_MOST, did_you_mean, nearest_version, shown
@@ -114,7 +115,7 @@ def sentence(key: str, detail: ErrorDetails) -> str:
             text = f"is {found}; allowed are true, false"
         case "model_type":
             text = f"is {found}; it is a group of settings, such as {key}.{_example(key)}"
-        case kind if kind in _BOUNDS and key in fields():
+        case kind if kind in _BOUNDS and _field(key):
             words, name = _BOUNDS[kind]
             value, bound = (in_units(key, v) for v in (detail["input"], context[name]))
             text = f"is {value}; it must be {words} {bound}"
@@ -133,9 +134,18 @@ _BOUNDS = {
 
 def in_units(key: str, value: Any) -> str:
     """A value of a key, or a bound of it, as a person would write it."""
-    field = fields()[key]
-    text = text_of(field.annotation, field.metadata, value)
+    field = _field(key)
+    text = text_of(field.annotation, field.metadata, value) if field else shown(value)
     return f"{value:,.12g}" if not value or text == shown(value) else text
+
+
+def _field(key: str) -> FieldInfo | None:
+    """The declaration of a dotted key, also of one of a request by name; None for none."""
+    group, _, rest = key.partition(".")
+    if group == "requests":
+        found: FieldInfo | None = RequestKeys.model_fields.get(rest.rpartition(".")[2])
+        return found
+    return fields().get(key)
 
 
 def _must(kind: str, context: Mapping[str, Any]) -> str:
