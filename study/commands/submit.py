@@ -33,13 +33,24 @@ _OF_RAY = re.compile(r"Running entrypoint for job |\S{1,40} \S{1,40}\tINFO job_m
 """What Ray writes into a job's log before the job does."""
 
 
+def _url(_context: click.Context, _parameter: click.Parameter, address: str) -> str:
+    """The address with its scheme; ends the command if it is none."""
+    from study.fanout.jobs import server_url
+
+    try:
+        return server_url(address)
+    except ValueError as fault:
+        refuse(fault)
+
+
 def _server_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--address",
         required=True,
         envvar="RAY_API_SERVER_ADDRESS",
         metavar="URL",
-        help="The cluster's job server: http://HOST:8265.",
+        callback=_url,
+        help="The cluster's job server: http://HOST:8265, or HOST:8265.",
     )(command)
 
 

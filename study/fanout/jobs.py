@@ -62,15 +62,31 @@ class Ended:
     message: str
 
 
+def server_url(address: str) -> str:
+    """The URL of a job server, http:// if the address names no scheme.
+
+    Raises ValueError if it is none, with what one looks like.
+    """
+    url = address.rstrip("/") if "://" in address else f"http://{address.rstrip('/')}"
+    fault = f"no address of a job server: {address}; as http://HOST:8265"
+    try:
+        parts = urlsplit(url)
+    except ValueError as reason:
+        raise ValueError(f"{fault} ({reason})") from reason
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _port(parts):
+        raise ValueError(fault)
+    # Who leaves out the scheme may leave out the port too: it is not that of the web.
+    if "://" not in address and parts.port is None:
+        raise ValueError(fault)
+    return url
+
+
 class JobServer:
     """The job server of a Ray head."""
 
     def __init__(self, address: str) -> None:
-        """Address is http://HOST:PORT of the dashboard. Raises FanoutError if it is none."""
-        self.address = address.rstrip("/")
-        parts = urlsplit(self.address)
-        if parts.scheme not in ("http", "https") or not parts.hostname or not _port(parts):
-            raise FanoutError(f"no address of a job server: {address}; as http://HOST:8265")
+        """Address as server_url() takes it. Raises FanoutError if nobody answers there."""
+        self.address = server_url(address)
         if find_spec("aiohttp") is None:
             raise FanoutError(
                 "jobs need Ray's own extra: python3 bootstrap.py setup cluster, or "
