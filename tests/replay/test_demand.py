@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -124,6 +125,24 @@ def test_it_becomes_a_load(written: Path) -> None:
 
     assert rows_of(load)["at"].tolist() == [0, 500_000, 2_000_000, 4_000_000, 6_000_000]
     assert load.length_ns == 6_000_000
+
+
+def test_a_file_becomes_a_load_once_until_its_content_changes(tmp_path: Path) -> None:
+    """Reading takes seconds; neither its name nor its times say that a file is as it was."""
+    path = tmp_path / "trace.txt"
+    text = "".join(ftrace(*event) for event in EVENTS)
+    path.write_text(text)
+    before = path.stat()
+    first, again = recorded_load(path), recorded_load(path)
+    path.write_text(text.replace("order=2", "order=1"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    other = recorded_load(path)
+
+    assert again is first
+    assert path.stat().st_size == before.st_size
+    assert other.digest != first.digest
+    assert rows_of(other)["order"].tolist() == [0, 3, 0, 1, 6]
 
 
 def test_text_as_a_kernel_printed_it_is_a_load() -> None:

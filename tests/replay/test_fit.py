@@ -191,6 +191,7 @@ def test_the_command_writes_a_scenario_and_tells_how_near_it_comes(tmp_path: Pat
     assert "first half" in made.stdout
     assert "second half" in made.stdout
     assert "order3-atomic" in made.stdout
+    assert "not fitted: bursts of file and slab pages" in made.stdout
     assert load(out).cells[0].settings.requests[0].name == "order3-atomic"
     again = study("replay", trace, "--load", out, fails=2)
     assert "is there already" in again.stderr
