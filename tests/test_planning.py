@@ -53,6 +53,9 @@ def test_a_plan_shows_cells_settings_and_needs(study: Run, root: Path, tmp_path:
     assert (plan["trials"], len(plan["cells"])) == (12, 4)
     assert [run["cores"] for run in needs["runs"]] == [needs["cores_here"], 64]
     assert 0 < needs["measured"]["trial_s"] < 60
+    assert 0 <= needs["measured"]["found"]["rx_success_ratio"] <= 1
+    assert re.search(r"running about \d+ pilots for about \d+ s", shown.stderr)
+    assert "receive buffer requests served " in " ".join(shown.stdout.split())
     assert needs["disk_bytes"][0] > 100
     assert needs["memory_bytes_per_core"] > needs["zone_bytes"] > 16 * 256
     beside = {
@@ -69,11 +72,13 @@ def test_a_plan_of_long_trials_is_drawn_out_from_their_beginning(root: Path) -> 
     from study.scenario import load
 
     long = load(root / "tests/fanout/tiny.yaml", ["clock.measure=60s", "clock.sample=10s"])
-    found = calibrate(long, budget_s=0.001)
+    said: list[str] = []
+    found = calibrate(long, budget_s=0.001, say=said.append)
     real = calibrate(long, budget_s=600)
 
     assert (found.share, real.share) == (0.15, 1.0)
     assert len(found.trial_s) == 4
+    assert said[-1].startswith("running about 4 pilots, the first 15 % of each, for about ")
     # Within a factor of three: the machine of a test run has other things to do.
     assert real.mean_s()[0] / 3 < found.mean_s()[0] < real.mean_s()[0] * 3
 

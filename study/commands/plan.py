@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite, nan
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -78,7 +80,8 @@ def plan(
     """Show what SCENARIO would run, and what that would take.
 
     Cells, replicates, the settings that are not defaults; then time, memory and disk, measured with
-    a few trials on this machine, and what a cluster of so many such cores would make of it.
+    pilots: 4 to 64 trials of cells drawn at random, on this machine for as long as --calibrate
+    says; what they found; and what a cluster of so many such cores would make of it.
     Nothing is written.
     """
     from study.scenario import ScenarioError
@@ -200,6 +203,7 @@ def _needs(study: Study, budget_s: float, cores: tuple[int, ...], *, quiet: bool
             "trial_s": mean,
             "half_interval_s": half,
             "longest_s": max(found.trial_s),
+            "found": _found(found),
         },
         "cores_here": here,
         "runs": [_run(found, study, least, most, n) for n in (here, *(cores or _CLUSTERS))],
@@ -210,6 +214,19 @@ def _needs(study: Study, budget_s: float, cores: tuple[int, ...], *, quiet: bool
             round(n * bytes_per_trial(found.rows, share=found.share)) for n in (least, most)
         ],
     }
+
+
+def _found(pilots: Calibration) -> dict[str, float]:
+    """Means over the pilots: shares of requests served that stand in tables first, and refaults."""
+    from study.zone.trial.metrics import HEADLINE, is_service
+
+    means = {}
+    for name, _ in HEADLINE:
+        values = [row.metrics.get(name, nan) for row in pilots.rows]
+        values = [value for value in values if isfinite(value)]
+        if values and (is_service(name) or name == "refaults"):
+            means[name] = fmean(values)
+    return means
 
 
 def _run(found: Calibration, study: Study, least: int, most: int, cores: int) -> dict[str, Any]:

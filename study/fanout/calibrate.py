@@ -80,8 +80,10 @@ def calibrate(
     allowed = study.allowed
     _run(_part(chosen[0], _FIRST / 10), allowed)
     resident = _resident()
-    say("running a few trials to see how long they take")
-    whole = _drawn_out(chosen[0], allowed)[1] * LEAST <= budget_s
+    say("running a pilot to see how long trials take")
+    one_s = _drawn_out(chosen[0], allowed)[1]
+    whole = one_s * LEAST <= budget_s
+    say(_pilots(len(chosen), budget_s, one_s=one_s, whole=whole))
     times: list[float] = []
     rows: list[Row] = []
     started = perf_counter()
@@ -105,6 +107,16 @@ def calibrate(
         resident=resident,
         zone=max(bytes_needed(cell.settings) for cell in study.cells),
     )
+
+
+def _pilots(chosen: int, budget_s: float, *, one_s: float, whole: bool) -> str:
+    """Which trials are run now, and how long that takes."""
+    each = one_s if whole else (_FIRST + _SECOND) * one_s
+    least, most = min(LEAST, chosen), min(MOST, chosen)
+    number = round(budget_s / each) if each else most
+    number = min(max(number, least), most)
+    what = "" if whole else f", the first {100 * _SECOND:g} % of each,"
+    return f"running about {number} pilots{what} for about {max(number * each, 1):.0f} s"
 
 
 def _shuffled(study: Study) -> list[Trial]:

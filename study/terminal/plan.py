@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.padding import Padding
 from rich.text import Text
 
+from study.statistics.answer import PRESSING
+from study.statistics.words import number
 from study.terminal.listing import listing, show, word
+from study.zone.trial.metrics import LABELS, is_share
 
 if TYPE_CHECKING:
     from study.scenario import Study
@@ -136,6 +140,19 @@ def show_needs(needs: dict[str, Any]) -> None:
             f"±{measured['half_interval_s']:.1g} s{how}, one at a time on this machine."
         )
     )
+    if measured["found"]:
+        where = "In these trials" if measured["to_the_end"] else "In their beginning"
+        text = f"{where}, on average: {'; '.join(_pilot_words(measured['found']))}."
+        shares = [mean for name, mean in measured["found"].items() if is_share(name)]
+        if measured["to_the_end"] and shares and min(shares) == 1:
+            text += f" They tell no policies apart; {PRESSING}."
+        show(Text(text))
+
+
+def _pilot_words(found: Mapping[str, float]) -> Iterator[str]:
+    """What pilots found, by the names of tables."""
+    for name, mean in found.items():
+        yield f"{LABELS[name]} " + (f"{100 * mean:.4g} %" if is_share(name) else number(mean))
 
 
 def _span(ends: list[float], words: Any) -> str:
