@@ -108,8 +108,23 @@ def test_the_trade_off_numbers_its_marks_by_service(along):
     assert "not grey: none shown is better in all" in said
     for axes in figure.axes:
         marks = sorted(axes.texts, key=lambda text: int(text.get_text()))
-        heights = [text.get_position()[1] for text in marks]
+        heights = [text.xy[1] for text in marks]
         assert heights == sorted(100 * table["gain"], reverse=True)
+
+
+def test_numbers_of_marks_that_lie_together_stand_apart(along):
+    """Each is read; the marks stay where they are."""
+    found = compared(along)
+    together = found.table.assign(gain=0.9, pages_taken=2e4, refaults=1e4)
+    kind = FIGURES["tradeoff"]
+    figure = kind.draw(type(found)(together, found.looks))
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    for axes in figure.axes:
+        boxes = [text.get_bbox_patch().get_window_extent(renderer) for text in axes.texts]
+        assert len(boxes) == len(together) > 1
+        assert {text.xy[1] for text in axes.texts} == {90}
+        assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
 def test_the_forest_says_its_figures(results):

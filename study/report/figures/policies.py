@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,8 @@ _LETTERS = 44
 """In a line of the legend."""
 _NAMED_MOST = 8
 """Marks with a number in the trade-off."""
+_DISC = 10.0
+"""Points (1/72 inch) from one number to the next at least."""
 _NUMBER: dict[str, Any] = {
     "color": PAPER, "fontsize": 6, "fontweight": "bold", "zorder": 5,
     "ha": "center", "va": "center",
@@ -76,7 +78,8 @@ def compared(findings: Findings) -> Compared:
 def tradeoff(shown: Compared, sheet: Sheet) -> Figure:
     """Receive buffers served against what it cost, a mark for each policy; front dark.
 
-    The marks that matter have a number, by service; the others are dots.
+    The marks that matter have a number, by service, beside them where marks lie too close; the
+    others are dots.
     """
     table, looks = shown.table, shown.looks
     numbers = {cell: place for place, cell in enumerate(named_cells(table), start=1)}
@@ -92,11 +95,9 @@ def tradeoff(shown: Compared, sheet: Sheet) -> Figure:
             line = table.set_index("cell").reindex(cells)
             axes.plot(line[cost] / 1e3, 100 * line["gain"], color=LINES, lw=1, zorder=1)
         for row in rows:
-            x, y, numbered = row[cost] / 1e3, 100 * row["gain"], row["cell"] in numbers
+            x, y = _place(row, cost)
             reach = {"xerr": _reach(row, cost, 1e-3), "yerr": _reach(row, "gain", 100)}
-            axes.errorbar([x], [y], **reach, **_mark(front=row["front"], numbered=numbered))
-            if numbered:
-                axes.text(x, y, str(numbers[row["cell"]]), **_NUMBER)
+            axes.errorbar([x], [y], **reach, **_mark(front=row["front"]))
         axes.set_xlabel(label)
         axes.margins(0.12)
         axes.set_title("↖ more served for less", fontsize=8)
@@ -110,7 +111,60 @@ def tradeoff(shown: Compared, sheet: Sheet) -> Figure:
     bottom, top = panels[0].get_ylim()
     panels[0].set_ylim(max(bottom, least - max(2.0, 0.4 * (100 - least))), top)
     figure.legend(handles=handles, loc="outside lower left", ncols=sheet.columns)
+    figure.draw_without_rendering()  # Where marks lie on the sheet is known from here on.
+    of_cell = {row["cell"]: row for row in rows}
+    by_number = [(number, of_cell[cell]) for cell, number in numbers.items()]
+    for axes, cost in zip(panels, _COSTS, strict=True):
+        points = {number: _place(row, cost) for number, row in by_number}
+        for (number, row), offset in zip(by_number, _apart(axes, points.values()), strict=True):
+            _write_number(axes, number, points[number], offset, front=row["front"])
     return figure
+
+
+def _place(row: Mapping[Any, Any], cost: str) -> tuple[float, float]:
+    """Where a mark stands: cost in thousands, service in per cent."""
+    return row[cost] / 1e3, 100 * row["gain"]
+
+
+def _apart(axes: Axes, points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """How far from its mark each number is written, in points (1/72 inch), so that none hides
+    another: nowhere if there is room, or else as near as there is.
+    """
+    scale = 72 / axes.figure.dpi
+    inside = axes.get_window_extent()
+    angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    offsets = [(0.0, 0.0)]
+    offsets += [(r * np.cos(a), r * np.sin(a)) for r in np.arange(10, 60, 5) for a in angles]
+    taken: list[Any] = []
+    found = []
+    for point in points:
+        at = axes.transData.transform(point)
+        free = (
+            offset
+            for offset in offsets
+            if all(np.hypot(*(at * scale + offset - other)) >= _DISC for other in taken)
+            and (not any(offset) or inside.contains(*(at + np.divide(offset, scale))))
+        )
+        offset = next(free, (0.0, 0.0))
+        taken.append(at * scale + offset)
+        found.append(offset)
+    return found
+
+
+def _write_number(
+    axes: Axes, number: int, point: tuple[float, float], offset: tuple[float, float], *, front: bool
+) -> None:
+    """A number on a disc: on its mark, or beside it, with a line to the mark."""
+    colour = INK if front else FAINT
+    axes.annotate(
+        str(number),
+        point,
+        offset,
+        textcoords="offset points",
+        bbox={"boxstyle": "circle,pad=0.25", "fc": colour, "lw": 0},
+        arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.6, "shrinkA": 0, "shrinkB": 0},
+        **_NUMBER,
+    ).set_in_layout(False)
 
 
 def named_cells(table: pd.DataFrame) -> list[str]:
@@ -124,12 +178,12 @@ def named_cells(table: pd.DataFrame) -> list[str]:
     return [cell for cell in ranked["cell"] if cell in chosen]
 
 
-def _mark(*, front: bool, numbered: bool) -> dict[str, Any]:
+def _mark(*, front: bool) -> dict[str, Any]:
     colour = INK if front else FAINT
     return {
         "fmt": "o",
         "color": colour,
-        "markersize": 9 if numbered else 4,
+        "markersize": 4,
         "elinewidth": 0.8,
         "zorder": 4 if front else 3,
     }
@@ -341,7 +395,9 @@ def _within_per_cent(axes: Axes) -> None:
     """Upright, from 0 to 100 at most: the interval of a mean may reach beyond what a share can."""
     _plain_steps(axes, "y")
     low, high = axes.get_ylim()
-    axes.set_ylim(max(low, -3), min(high, 101.5))
+    low = max(low, -3)
+    # A mark at 100 is whole.
+    axes.set_ylim(low, min(high, 100 + max(0.05 * (100 - low), 0.1)))
 
 
 def _plain_steps(axes: Axes, which: str) -> None:
