@@ -42,7 +42,7 @@ _STARTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "reserve",
         ("[]:",),
-        r"\b(?P<name>lowmem_reserve|protections?)\[\]:(?P<numbers>(?:\s{1,4}\d{1,12}){1,8})",
+        r"\b(?P<name>lowmem_reserve|protections?)\[\]:(?P<numbers>(?:\s{1,4}\d{1,9}(?![\d/:.T-])){1,8})",
     ),
     ("typed", ("type",), rf"\b{_PROC},\s{{1,4}}type\s{{1,12}}(?P<type>\w{{1,16}})\s"),
     ("index", ("zone",), rf"\b{_PROC}(?P<numbers>(?:\s{{1,8}}-?\d\.\d{{3}}){{2,20}})"),
@@ -120,9 +120,9 @@ _NODEMASK = re.compile(r"\bnodemask=\(?([0-9,\-]{1,60}|null)")
 _MEMS = re.compile(r"\bmems_allowed=([0-9,\-]{1,60})")
 _TASK = re.compile(r"([^\s:\]][^:\n\]]{0,14}):\s{0,2}\Z|(\S{1,15})\s{1,2}invoked\s{1,2}\Z")
 _KERNEL = re.compile(
-    r"(?:[Tt]ainted:?[^\d\n]{0,60}|Linux version |\bLinux \S{1,64} "
+    r"(?:[Tt]ainted:?[^\d\n]{0,60}(?:\n {0,8})?|Linux version |\bLinux \S{1,64} "
     r"|\bkernel(?: version)?[:=]? {0,3}"
-    r"|\buname[^\d\n]{0,80}|\bEIP: [^\n(]{0,60}\()"
+    r"|\buname[^\d\n]{0,80}(?:\n {0,8})?|\bEIP: [^\n(]{0,60}\()"
     r"(?P<version>(?:2\.6|[3-9])\.\d{1,3}(?:\.\d{1,3})?)(?=[-.+~_ ,#)\n]|\Z)"
 )
 _TRACE = re.compile(
@@ -905,6 +905,8 @@ _FORMS: tuple[tuple[str, Version | None, Version | None, str], ...] = (
     ("protections", None, (2, 6, 11), "protections[]:"),
     ("lowmem_reserve", (2, 6, 12), None, "lowmem_reserve[]:"),
     ("active", None, (2, 6, 27), "active: without _anon"),
+    # DMA32 came with 2.6.15, and 2.6.19 left out the zones that an architecture does not have.
+    ("DMA32 and HighMem", (2, 6, 15), (2, 6, 18), "both DMA32 and HighMem"),
     ("active_anon", (2, 6, 28), None, "active_anon:"),
     ("failure.", None, (3, 3), "the dot after 'failure'"),
     ("managed", (3, 8), None, "managed:"),
@@ -951,6 +953,8 @@ def _by_form(report: Report) -> Kernel | None:
     seen = set(report.evidence)
     if report.request is not None and report.request.mask is not None:
         seen.add("names" if report.request.names else "mask")
+    if {"DMA32", "HighMem"} <= {zone.name for zone in report.zones.values()}:
+        seen.add("DMA32 and HighMem")
     oldest, newest = OLDEST, None
     reasons = []
     if "reserved_highatomic" in seen and "boost" not in seen:

@@ -192,6 +192,7 @@ def _read_only(report: Report, zone: Any) -> list[str]:
             zone.min_kb // page_kb,
             None if zone.low_kb is None else zone.low_kb // page_kb,
             None if zone.high_kb is None else zone.high_kb // page_kb,
+            (zone.boost_kb or 0) // page_kb,
         )
     free = None if zone.free_kb is None else zone.free_kb // page_kb
     summed = "" if zone.free_list is None else f"sum of the list {zone.free_list.pages:,}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 LONGEST_LINE = 20_000
 """A line's characters beyond this are dropped: no report has such lines."""
@@ -39,9 +40,18 @@ _EMPHASIS = re.compile(r"</?(?:em|i)>", re.IGNORECASE)  # what markdown makes of
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]|\x1b[@-Z\\-_]")
 _QUOTE = re.compile(r"(?:[ \t]{0,4}[>|]){1,20}[ \t]?")
 _LEVEL = re.compile(r"<\d{1,3}>|\d{1,3},\d{1,12},\d{1,20},[^;\n]{1,20};")
+# RFC 5424, as rsyslog and syslog-ng forward it: version, time, host, program, process, id, data.
+_FORWARDED = re.compile(
+    r"(?:<\d{1,3}>)?1 \d{4}-\d\d-\d\dT\S{8,30} \S{1,255} \S{1,48} \S{1,128} \S{1,32} "
+    r"(?:-|\[[^\]\n]{0,300}\]) ?"
+)
+# A line's number before it, as of grep -n and cat -n.
+_LISTED = re.compile(r"[ \t]{0,8}(\d{1,6})(?:[|.:]|(?=\s)|\Z)[ \t]?")
+_LISTED_LEAST = 15
+"""Lines in a row: more than a list has orders."""
 _DATED = re.compile(
     r"\s{0,8}(?:[A-Z][a-z]{2} [ \d]\d(?: \d{4})? \d\d:\d\d:\d\d"
-    r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d\S{0,24})"
+    r"|\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d\S{0,24})"
 )
 _KERNEL = re.compile(r"\bkernel(?:\[\d{1,8}\])?: ?")
 _PREFIX = 140  # characters in which a system log names host and program
@@ -172,7 +182,7 @@ def tidy(text: str) -> Text:
 
 def _numbered(text: str) -> list[tuple[int, str]]:
     """Lines of the text put right, each with the number of the line that it began in."""
-    text = _first_lines(text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = _without_numbers(_first_lines(text.replace("\r\n", "\n").replace("\r", "\n")))
     plain = _plain(text)
     if plain.count("\n") == text.count("\n"):
         return list(enumerate(plain.split("\n"), start=1))
@@ -193,11 +203,22 @@ def _numbered(text: str) -> list[tuple[int, str]]:
     return result
 
 
+def _without_numbers(text: str) -> str:
+    """A text without its lines' numbers, if nearly all lines have one and they ascend by one."""
+    lines = text.split("\n")
+    told = [line for line in lines if line.strip()]
+    listed = [match for line in told[: 2 * _LISTED_LEAST] if (match := _LISTED.match(line))]
+    rises = sum(int(b[1]) == int(a[1]) + 1 for a, b in pairwise(listed))
+    if rises + 1 < max(_LISTED_LEAST, 0.8 * len(told[: 2 * _LISTED_LEAST])):
+        return text
+    return "\n".join(_LISTED.sub("", line, count=1) for line in lines)
+
+
 def _without_prefix(line: str) -> str:
     """A line without level, date, host, unit and time stamps that a logger put before it."""
     if not line:
         return line
-    level = _LEVEL.match(line)
+    level = _FORWARDED.match(line) or _LEVEL.match(line)
     if level is not None:
         line = line[level.end() :]
     if "kernel" in line[:160] and _DATED.match(line):

@@ -6,6 +6,7 @@ import pytest
 
 from study.refusals import gfp
 from study.refusals.find import find, parse_list
+from study.refusals.render import answer
 from study.refusals.report import Report
 from study.refusals.verdict import Cause, judge
 
@@ -205,3 +206,42 @@ def test_how_far_below_min_a_request_may_go(
 
     assert flags is not None
     assert gfp.reserve_in_words(gfp.access(flags, 0, version)) == floor
+
+
+RHEL5 = """swapper: page allocation failure. order:2, mode:0x20
+Normal free:28980kB min:3756kB low:4692kB high:5632kB active:4kB inactive:4kB present:901120kB
+lowmem_reserve[]: 0 0 0 9207
+HighMem free:1116kB min:512kB low:1740kB high:2968kB active:4kB inactive:4kB present:1178608kB
+lowmem_reserve[]: 0 0 0 0
+DMA32: empty
+Normal: 7003*4kB 121*8kB 0*16kB 0*32kB 0*64kB 0*128kB 0*256kB 0*512kB 0*1024kB 0*2048kB 0*4096kB = 28980kB
+"""  # noqa: E501
+
+
+def test_a_machine_with_both_dma32_and_highmem_is_one_of_2_6_15_to_18() -> None:
+    """Its kernel follows from its zones, and with it which entry of lowmem_reserve[] counts."""
+    verdict = judge(only(RHEL5))
+    (normal,) = [one for one in verdict.zones if one.zone.name == "Normal"]
+
+    assert verdict.report.kernel is not None
+    assert verdict.report.kernel.version == (2, 6, 18)
+    assert not [note for note in normal.notes if "not clear" in note]
+    assert verdict.cause is Cause.NO_BLOCK
+
+
+@pytest.mark.parametrize("before", ["Not tainted\n6.8.0-31-generic #31", "$ uname -r\n6.8.0-31\n"])
+def test_a_kernel_in_the_next_line_is_read(before: str) -> None:
+    """Where mail was wrapped, and as a shell answers."""
+    text = f"w: page allocation failure: order:2, mode:0x40cc0(GFP_KERNEL)\nComm: w {before}\n"
+
+    kernel = only(text).kernel
+
+    assert kernel is not None
+    assert kernel.version[:2] == (6, 8)
+
+
+def test_a_state_has_its_boost() -> None:
+    """What Show Memory says of a zone is said of it, though no request was tested."""
+    text = "sysrq: Show Memory\nMem-Info:\nNormal free:4000kB boost:1024kB min:3000kB low:4000kB\n"
+
+    assert "boost 256" in answer(judge(only(text)), 1, 1, names=False, what_if=None)
