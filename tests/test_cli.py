@@ -51,14 +51,10 @@ def tiny(root: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_run_on_ray_and_one_without_are_equal(start, tiny, tmp_path):
-    """`study run` leaves the same tables on two workers, on one, and without Ray; a Ray address
-    left over in the environment and a missing HOME do not matter.
+    """`study run` leaves the same tables on two workers and without Ray; a Ray address left over
+    in the environment and a missing HOME do not matter.
     """
-    ways = {
-        "two": ("--workers", 2),
-        "one": ("--workers", 1),
-        "none": ("--no-ray",),
-    }
+    ways = {"two": ("--workers", 2), "none": ("--no-ray",)}
     for name, way in ways.items():
         done = start(
             *("run", tiny, "--out", name, *way),

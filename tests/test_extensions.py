@@ -276,11 +276,11 @@ def test_a_scenario_imports_nothing_by_itself(mine: Mine, command: tuple[str, ..
 
 def test_whoever_runs_a_study_allows_what_it_names(mine: Mine) -> None:
     """By an option, by the environment, or in Python; by the whole name or that of the module."""
-    plan = ("plan", "x.yaml", "--calibrate", "1")
+    plan = ("plan", "x.yaml")
     for options in (("--allow-extension", "mine"), ("--allow-extension", "mine:a")):
         assert mine.study(*plan, *options).returncode == 0
         assert mine.was_imported()
-    for names in ("mine", "other, mine:a", "other mine"):
+    for names in ("other, mine:a", "other mine"):
         assert mine.study(*plan, STUDY_EXTENSIONS=names).returncode == 0
         assert mine.was_imported()
     script = "import study; print(len(study.load('x.yaml', {0})))"
@@ -296,7 +296,7 @@ def test_a_results_folder_imports_nothing(mine: Mine) -> None:
     folder works without, what runs trials says what it needs.
     """
     assert mine.study("run", "x.yaml", "--no-ray", "-q", "--out", "d",
-                      "--allow-extension", "mine", STUDY_NO_REPORT="0").returncode == 0  # fmt: skip
+                      "--allow-extension", "mine").returncode == 0  # fmt: skip
     assert mine.was_imported()
     for command in (*("summary", "report", "sensitivity"),):
         done = mine.study(command, "d")
@@ -306,7 +306,6 @@ def test_a_results_folder_imports_nothing(mine: Mine) -> None:
     assert "It helps." in done.stdout
     done = mine.study("compare", "d", "d")
     assert done.returncode == 0
-    (mine.folder / "d/zonemaps.npz").unlink()
     script = "import study; r = study.read('d'); r.report(); print(len(r.trials), len(r.verdicts))"
     assert mine.python(script).stdout == "4 1\n"
     assert not mine.was_imported()
@@ -315,8 +314,8 @@ def test_a_results_folder_imports_nothing(mine: Mine) -> None:
         assert (done.returncode, mine.was_imported()) == (2, False)
         assert "d/manifest.json:" in done.stderr
         assert REFUSED in done.stderr
-        assert mine.study(*command, "--allow-extension", "mine").returncode == 0
-        assert mine.was_imported()
+    assert mine.study("resume", "d", "--no-ray", "--allow-extension", "mine").returncode == 0
+    assert mine.was_imported()
 
 
 def test_a_trial_imports_what_its_run_allows(mine: Mine) -> None:

@@ -29,6 +29,7 @@ CUT = {
     "article": ["defrag.mode=off", "nic.transmit=linear"],
     "article-uneven": ["defrag.mode=off", "nic.transmit=linear"],
     "block-price": ["probe.blocks=2"],
+    "history-orders": ["kernel=[2.6.8, 2.6.24, '5.9']"],
     "jumbo-frames": ["nic.ring=[8, 16]"],
     "long-uptime": ["clock.ageing=[300ms, 600ms]"],
     "memory-size": ["machine=[i386-64mb, i386-128mb]"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -61,8 +62,10 @@ def test_a_short_run_has_every_moment():
     assert set(found) == {moment.name for moment in MOMENTS}
 
 
-@pytest.mark.parametrize("pages", [64, 256, 1024])
-@pytest.mark.parametrize("policy", KswapdPolicy)
+@pytest.mark.parametrize(
+    ("pages", "policy"),
+    [*product([64, 256], KswapdPolicy), (1024, KswapdPolicy.ORDER_AWARE)],
+)
 def test_moments_show_what_they_are_called(pages, policy):
     """The kswapd seen woken is at work, rests only after that, and a refusal lacks a block."""
     steps = list(watch(lesson.settings(pages=pages, policy=policy), seed=1, steps=2 * pages))

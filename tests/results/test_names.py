@@ -21,17 +21,36 @@ SHOWN = r"$'b\xff\x27d'"
 def called(root: Path, place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """What a command did in a terminal of UTF-8 letters, where nothing else may be written."""
     return subprocess.run(
-        [sys.executable, "-m", "study", *arguments],
+        [sys.executable, *(() if arguments[0] == "-c" else ("-m", "study")), *arguments],
         env={**os.environ, "PYTHONPATH": str(root), "PYTHONIOENCODING": "utf-8:strict"},
         cwd=place, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
+ONE_BY_ONE = """
+import json, os, sys
+from study.cli import main
+for command in json.loads(sys.argv[1]):
+    try:
+        main([os.fsdecode(bytes.fromhex(argument)) for argument in command])
+    except SystemExit as ended:
+        assert not ended.code, command
+"""
+
+
+def one_by_one(
+    root: Path, place: Path, commands: list[tuple[str, ...]]
+) -> subprocess.CompletedProcess[str]:
+    """The same of several commands, in one process."""
+    plain = json.dumps([[os.fsencode(argument).hex() for argument in c] for c in commands])
+    return called(root, place, "-c", ONE_BY_ONE, plain)
+
+
 def test_every_command_takes_any_name(root: Path, tmp_path: Path):
     """run, status, resume, report and plot work in such a folder, and so does its URL."""
     scenario = str(root / "tests/fanout/tiny.yaml")
+    run = ("run", scenario, "replicates=1", "--no-ray", "--out", BAD)
     commands = [
-        ("run", scenario, "replicates=1", "--no-ray", "--out", BAD),
         ("status", BAD),
         ("status", "--json", BAD),
         ("report", BAD),
@@ -41,10 +60,9 @@ def test_every_command_takes_any_name(root: Path, tmp_path: Path):
         ("compare", BAD, BAD),
         ("status", f"file://{tmp_path}/{BAD}"),
     ]
-    for command in commands:
-        done = called(root, tmp_path, *command)
-        assert done.returncode == 0, (command, done.stderr)
-        assert "No report" not in done.stdout, (command, done.stdout)
+    for done in (called(root, tmp_path, *run), one_by_one(root, tmp_path, commands)):
+        assert done.returncode == 0, done.stderr
+        assert "No report" not in done.stdout
     assert [os.fsencode(path.name) for path in tmp_path.iterdir()] == [b"b\xff'd"]
     manifest = open_folder(tmp_path / BAD).manifest
     assert manifest["state"] == "complete"

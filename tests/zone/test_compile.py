@@ -32,6 +32,9 @@ print(take_page(z, False))
 UNTRIED = "import study.zone.engine.linked as linked; linked.TRIED = ()" + SCRIPT
 
 
+_COMPILED = shutil.ignore_patterns("__pycache__")
+
+
 def run(package: Path, cache: Path, script: str = SCRIPT) -> str:
     """What the script prints with a copy of the package and a cache folder."""
     environment = os.environ | {"PYTHONPATH": str(package), "STUDY_CACHE_DIR": str(cache)}
@@ -46,11 +49,25 @@ def run(package: Path, cache: Path, script: str = SCRIPT) -> str:
     return done.stdout.strip()
 
 
-def test_an_edit_in_a_called_module_takes_effect(root: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def compiled_once(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a copy of the package, and a cache that has what it compiles to."""
+    place = tmp_path_factory.mktemp("compiled")
+    shutil.copytree(root / "study", place / "package/study", ignore=_COMPILED)
+    assert run(place / "package", place / "cache") == "0"
+    return place
+
+
+@pytest.fixture
+def copied(compiled_once: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A package of one's own, and its cache."""
+    place = shutil.copytree(compiled_once, tmp_path / "copied", ignore=_COMPILED)
+    return place / "package", place / "cache"
+
+
+def test_an_edit_in_a_called_module_takes_effect(copied: tuple[Path, Path]) -> None:
     """take_page lives in percpu.py; an edit of buddy.py, which it calls, changes what it does."""
-    package, cache = tmp_path / "package", tmp_path / "cache"
-    shutil.copytree(root / "study", package / "study", ignore=shutil.ignore_patterns("__pycache__"))
-    assert run(package, cache) == "0"
+    package, cache = copied
     compiled = sum(1 for _ in cache.rglob("*.nbc"))
     assert run(package, cache) == "0"
     assert sum(1 for _ in cache.rglob("*.nbc")) == compiled > 0
@@ -66,17 +83,12 @@ def test_an_edit_in_a_called_module_takes_effect(root: Path, tmp_path: Path) -> 
     assert run(package, cache) == "1023"
 
 
-def test_the_same_sources_elsewhere_are_not_compiled_again(root: Path, tmp_path: Path) -> None:
+def test_the_same_sources_elsewhere_are_not_compiled_again(copied: tuple[Path, Path]) -> None:
     """Machine code goes by what the sources say, not by where they lie."""
-    cache = tmp_path / "cache"
-    for place in ("one", "another/place"):
-        shutil.copytree(
-            root / "study", tmp_path / place / "study", ignore=shutil.ignore_patterns("__pycache__")
-        )
-    assert run(tmp_path / "one", cache) == "0"
+    package, cache = copied
     compiled = {file: file.stat().st_mtime_ns for file in cache.rglob("*.nbc")}
 
-    assert run(tmp_path / "another/place", cache) == "0"
+    assert run(package, cache) == "0"
     assert {file: file.stat().st_mtime_ns for file in cache.rglob("*.nbc")} == compiled != {}
 
 
@@ -112,11 +124,9 @@ def test_another_numba_has_its_own_way_with_the_same_result(root: Path, tmp_path
     assert not any(untried.rglob("*.module.*.nbc"))
 
 
-def test_an_edit_compiles_what_rests_on_it_alone(root: Path, tmp_path: Path) -> None:
+def test_an_edit_compiles_what_rests_on_it_alone(copied: tuple[Path, Path]) -> None:
     """The modules of kernels below an edited one come from the cache."""
-    package, cache = tmp_path / "package", tmp_path / "cache"
-    shutil.copytree(root / "study", package / "study", ignore=shutil.ignore_patterns("__pycache__"))
-    assert run(package, cache) == "0"
+    package, cache = copied
     below = set(cache.rglob("buddy.*.nbc"))
     assert below
 
@@ -128,17 +138,16 @@ def test_an_edit_compiles_what_rests_on_it_alone(root: Path, tmp_path: Path) -> 
 
 
 def test_a_module_that_was_lost_is_made_again_as_its_callers_know_it(
-    root: Path, tmp_path: Path
+    copied: tuple[Path, Path],
 ) -> None:
     """Callers from the cache know it by name, whichever process made it and after what else."""
-    cache = tmp_path / "cache"
-    assert run(root, cache) == "0"
+    package, cache = copied
     for file in [*cache.rglob("buddy.*"), *cache.rglob("percpu.take_page*.nb?")]:
         if "add_free_block" in file.name or ".module" not in file.name:
             file.unlink()
     # What is compiled before it counts up numba's names.
     before = "import study.zone.engine.numba_private, numba; numba.njit(lambda x: x + 1)(1)"
-    assert run(root, cache, before + SCRIPT) == "0"
+    assert run(package, cache, before + SCRIPT) == "0"
 
 
 @pytest.mark.nightly(part="compile")
