@@ -188,15 +188,15 @@ _WORDS = {
         alt="Stacked areas of free pages by order of their block over uptime, one panel "
         "for each of a few cells.",
         caption="/proc/buddyinfo, as pages: mean over replicates. Each panel but the baseline's "
-        "names what differs from it. Warm colours are blocks that cannot serve an order-3 "
-        "request. Dotted: the measured phase begins.",
+        "names what differs from it. Warm colours are orders 0 to 2. Where one panel has far more "
+        "free pages than another, each has a scale of its own. Dotted: the measured phase begins.",
     ),
     "indices": _Words(
         title="Fragmentation over time",
-        alt="Lines of the unusable free space index of order 3 and the fragmentation index of "
+        alt="Lines of the unusable free space index and the fragmentation index of "
         "order 6 over uptime, one line for each of a few cells.",
         caption="The kernel's own indices (mm/vmstat.c), mean over replicates. The first: the "
-        "share of free memory that lies in blocks too small for an order-3 request. The second: "
+        "share of free memory that lies in blocks too small for the first cell's card. The second: "
         "why a request of order 6 would fail, at the times when it would. Dotted: the measured "
         "phase begins.",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from itertools import combinations
 
@@ -165,6 +166,39 @@ def test_buddyinfo_is_the_mean_of_the_samples(results):
         expected = of_cell.groupby("time_ns")[FREE].mean().iloc[1:]
         assert np.allclose(mean[FREE].to_numpy(), expected.to_numpy())
         assert np.allclose(mean.index, expected.index / 1e9)
+
+
+def test_figures_over_time_are_of_the_order_that_the_card_asks_for(results):
+    """The axis says which; cells stand in the order of the scenario's levels."""
+    found = over_time(results)
+    figure = FIGURES["indices"].draw(dataclasses.replace(found, order=4))
+    ids = list(results.manifest["cells"])
+
+    assert results.columns[f"order{found.order}_attempts"].sum() > 0
+    assert figure.axes[0].get_ylabel() == "share useless to order 4"
+    assert list(found.means) == sorted(found.means, key=ids.index)
+
+
+def test_an_index_without_a_value_says_why(results):
+    """An empty panel is no riddle: there was no request that would have failed."""
+    found = over_time(results)
+    none = {cell: mean.assign(extfrag=np.nan) for cell, mean in found.means.items()}
+    figure = FIGURES["indices"].draw(dataclasses.replace(found, means=none))
+    [text] = figure.axes[1].texts
+
+    assert text.get_text() == "all cells: a request of\norder 6 would be served"
+    assert not figure.axes[0].texts
+
+
+def test_much_free_memory_in_one_panel_does_not_flatten_the_others(results):
+    """Panels share a scale while all can be read on it."""
+    found = over_time(results)
+    first, *others = found.means
+    for times, shared in ((2, True), (20, False)):
+        means = {first: found.means[first] * times} | dict.fromkeys(others, found.means[first])
+        figure = FIGURES["buddyinfo"].draw(dataclasses.replace(found, means=means))
+        ends = {axes.get_ylim()[1] for axes in figure.axes if axes.get_visible()}
+        assert (len(ends) == 1) is shared
 
 
 def test_long_runs_are_drawn_with_few_points(copy, exchange):

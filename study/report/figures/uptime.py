@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
     from study.statistics import Findings
 
-ORDER_OF_CARD = 3
 ORDER_OF_INDEX = 6
+_ORDER = 3
+"""Of the unusable free space index where no card asks for larger blocks than pages."""
+_SHARED_MOST = 3.0
+"""Times as many free pages that a panel may have than another, for both to have one scale."""
 POINTS_MOST = 100
 """Along the time axis: more are averaged, which also keeps the file small."""
 SMOOTHED = 5
@@ -39,12 +42,14 @@ class OverTime:
     titles    cell -> what to call it
     unit      of uptime
     measured  when the measured phase begins, in that unit
+    order     that the card of the first cell asks for
     """
 
     means: dict[str, pd.DataFrame]
     titles: dict[str, str]
     unit: str
     measured: float
+    order: int
 
 
 def over_time(findings: Findings) -> OverTime:
@@ -58,14 +63,17 @@ def over_time(findings: Findings) -> OverTime:
     clock = findings.manifest["scenario"]["base"]["clock"]
     ageing, measure = (nanoseconds_from(clock[phase]) for phase in ("ageing", "measure"))
     unit, ns = _unit(ageing + measure)
-    chosen = select.contrasting_cells(findings)
+    wanted = set(select.contrasting_cells(findings))
+    # In the order of the levels, as the scenario has them; the first cell is among them.
+    chosen = [cell for cell in findings.manifest["cells"] if cell in wanted]
+    order = _order_of_card(findings, chosen[0])
     sums: pd.DataFrame | None = None
     counts: pd.DataFrame | None = None
     for samples in series_batches(findings.folder):
         if "nr_free0" not in samples:
             break
         of_cells = samples[samples["cell"].isin(chosen)]
-        grouped = _indexed(of_cells).groupby([of_cells["cell"], of_cells["time_ns"] / ns])
+        grouped = _indexed(of_cells, order).groupby([of_cells["cell"], of_cells["time_ns"] / ns])
         sum_, count = grouped.sum(), grouped.count()
         sums = sum_ if sums is None else sums.add(sum_, fill_value=0)
         counts = count if counts is None else counts.add(count, fill_value=0)
@@ -81,13 +89,31 @@ def over_time(findings: Findings) -> OverTime:
         raise ResultsError(f"{findings.place} has no sample with a free page")
     cells = findings.manifest["cells"]
     titles = {cell: select.difference_from_first(cells, cell) for cell in shown}
-    return OverTime(shown, titles, unit, ageing / ns)
+    return OverTime(shown, titles, unit, ageing / ns, order)
+
+
+def _order_of_card(findings: Findings, cell: str) -> int:
+    """The largest order of which a cell asks for as many blocks as for receive buffers."""
+    trials = findings.columns
+    if "rx_attempts" not in trials:
+        return _ORDER
+    of_cell = trials["cell"] == cell
+    asked = float(trials["rx_attempts"][of_cell].sum())
+    orders = [
+        order
+        for order in range(1, 11)
+        if (name := f"order{order}_attempts") in trials
+        and float(trials[name][of_cell].sum()) >= asked > 0
+    ]
+    return max(orders, default=_ORDER)
 
 
 def buddyinfo(shown: OverTime, sheet: Sheet) -> Figure:
     """Free pages by order over uptime, stacked, mean over replicates, for a few cells."""
     number_of = len(shown.means)
-    figure, panels = sheet.panels(number_of, height=2.0, rest=0.9, sharex=True, sharey=True)
+    tops = [_pages(mean).sum(axis=1).max() for mean in shown.means.values()]
+    sharey = max(tops) <= _SHARED_MOST * min(tops)
+    figure, panels = sheet.panels(number_of, height=2.0, rest=0.9, sharex=True, sharey=sharey)
     layers: Sequence[Any] = ()
     for number, (axes, (cell, mean)) in enumerate(zip(panels, shown.means.items(), strict=True)):
         layers = axes.stackplot(mean.index, _pages(mean).T, colors=FREE_ORDERS, lw=0)
@@ -113,19 +139,19 @@ def buddyinfo(shown: OverTime, sheet: Sheet) -> Figure:
 
 
 def describe_buddyinfo(shown: OverTime) -> str:
-    """How many pages are free on average once measured, and how many of them serve no order 3."""
+    """How many pages are free on average once measured, and how many of them serve no card."""
     phrases = []
     for cell, mean in shown.means.items():
         pages = _pages(mean[mean.index >= shown.measured]).mean(axis=0)
         phrases.append(
             f"{shown.titles[cell]}: {pages.sum():,.0f} pages free, "
-            f"{pages[:ORDER_OF_CARD].sum():,.0f} of them in blocks below order {ORDER_OF_CARD}"
+            f"{pages[: shown.order].sum():,.0f} of them in blocks below order {shown.order}"
         )
     return f"In the measured phase, {'; '.join(phrases)}."
 
 
 _INDICES = {
-    "unusable": ("unusable free space index", f"share useless to order {ORDER_OF_CARD}"),
+    "unusable": ("unusable free space index", "share useless to order {order}"),
     "extfrag": (
         "fragmentation index",
         f"order {ORDER_OF_INDEX}: 0 too little free,\n1 too fragmented",
@@ -140,8 +166,10 @@ def indices(shown: OverTime, sheet: Sheet) -> Figure:
     for place, (axes, (column, (title, label))) in enumerate(
         zip(panels, _INDICES.items(), strict=True)
     ):
+        drawn = 0
         for number, (cell, mean) in enumerate(shown.means.items()):
             line = mean[column].rolling(SMOOTHED, center=True, min_periods=1).mean()
+            drawn += bool(line.notna().any())
             axes.plot(
                 line.index,
                 line.to_numpy(),
@@ -152,7 +180,11 @@ def indices(shown: OverTime, sheet: Sheet) -> Figure:
         axes.axvline(shown.measured, color=INK, lw=0.8, ls=":")
         axes.set_ylim(0, 1.02)
         axes.set_title(title)
-        axes.set_ylabel(label)
+        axes.set_ylabel(label.format(order=shown.order))
+        if drawn < len(shown.means):
+            which = "cells without a line" if drawn else "all cells"
+            text = f"{which}: a request of\norder {ORDER_OF_INDEX} would be served"
+            axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center")
         axes.margins(x=0.01)
         if sheet.at_foot(place, len(panels)):
             axes.set_xlabel(f"uptime ({shown.unit})")
@@ -192,13 +224,13 @@ def _thinned(mean: pd.DataFrame) -> pd.DataFrame:
     return thin.set_axis((uptime[starts] + uptime[ends]) / 2)
 
 
-def _indexed(samples: pd.DataFrame) -> pd.DataFrame:
+def _indexed(samples: pd.DataFrame, order: int) -> pd.DataFrame:
     """Free blocks by order of some samples, and the two indices."""
     from study.zone.trial.indices import unusable_indices
 
     counts = samples[FREE].to_numpy(np.int64)
     return samples[FREE].assign(
-        unusable=unusable_indices(counts)[:, ORDER_OF_CARD] / 1000,
+        unusable=unusable_indices(counts)[:, order] / 1000,
         extfrag=_extfrag(counts, ORDER_OF_INDEX),
     )
 
