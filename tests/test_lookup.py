@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -78,6 +79,18 @@ def test_what_a_kernel_sets_is_what_changes_with_it():
     first, *rest = reference.kernels()
     assert set(first.sets) >= {"kswapd.policy: count-only", "zone.grouping: off"}
     assert {kernel.name: kernel.sets for kernel in rest}["2.6.23"] == ("reclaim.lumpy: true",)
+
+
+def test_a_scenarios_own_metrics(tmp_path: Path) -> None:
+    """By the names of its requests, with the column that each has; without any it is told."""
+    file = tmp_path / "mine.yaml"
+    file.write_text("requests: { wifi: { order: 1, flags: GFP_ATOMIC, rate: 10/s, hold: 5ms } }")
+    listed = json.loads(said("metrics", str(file), "--json").output)
+    file.write_text("seed: 1")
+
+    named = {one["name"]: one["about"] for one in listed}
+    assert "request1_served_ratio" in named["requests.wifi.served_ratio"]
+    assert "no requests by name" in said("metrics", str(file)).output
 
 
 @pytest.mark.parametrize("command", ["keys", "metrics", "kernels"])

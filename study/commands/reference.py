@@ -27,6 +27,7 @@ Examples:
   study metrics                     all of them, a line each
   study metrics refault             those about refaults
   study metrics rx_success_ratio    one
+  study metrics mine.yaml           those of its requests, by their names
 """
 
 
@@ -70,7 +71,8 @@ def metrics(word: str | None, *, as_json: bool) -> None:
     """List what every trial measures; of WORD the unit and the sentence.
 
     WORD is a metric, part of one, or a word of what it is about. Capitals stand for the members of
-    a family: CALLER_attempts is rx_attempts, user_attempts and so on.
+    a family: CALLER_attempts is rx_attempts, user_attempts and so on. Of a scenario's file, what
+    its requests by name are called in claims.
     """
     from study.scenario.machine import reference
     from study.terminal.reference import show_list, show_metric
@@ -78,6 +80,8 @@ def metrics(word: str | None, *, as_json: bool) -> None:
     known = reference.metrics()
     if word is None:
         chosen = known
+    elif word.endswith((".yaml", ".yml")):
+        chosen = reference.own_metrics(_requests_of(word))
     else:
         by_member = [one for one in reference.metrics(members=True) if one.name == word.strip()]
         chosen = by_member or reference.matching(known, word)
@@ -94,6 +98,20 @@ def metrics(word: str | None, *, as_json: bool) -> None:
     else:
         show_list([(one.name, one.about) for one in chosen])
         click.echo("\nIts unit as well: study metrics NAME")
+
+
+def _requests_of(scenario: str) -> list[str]:
+    """The names of a scenario's requests; ends the command if it cannot be read or has none."""
+    from study.scenario import ScenarioError, load
+
+    try:
+        study = load(scenario)
+    except ScenarioError as error:
+        refuse(error)
+    names = sorted({one.name for cell in study.cells for one in cell.settings.requests})
+    if not names:
+        refuse(ValueError(f"{scenario}: it has no requests by name (requests:)"))
+    return names
 
 
 @click.command()

@@ -967,7 +967,7 @@ def _by_form(report: Report) -> Kernel | None:
             oldest, lower = first, why
         if last is not None and (newest is None or last < newest):
             newest, upper = last, why
-    reasons = [why for why in (lower, upper) if why]
+    reasons = list(dict.fromkeys(why for why in (lower, upper) if why))
     if not reasons or (newest is not None and newest < oldest):
         return None
     taken = newest if newest is not None else oldest

@@ -76,6 +76,11 @@ def _metric(value: Any) -> Any:
     if not isinstance(names, dict) or not names:
         raise ValueError(f"is {shown(value)}; it is a metric's name, or a map of names to factors")
     for name, factor in names.items():
+        if str(name).startswith("requests."):
+            raise ValueError(
+                f"is {shown(name)}, which is no metric of a name under requests: (study "
+                "metrics SCENARIO lists them)"
+            )
         if name not in METRICS:
             raise ValueError(f"is {shown(name)}, which is no metric{did_you_mean(name, METRICS)}")
         if not _is_number(factor):

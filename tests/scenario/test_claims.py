@@ -294,3 +294,34 @@ def test_junk_anywhere_is_a_fault_or_fine(path: tuple[Any, ...]) -> None:
         except ScenarioError as error:
             faults = error.faults
         assert all(fault.text.strip() for fault in faults)
+
+
+NAMED = """
+requests:
+  wifi: { order: 1, flags: GFP_ATOMIC, rate: 10/s, hold: 5ms }
+  dockerd: { order: 6, flags: GFP_KERNEL, rate: 1/min, hold: 10s }
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("requests.dockerd.served", {"request1_served_ratio": 1.0}),
+        ("requests.wifi.served_ratio", {"request2_served_ratio": 1.0}),
+        (
+            "{requests.wifi.waits: 2, requests.dockerd.fallbacks: 1}",
+            {"request2_waits": 2.0, "request1_fallbacks": 1.0},
+        ),
+    ],
+)
+def test_requests_may_be_claimed_by_their_own_names(said: str, meant: dict[str, float]) -> None:
+    """The column is that of the name's place; what is kept names the column."""
+    text = HEAD + CLAIM.replace("rx_success_ratio", said) + NAMED
+
+    assert load_text(text, "x.yaml").claims[0].metric == meant
+
+
+def test_a_name_that_is_no_request_is_told() -> None:
+    """Nothing else is taken for it."""
+    with pytest.raises(ScenarioError, match="no metric of a name under requests"):
+        load_text(HEAD + CLAIM.replace("rx_success_ratio", "requests.x.served") + NAMED, "x.yaml")

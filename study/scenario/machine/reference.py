@@ -11,7 +11,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar, get_args
 
 from pydantic.fields import FieldInfo
@@ -179,6 +179,29 @@ def sections() -> dict[str, str]:
     """
     said = _sentences()
     return {_heading(section.__name__): said[section.__name__] for section in declarations.SECTIONS}
+
+
+def own_metrics(names: Sequence[str]) -> list[MetricEntry]:
+    """The metrics of a scenario's requests by their own names.
+
+    Parameters
+    ----------
+    names
+        Of its requests, in their order.
+
+    Returns
+    -------
+    list of MetricEntry
+        Called as claims may call them; which column that is stands behind what it is.
+    """
+    found = []
+    for place, name in enumerate(names, 1):
+        column = f"request{place}_"
+        for one in metrics(members=True):
+            if one.name.startswith(column):
+                own = f"requests.{name}.{one.name.removeprefix(column)}"
+                found.append(replace(one, name=own, about=f"{one.about} ({one.name})"))
+    return found
 
 
 def metrics(*, members: bool = False) -> list[MetricEntry]:

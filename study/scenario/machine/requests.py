@@ -32,6 +32,7 @@ from study.zone.settings import (
     AdminAction,
     Otherwise,
 )
+from study.zone.trial.metrics import METRICS
 
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_-]{0,31}")
 _NAMES_LETTERS = 200
@@ -400,3 +401,40 @@ def plain_actions(actions: tuple[Any, ...], ageing_ns: int) -> tuple[plain.Actio
         for key, value in (one.set or {}).items():
             result.append(plain.Action(at, AdminAction.SET, key, value))
     return tuple(result)
+
+
+_METRIC = re.compile(r"requests\.([^.\s]{1,32})\.(\w{1,60})\Z")
+
+
+def with_own_names(claims: Any, requests: Any) -> Any:
+    """Claims in which requests.NAME.METRIC is the column that the metric of that name has.
+
+    Parameters
+    ----------
+    claims
+        As a scenario has them, not checked.
+    requests
+        What stands under `requests:`, not checked.
+    """
+    if not isinstance(claims, list) or not isinstance(requests, Mapping):
+        return claims
+    names = sorted({str(name).partition(".")[0] for name in requests})
+    columns = {name: f"request{place}" for place, name in enumerate(names, 1)}
+    return [
+        {**claim, "metric": _columns(claim["metric"], columns)}
+        if isinstance(claim, Mapping) and "metric" in claim
+        else claim
+        for claim in claims
+    ]
+
+
+def _columns(metric: Any, columns: Mapping[str, str]) -> Any:
+    if isinstance(metric, Mapping):
+        named = {_columns(name, columns): factor for name, factor in metric.items()}
+        # Of two that come to one column neither may be lost: the claim is left as it is.
+        return named if len(named) == len(metric) else metric
+    found = _METRIC.match(metric) if isinstance(metric, str) else None
+    if found is None or found[1] not in columns:
+        return metric
+    column = f"{columns[found[1]]}_{found[2]}"
+    return f"{column}_ratio" if f"{column}_ratio" in METRICS else column

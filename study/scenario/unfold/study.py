@@ -8,6 +8,7 @@ from typing import Any
 from study.scenario.check import findings
 from study.scenario.claims import Claim, read_claims
 from study.scenario.errors import Fault, did_you_mean, shown
+from study.scenario.machine.requests import with_own_names
 from study.scenario.origin import Unfolded
 from study.scenario.read import Document
 from study.scenario.sampling import draw
@@ -59,7 +60,7 @@ def unfold_document(document: Document, found: Sequence[Fault] = ()) -> Unfolded
     check_clashes(axes, faults)
     _check_ranking(head.ranking, axes, faults)
     if faults:
-        _claims(raw, {}, faults)
+        _claims(raw, base, {}, faults)
         check_contradictions(sound, axes, exclude, include, faults)
     nuisance = read_nuisance(raw, axes, faults)
     faults.stop()
@@ -73,7 +74,8 @@ def unfold_document(document: Document, found: Sequence[Fault] = ()) -> Unfolded
             f"replicates is {most:,}, which makes {len(made.cells) * most:,} "
             f"trials; at most {MAX_TRIALS:,}",
         )
-    claims = _claims(raw, {cell.id: cell.levels for cell in made.cells.values()}, faults)
+    levels = {cell.id: cell.levels for cell in made.cells.values()}
+    claims = _claims(raw, base, levels, faults)
     faults.stop()
     varied = {
         *(key for axis in (*axes.listed, *axes.ranges) for key in (axis, *axes.keys_of(axis))),
@@ -117,10 +119,13 @@ def _check_ranking(ranking: str | None, axes: Axes, faults: Faults) -> None:
 
 
 def _claims(
-    raw: Mapping[str, Any], cells: Mapping[str, Mapping[str, Level]], faults: Faults
+    raw: Mapping[str, Any],
+    base: Mapping[str, Any],
+    cells: Mapping[str, Mapping[str, Level]],
+    faults: Faults,
 ) -> list[Claim]:
     claims, wrong = read_claims(
-        raw.get("claims"),
+        with_own_names(raw.get("claims"), base.get("requests")),
         cells,
         say=findings,
         cut=lambda index: faults.cut_axes() or faults.document.inherited(("claims", index)),
