@@ -117,7 +117,7 @@ def test_a_log_that_breaks_off_anywhere_can_be_continued(
         assert len(series.drop_duplicates()) == len(series)
         finished.append(len(trials))
         assert (status == 0) == (end == len(log))
-        if end % 5 == 0:
+        if end % 10 == 0:
             resume_study(home, Options(ray=False))
             assert {name: (home / name).read_bytes() for name in TABLES} == whole
     assert finished == sorted(finished)

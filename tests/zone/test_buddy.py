@@ -72,7 +72,7 @@ def test_the_same_operations_leave_the_same_lists(
         assert list(zone.nr_free) == [len(blocks) for blocks in model.free]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     steps=st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 10_000)), max_size=300)
 )
