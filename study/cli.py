@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from study.commands.completion import completion
+from study.commands.examples import EXAMPLES, epilog
 from study.commands.explain import explain
 from study.commands.machine.scenario import scenario
 from study.commands.machine.why import why
@@ -138,6 +139,8 @@ def main() -> None:
 
 
 for _command in (*(each for section in _SECTIONS.values() for each in section), job):
+    if _command.name in EXAMPLES:
+        _command.epilog = epilog(_command.name)
     main.add_command(_command)
 
 
