@@ -17,7 +17,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("study show mine.yaml --cell 86bd", "that of several cells"),
     ),
     "plan": (
-        ("study plan mine.yaml", "cells, and how long they take here"),
+        ("study plan mine.yaml", "what it would take"),
         ("study plan mine.yaml replicates=20 --cores 64", "more, on a cluster"),
     ),
     "schema": (("study schema > schema.json", "for an editor"),),
