@@ -117,7 +117,7 @@ def test_a_run_that_died_there_is_continued(place: str, tiny: Study, whole):
             continued += 1
             assert {name: files(at)[name] for name in TABLES} == whole
             assert not [name for name in files(at) if name.startswith((".new", "damaged"))]
-        step += 5 if place.startswith("s3") else 2
+        step += 5 if place.startswith("s3") else 3
     assert continued > 3
 
 
