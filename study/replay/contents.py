@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from study.replay.files import lines_of
+from study.replay.ftrace import BUDDYINFO
 from study.replay.trace import FAILED_PFN, PAGEBLOCK_ORDER, Code, Trace
 
 _ALLOC = re.compile(
@@ -66,6 +67,9 @@ class Contents:
     unparsed, without_pfn
         Events of pages that trace-cmd printed as they were recorded, and those of them that do not
         say which page it is, so that nothing can be made of them.
+    buddyinfo
+        Lines of /proc/buddyinfo between the events. They are not compared: what was free when the
+        trace began is not told by counts, and which row they belong to not by their place.
     """
 
     events: Counter[str] = field(default_factory=Counter)
@@ -80,6 +84,7 @@ class Contents:
     serious: int = 0
     unparsed: int = 0
     without_pfn: int = 0
+    buddyinfo: int = 0
 
     @property
     def requests(self) -> int:
@@ -104,6 +109,7 @@ class Contents:
             "serious_fallbacks": self.serious,
             "unparsed": self.unparsed,
             "unparsed_without_pfn": self.without_pfn,
+            "buddyinfo_lines": self.buddyinfo,
         }
 
 
@@ -167,6 +173,7 @@ def _read(path: Path, found: Contents) -> None:
     by_second: Counter[int] = Counter()
     first = last = None
     for line in lines_of(path):
+        found.buddyinfo += b", zone" in line and BUDDYINFO.search(line) is not None
         event = _EVENT.search(line)
         if event is None:
             continue

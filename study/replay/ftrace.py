@@ -27,6 +27,9 @@ _LOST_UNCOUNTED = re.compile(rb"\[LOST EVENTS\]|\[EVENTS DROPPED\]")
 _ENTRIES = re.compile(rb"entries-in-buffer/entries-written: ([0-9]{1,18})/([0-9]{1,18})(?![0-9])")
 _HEADER = re.compile(rb"#|cpus=[0-9]|CPU [0-9]+ is empty|version = |$")
 
+BUDDYINFO = re.compile(rb"\bNode {1,4}[0-9]{1,4}, zone {1,12}\w{1,12}(?: {1,12}[0-9]{1,12}){5,20}")
+"""A line of /proc/buddyinfo, as people add it to a trace by a loop or by trace_marker."""
+
 _VMEMMAP = 0xFFFFEA0000000000
 """Where the array of struct page begins on x86-64 without KASLR; else kp_setmt rows tell."""
 _PAGE_STRUCT_BYTES = 64
@@ -270,7 +273,7 @@ def _read_other(rows: _Rows, line: bytes) -> int:
         kept, written = map(int, header.groups())
         rows.oddities["lost_events"] += max(written - kept, 0)
         return kept
-    elif not _HEADER.match(line.strip()):
+    elif not _HEADER.match(line.strip()) and not BUDDYINFO.search(line):
         rows.oddities["unreadable_lines"] += 1
     return 0
 

@@ -110,6 +110,11 @@ def _contents(result: Replay) -> Table:
     if held["fallbacks"]:
         serious = f"{held['serious_fallbacks']:,} of them below a pageblock (serious)"
         table.add_row("fallbacks", f"{held['fallbacks']:,} to another type's list, {serious}")
+    if held["buddyinfo_lines"]:
+        told = (
+            "lines of /proc/buddyinfo, not compared: see snapshots_NAME.json.gz in docs/replay.md"
+        )
+        table.add_row("between them", f"{held['buddyinfo_lines']:,} {told}")
     if held["unparsed"]:
         lost = held["unparsed_without_pfn"]
         told = f"; {lost:,} without pfn are left out" if lost else ", and read as such"

@@ -162,3 +162,20 @@ def test_events_that_trace_cmd_could_not_parse_are_read_as_recorded(tmp_path: Pa
     assert demand.order.tolist() == [2, 3]
     assert demand.served.tolist() == [True, False]
     assert demand.hold_us[0] == 200
+
+
+def test_lines_of_buddyinfo_in_a_trace_are_told(tmp_path: Path) -> None:
+    """From a loop or a marker: counted, no unreadable lines, and it is said what they lack."""
+    table = "Node 0, zone   Normal   1046    527    128     36     17      5     26     40"
+    path = tmp_path / "trace.txt"
+    path.write_text(
+        f"{FTRACE}Tue Dec  1 02:00:00 UTC 2020\n{table}\n"
+        f"  sh-9  [001] .....   105.000000: tracing_mark_write: {table}\n"
+    )
+
+    trace = read_trace(path)
+    shown = CliRunner().invoke(main, ["replay", str(path)])
+
+    assert contents_of(path, trace).buddyinfo == 2
+    assert trace.oddities == {"unreadable_lines": 1}, "the date alone"
+    assert "2 lines of /proc/buddyinfo, not compared" in shown.output
