@@ -269,9 +269,18 @@ def why(text: str) -> Refusals:
     -------
     Refusals
         One verdict for each report in the text; none if it holds no report.
+
+    Raises
+    ------
+    TypeError
+        It is no text.
     """
     from study.refusals.answers import refusals_in
 
+    if not isinstance(text, str):
+        raise TypeError(
+            f"why() takes text, such as Path('dmesg.txt').read_text(); not {type(text)}"
+        )
     return refusals_in(text)
 
 

@@ -40,7 +40,7 @@ from study.commands.schema import schema
 from study.commands.show import show
 from study.commands.submit import follow, job, submit
 from study.runs.signals import handling
-from study.terminal.guard import guarded
+from study.terminal.guard import guarded, open_standard_streams
 
 _SECTIONS = {
     "Ask about a machine": (why,),
@@ -92,6 +92,7 @@ class _Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command with a guard before standard output and error."""
+        open_standard_streams()
         epoch = os.environ.get("SOURCE_DATE_EPOCH", "0")
         if not re.fullmatch("[0-9]{1,12}", epoch):
             # numpy and matplotlib read it as they are imported, and know no words for this.

@@ -105,12 +105,11 @@ def mean_interval(
     variance = np.where(equal, 0.0, values.var(axis=-1, ddof=1))
     raw = _raw_skew(values, equal)
     low, high = _by_moments(mean, np.sqrt(variance), raw, n, confidence)
-    usual = np.sort(values, axis=-1)[..., n // 2]
-    below = (values < usual[..., None]).sum(axis=-1)
-    above = (values > usual[..., None]).sum(axis=-1)
-    differing = below + above
-    # One value is no usual one.
-    mostly_equal = (2 * differing <= n) & (differing <= n - 2)
+    # Either median: half of the values may be one and the same, and the other half not.
+    ordered = np.sort(values, axis=-1)
+    usuals = [_usual(values, ordered[..., middle]) for middle in sorted({(n - 1) // 2, n // 2})]
+    differing = np.min([below + above for _, below, above in usuals], axis=0)
+    mostly_equal = _mostly_equal(differing, n)
     skew = raw * np.sqrt(n * (n - 1)) / max(n - 2, 1)
     skewed = skew**2 > n / 10
     if share:
@@ -129,13 +128,15 @@ def mean_interval(
         high = np.clip(np.where(binary, exact_high, high), 0.0, 1.0)
         return MeanInterval(mean, low, high, equal, none, skew, skewed & ~exact, none)
     if mostly_equal.any():
-        unseen_below = _proportion(below, n, confidence)[1] - below / n
-        unseen_above = _proportion(above, n, confidence)[1] - above / n
-        wide_low = mean - unseen_below * (usual - lowest)
-        wide_high = mean + unseen_above * (highest - usual)
-        low = np.where(mostly_equal, np.minimum(low, wide_low), low)
-        high = np.where(mostly_equal, np.maximum(high, wide_high), high)
-    few = (mostly_equal & (below + above < DIFFERING_FEW)) | (
+        for usual, below, above in usuals:
+            widened = _mostly_equal(below + above, n)
+            unseen_below = _proportion(below, n, confidence)[1] - below / n
+            unseen_above = _proportion(above, n, confidence)[1] - above / n
+            wide_low = mean - unseen_below * (usual - lowest)
+            wide_high = mean + unseen_above * (highest - usual)
+            low = np.where(widened, np.minimum(low, wide_low), low)
+            high = np.where(widened, np.maximum(high, wide_high), high)
+    few = (mostly_equal & (differing < DIFFERING_FEW)) | (
         (values == 0).sum(axis=-1) > n - min(n, DIFFERING_FEW)
     )
     return MeanInterval(
@@ -143,11 +144,24 @@ def mean_interval(
         low,
         high,
         equal,
-        mostly_equal & (below + above < DIFFERING_LEAST),
+        mostly_equal & (differing < DIFFERING_LEAST),
         skew,
         skewed,
         few,
     )
+
+
+def _usual(values: Array, usual: Array) -> tuple[Array, Array, Array]:
+    """A value, and how many lie below and above it."""
+    below = (values < usual[..., None]).sum(axis=-1)
+    above = (values > usual[..., None]).sum(axis=-1)
+    return usual, below, above
+
+
+def _mostly_equal(differing: Array, n: int) -> Array:
+    # One value is no usual one.
+    found: Array = (2 * differing <= n) & (differing <= n - 2)
+    return found
 
 
 @np.errstate(all="ignore")

@@ -217,6 +217,11 @@ def test_why_says_what_the_command_says(root):
     ]
     assert len(study.why("nothing of a kernel's <b>words</b>")) == 0
     assert "<b>" not in study.why("nothing of a kernel's <b>words</b>")._repr_html_()
+    for other in (None, b"Node 0, zone Normal", file):
+        with pytest.raises(TypeError, match=r"why\(\) takes text"):
+            study.why(other)
+    with pytest.raises(TypeError, match="an extension is named by text"):
+        study.load(root / "tests/fanout/tiny.yaml", extensions=[b"x"])
 
 
 def test_a_notebook_shows_the_answer_and_the_verdicts_first(tmp_path, root):

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -294,3 +295,15 @@ def test_a_date_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch):
 
     assert done.exit_code == 2
     assert done.stderr == "study: SOURCE_DATE_EPOCH is '\\x1bx'; seconds since 1970, or unset\n"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_what_a_closed_stream_would_have_shown_goes_nowhere(root, tmp_path, closed):
+    """Nor does it land in a file that has got the descriptor."""
+    command = f"{shlex.quote(sys.executable)} -m study run tests/fanout/tiny.yaml --no-ray --out"
+    out = tmp_path / "out"
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec {command} {shlex.quote(str(out))} {closed}"], cwd=root, check=False
+    )
+    assert done.returncode == 0
+    assert study.read(out).manifest["state"] == "complete"

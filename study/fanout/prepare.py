@@ -12,6 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from threading import Event, Thread
 
+from study.fanout.session import FanoutError
+
 Told = Callable[[str], None]
 """Is told how far it is, in a few words, every second."""
 _EVERY_S = 1.0
@@ -29,6 +31,11 @@ def prepare_simulation(told: Told | None = None) -> None:
     ----------
     told
         Is told how many functions are compiled, while some are.
+
+    Raises
+    ------
+    FanoutError
+        numba is told to compile nothing.
     """
     if told is None:
         _prepared()
@@ -69,7 +76,7 @@ def _prepared() -> None:
     from study.zone.simulate import warm
 
     if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
-        return
+        raise FanoutError("the simulation is compiled by numba; unset NUMBA_DISABLE_JIT")
     root = cache_root()
     if root is None:
         # What there is can only be read. What it has not is compiled by each process.

@@ -28,7 +28,14 @@ from pathlib import Path
 from time import sleep
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from study.results.errors import ResultsError, disk_errors, reason, shell_word, storage_errors
+from study.results.errors import (
+    ResultsError,
+    TakenOver,
+    disk_errors,
+    reason,
+    shell_word,
+    storage_errors,
+)
 from study.results.files import (
     kind_of,
     make_folder,
@@ -58,12 +65,15 @@ SEED_MAX = 2**64 - 1
 DAMAGED = "damaged"
 REPLACED = ".replaced"
 """What a run starts over from: dropped with its first rows, and put back if it never has any."""
+_DROPPED = f"{REPLACED}.old"
+"""The same while it is removed: half of it must not be taken for what is to be put back."""
 LOCK = ".lock"
 BEFORE = ".before"
 """What a folder held before a log was taken into it, laid out as a results folder."""
 _MADE = (TRIALS, SERIES, SUMMARY, CONTRASTS, VERDICTS, REPORT, ZONE_MAPS, MANIFEST)
 _OURS = (
     *(f".{name}.{side}" for name in _MADE for side in ("new", "old")),
+    _DROPPED,
     f"{BEFORE}.new",
     BEFORE,
     NEW,
@@ -88,12 +98,15 @@ class Folder:
 
     mirror   carries it elsewhere, if this is the copy of a folder on another filesystem
     checked  large parts that were held against their digests -> what was hashed
+    held     the folder itself, open, while this run is its only writer: its name may by then lead
+             to another
     """
 
     path: Path
     manifest: Manifest = field(repr=False)
     mirror: Mirror | None = field(default=None, repr=False, compare=False)
     checked: dict[str, Hashed] = field(default_factory=dict, repr=False, compare=False)
+    held: int | None = field(default=None, repr=False, compare=False)
 
     @property
     def place(self) -> str:
@@ -141,9 +154,24 @@ class Folder:
         return found
 
     def save_manifest(self) -> None:
-        """Write the manifest; a reader sees the old one or the new one, never half of one."""
+        """Write the manifest; a reader sees the old one or the new one, never half of one.
+
+        Raises TakenOver if another folder has this one's name by now, ResultsError if it cannot be
+        written.
+        """
+        if self.held is not None and not _is_named(self.held, self.path):
+            raise TakenOver(
+                f"{self.path} was moved or removed while this run wrote into it; this one stops"
+            )
         text = json.dumps(self.manifest, indent=2, ensure_ascii=False) + "\n"
         write_whole(self.path / MANIFEST, text)
+
+
+def _is_named(held: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(held), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def default_path(name: str) -> Path:
@@ -272,8 +300,11 @@ def remove_folder(folder: Folder) -> None:
 
 def drop_replaced(path: Path) -> None:
     """Remove what a run has started over from, now that it has rows of its own."""
-    if os.path.lexists(path / REPLACED):
-        _discard(path / REPLACED)
+    if os.path.lexists(path / REPLACED) and not os.path.lexists(path / _DROPPED):
+        with suppress(OSError):
+            (path / REPLACED).rename(path / _DROPPED)
+    if os.path.lexists(path / _DROPPED):
+        _discard(path / _DROPPED)
 
 
 def put_back_replaced(path: Path) -> bool:

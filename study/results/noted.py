@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from study.results.bounds import file_bytes_most
 from study.results.errors import ResultsError, shell_word
-from study.results.files import held_folder, open_regular, write_bytes_whole
+from study.results.files import held_folder, open_regular, read_regular, write_bytes_whole
 from study.results.folder import DAMAGED, Folder, open_local
 from study.results.part import (
     OtherBytes,
@@ -90,24 +90,34 @@ def write_parts(folder: Folder, tables: Mapping[Path, pa.Table]) -> None:
     folder
         Its manifest is saved, and then names the parts.
     tables
-        Path of a part that is not there yet -> its rows; written in this order.
+        Path of a part -> its rows; written in this order. One that is there already with these
+        very bytes is left: a write that was broken off is done again.
 
     Raises
     ------
     ResultsError
-        Something cannot be written, or is there already. What is written whole stays.
+        Something cannot be written, or something else is there already. What is written whole
+        stays.
     """
-    for path in tables:
+    content = {path: part_bytes(table) for path, table in tables.items()}
+    missing = {path: written for path, written in content.items() if not _is_there(path, written)}
+    for path in missing:
         # Rows would be lost that the manifest counts.
         if os.path.lexists(path):
             raise ResultsError(f"{path} is in the way; move it elsewhere and try again")
-    content = {path: part_bytes(table) for path, table in tables.items()}
     for path, written in content.items():
         folder.note_part(path, digest_of_bytes(written))
     folder.save_manifest()
-    for path, written in content.items():
+    for path, written in missing.items():
         with held_folder(path.parent) as held:
             write_bytes_whole(held / path.name, written, named=path)
+
+
+def _is_there(path: Path, content: bytes | memoryview) -> bool:
+    try:
+        return digest_of_bytes(read_regular(path, most=len(content))) == digest_of_bytes(content)
+    except OSError:
+        return False
 
 
 def problem_of(folder: Folder, part: Path) -> str | None:

@@ -48,6 +48,9 @@ class Store:
         self._metrics = None if kept.metrics is None else list(kept.metrics)
         self._rows: list[Row] = []
         self._bytes = 0
+        self._batch: dict[Path, pa.Table] | None = None
+        """Parts that are being written. A signal may break that off at any point; the next flush
+        then writes what is missing of them, and no row twice."""
         self._next = kept.next_part
         self._parts = len(kept.done)
         self._series_parts = len(kept.done) - kept.failed
@@ -91,24 +94,13 @@ class Store:
         self._flushed_at = monotonic()
         elapsed_s = self._elapsed_before + monotonic() - self._began_at
         self.folder.manifest["elapsed_s"] = round(elapsed_s, 3)
-        ready = self._rows and self._metrics is not None
-        if ready or (last and (self._rows or not self._parts)):
-            self._next = free_number(self.folder, self._next)
-            name = numbered(self._next)
-            tables: dict[Path, pa.Table] = {}
-            series = series_table(self._rows)
-            if len(series) or (last and not self._series_parts):
-                tables[self.folder.series / name] = series
-            tables[self.folder.trials / name] = trials_table(
-                self._rows, self._axes, self._metrics or []
-            )
-            write_parts(self.folder, tables)
-            if self._rows:
-                drop_replaced(self.folder.path)
-            self._series_parts += len(tables) - 1
-            self._parts += 1
-            self._next += 1
-            self._rows, self._bytes = [], 0
+        if self._batch is not None:
+            self._write(self._batch)
+        if self._is_ready(last=last):
+            # One statement: no signal is heard between its parts.
+            parts = self._parts_of_rows(last=last)
+            self._batch, self._rows, self._bytes = parts, [], 0
+            self._write(parts)
         else:
             self.folder.save_manifest()
         try:
@@ -118,6 +110,29 @@ class Store:
             raise
         except ResultsError as fault:
             self.trouble = str(fault)
+
+    def _is_ready(self, *, last: bool) -> bool:
+        if self._rows:
+            return last or self._metrics is not None
+        return last and not self._parts
+
+    def _parts_of_rows(self, *, last: bool) -> dict[Path, pa.Table]:
+        self._next = free_number(self.folder, self._next)
+        name = numbered(self._next)
+        parts: dict[Path, pa.Table] = {}
+        series = series_table(self._rows)
+        if len(series) or (last and not self._series_parts):
+            parts[self.folder.series / name] = series
+        parts[self.folder.trials / name] = trials_table(self._rows, self._axes, self._metrics or [])
+        return parts
+
+    def _write(self, batch: dict[Path, pa.Table]) -> None:
+        write_parts(self.folder, batch)
+        if any(len(table) for table in batch.values()):
+            drop_replaced(self.folder.path)
+        self._series_parts += len(batch) - 1
+        self._parts += 1
+        self._batch = None
 
     def close(
         self,

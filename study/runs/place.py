@@ -69,9 +69,13 @@ def writing(
                     held.callback(remove_if_empty, path)
             # What is there may change until it is ours.
             held.enter_context(only_writer(path))
+            with disk_errors(cannot):
+                descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                held.callback(os.close, descriptor)
             # Or the next log would put back what was there before this run.
             if not force and (said := settle_left(path)):
                 note(said)
             with disk_errors(cannot):
                 folder, is_new = here(path)
+                folder.held = descriptor
         yield folder, is_new

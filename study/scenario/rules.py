@@ -44,6 +44,7 @@ def complaints(machine: Machine, settings: Settings) -> Iterator[Complaint]:
     """
     yield from _memory(settings)
     yield from _marks(machine, settings)
+    yield from _reserve(machine, settings)
     yield from _orders(settings)
     least, most = MTU_LIMITS[machine.nic.driver]
     if not least <= machine.nic.mtu <= most:
@@ -123,6 +124,16 @@ def _marks(machine: Machine, s: Settings) -> Iterator[Complaint]:
         )
     if high >= s.memory.pages:
         yield "watermarks.high", f"is {high:,} pages, not below the zone's {s.memory.pages:,}"
+
+
+def _reserve(machine: Machine, s: Settings) -> Iterator[Complaint]:
+    """Pages held back from every request that the zone is simulated for."""
+    held = s.watermarks.lowmem_reserve_pages
+    if held >= s.memory.pages:
+        key = "watermarks.lowmem_reserve"
+        if machine.watermarks.lowmem_reserve_ratio:
+            key += "_ratio"
+        yield key, f"holds back {held:,} pages; the zone has {s.memory.pages:,}"
 
 
 def _sysctls(machine: Machine) -> Iterator[Complaint]:

@@ -7,6 +7,7 @@ study.terminal.console, which colours text that it has cleaned itself.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,9 @@ from typing import IO, Any, TextIO, cast
 import click
 
 from study.printable import printable_lines, without_colours
+
+_STANDARD_ERROR = 2
+"""The last of the three descriptors that a process is given."""
 
 
 class Unwritable(click.ClickException):
@@ -95,6 +99,19 @@ class Guarded(Lenient):
     def encoding(self) -> str:
         """Any text may be written. Click would go round a stream that says otherwise."""
         return "utf-8"
+
+
+def open_standard_streams() -> None:
+    """Have what is written to a stream that was closed go nowhere (`study run ... >&-`).
+
+    Else the next file that is opened gets its descriptor, and what is printed lands in it.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 @contextmanager

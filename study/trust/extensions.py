@@ -28,6 +28,9 @@ def allowed_extensions(named: str | Iterable[str] = ()) -> tuple[str, ...]:
         Each `module:name`, or `module` for whatever the module registers.
     """
     wanted = [named] if isinstance(named, str) else list(named)
+    for name in wanted:
+        if not isinstance(name, str):
+            raise TypeError(f"an extension is named by text, `module:name`; not {name!r}")
     wanted += os.environ.get(ENVIRONMENT, "").replace(",", " ").split()
     return tuple(sorted({name.strip() for name in wanted} - {""}))
 

@@ -3,6 +3,8 @@
 import io
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,8 +18,9 @@ from study.results import (
     reopen,
 )
 from study.results.files import held_folder
-from study.results.folder import replace_table, settle_table
+from study.results.folder import drop_replaced, replace_table, settle_table
 from study.results.manifest import new_manifest
+from study.runs import Options, Watcher, resume_study, run_study
 from study.scenario import Study, load
 
 
@@ -209,3 +212,52 @@ def test_a_seed_too_large_for_the_table(tmp_path: Path, manifest):
     with pytest.raises(ResultsError, match="seed is 18446744073709551616"):
         create_folder(tmp_path / "out", manifest)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_was_started_over_from_may_be_half_removed(tmp_path: Path, manifest):
+    """A run that is killed while it drops what it replaced can be started over again."""
+    out = tmp_path / "out"
+    folder = create_folder(out, manifest)
+    (folder.trials / "part-000000.parquet").write_bytes(b"old")
+    folder = create_folder(out, manifest, force=True)
+    (folder.trials / "part-000000.parquet").write_bytes(b"new")
+    assert (out / ".replaced/trials/part-000000.parquet").read_bytes() == b"old"
+    killed = """import os, shutil, sys
+from pathlib import Path
+from study.results.folder import drop_replaced
+os.unlink = os.rmdir = lambda *_, **__: os._exit(9)
+drop_replaced(Path(sys.argv[1]))
+"""
+    ended = subprocess.run([sys.executable, "-c", killed, out], check=False)
+    assert ended.returncode == 9
+
+    again = create_folder(out, manifest, force=True)
+    assert not list(again.trials.iterdir())
+    assert (out / ".replaced/trials/part-000000.parquet").read_bytes() == b"new"
+    drop_replaced(out)
+    assert not list(out.glob(".replaced*"))
+
+
+class Moving(Watcher):
+    """Moves the results folder away once the first rows are in, and puts something else there."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    def advance(self, _finished: int, _failed: int) -> None:
+        """Called with each batch of rows."""
+        if not self.out.with_name("elsewhere").exists():
+            self.out.rename(self.out.with_name("elsewhere"))
+            self.out.mkdir()
+            (self.out / "manifest.json").write_text("another run's")
+
+
+def test_a_folder_that_is_moved_while_it_is_written(tmp_path: Path, tiny: Study):
+    """A run writes nothing into a folder that has taken the name of its own."""
+    out = tmp_path / "out"
+    with pytest.raises(ResultsError, match="was moved or removed while this run wrote into it"):
+        run_study(tiny, out, Options(ray=False), watcher=Moving(out))
+
+    assert [path.name for path in out.iterdir()] == ["manifest.json"]
+    assert (out / "manifest.json").read_text() == "another run's"
+    assert resume_study(tmp_path / "elsewhere", Options(ray=False)).manifest["state"] == "complete"

@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 
 import pandas as pd
 import pytest
@@ -209,3 +210,57 @@ def test_the_manifest_says_what_made_the_folder(make_store, rows, tiny):
     assert manifest["failures"] == [
         {"cell": rows[-1].cell, "replicate": 2, "error": "ValueError: no"}
     ]
+
+
+def interrupted(function, line: int) -> int:
+    """Call it with Ctrl-C at this line of the store and of what writes its parts; lines it took."""
+    seen = 0
+
+    def trace(frame, event, _):
+        nonlocal seen
+        if not frame.f_code.co_filename.endswith(("results/store.py", "results/noted.py")):
+            return None
+        if event == "line":
+            seen += 1
+            if seen == line:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(before)
+    return seen
+
+
+def test_a_flush_that_is_broken_off_is_done_again(make_store, rows):
+    """A second signal may come at any moment of a write: no row is lost, and none is there twice.
+
+    Whoever catches it flushes once more, as a run does.
+    """
+    whole = make_store("whole")
+    whole.add(rows[:3])
+    whole.flush()
+    whole.add(rows[3:])
+    lines = interrupted(whole.flush, 0)
+    whole.close("failed")
+    [expected] = whole.folder.trials.iterdir()
+
+    assert lines > 40
+    for line in range(1, lines + 1):
+        store = make_store(f"out{line}")
+        store.add(rows[:3])
+        store.flush()
+        store.add(rows[3:])
+        assert interrupted(store.flush, line) == line
+        store.flush()
+        parts = [pd.read_parquet(part) for part in sorted(store.folder.trials.iterdir())]
+        assert sorted(map(len, parts)) == [3, len(rows) - 3], line
+        if line % 10 == 0:
+            store.close("failed")
+            [found] = store.folder.trials.iterdir()
+            assert found.read_bytes() == expected.read_bytes()

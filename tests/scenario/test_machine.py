@@ -455,3 +455,12 @@ def test_ids_of_machines_without_all_this_are_what_they_were() -> None:
 
 
 PLAIN_IDS = ["e5da068e", "4d98eb69"]
+
+
+def test_a_reserve_of_the_whole_zone_is_refused() -> None:
+    """No request that it is held against could ever be served."""
+    zone = "kernel: 4.4, zone: {memory: 64MiB}"
+    [fault] = faults_of(f"base: {{{zone}, watermarks: {{lowmem_reserve: 64MiB}}}}")
+    assert "lowmem_reserve: holds back 16,384 pages; the zone has 16,384" in fault.replace(
+        "lowmem_reserve holds", "lowmem_reserve: holds"
+    )

@@ -109,3 +109,16 @@ def test_a_share_of_next_to_nothing_has_an_interval(tiny: float) -> None:
     none = mean_interval(np.zeros(6), share=True)
     assert 0 <= found.low <= tiny
     assert found.high == pytest.approx(float(none.high), abs=0.5)
+
+
+@given(
+    st.lists(st.sampled_from([-2.0, -1.0, 0.0, 0.0, 0.0, 0.5, 1.0, 3.0]), min_size=2, max_size=14)
+)
+def test_the_interval_of_the_opposite_is_the_opposite(values: list[float]) -> None:
+    """`a more than b` and `b less than a` say the same, also where half of all replicates tie."""
+    numbers = np.array(values)
+    found, opposite = mean_interval(numbers), mean_interval(-numbers)
+
+    assert (opposite.low, opposite.high) == pytest.approx((-found.high, -found.low))
+    for name in ("equal", "sparse", "few", "skewed"):
+        assert getattr(found, name) == getattr(opposite, name), name

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+import study
 from study.scenario.model import KERNELS
 from study.zone.engine.enums import Event, Flag
 from study.zone.engine.layout import NO_PFN
@@ -143,7 +144,7 @@ def test_4_7_gives_up_only_after_16_rounds_in_vain(quiet: Quiet) -> None:
     assert answers == [NO_PFN] * RETRIES_MAX + [alloc.GAVE_UP]
     assert due(zone, Event.RETRY) == LOOK_NS
     early = zone_of(quiet, ReclaimWait.V3_11)
-    early.own["all_unreclaimable"] = 1
+    early.own["pages_scanned"] = 6 * early.pages
     early.frame["flags"][: early.pages] |= np.uint8(Flag.WRITEBACK)
     assert ask(early) == alloc.GAVE_UP
 
@@ -157,3 +158,16 @@ def test_every_kernel_waits_as_it_did() -> None:
         "4.4": "3.11",
         **dict.fromkeys(("4.8", "5.0", "5.9"), "4.7"),
     }
+
+
+def test_who_finds_nothing_to_reclaim_is_refused_since_3_12() -> None:
+    """A trial of 4.4 ends whose reserve keeps user memory out: zone_reclaimable() is asked.
+
+    Before, only kswapd gave a zone up, and it has nothing to do there: a request went on for ever
+    (6e543d5780e3, "fix do_try_to_free_pages() livelock").
+    """
+    times = {f"clock.{name}": "20ms" for name in ("ageing", "measure", "sample")}
+    found = study.simulate(
+        **{"kernel": "4.4", "zone.memory": "64MiB", "watermarks.lowmem_reserve": "48MiB", **times}
+    )
+    assert found.metrics["oom_kills"] > 0

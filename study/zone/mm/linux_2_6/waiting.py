@@ -59,15 +59,27 @@ def naps_after_pass(z, seen, priority):
 
 
 @kernel
+def _reclaimable_pages(z):
+    """Pages on the lists that reclaim may take (zone_reclaimable_pages, 3.12)."""
+    return z.zone.nr_file + (z.zone.nr_anon if z.swap else 0)
+
+
+@kernel
 def made_progress(z, freed):
     """Does a run through all priorities that freed so many pages count as progress?
 
     Since 2.6.37 at the latest any page does, and up to 4.6 it is enough that the zone has not been
-    given up (do_try_to_free_pages); before, only 32 pages of one pass.
+    given up (do_try_to_free_pages); before, only 32 pages of one pass. kswapd alone gave a zone up,
+    and where it had no work to do nobody did, until zone_reclaimable() was asked (6e543d5780e3, of
+    3.12; here with the rules of 3.11).
     """
     if z.reclaim_wait < ReclaimWait.V2_6_37:
         return False
-    return freed > 0 or (z.reclaim_wait < ReclaimWait.V4_7 and z.zone.all_unreclaimable == 0)
+    if freed > 0:
+        return True
+    if z.reclaim_wait < ReclaimWait.V3_11:
+        return z.zone.all_unreclaimable == 0
+    return z.reclaim_wait < ReclaimWait.V4_7 and z.zone.pages_scanned < 6 * _reclaimable_pages(z)
 
 
 @kernel
@@ -94,8 +106,7 @@ def wait_before_retry_ns(z, freed):
     longest = RETRY_NS
     if z.reclaim_wait >= ReclaimWait.V4_7:
         unwritten = z.nr_dirty + z.nr_writeback
-        reclaimable = z.zone.nr_file + (z.zone.nr_anon if z.swap else 0)
-        longest = NAP_NS if not freed and 2 * unwritten > reclaimable else 0
+        longest = NAP_NS if not freed and 2 * unwritten > _reclaimable_pages(z) else 0
     elif z.reclaim_wait >= ReclaimWait.V2_6_37 and not _reclaim_is_congested(z):
         longest = 0
     return congestion_wait_ns(z, longest) if longest > 0 else LOOK_NS
