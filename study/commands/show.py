@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from study.commands.allowing import allow_option
-from study.commands.completion import keys
+from study.commands.completion import cells, keys
 from study.commands.refusal import refuse
 from study.printable import json_text
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("scenario", type=click.Path())
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=keys)
-@click.option("--cell", "identity", metavar="ID", help="Which cell; its first digits will do.")
+@click.option(
+    "--cell", "identity", metavar="ID", shell_complete=cells,
+    help="Which cell; its first digits will do.",
+)  # fmt: skip
 @click.option("--changed", is_flag=True, help="Leave out what is a default.")
 @allow_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from study.commands.allowing import allow_option
+from study.commands.completion import keys
 from study.commands.ending import end, status_of
 from study.commands.limits import limit_options, limits_from
 from study.commands.refusal import FAILED, STOPPED, refuse
@@ -56,7 +57,7 @@ def _server_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @click.argument("scenario", type=click.Path())
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=keys)
 @_server_option
 @click.option(
     "--out",

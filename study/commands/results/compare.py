@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from study.commands.completion import metric_names
 from study.commands.refusal import refuse
 from study.printable import json_text
 
@@ -14,7 +15,10 @@ from study.printable import json_text
 @click.command()
 @click.argument("folder_a", type=click.Path(), metavar="DIR_A")
 @click.argument("folder_b", type=click.Path(), metavar="DIR_B")
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this; repeatable.")
+@click.option(
+    "--metric", "metrics", multiple=True, metavar="NAME", shell_complete=metric_names,
+    help="Only this; repeatable.",
+)  # fmt: skip
 @click.option("--cells", "each_cell", is_flag=True, help="Cell by cell instead of level by level.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array instead of a table.")
 @click.option("--html", "page", type=click.Path(), metavar="FILE", help="Write a page instead.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from study.commands.completion import folder_axes, metric_names
 from study.commands.refusal import refuse
 from study.commands.results.folder import folder_argument
 from study.terminal.listing import show
@@ -11,8 +12,14 @@ from study.terminal.listing import show
 
 @click.command()
 @folder_argument
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this; repeatable.")
-@click.option("--axis", "axes", multiple=True, metavar="KEY", help="Only this; repeatable.")
+@click.option(
+    "--metric", "metrics", multiple=True, metavar="NAME", shell_complete=metric_names,
+    help="Only this; repeatable.",
+)  # fmt: skip
+@click.option(
+    "--axis", "axes", multiple=True, metavar="KEY", shell_complete=folder_axes,
+    help="Only this; repeatable.",
+)  # fmt: skip
 @click.option("--cells", "each_cell", is_flag=True, help="Single cells, not averages over them.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, all columns.")
 def contrasts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from study.commands.completion import metric_names
 from study.commands.refusal import refuse
 from study.commands.results.folder import folder_argument
 from study.terminal.listing import show
@@ -11,7 +12,10 @@ from study.terminal.listing import show
 
 @click.command()
 @folder_argument
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Of this; repeatable.")
+@click.option(
+    "--metric", "metrics", multiple=True, metavar="NAME", shell_complete=metric_names,
+    help="Of this; repeatable.",
+)  # fmt: skip
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, all columns.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, all columns.")
 def sensitivity(folder: str, *, metrics: tuple[str, ...], as_csv: bool, as_json: bool) -> None:
