@@ -250,6 +250,7 @@ def moments(steps: Iterable[Step]) -> dict[str, Step]:
     second: dict[str, Step] = {}
     for step in steps:
         grown = step.grown
+        taken = any(choice.taken for choice in step.choices)
         shows = {
             "boot": step.number == 0,
             "split": sum(grown.split) >= 2 and not sum(grown.formed),
@@ -260,7 +261,8 @@ def moments(steps: Iterable[Step]) -> dict[str, Step]:
             and any(
                 n and not has_block(step, order) for order, n in enumerate(grown.failures_order)
             ),
-            "defrag": any(choice.taken for choice in step.choices),
+            # A cure comes after what it cures: nobody is led back in time.
+            "defrag": taken and "refused" in found,
         }
         for name, shown in shows.items():
             if shown:
@@ -268,6 +270,8 @@ def moments(steps: Iterable[Step]) -> dict[str, Step]:
         if grown.wakeups:
             # Woken, and at rest again before the step was over.
             second.setdefault("woken", step)
+        if taken:
+            second.setdefault("defrag", step)
         if len(found) == len(MOMENTS):
             break
     return second | found

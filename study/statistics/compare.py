@@ -230,7 +230,13 @@ def text(comparison: Comparison) -> str:
             group = line.group
             lines += _wrapped(group)
         lines.append(_row(line))
-    lines += ["", "(B - A in per cent of A)   *: p below 5 % after Holm's correction"]
+    lines += [
+        "",
+        "In per cent of A: B - A. Between *: p below 5 % after Holm's correction over all",
+        "lines; in ( ): not told apart.",
+        f"A and B are means over the {comparison.cells} cells in both, in each line over those",
+        "that it names; a cell averages over what the other study does not vary.",
+    ]
     notes = sorted({line.note for line in comparison.lines if line.note and not line.significant})
     lines += [f"no test where {note}" for note in notes]
     return "\n".join(printable(line).rstrip() for line in lines) + "\n"

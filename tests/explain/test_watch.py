@@ -60,6 +60,9 @@ def test_a_short_run_has_every_moment():
     found = moments(watch(lesson.settings(), seed=1, steps=512))
 
     assert set(found) == {moment.name for moment in MOMENTS}
+    # Told one after the other, they never lead back in time.
+    numbers = [found[moment.name].number for moment in MOMENTS]
+    assert numbers == sorted(numbers)
 
 
 @pytest.mark.parametrize(

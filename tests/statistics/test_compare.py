@@ -90,6 +90,7 @@ def test_the_text_fits_a_mail(make_findings) -> None:
     assert result.output.isascii()
     body = lines[lines.index("all cells") :]
     assert any(line.startswith("  served ") and line.endswith("%*") for line in body)
+    assert any("in ( ): not told apart" in line for line in body)
     assert any(line.startswith("  same ") and line.endswith("0.00%)") for line in body)
     assert all(len(line) <= 80 for line in body)
 
