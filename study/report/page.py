@@ -14,11 +14,13 @@ from study.report.template import template
 from study.results.errors import ResultsError, shell_word
 from study.results.files import write_whole
 from study.results.folder import REPORT
+from study.scenario.machine.requests import labels_of
 from study.scenario.matrix import named_axes
 from study.scenario.write import yaml_text
-from study.zone.trial.metrics import LABELS, is_share
+from study.zone.trial.metrics import is_share
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from matplotlib.figure import Figure
@@ -74,7 +76,8 @@ def render(findings: Findings) -> str:
     manifest = findings.manifest
     cells = manifest["cells"]
     verdicts = findings.judged()
-    judged = statements(verdicts, LABELS)
+    labels = labels_of(manifest["scenario"])
+    judged = statements(verdicts, labels)
     first = next(iter(cells.values()))
     pictures = [_picture(name, findings) for name in _WORDS]
     # Where no axis has many levels there is no curve to miss.
@@ -82,7 +85,7 @@ def render(findings: Findings) -> str:
     text: str = template("report.html.j2").render(
         manifest=manifest,
         state=state_of(manifest),
-        verdicts=_by_question(judged),
+        verdicts=_by_question(judged, labels),
         judged=len(judged),
         verdict_note=findings.footnote(verdicts),
         counts={
@@ -220,13 +223,15 @@ def _picture(name: str, findings: Findings) -> Picture:
     return Picture(name, words.title, alt, caption, wide, narrow)
 
 
-def _by_question(judged: list[tuple[Verdict, str]]) -> list[tuple[str, list[tuple[Verdict, str]]]]:
+def _by_question(
+    judged: list[tuple[Verdict, str]], labels: Mapping[str, str]
+) -> list[tuple[str, list[tuple[Verdict, str]]]]:
     """Verdicts by what they are about, in the order of the claims."""
     from study.statistics.words import in_words
 
     found: dict[str, list[tuple[Verdict, str]]] = {}
     for verdict, evidence in judged:
-        question = in_words(verdict.metric, LABELS)
+        question = in_words(verdict.metric, labels)
         found.setdefault(question[:1].upper() + question[1:], []).append((verdict, evidence))
     return list(found.items())
 
@@ -282,7 +287,7 @@ def _table(findings: Findings) -> dict[str, Any]:
     """Header and rows of the table of all cells; a number comes with its half-width."""
     cells = findings.manifest["cells"]
     axes = list(dict.fromkeys(axis for levels in cells.values() for axis in levels))
-    summary = findings.summary
+    summary, labels = findings.summary, labels_of(findings.manifest["scenario"])
     columns = [name for name in _COLUMNS if name in set(summary["metric"])]
     wanted = summary[summary["metric"].isin(columns)]
     by_place = {
@@ -306,7 +311,7 @@ def _table(findings: Findings) -> dict[str, Any]:
         )
     return {
         "axes": axes,
-        "metrics": [LABELS[name] + " (%)" * is_share(name) for name in columns],
+        "metrics": [labels[name] + " (%)" * is_share(name) for name in columns],
         "rows": rows,
         "example": " ".join(rows[-1]["levels"][:2]),
         "left_out": max(len(cells) - ROWS_MOST, 0),

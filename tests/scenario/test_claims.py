@@ -13,9 +13,10 @@ import pytest
 
 from study.scenario import Fault, ScenarioError, Stopping, load, load_text
 from study.scenario.claims import Claim
+from study.scenario.machine.requests import labels_of
 from study.zone.settings import Clock, Memory, Settings
 from study.zone.simulate import simulate
-from study.zone.trial.metrics import METRICS, is_share
+from study.zone.trial.metrics import LABELS, METRICS, is_share
 
 HEAD = """
 axes:
@@ -325,3 +326,12 @@ def test_a_name_that_is_no_request_is_told() -> None:
     """Nothing else is taken for it."""
     with pytest.raises(ScenarioError, match="no metric of a name under requests"):
         load_text(HEAD + CLAIM.replace("rx_success_ratio", "requests.x.served") + NAMED, "x.yaml")
+
+
+def test_what_is_said_of_requests_has_their_names() -> None:
+    """In the labels of reports; other metrics keep what they are called."""
+    labels = labels_of(load_text(HEAD + NAMED, "x.yaml").document)
+
+    assert labels["request1_served_ratio"] == "requests of dockerd: served"
+    assert labels["request2_at_once_ratio"] == "requests of wifi: at once"
+    assert labels["rx_success_ratio"] == LABELS["rx_success_ratio"]

@@ -32,7 +32,7 @@ from study.zone.settings import (
     AdminAction,
     Otherwise,
 )
-from study.zone.trial.metrics import METRICS
+from study.zone.trial.metrics import LABELS, METRICS
 
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_-]{0,31}")
 _NAMES_LETTERS = 200
@@ -426,6 +426,27 @@ def with_own_names(claims: Any, requests: Any) -> Any:
         else claim
         for claim in claims
     ]
+
+
+def labels_of(scenario: Mapping[str, Any]) -> dict[str, str]:
+    """What a study's metrics are called: those of its requests by the names that they have.
+
+    Parameters
+    ----------
+    scenario
+        Resolved, as a manifest has it.
+
+    Returns
+    -------
+    dict of str to str
+        LABELS, with `requests of dockerd` for `requests by name no. 1`.
+    """
+    labels = dict(LABELS)
+    for place, name in enumerate(sorted(scenario["base"].get("requests") or {}), 1):
+        for metric, label in LABELS.items():
+            if metric.startswith(f"request{place}_"):
+                labels[metric] = label.replace(f"by name no. {place}", f"of {name}")
+    return labels
 
 
 def _columns(metric: Any, columns: Mapping[str, str]) -> Any:
