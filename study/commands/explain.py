@@ -88,12 +88,11 @@ def explain(
 
 
 def _print(shown: list[tuple[Moment | None, Step]]) -> None:
-    from study.terminal.console import console
     from study.terminal.explain import parts
+    from study.terminal.listing import show
 
-    out = console()
     for moment, step in shown:
-        out.print(*parts(step, moment), sep="\n")
+        show(*parts(step, moment))
 
 
 def _moments(steps: Iterator[Step]) -> None:

@@ -31,6 +31,7 @@ def test_the_moments_fit_a_terminal():
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 80
+    assert not any(line.endswith(" ") for line in lines)
     heads = [line for line in lines if line in {"A split", "kswapd is woken", "Free, but useless"}]
     assert heads == ["A split", "kswapd is woken", "Free, but useless"]
     assert "--at N" in lines[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from typing import Any
@@ -266,3 +267,7 @@ def test_contrasts_fit_a_terminal(make_findings, capsys) -> None:
     told = CliRunner().invoke(main, ["contrasts", "--json", str(findings.path)])
     rows = json.loads(told.output)
     assert [row["difference"] for row in rows] == pytest.approx(list(chosen["difference"]))
+    for name, rows_of in (("contrasts", chosen), ("verdicts", findings.judged())):
+        as_csv = CliRunner().invoke(main, [name, "--csv", str(findings.path)])
+        assert as_csv.exit_code == 0
+        assert len(pd.read_csv(io.StringIO(as_csv.output))) == len(rows_of)

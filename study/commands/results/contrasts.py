@@ -21,9 +21,16 @@ from study.terminal.listing import show
     help="Only this; repeatable.",
 )  # fmt: skip
 @click.option("--cells", "each_cell", is_flag=True, help="Single cells, not averages over them.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, all columns.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, all columns.")
 def contrasts(
-    folder: str, *, metrics: tuple[str, ...], axes: tuple[str, ...], each_cell: bool, as_json: bool
+    folder: str,
+    *,
+    metrics: tuple[str, ...],
+    axes: tuple[str, ...],
+    each_cell: bool,
+    as_csv: bool,
+    as_json: bool,
 ) -> None:
     """Show every difference between levels in DIR, with interval, ratio, effect size and p.
 
@@ -31,6 +38,7 @@ def contrasts(
     shown.
     """
     from study.results import ResultsError
+    from study.results.spreadsheet import to_csv
     from study.statistics import read_findings
     from study.statistics.headline import chosen_contrasts
     from study.statistics.outline import records
@@ -43,5 +51,8 @@ def contrasts(
         refuse(fault)
     if as_json:
         click.echo(records(chosen))
+        return
+    if as_csv:
+        click.echo(to_csv(chosen), nl=False)
         return
     show(*contrast_parts(findings, chosen, each_cell=each_cell))

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("folder", type=click.Path(), metavar="[DIR]", required=False)
 @click.argument("scenario", type=click.Path(), required=False)
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, all columns.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array instead of text.")
-def verdicts(folder: str | None, scenario: str | None, *, as_json: bool) -> None:
+def verdicts(folder: str | None, scenario: str | None, *, as_csv: bool, as_json: bool) -> None:
     """Say what the results in DIR decide.
 
     With SCENARIO, its claims are judged instead of those the study was run with: claims change no
@@ -43,6 +44,12 @@ def verdicts(folder: str | None, scenario: str | None, *, as_json: bool) -> None
         refuse(fault)
     if as_json:
         click.echo(json_text(plain_verdicts(judged), indent=2))
+        return
+    if as_csv:
+        from study.results.spreadsheet import to_csv
+        from study.statistics.verdict import verdict_table
+
+        click.echo(to_csv(verdict_table(judged)), nl=False)
         return
     if not judged:
         click.echo("The scenario makes no claims.")
