@@ -576,7 +576,7 @@ def _make_room(path: Path, manifest: Manifest, *, force: bool) -> None:
     found = open_local(path).manifest
     if found.get("fingerprint") != manifest["fingerprint"]:
         lines = "\n".join(f"  {line}" for line in differences(found, manifest)[:8])
-        raise ResultsError(f"{path} holds results of something else; give another --out:\n{lines}")
+        raise ResultsError(f"{path} holds results of another study; give another --out:\n{lines}")
     if not force:
         raise ResultsError(f"{path} already holds results of this very study")
     aside = path / REPLACED
