@@ -18,7 +18,8 @@ from history import percent, placed
 from study.scenario import load_claims
 from study.statistics import read_findings
 from study.statistics.verdict import Verdict
-from study.statistics.words import evidence, footnote
+from study.statistics.words import evidence, footnote, in_words
+from study.zone.trial.metrics import LABELS
 
 SHOUTED = ("contradicted", "equivalent", "never seen")
 
@@ -26,7 +27,9 @@ SHOUTED = ("contradicted", "equivalent", "never seen")
 def told(verdict: Verdict, most: int) -> str:
     """The figures behind a verdict, without the name of its metric."""
     text = evidence(verdict, most=most)
-    return text.removeprefix(f"{verdict.metric}: ").removeprefix(f"{verdict.metric} ")
+    for name in (in_words(verdict.metric, LABELS), verdict.metric):
+        text = text.removeprefix(f"{name}: ")
+    return text
 
 
 def word(verdict: Verdict) -> str:

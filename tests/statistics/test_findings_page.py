@@ -44,7 +44,7 @@ def test_verdicts_of_two_studies_stand_side_by_side(root: Path, make_findings) -
     row = next(line for line in told.splitlines() if "It serves more" in line)
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[0] == "supported"
-    assert cells[2].startswith("0.901 against 0.7: +0.2")
+    assert cells[2].startswith("0.901 against 0.7, +0.2")
     assert cells[3] == "**contradicted**"
-    assert cells[4].startswith("0.601 against 0.7: -0.0")
+    assert cells[4].startswith("0.601 against 0.7, -0.0")
     assert f"{folders[1]}: 1 contradicted" in told
