@@ -39,7 +39,7 @@ def test_another_study_is_never_overwritten(root: Path, tmp_path: Path, manifest
     )
 
     for force in (False, True):
-        with pytest.raises(ResultsError, match=r"something else.*\n  seed: 7 there, 8 now"):
+        with pytest.raises(ResultsError, match=r"of another study.*\n  seed: 7 there, 8 now"):
             create_folder(path, other, force=force)
     assert (path / "manifest.json").read_bytes() == before
 
