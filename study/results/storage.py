@@ -407,8 +407,11 @@ def naming(mirror: Mirror) -> Iterator[None]:
 
 def _opened(url: str) -> tuple[Any, str]:
     import fsspec
-    from fsspec.implementations.local import LocalFileSystem
 
+    *chain, last = url.split("::")
+    if chain and (last.startswith(("file:", "local:")) or "://" not in last):
+        # What stands before a folder of this machine knows nothing of its locks and links.
+        raise ResultsError(f"{url} leads to a folder of this machine; give its path")
     scheme, _, rest = url.partition("://")
     if scheme in ("file", "local") and not rest.startswith("/"):
         raise ResultsError(f"{url} names another machine or no whole path; write file:///path")
@@ -417,10 +420,6 @@ def _opened(url: str) -> tuple[Any, str]:
             fs, root = fsspec.core.url_to_fs(url)
         except ImportError as fault:
             raise ResultsError(f"cannot use {url}: {fault}") from fault
-    # What stands before a folder of this machine knows nothing of its locks and links.
-    inner = getattr(fs, "fs", None)
-    if isinstance(inner, LocalFileSystem):
-        raise ResultsError(f"{url} leads to a folder of this machine; give its path")
     root = root.rstrip("/")
     if not root.strip("/"):
         raise ResultsError(f"{url} names no folder; it has the form s3://bucket/folder")

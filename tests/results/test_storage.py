@@ -237,6 +237,8 @@ def test_a_folder_and_its_url_keep_each_other_out(tiny: Study, tmp_path: Path):
         ("file://localhost/tmp/x", "names another machine or no whole path; write file:///path"),
         ("simplecache::file:///tmp/x", "leads to a folder of this machine; give its path"),
         ("dir::file:///tmp/x", "leads to a folder of this machine; give its path"),
+        ("async_wrapper::local:///tmp/x", "leads to a folder of this machine; give its path"),
+        ("blockcache::simplecache::file:///tmp/x", "leads to a folder of this machine; give its"),
     ],
 )
 def test_a_place_that_cannot_be_is_refused(tiny: Study, url: str, told: str):
