@@ -395,7 +395,7 @@ class Kswapd:
     """How balance_pgdat ends a run."""
     pages_per_ms: float = setting(0.0, key="speed")
     """Pages that reclaim looks at per millisecond, kswapd and who asks; 0: by the machine (cpu)."""
-    delay_ns: int = 0
+    delay_ns: int = setting(0, most=1_000_000_000)
     """Time from being woken until it runs: a process, it waits until it gets the processor."""
 
 
