@@ -170,7 +170,7 @@ class Folder:
 def _is_named(held: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(held), path.stat())
-    except FileNotFoundError:
+    except OSError:
         return False
 
 
