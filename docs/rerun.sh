@@ -20,9 +20,8 @@ run() { # NAME SCENARIO ARGUMENT...
 for name in ${@:-article article-uneven history history-orders assumptions cures sensitivity worn null-model}; do
     case $name in
     worn)
-        run worn article nic.receive=page-array nic.transmit=scatter-gather stacks.size=4KiB \
-            kswapd.policy=count-only defrag.mode=off processes.fork_rate=20/s zone.dma=off \
-            clock.ageing=840s clock.measure=60s replicates=20
+        run worn block-price probe.victims=off nic.receive=page-array nic.transmit=scatter-gather \
+            stacks.size=4KiB clock.ageing=840s clock.measure=60s
         ;;
     assumptions) ;;
     *) run "$name" "$name" ;;

@@ -490,8 +490,9 @@ def _misfits(claim: Claim, cells: CellsByLevel, *, cut: bool, hints: int) -> lis
     cut    nothing is to be said about it
     hints  how many searches for a like name may be made, which take time
     """
-    unknown = _unknown_levels(claim, cells.levels, hints)
-    found = [] if cut else list(islice(unknown, FAULTS_MOST + 1))
+    found = list(islice(_unknown_levels(claim, cells.levels, hints), FAULTS_MOST + 1))
+    if cut and found:
+        return []
     try:
         claim.comparisons(cells)
     except TooManyCells:

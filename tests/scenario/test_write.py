@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from study.results import ResultsError
 from study.results.manifest import check_reads_back
 from study.runs.run import run_study
-from study.scenario import load_text
+from study.scenario import load, load_text
 from study.scenario.read import read_text
 from study.scenario.write import yaml_text
 
@@ -88,3 +89,13 @@ def test_a_study_that_would_be_another_one_does_not_begin(tmp_path):
     assert not (tmp_path / "out").exists()
     with pytest.raises(ResultsError, match="NUL"):
         run_study(study, "a\0b")
+
+
+@pytest.mark.parametrize("name", ["article", "cures", "jumbo-frames", "watermarks"])
+def test_a_study_without_some_levels_reads_back(root: Path, name: str) -> None:
+    """A claim that names a level which an override took away goes with it."""
+    path = root / f"scenarios/{name}.yaml"
+    whole = load(path)
+    for axis, levels in whole.axes.items():
+        for level in levels if len(levels) <= 6 else levels[:2]:
+            check_reads_back(load(path, [f"{axis}={level}"]))
