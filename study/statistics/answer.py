@@ -218,7 +218,7 @@ class _Pairs:
         rows = [
             row
             for (metric, axis, _, _), row in self.rows.items()
-            if metric == self.metric and axis in axes and isfinite(row["p"])
+            if metric == self.metric and axis in axes
         ]
         if not any(axis in axes for _, axis, _, _ in self.rows):
             yield (
@@ -230,11 +230,20 @@ class _Pairs:
         if n < MARKED_LEAST:
             yield f"Undecided: fewer than {MARKED_LEAST} replicates decide nothing."
             return
-        nearest = min(rows, key=lambda row: row["p"])
+        # A difference that is 0 in every replicate has no p-value.
+        tested = [row for row in rows if isfinite(row["p"])]
+        if not tested:
+            yield (
+                f"{_listed(axes)} {'make' if len(axes) > 1 else 'makes'} no difference to the "
+                f"{what} served in any of {n} replicates."
+            )
+            return
+        nearest = min(tested, key=lambda row: row["p"])
+        needed = self._needed(nearest, len(tested), cells)
         yield (
             f"Undecided: after {n} replicates no policy is known to serve more {what} than "
             f"another. Nearest to it: {nearest['axis']} {nearest['level']} against "
-            f"{nearest['against']}, {_points(nearest)}; {self._needed(nearest, len(rows), cells)}."
+            f"{nearest['against']}, {_points(nearest)}; {needed}."
         )
 
     def _needed(self, row: Mapping[str, Any], tests: int, cells: int) -> str:

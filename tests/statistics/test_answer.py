@@ -152,6 +152,14 @@ def test_few_replicates_tell_nothing(studies) -> None:
     assert answer.text == "Undecided: fewer than 5 replicates decide nothing."
 
 
+def test_policies_that_change_nothing_are_not_undecided(studies) -> None:
+    """The same in every replicate: no number of them would tell more."""
+    assert str(studies(lambda _levels, _noise: 0.9).answer) == (
+        "kswapd.policy and reclaim.lumpy make no difference to the receive buffer requests "
+        "served in any of 8 replicates."
+    )
+
+
 def test_very_many_policies_are_left_to_claims(make_findings) -> None:
     """Not that replicates are too few: each of 13 against each is what no table has."""
     cures = [f"    p{n}: {{ defrag: {{ mode: rmap-evict, budget: {64 + n} }} }}" for n in range(13)]
