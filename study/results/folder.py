@@ -300,10 +300,11 @@ def remove_folder(folder: Folder) -> None:
 
 def drop_replaced(path: Path) -> None:
     """Remove what a run has started over from, now that it has rows of its own."""
-    if os.path.lexists(path / REPLACED) and not os.path.lexists(path / _DROPPED):
+    if os.path.lexists(path / _DROPPED):
+        _discard(path / _DROPPED)
+    if os.path.lexists(path / REPLACED):
         with suppress(OSError):
             (path / REPLACED).rename(path / _DROPPED)
-    if os.path.lexists(path / _DROPPED):
         _discard(path / _DROPPED)
 
 

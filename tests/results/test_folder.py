@@ -234,6 +234,7 @@ drop_replaced(Path(sys.argv[1]))
     again = create_folder(out, manifest, force=True)
     assert not list(again.trials.iterdir())
     assert (out / ".replaced/trials/part-000000.parquet").read_bytes() == b"new"
+    (out / ".replaced.old/left").mkdir(parents=True)
     drop_replaced(out)
     assert not list(out.glob(".replaced*"))
 
