@@ -107,7 +107,9 @@ def mean_interval(
     low, high = _by_moments(mean, np.sqrt(variance), raw, n, confidence)
     # Either median: half of the values may be one and the same, and the other half not.
     ordered = np.sort(values, axis=-1)
-    usuals = [_usual(values, ordered[..., middle]) for middle in sorted({(n - 1) // 2, n // 2})]
+    lower, upper = ordered[..., (n - 1) // 2], ordered[..., n // 2]
+    medians = [upper] if np.array_equal(lower, upper) else [lower, upper]
+    usuals = [_usual(values, median) for median in medians]
     differing = np.min([below + above for _, below, above in usuals], axis=0)
     mostly_equal = _mostly_equal(differing, n)
     skew = raw * np.sqrt(n * (n - 1)) / max(n - 2, 1)
