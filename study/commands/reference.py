@@ -108,7 +108,7 @@ def _requests_of(scenario: str) -> list[str]:
         study = load(scenario)
     except ScenarioError as error:
         refuse(error)
-    names = sorted({one.name for cell in study.cells for one in cell.settings.requests})
+    names = [*{one.name for cell in study.cells for one in cell.settings.requests}]
     if not names:
         refuse(ValueError(f"{scenario}: it has no requests by name (requests:)"))
     return names

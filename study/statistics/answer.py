@@ -20,6 +20,7 @@ import numpy as np
 
 from study.intervals import CONFIDENCE
 from study.results.expected import nuisance_of
+from study.scenario.machine.requests import by_column
 from study.scenario.matrix import named_axes, policies_of
 from study.statistics.contrasts import LEVELS_MOST, MARKED_LEAST, significant
 from study.statistics.effects import Effect, main_effects
@@ -279,9 +280,8 @@ def _service(trials: TrialColumns) -> str | None:
 
 def _what(metric: str, scenario: Mapping[str, Any]) -> str:
     """Whose requests they are."""
-    asked = scenario["base"].get("requests") or {}
-    for place, name in enumerate(asked, 1):
-        if metric.startswith(f"request{place}_"):
+    for column, name in by_column(scenario["base"].get("requests") or ()).items():
+        if metric.startswith(f"{column}_"):
             return f"requests of {name}"
     label = LABELS.get(metric, metric.replace("_", " "))
     return label.removesuffix(" served")

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 from study.scenario.check import in_units
 from study.scenario.errors import did_you_mean
+from study.scenario.machine.requests import by_column
 from study.scenario.machine.sysctls import SYSCTLS
 from study.scenario.model import KERNELS, POLICY, Machine, OneOf, fields
 from study.scenario.origin import text_of_key
@@ -187,7 +188,7 @@ def own_metrics(names: Sequence[str]) -> list[MetricEntry]:
     Parameters
     ----------
     names
-        Of its requests, in their order.
+        Of its requests.
 
     Returns
     -------
@@ -195,11 +196,10 @@ def own_metrics(names: Sequence[str]) -> list[MetricEntry]:
         Called as claims may call them; which column that is stands behind what it is.
     """
     found = []
-    for place, name in enumerate(names, 1):
-        column = f"request{place}_"
+    for column, name in by_column(names).items():
         for one in metrics(members=True):
-            if one.name.startswith(column):
-                own = f"requests.{name}.{one.name.removeprefix(column)}"
+            if one.name.startswith(f"{column}_"):
+                own = f"requests.{name}.{one.name.removeprefix(f'{column}_')}"
                 found.append(replace(one, name=own, about=f"{one.about} ({one.name})"))
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -406,6 +406,11 @@ def plain_actions(actions: tuple[Any, ...], ageing_ns: int) -> tuple[plain.Actio
 _METRIC = re.compile(r"requests\.([^.\s]{1,32})\.(\w{1,60})\Z")
 
 
+def by_column(names: Iterable[str]) -> dict[str, str]:
+    """What the columns of each request begin with -> its name: they are numbered by their names."""
+    return {f"request{place}": name for place, name in enumerate(sorted(names), 1)}
+
+
 def with_own_names(claims: Any, requests: Any) -> Any:
     """Claims in which requests.NAME.METRIC is the column that the metric of that name has.
 
@@ -418,8 +423,8 @@ def with_own_names(claims: Any, requests: Any) -> Any:
     """
     if not isinstance(claims, list) or not isinstance(requests, Mapping):
         return claims
-    names = sorted({str(name).partition(".")[0] for name in requests})
-    columns = {name: f"request{place}" for place, name in enumerate(names, 1)}
+    names = {str(name).partition(".")[0] for name in requests}
+    columns = {name: column for column, name in by_column(names).items()}
     return [
         {**claim, "metric": _columns(claim["metric"], columns)}
         if isinstance(claim, Mapping) and "metric" in claim
@@ -442,10 +447,11 @@ def labels_of(scenario: Mapping[str, Any]) -> dict[str, str]:
         LABELS, with `requests of dockerd` for `requests by name no. 1`.
     """
     labels = dict(LABELS)
-    for place, name in enumerate(sorted(scenario["base"].get("requests") or {}), 1):
+    for column, name in by_column(scenario["base"].get("requests") or ()).items():
+        number = column.removeprefix("request")
         for metric, label in LABELS.items():
-            if metric.startswith(f"request{place}_"):
-                labels[metric] = label.replace(f"by name no. {place}", f"of {name}")
+            if metric.startswith(f"{column}_"):
+                labels[metric] = label.replace(f"by name no. {number}", f"of {name}")
     return labels
 
 
