@@ -103,12 +103,13 @@ def metrics(word: str | None, *, as_json: bool) -> None:
 def _requests_of(scenario: str) -> list[str]:
     """The names of a scenario's requests; ends the command if it cannot be read or has none."""
     from study.scenario import ScenarioError, load
+    from study.scenario.machine.requests import names_of
 
     try:
         study = load(scenario)
     except ScenarioError as error:
         refuse(error)
-    names = [*{one.name for cell in study.cells for one in cell.settings.requests}]
+    names = names_of(study.document)
     if not names:
         refuse(ValueError(f"{scenario}: it has no requests by name (requests:)"))
     return names

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from study.report.template import template
 from study.statistics.words import number
-from study.zone.trial.metrics import LABELS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from study.statistics.compare import Comparison, Line
 
 
@@ -19,7 +20,7 @@ def render_comparison(found: Comparison) -> str:
     colour alone. It names no other file and asks no network for anything.
     """
     groups = [
-        (group, [_row(line) for line in lines])
+        (group, [_row(line, found.first.labels) for line in lines])
         for group, lines in groupby(found.lines, key=lambda line: line.group)
     ]
     text: str = template("compare.html.j2").render(
@@ -34,10 +35,10 @@ def render_comparison(found: Comparison) -> str:
     return text
 
 
-def _row(line: Line) -> dict[str, str]:
+def _row(line: Line, labels: Mapping[str, str]) -> dict[str, str]:
     percent = f"{line.percent:+.2f} %" if isfinite(line.percent) else "-"
     return {
-        "metric": LABELS.get(line.metric, line.metric.replace("_", " ")),
+        "metric": labels.get(line.metric, line.metric.replace("_", " ")),
         "name": line.metric,
         "first": number(line.first),
         "second": number(line.second),

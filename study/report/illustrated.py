@@ -72,10 +72,9 @@ class Results(Findings):
     def _repr_html_(self) -> str:
         """The answer, the verdicts, and where the rest is."""
         from study.report.template import template
-        from study.scenario.machine.requests import labels_of
         from study.statistics.words import statements
 
-        judged = statements(self.judged(), labels_of(self.manifest["scenario"]))
+        judged = statements(self.judged(), self.labels)
         text: str = template("results.html.j2").render(
             manifest=self.manifest,
             place=self.place,

@@ -14,7 +14,6 @@ from study.report.template import template
 from study.results.errors import ResultsError, shell_word
 from study.results.files import write_whole
 from study.results.folder import REPORT
-from study.scenario.machine.requests import labels_of
 from study.scenario.matrix import named_axes
 from study.scenario.write import yaml_text
 from study.zone.trial.metrics import is_share
@@ -76,7 +75,7 @@ def render(findings: Findings) -> str:
     manifest = findings.manifest
     cells = manifest["cells"]
     verdicts = findings.judged()
-    labels = labels_of(manifest["scenario"])
+    labels = findings.labels
     judged = statements(verdicts, labels)
     first = next(iter(cells.values()))
     pictures = [_picture(name, findings) for name in _WORDS]
@@ -287,7 +286,7 @@ def _table(findings: Findings) -> dict[str, Any]:
     """Header and rows of the table of all cells; a number comes with its half-width."""
     cells = findings.manifest["cells"]
     axes = list(dict.fromkeys(axis for levels in cells.values() for axis in levels))
-    summary, labels = findings.summary, labels_of(findings.manifest["scenario"])
+    summary, labels = findings.summary, findings.labels
     columns = [name for name in _COLUMNS if name in set(summary["metric"])]
     wanted = summary[summary["metric"].isin(columns)]
     by_place = {

@@ -29,9 +29,10 @@ from decimal import Decimal
 from itertools import islice
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from study.scenario.errors import FAULTS_MOST, did_you_mean, listing, shown
+from study.scenario.machine.requests import column_of
 from study.scenario.trial import Level
 from study.scenario.units import is_short
 from study.zone.trial.metrics import METRICS
@@ -71,21 +72,19 @@ def _identity(value: Any) -> str:
     return value
 
 
-def _metric(value: Any) -> Any:
+def _metric(value: Any, info: ValidationInfo) -> Any:
     names = {value: 1} if isinstance(value, str) else value
     if not isinstance(names, dict) or not names:
         raise ValueError(f"is {shown(value)}; it is a metric's name, or a map of names to factors")
+    found: dict[str, float] = {}
     for name, factor in names.items():
-        if str(name).startswith("requests."):
-            raise ValueError(
-                f"is {shown(name)}, which is no metric of a name under requests: (study "
-                "metrics SCENARIO lists them)"
-            )
-        if name not in METRICS:
+        column = column_of(str(name), info.context or ())
+        if column not in METRICS:
             raise ValueError(f"is {shown(name)}, which is no metric{did_you_mean(name, METRICS)}")
         if not _is_number(factor):
             raise ValueError(f"has the factor {shown(factor)} for {name}; it must be a number")
-    return {name: float(factor) for name, factor in names.items()}
+        found[column] = found.get(column, 0.0) + float(factor)
+    return found
 
 
 def _matters(value: Any) -> tuple[float, bool]:
@@ -213,9 +212,12 @@ class Claim:
     relative: bool
 
     @classmethod
-    def from_plain(cls, raw: Mapping[str, Any]) -> Claim:
-        """What plain() wrote, or an entry of a scenario. Raises pydantic's ValidationError."""
-        keys = ClaimKeys.model_validate(dict(raw))
+    def from_plain(cls, raw: Mapping[str, Any], requests: Sequence[str] = ()) -> Claim:
+        """What plain() wrote, or an entry of a scenario. Raises pydantic's ValidationError.
+
+        requests  names that the study's requests have, by which metrics may be called
+        """
+        keys = ClaimKeys.model_validate(dict(raw), context=requests)
         against = keys.against if isinstance(keys.against, float) else tuple(keys.against)
         return cls(
             id=keys.id,
@@ -437,6 +439,7 @@ def read_claims(
     raw: Any,
     cells: Mapping[str, Mapping[str, Level]],
     *,
+    requests: Sequence[str],
     say: Callable[[ValidationError, Callable[[str], str]], Iterator[Finding]],
     cut: Callable[[int], bool],
 ) -> tuple[list[Claim], list[Finding]]:
@@ -445,6 +448,7 @@ def read_claims(
     raw    what stands under `claims:`
     cells  id -> levels; none if something else keeps the study from being unfolded, and then only
            the form of claims is looked at
+    requests  names of the study's requests
     say    puts pydantic's findings into words
     cut    whether levels may have been taken away since the claim of that index was written, so
            that it may lack its cells; such a claim is left out, for nothing can be said about it
@@ -463,7 +467,7 @@ def read_claims(
         if len(wrong) > FAULTS_MOST:
             break
         try:
-            claim = _read_claim(entry, index, say)
+            claim = _read_claim(entry, index, requests, say)
         except _Wrong as error:
             wrong += [((index, *path), text) for path, text in error.findings]
             continue
@@ -513,6 +517,7 @@ class _Wrong(Exception):
 def _read_claim(
     entry: Any,
     index: int,
+    requests: Sequence[str],
     say: Callable[[ValidationError, Callable[[str], str]], Iterator[Finding]],
 ) -> Claim:
     if not isinstance(entry, dict):
@@ -520,7 +525,7 @@ def _read_claim(
     name = entry.get("id")
     told = f"claim {shown(name)}" if isinstance(name, str) else f"claim {index + 1}"
     try:
-        return Claim.from_plain(entry)
+        return Claim.from_plain(entry, requests)
     except ValidationError as error:
         raise _Wrong([(path, f"{told}: {text}") for path, text in say(error, _no_key)]) from None
 

@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 from study.scenario.check import groups, known_keys
 from study.scenario.claims import ClaimKeys
 from study.scenario.compose import ALSO_A_WORD
+from study.scenario.machine.requests import OWN_METRICS
 from study.scenario.model import Machine
 from study.scenario.origin import text_of_key
 from study.scenario.presets import presets
@@ -113,13 +114,18 @@ def _name_metrics(definitions: Schema) -> None:
     names = {"enum": sorted(METRICS)}
     claim, precision = definitions["ClaimKeys"], definitions["PrecisionKeys"]
     about = claim["properties"]["metric"]["description"]
+    short = "|".join(
+        own.removesuffix("_ratio") + "(_ratio)?" * own.endswith("_ratio") for own in OWN_METRICS
+    )
+    own = {"pattern": rf"^requests\.[A-Za-z][A-Za-z0-9_-]{{0,31}}\.({short})$"}
+    either = {"type": "string", "anyOf": [names, own]}
     sums = {
         "type": "object",
-        "propertyNames": names,
+        "propertyNames": either,
         "additionalProperties": {"type": "number"},
         "minProperties": 1,
     }
-    claim["properties"]["metric"] = {"description": about, "anyOf": [names, sums]}
+    claim["properties"]["metric"] = {"description": about, "anyOf": [either, sums]}
     precision["properties"]["metric"] |= names
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from study.intervals import CONFIDENCE
 from study.results.expected import nuisance_of
-from study.scenario.machine.requests import by_column
+from study.scenario.machine.requests import by_column, names_of
 from study.scenario.matrix import named_axes, policies_of
 from study.statistics.contrasts import LEVELS_MOST, MARKED_LEAST, significant
 from study.statistics.effects import Effect, main_effects
@@ -280,7 +280,7 @@ def _service(trials: TrialColumns) -> str | None:
 
 def _what(metric: str, scenario: Mapping[str, Any]) -> str:
     """Whose requests they are."""
-    for column, name in by_column(scenario["base"].get("requests") or ()).items():
+    for column, name in by_column(names_of(scenario)).items():
         if metric.startswith(f"{column}_"):
             return f"requests of {name}"
     label = LABELS.get(metric, metric.replace("_", " "))

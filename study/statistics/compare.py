@@ -15,6 +15,7 @@ from study.printable import printable
 from study.results.errors import ResultsError
 from study.results.expected import nuisance_of
 from study.scenario.errors import did_you_mean
+from study.scenario.machine.requests import by_column, names_of, own_name
 from study.statistics.contrasts import LEVELS_MOST, NO_RATIO, holm, paired
 from study.statistics.measured import Measured
 
@@ -80,7 +81,8 @@ def compare(
     """
     one = Measured(first.columns, first.manifest["cells"])
     other = Measured(second.columns, second.manifest["cells"])
-    names = _metrics(first, one, other, metrics)
+    counterpart = _counterparts(first, second, one, other)
+    names = _metrics(first, counterpart, one, other, metrics)
     axes = [axis for axis in _axes(one.cells) if axis in _axes(other.cells)]
     here, there = _grouped(one.cells, axes), _grouped(other.cells, axes)
     shared = [key for key in here if key in there]
@@ -94,26 +96,51 @@ def compare(
     for group, keys in _groups(axes, shared, each_cell=each_cell):
         for metric in names:
             a = _means(one, metric, [here[key] for key in keys])
-            b = _means(other, metric, [there[key] for key in keys])
+            b = _means(other, counterpart[metric], [there[key] for key in keys])
             lines.append(_line(group, metric, one, other, a, b, paired_=alike))
     corrected = holm(np.array([line.p for line in lines], np.float64))
     lines = [replace(line, p_holm=float(p)) for line, p in zip(lines, corrected, strict=True)]
     return Comparison(first, second, len(shared), alike, tuple(lines))
 
 
+def _counterparts(
+    first: Findings, second: Findings, one: Measured, other: Measured
+) -> dict[str, str]:
+    """Metric of the first study -> the same of the second: a request by name may be another's
+    number there.
+    """
+    names, others = (names_of(each.manifest["scenario"]) for each in (first, second))
+    columns = {name: column for column, name in by_column(others).items()}
+    found = {}
+    for metric in one.metrics:
+        whose, _, rest = metric.partition("_")
+        name = by_column(names).get(whose)
+        theirs = f"{columns[name]}_{rest}" if name in columns else metric
+        if theirs in other.metrics and (name in columns) == (name is not None):
+            found[metric] = theirs
+    return found
+
+
 def _metrics(
-    first: Findings, one: Measured, other: Measured, wanted: Sequence[str]
+    first: Findings,
+    both: Mapping[str, str],
+    one: Measured,
+    other: Measured,
+    wanted: Sequence[str],
 ) -> Sequence[str]:
-    for name in wanted:
-        if name not in one.metrics or name not in other.metrics:
-            hint = did_you_mean(name, {*one.metrics} & {*other.metrics})
-            raise ResultsError(f"{name} is no metric of both studies{hint}")
+    columns = [first.column_of(name) for name in wanted]
+    for name, column in zip(wanted, columns, strict=True):
+        if column not in both:
+            raise ResultsError(f"{name} is no metric of both studies{did_you_mean(name, both)}")
     if wanted:
-        return wanted
-    both = [name for name in one.metrics if name in other.metrics]
+        return columns
     # What neither study asked for has no value in either.
-    both = [name for name in both if any(np.isfinite(m.values(name)).any() for m in (one, other))]
-    names = [name for name, _ in first.manifest["headline"] if name in both] or both[:10]
+    known = [
+        name
+        for name, theirs in both.items()
+        if np.isfinite(one.values(name)).any() or np.isfinite(other.values(theirs)).any()
+    ]
+    names = [name for name, _ in first.manifest["headline"] if name in known] or known[:10]
     if not names:
         raise ResultsError("the studies have no metric in common")
     return names
@@ -224,12 +251,12 @@ def text(comparison: Comparison) -> str:
     how = "paired by replicate" if comparison.paired else "not paired: other seed or replicates"
     lines += [f"     {comparison.cells} cells in both; {how}", ""]
     lines.append(f"{'':{_LABEL}}{'A':>{_VALUE}}{'B':>{_VALUE}}")
-    group = None
+    group, names = None, names_of(comparison.first.manifest["scenario"])
     for line in comparison.lines:
         if line.group != group:
             group = line.group
             lines += _wrapped(group)
-        lines.append(_row(line))
+        lines += _row(line, names)
     lines += [
         "",
         "In per cent of A: B - A. Between *: p below 5 % after Holm's correction over all",
@@ -248,14 +275,16 @@ def _wrapped(group: str) -> list[str]:
     return textwrap.wrap(group, 78, subsequent_indent="  ", break_long_words=False)
 
 
-def _row(line: Line) -> str:
+def _row(line: Line, names: Sequence[str]) -> list[str]:
+    """The figures behind what the metric is called; below it, if that is long."""
     percent = f"{line.percent:z8.2f}%" if isfinite(line.percent) else f"{'-':>8} "
     left, right = ("*", "*") if line.significant else ("(", ")")
-    label = f"  {line.metric}"
-    return (
-        f"{label:<{_LABEL}}{_plain(line.first):>{_VALUE}}{_plain(line.second):>{_VALUE}} "
-        f"{left}{percent}{right}"
-    )
+    label = f"  {own_name(line.metric, names)}"
+    figures = f"{_plain(line.first):>{_VALUE}}{_plain(line.second):>{_VALUE}}"
+    end = f"{figures} {left}{percent}{right}"
+    if len(label) < _LABEL:
+        return [f"{label:<{_LABEL}}{end}"]
+    return [label, " " * _LABEL + end]
 
 
 def _plain(value: float) -> str:

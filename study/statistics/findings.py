@@ -15,6 +15,7 @@ from study.results.folder import CONTRASTS, VERDICTS
 from study.results.manifest import when_noted
 from study.results.spreadsheet import to_csv
 from study.scenario.claims import Claim
+from study.scenario.machine.requests import column_of, labels_of, names_of
 from study.scenario.stopping import Stopping
 from study.scenario.units import nanoseconds_from
 
@@ -106,6 +107,34 @@ class Findings(Tables):
         from study.statistics.verdict import verdict_table
 
         return verdict_table(self.judged())
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Metric -> what this study calls it: its requests have the names of the scenario."""
+        return labels_of(self.manifest["scenario"])
+
+    def column_of(self, metric: str) -> str:
+        """The column of a metric that may be called requests.NAME.METRIC.
+
+        Parameters
+        ----------
+        metric
+            What somebody calls it.
+
+        Returns
+        -------
+        str
+            What is no such name is returned as it is.
+
+        Raises
+        ------
+        ResultsError
+            No request of the study is called so, or requests by name have no such metric.
+        """
+        try:
+            return column_of(metric, names_of(self.manifest["scenario"]))
+        except ValueError as fault:
+            raise ResultsError(f"the metric {fault}") from None
 
     def claims(self) -> list[Claim]:
         """The claims of the scenario.

@@ -38,9 +38,11 @@ def chosen_contrasts(
 ) -> pd.DataFrame:
     """Contrasts of the metrics and axes that are named, as in contrasts.csv.
 
-    Unless named, metrics are those of the headline. Raises ResultsError for an unknown name.
+    Unless named, metrics are those of the headline; requests.NAME.METRIC is one too. Raises
+    ResultsError for an unknown name.
     """
     known_axes, known = axis_and_metric_names(results.columns)
+    metrics = [results.column_of(name) for name in metrics]
     for name, names, what in [(n, known, "metric") for n in metrics] + [
         (n, known_axes, "axis") for n in axes
     ]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from study.results.summary import axis_and_metric_names
+from study.scenario.machine.requests import by_column, names_of
 from study.statistics.effects import level_means, mean_and_bounds
 
 if TYPE_CHECKING:
@@ -83,10 +84,9 @@ def ranking_of(results: Findings) -> Ranking | None:
         Levels by the share served, then by the share served at once, then by refaults.
     """
     scenario = results.manifest["scenario"]
-    axis, requests = scenario.get("ranking"), scenario["base"].get("requests")
-    if axis not in results.manifest["axes"] or not isinstance(requests, dict) or not requests:
+    axis, named = scenario.get("ranking"), [*by_column(names_of(scenario))]
+    if axis not in results.manifest["axes"] or not named:
         return None
-    named = [f"request{place}" for place in range(1, len(requests) + 1)]
     wanted = [*(f"{name}_{what}" for name in named for what in _SHARES), *_COSTS]
     # A folder of an earlier version has no such columns.
     if not set(wanted) <= set(axis_and_metric_names(results.columns)[1]):

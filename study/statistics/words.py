@@ -75,13 +75,14 @@ def _assurance(judged: Sequence[Verdict], looks: int, extended: int) -> Iterator
         yield f"{which} written, or changed, after rows were there."
 
 
-def evidence(verdict: Verdict, *, most: int) -> str:
+def evidence(verdict: Verdict, labels: Mapping[str, str] = LABELS, *, most: int) -> str:
     """The figures behind a verdict, in one line; a metric without a label goes by its name.
 
-    most  replicates that claims rest on; one that has fewer says so
+    labels  metric -> what to call it
+    most    replicates that claims rest on; one that has fewer says so
     """
     parts = []
-    metric = _labelled(verdict.metric, LABELS)
+    metric = _labelled(verdict.metric, labels)
     if isfinite(verdict.estimate):
         if _is_sum(verdict):
             parts.append(f"{metric}: {_signed(verdict.estimate)}{_interval(verdict)}")

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from study.results.summary import axis_and_metric_names
+from study.scenario.machine.requests import request_labels
 from study.statistics.contrasts import MARKED_LEAST
 from study.statistics.effects import Effect, main_effects
 from study.statistics.findings import Findings
@@ -44,7 +45,7 @@ def result_parts(results: Findings) -> Iterator[RenderableType]:
         yield Padding(Text(manifest["question"].strip(), style="bold"), (0, 0, 1, 0))
     yield from (Text(f"Note: {said}.", style="dim") for said in manifest.get("notes", ()))
     verdicts = results.judged()
-    yield from verdict_parts(verdicts, results.footnote(verdicts))
+    yield from verdict_parts(verdicts, results.footnote(verdicts), results.labels)
     trials, cells = results.columns, manifest["cells"]
     ranges = sampled_axes(manifest)
     axes = [axis for axis in axis_and_metric_names(trials)[0] if axis not in ranges]
@@ -170,7 +171,7 @@ def contrast_parts(
     if chosen.empty:
         yield Text("Nothing to compare: no axis has two levels with a finished trial.")
         return
-    labels = dict(headline_of(results))
+    labels = dict(headline_of(results)) | request_labels(results.manifest["scenario"])
     groups = chosen.groupby(
         ["axis", "level", "against", "cell", "cell_against"], sort=False, dropna=False
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from study.statistics.words import evidence
@@ -23,8 +23,13 @@ _STYLES = {
 }
 
 
-def verdict_parts(verdicts: Sequence[Verdict], note: str) -> Iterator[RenderableType]:
-    """The verdicts on all claims, and what they rest on; nothing if there is no claim."""
+def verdict_parts(
+    verdicts: Sequence[Verdict], note: str, labels: Mapping[str, str]
+) -> Iterator[RenderableType]:
+    """The verdicts on all claims, and what they rest on; nothing if there is no claim.
+
+    labels  metric -> what the study calls it
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -38,7 +43,7 @@ def verdict_parts(verdicts: Sequence[Verdict], note: str) -> Iterator[Renderable
     most = max((verdict.n for verdict in judged), default=0)
     for verdict in judged:
         table.add_row(Text(verdict.verdict, style=_STYLES[verdict.verdict]), Text(verdict.says))
-        table.add_row("", Text(evidence(verdict, most=most), style="dim"))
+        table.add_row("", Text(evidence(verdict, labels, most=most), style="dim"))
     if judged:
         yield table
     yield Text(note, style="dim")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
@@ -322,10 +323,51 @@ def test_requests_may_be_claimed_by_their_own_names(said: str, meant: dict[str, 
     assert load_text(text, "x.yaml").claims[0].metric == meant
 
 
-def test_a_name_that_is_no_request_is_told() -> None:
-    """Nothing else is taken for it."""
-    with pytest.raises(ScenarioError, match="no metric of a name under requests"):
-        load_text(HEAD + CLAIM.replace("rx_success_ratio", "requests.x.served") + NAMED, "x.yaml")
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("requests.x.served", "no request of the study is called x; there are dockerd, wifi"),
+        ("requests.dokerd.served", "called dokerd; did you mean dockerd?"),
+        ("requests.wifi.servd", "have no metric servd; did you mean served?"),
+        ("requests.wifi", "is called requests.NAME.METRIC"),
+    ],
+)
+def test_a_name_that_is_no_request_is_told(said: str, told: str) -> None:
+    """With the nearest one; nothing else is taken for it."""
+    with pytest.raises(ScenarioError, match=re.escape(told)):
+        load_text(HEAD + CLAIM.replace("rx_success_ratio", said) + NAMED, "x.yaml")
+
+
+BROUGHT = """
+axes:
+  load:
+    alone: { requests.wifi.burst: 2 }
+    both: { requests.dockerd.order: 6, requests.dockerd.rate: 1/s, requests.wifi.burst: 3 }
+requests:
+  wifi: { order: 1, flags: GFP_ATOMIC, rate: 10/s, hold: 5ms }
+claims:
+  - { id: x, says: x., metric: requests.wifi.served, side: { load: both },
+      against: { load: alone }, expect: less, matters: 0.01 }
+  - { id: y, says: y., metric: requests.dockerd.waits, side: { load: both }, against: 1,
+      expect: more, matters: 0.01 }
+"""
+
+
+def test_a_request_of_some_cells_has_one_column_in_all() -> None:
+    """It is known to claims, and moves no other's column; where it is not, it never comes."""
+    study = load_text(BROUGHT, "x.yaml")
+    of_cell = {cell.levels["load"]: cell.settings.requests for cell in study.cells}
+
+    assert [one.metric for one in study.claims] == [
+        {"request2_served_ratio": 1.0},
+        {"request1_waits": 1.0},
+    ]
+    assert {load: [one.name for one in asked] for load, asked in of_cell.items()} == {
+        "alone": ["dockerd", "wifi"],
+        "both": ["dockerd", "wifi"],
+    }
+    assert [one.per_s for one in of_cell["alone"]] == [0.0, 10.0]
+    assert labels_of(study.document)["request1_waits"] == "requests of dockerd: waits"
 
 
 def test_what_is_said_of_requests_has_their_names() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -111,3 +112,45 @@ def test_cells_are_matched_by_their_levels(make_findings) -> None:
     assert "x is no metric of both studies" in refused.output
     with pytest.raises(ResultsError, match="did you mean served"):
         compare(first, second, metrics=["serverd"])
+
+
+NAMED = """
+replicates: 8
+axes: {{ nic.mtu: [1500, 9000] }}
+requests: {{ {requests} }}
+claims:
+  - {{ id: one, says: It serves more., metric: requests.wifi.served, side: {{ nic.mtu: 9000 }},
+      against: {{ nic.mtu: 1500 }}, expect: more, matters: 0.01 }}
+"""
+DOCKERD = "dockerd: { order: 6, rate: 1/s }, "
+WIFI = "wifi: { order: 1, rate: 9/s }"
+
+
+def test_requests_are_called_by_their_names_everywhere(make_findings) -> None:
+    """In verdicts, contrasts and comparisons; and one is itself though its number is another."""
+
+    def one(levels: Any, replicate: int) -> dict[str, float]:
+        served = levels["nic.mtu"] / 10_000 + replicate / 1000
+        return {"request1_served_ratio": 0.5, "request2_served_ratio": served}
+
+    def two(levels: Any, replicate: int) -> dict[str, float]:
+        return {"request1_served_ratio": one(levels, replicate)["request2_served_ratio"]}
+
+    first = make_findings(NAMED.format(requests=DOCKERD + WIFI), one, name="a")
+    second = make_findings(NAMED.format(requests=WIFI), two, name="b")
+
+    def printed(*command: str) -> str:
+        return CliRunner().invoke(main, [*command]).output
+
+    assert "requests of wifi: served: 0.9" in printed("verdicts", str(first.path))
+    asked = ("--metric", "requests.wifi.served")
+    assert "requests of wifi" in printed("contrasts", str(first.path), *asked)
+    alike = printed("compare", str(first.path), str(second.path), *asked)
+    assert re.search(r"requests\.wifi\.served_ratio +0\.5\d+ +0\.5\d+ \( +0\.00%\)", alike)
+    told = printed(
+        "compare", str(first.path), str(second.path), "--metric", "requests.dockerd.served"
+    )
+    assert "no metric of both studies" in told
+    assert "did you mean dockerd?" in printed(
+        "contrasts", str(first.path), "--metric", "requests.dokerd.served"
+    )

@@ -486,7 +486,7 @@ def test_verdicts_read_well_at_80_columns(make_findings: Callable[..., Any], cap
     capsys.readouterr()
     console = Console(width=80, force_terminal=False)
     judged = findings.judged()
-    for part in verdict_parts(judged, findings.footnote(judged)):
+    for part in verdict_parts(judged, findings.footnote(judged), findings.labels):
         console.print(part)
 
     lines = capsys.readouterr().out.splitlines()

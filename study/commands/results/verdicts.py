@@ -56,7 +56,7 @@ def verdicts(folder: str | None, scenario: str | None, *, as_csv: bool, as_json:
         return
     from study.terminal.verdicts import verdict_parts
 
-    show(*verdict_parts(judged, findings.footnote(judged)))
+    show(*verdict_parts(judged, findings.footnote(judged), findings.labels))
     if claims is not None and findings.claims() and any(verdict.n for verdict in judged):
         click.echo(
             "Beside the claims of the study itself: each of the two lists is wrong in at most 5 "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -403,7 +403,33 @@ def plain_actions(actions: tuple[Any, ...], ageing_ns: int) -> tuple[plain.Actio
     return tuple(result)
 
 
-_METRIC = re.compile(r"requests\.([^.\s]{1,32})\.(\w{1,60})\Z")
+_METRIC = re.compile(r"requests\.([^.\s]{1,32})\.(\w{1,60})")
+OWN_METRICS = tuple(
+    name.removeprefix("request1_") for name in METRICS if name.startswith("request1_")
+)
+"""What is measured of each request by name."""
+
+
+def names_of(scenario: Mapping[str, Any]) -> list[str]:
+    """The requests that a study knows by name, of all its cells, sorted.
+
+    Parameters
+    ----------
+    scenario
+        With what stands under base, axes and include: as a manifest has it, or not checked.
+    """
+    base, axes, include = (scenario.get(key) for key in ("base", "axes", "include"))
+    asked = base.get("requests") if isinstance(base, Mapping) else None
+    names = {str(name).partition(".")[0] for name in (asked if isinstance(asked, Mapping) else ())}
+    keys: list[Any] = []
+    for axis, levels in axes.items() if isinstance(axes, Mapping) else ():
+        keys.append(axis)
+        if isinstance(levels, Mapping):
+            keys += [key for told in levels.values() if isinstance(told, Mapping) for key in told]
+    entries = include if isinstance(include, list | tuple) else ()
+    keys += [key for entry in entries if isinstance(entry, Mapping) for key in entry]
+    parts = [str(key).split(".") for key in keys]
+    return sorted(names | {part[1] for part in parts if len(part) == 3 and part[0] == "requests"})
 
 
 def by_column(names: Iterable[str]) -> dict[str, str]:
@@ -411,26 +437,60 @@ def by_column(names: Iterable[str]) -> dict[str, str]:
     return {f"request{place}": name for place, name in enumerate(sorted(names), 1)}
 
 
-def with_own_names(claims: Any, requests: Any) -> Any:
-    """Claims in which requests.NAME.METRIC is the column that the metric of that name has.
+def with_places(
+    requests: tuple[plain.Request, ...], names: Sequence[str]
+) -> tuple[plain.Request, ...]:
+    """Requests of one cell, and for each name that only other cells have one that never comes.
+
+    So each name has the same columns in all cells.
+    """
+    there = {one.name for one in requests}
+    absent = [plain.Request(name, 0, 0, 0.0, 0) for name in names if name not in there]
+    return tuple(sorted((*requests, *absent), key=lambda one: one.name))
+
+
+def column_of(metric: str, names: Iterable[str]) -> str:
+    """The column of requests.NAME.METRIC; any other text as it is.
 
     Parameters
     ----------
-    claims
-        As a scenario has them, not checked.
-    requests
-        What stands under `requests:`, not checked.
+    metric
+        What somebody calls it; `served` stands for `served_ratio`.
+    names
+        Of the study's requests.
+
+    Raises
+    ------
+    ValueError
+        It names a request, or a metric of one, that is not there; the text ends a sentence that
+        begins with its place.
     """
-    if not isinstance(claims, list) or not isinstance(requests, Mapping):
-        return claims
-    names = {str(name).partition(".")[0] for name in requests}
+    if not metric.startswith("requests."):
+        return metric
+    found = _METRIC.fullmatch(metric)
+    if found is None:
+        raise ValueError(
+            f"is {shown(metric)}; a metric of a request by name is called requests.NAME.METRIC"
+        )
     columns = {name: column for column, name in by_column(names).items()}
-    return [
-        {**claim, "metric": _columns(claim["metric"], columns)}
-        if isinstance(claim, Mapping) and "metric" in claim
-        else claim
-        for claim in claims
-    ]
+    if found[1] not in columns:
+        hint = did_you_mean(found[1], columns)
+        are = f"; there are {', '.join(columns)}" if columns else "; the study has none by name"
+        raise ValueError(
+            f"is {shown(metric)}; no request of the study is called {found[1]}{hint or are}"
+        )
+    for own in (f"{found[2]}_ratio", found[2]):
+        if own in OWN_METRICS:
+            return f"{columns[found[1]]}_{own}"
+    short = [own.removesuffix("_ratio") for own in OWN_METRICS]
+    hint = did_you_mean(found[2], short) or f"; there are {', '.join(short)}"
+    raise ValueError(f"is {shown(metric)}; requests by name have no metric {found[2]}{hint}")
+
+
+def own_name(column: str, names: Iterable[str]) -> str:
+    """requests.NAME.METRIC for a column of a request by name; any other as it is."""
+    name = by_column(names).get(column.partition("_")[0])
+    return column if name is None else f"requests.{name}.{column.partition('_')[2]}"
 
 
 def labels_of(scenario: Mapping[str, Any]) -> dict[str, str]:
@@ -446,22 +506,20 @@ def labels_of(scenario: Mapping[str, Any]) -> dict[str, str]:
     dict of str to str
         LABELS, with `requests of dockerd` for `requests by name no. 1`.
     """
-    labels = dict(LABELS)
-    for column, name in by_column(scenario["base"].get("requests") or ()).items():
+    return LABELS | request_labels(scenario)
+
+
+def request_labels(scenario: Mapping[str, Any]) -> dict[str, str]:
+    """Of those, the metrics of requests by name: every one of them has a label."""
+    labels: dict[str, str] = {}
+    for column, name in by_column(names_of(scenario)).items():
         number = column.removeprefix("request")
-        for metric, label in LABELS.items():
-            if metric.startswith(f"{column}_"):
-                labels[metric] = label.replace(f"by name no. {number}", f"of {name}")
+        for own in OWN_METRICS:
+            metric = f"{column}_{own}"
+            told = LABELS.get(metric)
+            labels[metric] = (
+                told.replace(f"by name no. {number}", f"of {name}")
+                if told
+                else f"requests of {name}: {own.replace('_', ' ')}"
+            )
     return labels
-
-
-def _columns(metric: Any, columns: Mapping[str, str]) -> Any:
-    if isinstance(metric, Mapping):
-        named = {_columns(name, columns): factor for name, factor in metric.items()}
-        # Of two that come to one column neither may be lost: the claim is left as it is.
-        return named if len(named) == len(metric) else metric
-    found = _METRIC.match(metric) if isinstance(metric, str) else None
-    if found is None or found[1] not in columns:
-        return metric
-    column = f"{columns[found[1]]}_{found[2]}"
-    return f"{column}_ratio" if f"{column}_ratio" in METRICS else column

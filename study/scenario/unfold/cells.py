@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from study.scenario import matrix
 from study.scenario.claims import words
 from study.scenario.effect import why_no_effect
 from study.scenario.errors import shown
+from study.scenario.machine.requests import with_places
 from study.scenario.model import Machine
 from study.scenario.trial import LONG_ID_DIGITS, Cell, Level, cell_id
 from study.scenario.unfold.axes import Axes
@@ -39,11 +40,13 @@ def make_cells(
     exclude: Entries,
     include: Entries,
     points: Sequence[Mapping[str, Level]],
+    requests_of: Sequence[str],
     faults: Faults,
 ) -> Cells:
     """A cell for each combination.
 
-    points  what the ranges are in each point; one of nothing if no axis is a range
+    points       what the ranges are in each point; one of nothing if no axis is a range
+    requests_of  names of the study's requests, which each cell has a place for
 
     Raises ScenarioError for more cells than a study may have, or settings that are no machine.
     """
@@ -70,7 +73,8 @@ def make_cells(
         settings = machine.settings()
         complain(machine, settings, combination, axes, faults)
         if not faults:
-            machines.append((combination, machine, settings))
+            requests = with_places(settings.requests, requests_of)
+            machines.append((combination, machine, replace(settings, requests=requests)))
     identities = _identities([settings for _, _, settings in machines])
     made = Cells()
     for combination, machine, settings in machines:

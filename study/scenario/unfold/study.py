@@ -8,7 +8,7 @@ from typing import Any
 from study.scenario.check import findings
 from study.scenario.claims import Claim, read_claims
 from study.scenario.errors import Fault, did_you_mean, shown
-from study.scenario.machine.requests import with_own_names
+from study.scenario.machine.requests import names_of
 from study.scenario.origin import Unfolded
 from study.scenario.read import Document
 from study.scenario.sampling import draw
@@ -33,6 +33,7 @@ from study.scenario.unfold.faults import Faults
 from study.scenario.unfold.head import read_head
 from study.scenario.unfold.levels import check_contradictions, check_levels, read_base
 from study.scenario.unfold.settings import resolved
+from study.zone.settings import REQUESTS_MAX
 
 MAX_TRIALS = 10_000_000
 
@@ -60,13 +61,23 @@ def unfold_document(document: Document, found: Sequence[Fault] = ()) -> Unfolded
     check_clashes(axes, faults)
     _check_ranking(head.ranking, axes, faults)
     if faults:
-        _claims(raw, base, {}, faults)
+        _claims(raw, {}, names_of(raw), faults)
         check_contradictions(sound, axes, exclude, include, faults)
     nuisance = read_nuisance(raw, axes, faults)
     faults.stop()
     points = draw(axes.ranges, sampling, seed=head.seed) if axes.ranges else [{}]
     effective = without_idle(axes, exclude, include, faults)
-    made = make_cells(base, axes, exclude, include, points, faults)
+    names = names_of(
+        {"base": base, "axes": axes.listed | axes.named | axes.ranges, "include": effective[1]}
+    )
+    if len(names) > REQUESTS_MAX:
+        faults.add(
+            ("axes",),
+            f"the cells have {len(names)} requests by name together ({', '.join(names)}); at most "
+            f"{REQUESTS_MAX} have metrics of their own",
+        )
+        faults.stop()
+    made = make_cells(base, axes, exclude, include, points, names, faults)
     most = stopping.most if stopping else head.replicates
     if len(made.cells) * most > MAX_TRIALS:
         faults.add(
@@ -75,7 +86,7 @@ def unfold_document(document: Document, found: Sequence[Fault] = ()) -> Unfolded
             f"trials; at most {MAX_TRIALS:,}",
         )
     levels = {cell.id: cell.levels for cell in made.cells.values()}
-    claims = _claims(raw, base, levels, faults)
+    claims = _claims(raw, levels, names, faults)
     faults.stop()
     varied = {
         *(key for axis in (*axes.listed, *axes.ranges) for key in (axis, *axes.keys_of(axis))),
@@ -120,13 +131,14 @@ def _check_ranking(ranking: str | None, axes: Axes, faults: Faults) -> None:
 
 def _claims(
     raw: Mapping[str, Any],
-    base: Mapping[str, Any],
     cells: Mapping[str, Mapping[str, Level]],
+    names: Sequence[str],
     faults: Faults,
 ) -> list[Claim]:
     claims, wrong = read_claims(
-        with_own_names(raw.get("claims"), base.get("requests")),
+        raw.get("claims"),
         cells,
+        requests=names,
         say=findings,
         cut=lambda index: faults.cut_axes() or faults.document.inherited(("claims", index)),
     )
