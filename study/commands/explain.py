@@ -15,8 +15,9 @@ from study.zone.settings import DefragMode, KswapdPolicy, words_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from study.explain.watch import Step
+    from study.explain.step import Step
     from study.explain.words import Moment
+    from study.zone.settings import Settings
 
 _POLICIES, _MODES = words_of(KswapdPolicy), words_of(DefragMode)
 
@@ -60,7 +61,8 @@ def explain(
     """Watch a small zone fill, split, merge, and wear out.
 
     Without options the telling moments of a short run are shown. The same options show the same
-    steps on every machine: ask what step N will do, and check with --at N.
+    steps on every machine: ask what step N will do, and check with --at N. The run of the default
+    options is recorded up to step 512 and there at once; another is compiled first.
     """
     if (at is not None) + one_by_one + (html is not None) > 1:
         raise click.UsageError("--at, --step and --html exclude each other")
@@ -68,23 +70,38 @@ def explain(
         raise click.UsageError("--step waits for keys, and there is no terminal; take --at N")
 
     from study.explain.lesson import settings
-    from study.explain.watch import watch
 
-    steps = steps or max(500, 2 * pages)
     told = settings(
         pages=pages,
         policy=KswapdPolicy(_POLICIES[kswapd]),
         defrag=DefragMode(_MODES[defrag]),
     )
+    last = (steps or max(500, 2 * pages)) if at is None else at
+    shown = _steps(told, seed=seed, last=last)
     if html:
         options = f"--pages {pages} --seed {seed} --kswapd {kswapd} --defrag {defrag}"
-        _write(html, list(watch(told, seed=seed, steps=steps)), options=options)
+        _write(html, list(shown), options=options)
     elif at is not None:
-        _print([(None, step) for step in watch(told, seed=seed, steps=at) if step.number == at])
+        _print([(None, step) for step in shown if step.number == at])
     elif one_by_one:
-        _one_by_one(watch(told, seed=seed, steps=steps))
+        _one_by_one(shown)
     else:
-        _moments(watch(told, seed=seed, steps=steps))
+        _moments(shown)
+
+
+def _steps(told: Settings, *, seed: int, last: int) -> Iterator[Step]:
+    """Steps 0 to `last`: of the recording, where it has them, or of the compiled zone."""
+    from study.explain import lesson, recording
+
+    if told == lesson.settings() and seed == recording.SEED and last <= recording.STEPS:
+        return recording.recorded(last)
+
+    click.echo(
+        "Not recorded: the zone is simulated (the first time compiled, up to a minute).", err=True
+    )
+    from study.explain.watch import watch
+
+    return watch(told, seed=seed, steps=last)
 
 
 def _print(shown: list[tuple[Moment | None, Step]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from study.explain.watch import Step
+from study.explain.step import Step
 from study.explain.words import MOMENTS, moments, sentences, title
 from study.report.colours import FREE_ORDERS, USED
 from study.report.template import template

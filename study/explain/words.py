@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from study.explain.watch import Step
+from study.explain.step import Step
 from study.zone.engine.enums import Caller, Event
 from study.zone.settings import NR_ORDERS, KswapdPolicy
 

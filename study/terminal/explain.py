@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from study.explain.watch import Step
+from study.explain.step import Step
 from study.explain.words import sentences, title
 from study.zone.settings import NR_ORDERS
 from study.zone.trial.observe import Owner

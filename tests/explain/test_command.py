@@ -11,6 +11,8 @@ from selenium.webdriver import Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
+from study.explain import recording
+
 
 def explain(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "study", "explain", *map(str, arguments)]
@@ -46,6 +48,30 @@ def test_one_step_can_be_asked_for():
     assert first.stdout.count("step ") == 1
 
 
+@pytest.mark.parametrize(
+    "options", [["--seed", 2], ["--kswapd", "order-aware"], ["--defrag", "off"], ["--pages", 64]]
+)
+def test_another_run_is_simulated_and_says_so(options):
+    """The shipped run is silent; one line of the error stream says that another is compiled."""
+    shipped, other = explain("--at", 209), explain("--at", 209, *options)
+
+    assert shipped.stderr == ""
+    assert other.stderr.count("\n") == 1
+    assert "the zone is simulated (the first time compiled" in other.stderr
+    assert other.stdout != shipped.stdout
+
+
+def test_the_shipped_run_goes_on_after_its_recording():
+    """The last recorded step comes from the file, the next one from the zone, and both are of one
+    run.
+    """
+    last, beyond = explain("--at", recording.STEPS), explain("--at", recording.STEPS + 1)
+
+    assert last.stderr == ""
+    assert "simulated" in beyond.stderr
+    assert beyond.stdout.startswith(f"step {recording.STEPS + 1}  ")
+
+
 def test_options_that_exclude_each_other_are_refused(tmp_path):
     """Of --at, --step and --html one is taken at most; --step needs a terminal."""
     both = explain("--at", 3, "--html", tmp_path / "zone.html")
@@ -59,13 +85,18 @@ def test_options_that_exclude_each_other_are_refused(tmp_path):
     assert "Traceback" not in alone.stderr
 
 
-@pytest.mark.parametrize("way", ["--at=5", "--html=zone.html"])
-def test_it_needs_no_ray(way, tmp_path):
-    """Explaining imports neither Ray nor pandas nor matplotlib nor pydantic."""
+@pytest.mark.parametrize(
+    ("options", "without"),
+    [(["--at=5"], "numba"), (["--html=zone.html"], "numba"), (["--seed=2", "--at=5"], "pandas")],
+)
+def test_it_needs_nothing_heavy(options, without, tmp_path):
+    """The shipped run is played without numba, and none needs Ray, pandas, pydantic or
+    matplotlib.
+    """
     code = (
         "import sys; from click.testing import CliRunner; from study.cli import main\n"
-        f"assert CliRunner().invoke(main, ['explain', {way!r}]).exit_code == 0\n"
-        "heavy = ('ray', 'pandas', 'matplotlib', 'pydantic')\n"
+        f"assert CliRunner().invoke(main, ['explain', *{options!r}]).exit_code == 0\n"
+        f"heavy = ('ray', 'pandas', 'matplotlib', 'pydantic', {without!r})\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     command = [sys.executable, "-c", code]
