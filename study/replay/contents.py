@@ -15,13 +15,13 @@ from study.replay.ftrace import BUDDYINFO
 from study.replay.trace import FAILED_PFN, PAGEBLOCK_ORDER, Code, Trace
 
 _ALLOC = re.compile(
-    rb"mm_page_alloc:\s{0,64}(?:page=\S{1,40}|\[FAILED TO PARSE\]) pfn=(\S{1,20})"
-    rb" order=([0-9]{1,3})"
+    rb"mm_page_alloc:\s{0,64}(?:\[FAILED TO PARSE\] )?(?:page=(\S{1,40}) )?(?:pfn=(\S{1,20}) )?"
+    rb"order=([0-9]{1,3})"
     rb"(?:[^\n]{0,80}? gfp_flags=(\S{1,400}))?"
 )
 _FREE = re.compile(
-    rb"mm_page_free(?:_direct|_batched)?:\s{0,64}(?:page=\S{1,40}|\[FAILED TO PARSE\])"
-    rb" pfn=(\S{1,20})|mm_pagevec_free:\s{0,64}page=\S{1,40} pfn=(\S{1,20})"
+    rb"(?:mm_page_free(?:_direct|_batched)?|mm_pagevec_free):\s{0,64}(?:\[FAILED TO PARSE\] )?"
+    rb"(?:page=(\S{1,40})(?!\S) ?)?(?:pfn=(\S{1,20})(?!\S))?"
 )
 _UNPARSED = re.compile(rb"mm_page\w{1,40}:\s{0,64}\[FAILED TO PARSE\]")
 _WHEN = re.compile(rb"\s([0-9]{1,12}\.[0-9]{3,9}):\s")
@@ -64,9 +64,9 @@ class Contents:
         Seconds from a request to its free, of those of which both are seen.
     fallbacks, serious
         Blocks taken from another migratetype's list, and those below a pageblock.
-    unparsed, without_pfn
-        Events of pages that trace-cmd printed as they were recorded, and those of them that do not
-        say which page it is, so that nothing can be made of them.
+    unparsed, by_address
+        Events of pages that trace-cmd printed as they were recorded, and those of them that have
+        the address of a struct page and no pfn, as kernels before 4.1 recorded it.
     buddyinfo
         Lines of /proc/buddyinfo between the events. They are not compared: what was free when the
         trace began is not told by counts, and which row they belong to not by their place.
@@ -83,7 +83,7 @@ class Contents:
     fallbacks: int = 0
     serious: int = 0
     unparsed: int = 0
-    without_pfn: int = 0
+    by_address: int = 0
     buddyinfo: int = 0
 
     @property
@@ -108,7 +108,7 @@ class Contents:
             "fallbacks": self.fallbacks,
             "serious_fallbacks": self.serious,
             "unparsed": self.unparsed,
-            "unparsed_without_pfn": self.without_pfn,
+            "unparsed_by_address": self.by_address,
             "buddyinfo_lines": self.buddyinfo,
         }
 
@@ -188,11 +188,11 @@ def _read(path: Path, found: Contents) -> None:
             if now is not None:
                 by_second[int(now) % _SECONDS] += 1
                 if len(born) < _LIVE_MOST:
-                    born[request[1]] = now
+                    born[request[2] or request[1]] = now
             continue
         freed = _FREE.search(line)
         if freed is not None and now is not None:
-            begun = born.pop(freed[1] or freed[2], None)
+            begun = born.pop(freed[2] or freed[1], None)
             if begun is not None and now >= begun:
                 found.lifetimes.append(now - begun)
     if first is not None and last is not None:
@@ -204,12 +204,12 @@ def _count_event(found: Contents, line: bytes, event: re.Match[bytes]) -> None:
     _add(found.events, event[1].decode())
     if _UNPARSED.search(line):
         found.unparsed += 1
-        found.without_pfn += b" pfn=" not in line
+        found.by_address += b" pfn=" not in line
 
 
 def _count(found: Contents, line: bytes, request: re.Match[bytes]) -> None:
-    if request[3]:
-        _add(found.flags, request[3].decode("ascii", "replace"))
+    if request[4]:
+        _add(found.flags, request[4].decode("ascii", "replace"))
     who = _WHO.match(line)
     if who is not None:
         _add(found.callers, who[1].decode("utf-8", "replace").rstrip("-"))

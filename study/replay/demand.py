@@ -21,6 +21,7 @@ import numpy as np
 from study.refusals import gfp
 from study.replay.columnar import members_of, read_vectors
 from study.replay.files import ROWS_MAX, lines_of, open_regular, unpacked
+from study.replay.ftrace import address_of
 from study.replay.siblings import release_of
 from study.replay.trace import FAILED_PFN, Code, ReplayError
 from study.zone.demand import Use, is_plausible, pack
@@ -343,6 +344,9 @@ _LINE = re.compile(
 )
 _TASK = re.compile(rb"\s{0,40}(\S(?:[^\[\n]{0,30}\S)?)[- ]{1,8}([0-9]{1,8})\s{1,8}[(\[]")
 _PFN = re.compile(rb"\bpfn=(?:0x([0-9a-f]{1,16})|([0-9]{1,20}))(?![0-9])")
+_PAGE = re.compile(rb"\bpage=((?:0x)?[0-9a-f]{1,16}|\(nil\))(?!\S)")
+_RECORDED_PAGES = (4, 0)
+"""The last kernel that recorded the address of a struct page instead of a pfn."""
 _ORDER = re.compile(rb"\border=([0-9]{1,3})\b")
 _GFP = re.compile(rb"\bgfp_flags=(\S{1,400})")
 _ASKED, _FREED, _BEGINS, _ENDS = range(4)
@@ -358,13 +362,13 @@ def _of_text(path: Path) -> Events:
         if b"\0" in file.read(16):
             raise ReplayError(f"{path}: neither text nor a numpy archive")
     words: dict[bytes, int] = {}
-    release = release_of(path) or _ASSUMED
+    release = release_of(path)
     kinds: list[frozenset[str]] = []
     cells = array("q")
-    for number, what, pfn, order, spelled, by_reclaim in _read(path):
+    for number, what, pfn, order, spelled, by_reclaim, old in _read(path):
         if spelled not in words:
             words[spelled] = len(kinds)
-            kinds.append(_flags(spelled, release))
+            kinds.append(_flags(spelled, release or (_RECORDED_PAGES if old else _ASSUMED)))
         cells.extend((what == _ASKED, number, pfn, order, words[spelled], by_reclaim))
         if len(kinds) > _MASKS_MOST:
             raise ReplayError(f"{path}: requests with over {_MASKS_MOST:,} different flags")
@@ -386,8 +390,11 @@ def _flags(spelled: bytes, release: tuple[int, int]) -> frozenset[str]:
     return gfp.from_names(text, release) or frozenset()
 
 
-def _read(path: Path) -> Iterator[tuple[int, int, int, int, bytes, bool]]:
-    """Of each request and free of a text: us, what, pfn, order, flags, made by reclaim."""
+def _read(path: Path) -> Iterator[tuple[int, int, int, int, bytes, bool, bool]]:
+    """Of each request and free of a text: us, what, pfn, order, flags, made by reclaim, no pfn.
+
+    Without pfn the address of the struct page stands for it: as good to find a block's free by.
+    """
     reclaiming: set[bytes] = set()
     for line in lines_of(path):
         event = _LINE.search(line)
@@ -403,15 +410,21 @@ def _read(path: Path) -> Iterator[tuple[int, int, int, int, bytes, bool]]:
         if what > _FREED:
             continue
         pfn, order = _PFN.search(line, event.end()), _ORDER.search(line, event.end())
-        if pfn is None:
+        page = _PAGE.search(line, event.end()) if pfn is None else None
+        if pfn is not None:
+            number = int(pfn[1], 16) if pfn[2] is None else int(pfn[2])
+            if number >= FAILED_PFN or (number == 0 and what == _ASKED):
+                number = FAILED_PFN
+        elif page is not None:
+            address = address_of(page[1])
+            number = FAILED_PFN if address is None else address % (1 << 63)
+        else:
             continue
-        number = int(pfn[1], 16) if pfn[2] is None else int(pfn[2])
-        if number >= FAILED_PFN or (number == 0 and what == _ASKED):
-            number = FAILED_PFN
         size = 0 if order is None else int(order[1])
         if size > ORDER_MAX:
             continue
         spelled = _GFP.search(line, event.end()) if what == _ASKED else None
         microseconds = int(event[1]) * 1_000_000 + int(event[2].ljust(9, b"0")) // 1_000
         by_reclaim = pid in reclaiming or name.startswith(b"kswapd")
-        yield microseconds, what, number, size, spelled[1] if spelled else b"", by_reclaim
+        flags = spelled[1] if spelled else b""
+        yield microseconds, what, number, size, flags, by_reclaim, page is not None

@@ -32,12 +32,16 @@ BUDDYINFO = re.compile(rb"\bNode {1,4}[0-9]{1,4}, zone {1,12}\w{1,12}(?: {1,12}[
 
 _VMEMMAP = 0xFFFFEA0000000000
 """Where the array of struct page begins on x86-64 without KASLR; else kp_setmt rows tell."""
-_PAGE_STRUCT_BYTES = 64
+_PAGE_STRUCT_BYTES = (64, 56)
+"""Of x86-64: 56 up to 3.1, and later without the padding for cmpxchg_double."""
 
 _CODES = {
     b"mm_page_alloc": Code.ALLOC,
     b"mm_page_free": Code.FREE,
     b"mm_page_free_batched": Code.FREE_BATCHED,
+    # Up to 3.2; a page that a pagevec gave back had no other event.
+    b"mm_page_free_direct": Code.FREE,
+    b"mm_pagevec_free": Code.FREE,
     b"mm_page_alloc_zone_locked": Code.ZONE_LOCKED,
     b"mm_page_pcpu_drain": Code.PCPU_DRAIN,
     b"mm_page_alloc_extfrag": Code.EXTFRAG,
@@ -47,7 +51,8 @@ _CODES = {
     b"kp_freeok": Code.FREE_OK,
 }
 _BLOCK = re.compile(
-    rb"(mm_page_(?:alloc|free|free_batched|alloc_zone_locked|pcpu_drain)):\s{0,64}"
+    rb"(mm_page_(?:alloc|free|free_batched|free_direct|alloc_zone_locked|pcpu_drain)"
+    rb"|mm_pagevec_free):\s{0,64}"
     rb"(?:page=\S{1,40}|\[FAILED TO PARSE\])"
     rb" pfn=(?:0x([0-9a-f]{1,16})|([0-9]{1,20})) order=([0-9]{1,20})"
     rb"(?![0-9])(?: migratetype=(-?[0-9]{1,20})(?![0-9]))?"
@@ -55,7 +60,8 @@ _BLOCK = re.compile(
 """The frequent events, with what matters of them: one search a line.
 
 Where trace-cmd does not know the address of the memory map (from 4.13 on), it says so and prints
-the fields as they were recorded: pfn, but no page.
+the fields as they were recorded: pfn, but no page. Kernels before 4.1 recorded page, but no pfn:
+those lines are read one by one.
 """
 
 _BINARY = {
@@ -127,20 +133,38 @@ def _fields(text: bytes) -> dict[bytes, bytes]:
     return dict(_FIELD.findall(text))
 
 
-def _refuse(_rows: _Rows, _code: int, text: bytes) -> None:
-    """An event that is read in one search, and was not found by it."""
-    raise ValueError(text)
+def address_of(text: bytes) -> int | None:
+    """The address of the struct page in a field page=, as recorded; None for that of no page."""
+    return None if text == b"(nil)" else _number(text, 16) or None
+
+
+def _take_block(rows: _Rows, code: int, text: bytes) -> None:
+    """An event that names its page by address alone: as recorded before 4.1."""
+    at = _fields(text)
+    address = address_of(at[b"page"])
+    rows.add(
+        code,
+        FAILED_PFN,
+        # What is given back from a list is single pages, and `cold` is all else it says.
+        0 if b"cold" in at else _small(at[b"order"]),
+        _small(at.get(b"migratetype", b"-1")),
+    )
+    if address is not None:
+        rows.by_address.append((len(rows) - 1, address))
 
 
 def _take_extfrag(rows: _Rows, code: int, text: bytes) -> None:
     at = _fields(text)
+    # Before 4.1 what is recorded does not say whether the pageblock changed hands.
     aux = (
         _small(at[b"fallback_order"])
         | _small(at[b"fallback_migratetype"]) << 8
-        | _small(at[b"change_ownership"]) << 16
+        | _small(at.get(b"change_ownership", b"0")) << 16
     )
     order, migratetype = _small(at[b"alloc_order"]), _small(at[b"alloc_migratetype"])
-    rows.add(code, _number(at[b"pfn"]), order, migratetype, aux)
+    rows.add(code, _number(at.get(b"pfn", b"0")), order, migratetype, aux)
+    if b"pfn" not in at and (address := address_of(at[b"page"])) is not None:
+        rows.by_address.append((len(rows) - 1, address))
 
 
 def _take_isolate(rows: _Rows, code: int, text: bytes) -> None:
@@ -162,7 +186,7 @@ def _take_type(rows: _Rows, code: int, text: bytes) -> None:
     # The probe fires for other bits of the pageblock too: compaction's skip hint, say.
     changes_type = _number(at.get(b"mask", b"7")) == 7
     rows.add(code if changes_type else Code.OTHER, pfn, PAGEBLOCK_ORDER, _number(at[b"mt"], 10))
-    rows.vmemmap = page - pfn * _PAGE_STRUCT_BYTES
+    rows.vmemmap = page - pfn * _PAGE_STRUCT_BYTES[0]
 
 
 def _take_free_one(rows: _Rows, code: int, text: bytes) -> None:
@@ -173,11 +197,11 @@ def _take_free_one(rows: _Rows, code: int, text: bytes) -> None:
 
 
 _TAKE: dict[int, Callable[[_Rows, int, bytes], None]] = {
-    Code.ALLOC: _refuse,
-    Code.FREE: _refuse,
-    Code.FREE_BATCHED: _refuse,
-    Code.ZONE_LOCKED: _refuse,
-    Code.PCPU_DRAIN: _refuse,
+    Code.ALLOC: _take_block,
+    Code.FREE: _take_block,
+    Code.FREE_BATCHED: _take_block,
+    Code.ZONE_LOCKED: _take_block,
+    Code.PCPU_DRAIN: _take_block,
     Code.EXTFRAG: _take_extfrag,
     Code.ISOLATE: _take_isolate,
     Code.SET_TYPE: _take_type,
@@ -280,10 +304,26 @@ def _read_other(rows: _Rows, line: bytes) -> int:
 
 def _place_by_address(rows: _Rows) -> None:
     base = _VMEMMAP if rows.vmemmap is None else rows.vmemmap
+    size = _PAGE_STRUCT_BYTES[0]
+    if rows.vmemmap is None:
+        sizes = [
+            each
+            for each in _PAGE_STRUCT_BYTES
+            if all((address - base) % each == 0 for _, address in rows.by_address)
+        ]
+        size = sizes[0] if sizes else size
     for row, address in rows.by_address:
-        pfn, rest = divmod(address - base, _PAGE_STRUCT_BYTES)
-        if rest or not 0 <= pfn < FAILED_PFN:
-            rows.oddities["unplaced_pages"] += 1
-            rows.cells[row * _CELLS + _CODE] = Code.OTHER
+        pfn, rest = divmod(address - base, size)
+        at = row * _CELLS
+        if rest == 0 and 0 <= pfn < FAILED_PFN:
+            rows.cells[at + _PFN] = pfn
+            continue
+        rows.oddities["unplaced_pages"] += 1
+        if rows.cells[at + _CODE] in _COUNTED:
+            # Where it lies is not known, but it is the same page each time: no pfn is so high.
+            rows.cells[at + _PFN] = address % _BEYOND | FAILED_PFN + 1
         else:
-            rows.cells[row * _CELLS + _PFN] = pfn
+            rows.cells[at + _CODE] = Code.OTHER
+
+
+_COUNTED = (Code.ALLOC, Code.FREE, Code.FREE_BATCHED)

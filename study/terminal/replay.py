@@ -116,8 +116,10 @@ def _contents(result: Replay) -> Table:
         )
         table.add_row("between them", f"{held['buddyinfo_lines']:,} {told}")
     if held["unparsed"]:
-        lost = held["unparsed_without_pfn"]
-        told = f"; {lost:,} without pfn are left out" if lost else ", and read as such"
+        aside = held["unparsed_by_address"]
+        told = ", and read as such"
+        if aside:
+            told += f"; {aside:,} have no pfn but the address of a struct page, as before 4.1"
         table.add_row("not parsed", f"{held['unparsed']:,} as trace-cmd found them recorded{told}")
     return table
 

@@ -13,6 +13,8 @@ from study.cli import main
 from study.replay.contents import EVENTS_MOST, KINDS_MOST, contents_of
 from study.replay.demand import demand_of
 from study.replay.replay import read_trace
+from study.replay.trace import FAILED_PFN, Code
+from study.zone.engine.enums import Gfp
 
 pytestmark = pytest.mark.quick
 
@@ -147,7 +149,7 @@ cpus=4
 
 
 def test_events_that_trace_cmd_could_not_parse_are_read_as_recorded(tmp_path: Path) -> None:
-    """Without the map's address it prints bare fields: enough, but where there is no pfn."""
+    """Without the map's address it prints bare fields: enough, with the address of a page too."""
     path = tmp_path / "trace.txt"
     path.write_text(RAW)
 
@@ -157,8 +159,9 @@ def test_events_that_trace_cmd_could_not_parse_are_read_as_recorded(tmp_path: Pa
 
     assert (found.plain()["orders"], found.failed) == ({"2": 1, "3": 1}, 1)
     assert found.lifetimes == pytest.approx([0.0002], abs=1e-6)
-    assert (found.unparsed, found.without_pfn) == (4, 1)
-    assert "4 as trace-cmd found them recorded; 1 without pfn" in shown.output
+    assert (found.unparsed, found.by_address) == (4, 1)
+    assert "4 as trace-cmd found them recorded" in shown.output
+    assert "1 have no pfn" in " ".join(shown.output.split())
     assert demand.order.tolist() == [2, 3]
     assert demand.served.tolist() == [True, False]
     assert demand.hold_us[0] == 200
@@ -179,3 +182,50 @@ def test_lines_of_buddyinfo_in_a_trace_are_told(tmp_path: Path) -> None:
     assert contents_of(path, trace).buddyinfo == 2
     assert trace.oddities == {"unreadable_lines": 1}, "the date alone"
     assert "2 lines of /proc/buddyinfo, not compared" in shown.output
+
+
+BEFORE_4_1 = """\
+   bash-9 [000]  1.000000: mm_page_alloc:        [FAILED TO PARSE] page=0xffffea0000001{0} order=1 gfp_flags=131610 migratetype=2
+   bash-9 [000]  1.000100: mm_page_alloc:        [FAILED TO PARSE] page=0x0 order=3 gfp_flags=16416 migratetype=0
+   bash-9 [000]  1.000200: mm_page_alloc_extfrag: [FAILED TO PARSE] page=0xffffea0000001{0} alloc_order=1 fallback_order=4 alloc_migratetype=0 fallback_migratetype=2
+   bash-9 [000]  1.000300: mm_page_free:         [FAILED TO PARSE] page=0xffffea0000001{0} order=1
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize(
+    ("digits", "pfn", "unplaced"), [("180", 0x1180 // 64, 0), ("0a0", 76, 0), ("004", None, 3)]
+)
+def test_pages_that_are_told_by_address_alone_are_read(
+    tmp_path: Path, digits: str, pfn: int | None, unplaced: int
+) -> None:
+    """As recorded before 4.1: a struct page has 64 or 56 bytes; else it is a page all the same."""
+    path = tmp_path / "trace.txt"
+    path.write_text(BEFORE_4_1.format(digits))
+
+    trace = read_trace(path)
+    found = contents_of(path, trace)
+    demand = demand_of(path)
+
+    assert trace.oddities.get("unplaced_pages", 0) == unplaced
+    if pfn is not None:
+        assert trace.pfn.tolist() == [pfn, FAILED_PFN, pfn, pfn]
+        assert found.fallbacks == 1
+    assert (found.plain()["orders"], found.failed) == ({"1": 1, "3": 1}, 1)
+    assert found.lifetimes == pytest.approx([0.0003], abs=1e-6)
+    assert demand.hold_us[0] == 300
+    assert demand.served.tolist() == [True, False]
+    # 0x4020: GFP_ATOMIC|__GFP_COMP of those kernels, which had no bit for not waiting.
+    assert [gfp & Gfp.WAIT > 0 for gfp in demand.gfp.tolist()] == [True, False]
+
+
+def test_events_of_2_6_32_are_requests_and_frees(tmp_path: Path) -> None:
+    """Frees had two other names up to 3.2."""
+    path = tmp_path / "trace.txt"
+    path.write_text(
+        "  sh-9  [000]  4.000100: mm_page_alloc: page=ffffea00000010a0 pfn=76 order=0 "
+        "migratetype=0 gfp_flags=GFP_KERNEL\n"
+        "  sh-9  [000]  4.000200: mm_page_free_direct: page=ffffea00000010a0 pfn=76 order=0\n"
+        "  sh-9  [000]  4.000300: mm_pagevec_free: page=ffffea00000010d8 pfn=77 order=0 cold=0\n"
+    )
+
+    assert read_trace(path).code.tolist() == [Code.ALLOC, Code.FREE, Code.FREE]
