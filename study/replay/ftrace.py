@@ -140,6 +140,8 @@ def address_of(text: bytes) -> int | None:
 
 def _take_block(rows: _Rows, code: int, text: bytes) -> None:
     """An event that names its page by address alone: as recorded before 4.1."""
+    if b"pfn=" in text:
+        raise ValueError(text)
     at = _fields(text)
     address = address_of(at[b"page"])
     rows.add(

@@ -284,7 +284,7 @@ def assert_each_told(answer: subprocess.CompletedProcess[str], traces: list[Path
     """Each was compared, or has a line of its own and no more."""
     compared = [json.loads(line)["trace"] for line in answer.stdout.splitlines()]
     lines = answer.stderr.splitlines()
-    told = [path for path in traces if any(str(path.parent) in line for line in lines)]
+    told = [path for path in traces if any(f"{path.parent}/" in line for line in lines)]
     assert "Traceback" not in answer.stderr, answer.stderr
     assert answer.returncode in (0, 2), answer.stderr
     assert len(lines) == len(told) == len(traces) - len(compared), answer.stderr
