@@ -31,7 +31,7 @@ def simulate(
 
     The result depends on settings, seed and replicate alone. Raises InvariantBroken if the zone
     contradicts itself afterwards, ValueError if it cannot be set up as told, and TimeoutError once
-    time_limit_s seconds of wall time are over, a second of simulated time later at most.
+    time_limit_s seconds of wall time are over, at the end of a piece of work (pass_time).
     """
     from study.zone.trial.advance import pass_time
     from study.zone.trial.churn import churn
@@ -49,7 +49,7 @@ def simulate(
         if time_limit_s is not None and perf_counter() - started > time_limit_s:
             raise TimeoutError(f"took more than {time_limit_s:g} s")
 
-    zone = Zone(settings, seed=seed, replicate=replicate)
+    zone = Zone(settings, seed=seed, replicate=replicate, check_time_limit=check_time_limit)
     clock = settings.clock
     rows = sum(sample_times(start, end, clock.sample_ns).size for _, start, end in phases(clock))
     series = np.zeros(rows + 1, SAMPLE)

@@ -195,6 +195,8 @@ def test_time_passes_in_pieces_without_a_difference(monkeypatch: pytest.MonkeyPa
     )
     whole = simulate(settings, seed=3, replicate=0)
     monkeypatch.setattr("study.zone.trial.advance.PIECE_NS", 7_000_001)
+    monkeypatch.setattr("study.zone.trial.advance.PIECE_EVENTS", 3)
+    monkeypatch.setattr("study.zone.trial.fill.PIECE_EVENTS", 3)
     pieces = simulate(settings, seed=3, replicate=0)
 
     np.testing.assert_equal(pieces.metrics, whole.metrics)
@@ -214,6 +216,17 @@ def test_hours_of_simulated_time_can_be_ended(long: dict[str, Any]) -> None:
     """A limit of time holds in them, and so would Ctrl-C."""
     with pytest.raises(TimeoutError, match=r"more than 0\.5 s"):
         simulate(small(**long), seed=1, replicate=0, time_limit_s=0.5)
+
+
+def test_a_trial_can_be_ended_while_memory_is_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reclaim may go round in vain for minutes there, of real time."""
+    monkeypatch.setattr("study.zone.trial.fill.PIECE_EVENTS", 10)
+
+    def late() -> None:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        Zone(small(65_536), seed=1, check_time_limit=late)
 
 
 def test_a_zone_starts_from_a_buddyinfo_line() -> None:

@@ -24,12 +24,15 @@ from study.zone.mm.linux_2_6.waiting import (
 )
 from study.zone.mm.linux_2_6.writeback import CONGESTED_PAGES
 from study.zone.settings import Reclaim, ReclaimWait, Settings
+from study.zone.trial.advance import advance
 from study.zone.trial.zone import Zone
 from tests.zone.test_reclaim_rules import DIRECT, KSWAPD, ask, full
 from tests.zone.test_rules import due
 
 Quiet = Callable[..., Settings]
 WAITS = list(ReclaimWait)
+PASSES = 13
+"""Priorities 12 to 0."""
 SINCE = {wait: wait.name for wait in WAITS}
 
 
@@ -142,11 +145,27 @@ def test_4_7_gives_up_only_after_16_rounds_in_vain(quiet: Quiet) -> None:
     answers = [int(alloc.go_on(zone.state, row)) for _ in range(RETRIES_MAX + 1)]
 
     assert answers == [NO_PFN] * RETRIES_MAX + [alloc.GAVE_UP]
-    assert due(zone, Event.RETRY) == LOOK_NS
+    assert due(zone, Event.RETRY) == PASSES * LOOK_NS
     early = zone_of(quiet, ReclaimWait.V3_11)
     early.own["pages_scanned"] = 6 * early.pages
     early.frame["flags"][: early.pages] |= np.uint8(Flag.WRITEBACK)
     assert ask(early) == alloc.GAVE_UP
+
+
+def test_rounds_in_vain_take_turns_on_the_processor(quiet: Quiet) -> None:
+    """Nothing is on the lists, nobody sleeps: a round takes a look a pass, whoever else asks."""
+    zone = zone_of(quiet, ReclaimWait.V2_6_37)
+    zone.own["nr_active"] = zone.own["nr_inactive"] = zone.own["free"] = 0
+    # kswapd would give the zone up, and is kept away.
+    zone.state["kswapd_delay_ns"] = 1_000_000_000
+    asked = 4
+    for _ in range(asked):
+        assert ask(zone) == NO_PFN
+    time = 1_000 * PASSES * LOOK_NS
+    advance(zone.state, time)
+
+    assert zone.state["nr_waiting"] == asked
+    assert zone.count["events"] == pytest.approx(1_000, abs=asked + 1)
 
 
 def test_every_kernel_waits_as_it_did() -> None:

@@ -13,7 +13,7 @@ from study.zone.engine.agenda import drop_first, first_event, next_due
 from study.zone.engine.call import call_at
 from study.zone.engine.compile import kernel
 from study.zone.engine.enums import Caller, Event, Kind
-from study.zone.engine.layout import NO_PFN, WAITING, requests, vpages
+from study.zone.engine.layout import NEVER, NO_PFN, WAITING, requests, vpages
 from study.zone.load.administer import administer
 from study.zone.load.huge import huge_arrives, huge_dies, settle_huge
 from study.zone.load.named import answer_request, request_arrives, request_ends
@@ -159,8 +159,9 @@ def _happen(z, what, value, seq):
 
 
 @kernel
-def advance(z, until):
-    """Run the zone up to a time (ns, exclusive)."""
+def advance_some(z, until, events):
+    """As advance, but for so many events at most; True if the time was reached."""
+    last = z.count.events + events
     while True:
         due = min(next_due(z), until)
         if z.next_touch < due:
@@ -169,25 +170,35 @@ def advance(z, until):
             continue
         if due >= until:
             z.now = until
-            return
+            return True
+        if z.count.events >= last:
+            return False
         z.now, seq, what, value = first_event(z)
         drop_first(z)
         z.count.events += 1
         _happen(z, what, value, seq)
 
 
+@kernel
+def advance(z, until):
+    """Run the zone up to a time (ns, exclusive)."""
+    advance_some(z, until, NEVER)
+
+
 PIECE_NS = 1_000_000_000
 """Simulated time that passes in one call of compiled code."""
+PIECE_EVENTS = 200_000
+"""Events that happen in one call: some tenths of a second."""
 
 
 def pass_time(z: Any, until: int, check_time_limit: Callable[[], None] = lambda: None) -> None:
-    """Run the zone up to a time (ns, exclusive), a second at a time.
+    """Run the zone up to a time (ns, exclusive), in pieces.
 
     While compiled code runs Python hears nothing: who presses Ctrl-C would wait for hours of
-    simulated time. `check_time_limit` is called after each piece, and may raise what ends it.
+    simulated time, or for millions of rounds of reclaim within one second of it.
+    `check_time_limit` is called after each piece, and may raise what ends it.
     """
-    for time in range(int(z["now"]) + PIECE_NS, until, PIECE_NS):
-        advance(z, time)
+    for time in [*range(int(z["now"]) + PIECE_NS, until, PIECE_NS), until]:
+        while not advance_some(z, time, PIECE_EVENTS):
+            check_time_limit()
         check_time_limit()
-    advance(z, until)
-    check_time_limit()

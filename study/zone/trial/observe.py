@@ -35,7 +35,7 @@ def pictures(
     from study.zone.trial.schedule import phases, sample_times
     from study.zone.trial.zone import Zone
 
-    zone = Zone(settings, seed=seed, replicate=replicate)
+    zone = Zone(settings, seed=seed, replicate=replicate, check_time_limit=check_time_limit)
     taken = [owners(zone.frame, settings.memory.pages)]
     for _, start, end in phases(settings.clock):
         for time in sample_times(start, end, settings.clock.sample_ns):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ class Zone:
     frame, vpage, ...   the tables, structured arrays by the names in layout.TABLES
 
     A Zone made with `empty=True` has no page free and no workload: for tests of single parts.
+    `check_time_limit` is called while memory is filled, as in pass_time.
     """
 
     frame: np.ndarray
@@ -55,7 +57,13 @@ class Zone:
     slot: np.ndarray
 
     def __init__(
-        self, settings: Settings, *, seed: int = 0, replicate: int = 0, empty: bool = False
+        self,
+        settings: Settings,
+        *,
+        seed: int = 0,
+        replicate: int = 0,
+        empty: bool = False,
+        check_time_limit: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
         self.record = np.zeros(1, MACHINE)
@@ -82,7 +90,7 @@ class Zone:
         seed_streams(self.state["dice"], seed, replicate, named)
         boot.prepare(self.state, settings.user.anonymous_share, settings.user.mapped_share)
         if not empty:
-            self._start()
+            self._start(check_time_limit)
 
     @property
     def now(self) -> int:
@@ -143,7 +151,7 @@ class Zone:
         z["victims_at"] = address(VICTIM, asked.victims, asked.victims_digest)
         z["source_at"] = address(TRAFFIC, asked.source, asked.source_digest)
 
-    def _start(self) -> None:
+    def _start(self, check_time_limit: Callable[[], None]) -> None:
         memory, slab = self.settings.memory, self.settings.slab
         slab_pages = int(slab.initial_share * memory.pages)
         if memory.buddyinfo is None:
@@ -152,7 +160,7 @@ class Zone:
             boot.boot_slabs(self.state, slab_pages)
             boot.post_ring(self.state)
             if self.settings.user.filled:
-                fill_memory(self.state)
+                fill_memory(self.state, check_time_limit)
                 start_clock(self.state, self.settings)
                 self.reset_counters()
         else:

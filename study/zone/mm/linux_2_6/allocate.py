@@ -33,6 +33,7 @@ from study.zone.mm.linux_2_6.reclaim import (
 )
 from study.zone.mm.linux_2_6.reserve import take_for_atomic, unreserve_pageblock
 from study.zone.mm.linux_2_6.waiting import (
+    LOOK_NS,
     NAP_NS,
     RETRIES_MAX,
     made_progress,
@@ -510,7 +511,12 @@ def go_on(z, row):
         _finish(z, row, True)
         return GAVE_UP
     request.priority = DEF_PRIORITY
-    _sleep(z, row, wait_before_retry_ns(z, outcome == PROGRESS))
+    wait_ns = wait_before_retry_ns(z, outcome == PROGRESS)
+    if wait_ns == LOOK_NS and request.scan_ns == 0:
+        # It finds the lists empty and does not sleep: its passes take the processor all the same.
+        request.scan_ns = (DEF_PRIORITY + 1) * LOOK_NS
+        wait_ns = 0
+    _sleep(z, row, wait_ns)
     return NO_PFN
 
 

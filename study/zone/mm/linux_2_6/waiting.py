@@ -35,7 +35,7 @@ NAP_NS = 100_000_000
 RETRY_NS = 20_000_000
 """HZ/50: nap between rounds of direct reclaim."""
 LOOK_NS = 1_000
-"""A round that does not sleep still takes the time of a look at the lists."""
+"""A pass that finds nothing on the lists, and does not sleep, takes the time of a look at them."""
 RETRIES_MAX = 16
 """MAX_RECLAIM_RETRIES: rounds in vain before the OOM killer is called (mm/internal.h, 4.7)."""
 
