@@ -294,6 +294,16 @@ def test_marks_beyond_the_zone_are_refused() -> None:
         load_text(text, "x.yaml")
 
 
+@pytest.mark.quick
+def test_a_zone_that_is_held_back_whole_is_no_scenario() -> None:
+    """As zone DMA of a large machine is from whoever may have higher zones."""
+    low = ATOMIC.replace("Node 0 Normal", "Node 0 DMA").replace("[]: 0 0", "[]: 0 3000 17000 17000")
+    made = scenario("-", text=low)
+
+    assert made.exit_code == 2
+    assert "Node 0 DMA keeps 17,000 pages back" in " ".join(made.output.split())
+
+
 def ran(report: str, tmp_path: Path) -> Result:
     """A short run of the scenario that is made from a report."""
     mine = tmp_path / "mine.yaml"

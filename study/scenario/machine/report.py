@@ -177,6 +177,12 @@ class _Work:
                 f"The min mark of {self.zone.title} is {self.marks.min:,} pages of "
                 f"{self.memory:,}: a zone with half of its memory or more held back never rests."
             )
+        if zone.pages.reserve >= self.memory:
+            raise NoScenarioError(
+                f"{self.zone.title} keeps {zone.pages.reserve:,} pages back from this request "
+                f"(lowmem_reserve) and has {self.memory:,}: nothing there can serve it "
+                "(--zone NAME for another)."
+            )
         self.sheet = _Sheet()
         self.waits = gfp.may_wait(self.flags)
 
