@@ -1,6 +1,7 @@
 """The same from Python, in a few lines."""
 
 import html
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -247,13 +248,24 @@ def test_a_notebook_shows_the_answer_and_the_verdicts_first(tmp_path, root):
 
 
 @pytest.mark.slow
-def test_a_type_checker_knows_the_names(root, tmp_path):
-    """mypy, strict, has nothing to say of an example, and refuses a name that is not public."""
+@pytest.mark.parametrize(
+    ("checker", "says"),
+    [
+        (["mypy", "--strict"], 'wrong.py:2: error: Module has no attribute "laod"'),
+        (
+            ["basedpyright", "--level", "error", "--pythonpath", sys.executable],
+            'wrong.py:2:7 - error: "laod" is not a known attribute',
+        ),
+    ],
+    ids=["mypy", "pyright"],
+)
+def test_a_type_checker_knows_the_names(checker, says, root, tmp_path):
+    """It has nothing to say of an example, and refuses a name that is not public."""
     wrong = tmp_path / "wrong.py"
     wrong.write_text("import study\nstudy.laod('x.yaml')\n")
     files = [root / "tests/typed_example.py", wrong]
-    check = [sys.executable, "-m", "mypy", "--strict", *map(str, files)]
+    check = [sys.executable, "-m", *checker, *map(str, files)]
     done = subprocess.run(check, cwd=root, capture_output=True, text=True, check=False)
 
-    assert 'wrong.py:2: error: Module has no attribute "laod"' in done.stdout
-    assert "Found 1 error in 1 file (checked 2 source files)" in done.stdout
+    assert says in done.stdout
+    assert re.findall(r"\d+ errors?", done.stdout) == ["1 error"]
