@@ -11,6 +11,9 @@ from typing import Any
 DOCS = Path(__file__).resolve().parent
 sys.path[:0] = [str(DOCS.parent), str(DOCS)]
 
+from docutils import nodes  # noqa: E402
+from sphinx.writers.html5 import HTML5Translator  # noqa: E402
+
 import study  # noqa: E402
 
 project = "fragmentation-study"
@@ -77,12 +80,36 @@ def help_text(_app: Any, _context: Any, lines: list[str]) -> None:
     lines[:] = [line.replace("*", "\\*") for line in lines]
 
 
+class Writer(HTML5Translator):
+    """What people without a mouse or a screen need beyond what Sphinx writes.
+
+    Its captions of the contents are headings of no level, and wide tables and blocks of code
+    cannot be scrolled by key.
+    """
+
+    def starttag(self, node: Any, *args: Any, **attributes: Any) -> str:
+        """Open an element, as docutils does."""
+        if attributes.get("ROLE") == "heading":
+            attributes["ARIA-LEVEL"] = 2
+        if isinstance(node, nodes.container) and "table-wrapper" in node["classes"]:
+            attributes["TABINDEX"] = 0
+        return str(super().starttag(node, *args, **attributes))
+
+    def visit_literal_block(self, node: Any) -> None:
+        """Write a block of code."""
+        try:
+            super().visit_literal_block(node)
+        finally:
+            self.body[-1] = self.body[-1].replace("<pre>", '<pre tabindex="0">', 1)
+
+
 def setup(app: Any) -> None:
     """Write the pages that are read off the declarations, before any page is read."""
     import catalogues
 
     for name in GENERATED:
         (DOCS / f"{name}.md").write_text(getattr(catalogues, name)())
+    app.set_translator("html", Writer)
     app.connect("source-read", read)
     app.connect("sphinx-click-process-description", help_text)
     app.connect("autodoc-process-docstring", examples)

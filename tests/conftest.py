@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -192,3 +193,37 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
     page = Chrome(options=options, service=ChromeService(executable_path=driver))
     yield page
     page.quit()
+
+
+@pytest.fixture(params=["light", "dark"])
+def barriers(request: pytest.FixtureRequest, chromium: WebDriver) -> Callable[[str], list[str]]:
+    """What axe-core finds on a page that would keep people out: rule, place, and why.
+
+    Only what it calls serious or critical, in a light and a dark room, on a phone and a desk.
+    """
+    axe = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    run = (
+        "const done = arguments[0];"
+        "axe.run({resultTypes: ['violations']}).then((all) => done(all.violations"
+        ".filter((one) => ['serious', 'critical'].includes(one.impact))"
+        ".flatMap((one) => one.nodes.map((node) =>"
+        " [one.id, node.target.join(' '), node.failureSummary].join('\\n')))))"
+    )
+
+    def look(address: str) -> list[str]:
+        found = []
+        scheme = {"name": "prefers-color-scheme", "value": request.param}
+        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        try:
+            for width in (390, 1280):
+                screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+                chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+                chromium.get(address)
+                chromium.execute_script(axe)
+                found += [f"{width}: {one}" for one in chromium.execute_async_script(run)]
+        finally:
+            chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+            chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        return found
+
+    return look

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -116,3 +117,11 @@ def test_a_page_fits_the_screen_and_is_searched_offline(
         )
     finally:
         chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("name", ["tutorial", "settings"])
+def test_nothing_of_the_site_keeps_people_out(
+    barriers: Callable[[str], list[str]], site: Path, name: str
+) -> None:
+    """axe-core finds nothing serious on a page of text and code, nor on one of tables."""
+    assert barriers((site / f"{name}.html").as_uri()) == []

@@ -204,6 +204,11 @@ def test_nothing_of_the_animation_overlaps(chromium, animation, width):
         chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+def test_nothing_of_the_animation_keeps_people_out(barriers, animation):
+    """axe-core finds nothing serious on it: contrast, names, order, reach by key."""
+    assert barriers(animation.as_uri()) == []
+
+
 def test_a_file_that_cannot_be_written_is_told(tmp_path):
     """One line on the error stream, status 2."""
     done = explain("--steps", 3, "--html", tmp_path / "none" / "zone.html")

@@ -12,9 +12,11 @@ from selenium.webdriver import Keys
 from selenium.webdriver.common.by import By
 
 import study
+from study.report.compared import render_comparison
 from study.report.page import render
 from study.results.folder import REPORT
 from study.results.manifest import new_manifest
+from study.statistics.compare import compare
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +134,19 @@ def test_it_fits_a_phone(page):
         assert np.median(letters) >= 10
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_nothing_of_it_keeps_people_out(barriers, address):
+    """axe-core finds nothing serious on the report: contrast, names, order, reach by key."""
+    assert barriers(address) == []
+
+
+def test_nothing_of_a_comparison_keeps_people_out(barriers, results, along, tmp_path):
+    """Nor on the page of two studies side by side."""
+    file = tmp_path / "compare.html"
+    file.write_text(render_comparison(compare(results, along)), encoding="utf-8")
+
+    assert barriers(file.as_uri()) == []
 
 
 def test_text_can_be_read_in_light_and_dark(page):
