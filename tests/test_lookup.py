@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from study.cli import main
 from study.scenario.machine import reference
+from study.scenario.machine.requests import RequestKeys
 from study.scenario.model import KERNELS, fields
 from study.zone.trial.metrics import METRICS
 
@@ -22,7 +23,8 @@ def said(*arguments: str) -> Result:
 def test_every_key_metric_and_kernel_is_listed():
     """Without a word all are, and as JSON with all that is known of them."""
     keys = json.loads(said("keys", "--json").output)
-    assert [key["name"] for key in keys] == list(fields())
+    of_requests = [f"requests.NAME.{name}" for name in RequestKeys.model_fields]
+    assert [key["name"] for key in keys] == [*fields(), *of_requests]
     assert all(key["about"] for key in keys)
     metrics = json.loads(said("metrics", "--json").output)
     assert [metric["name"] for metric in metrics] == [one.name for one in reference.metrics()]
@@ -91,6 +93,14 @@ def test_a_scenarios_own_metrics(tmp_path: Path) -> None:
     named = {one["name"]: one["about"] for one in listed}
     assert "request1_served_ratio" in named["requests.wifi.served_ratio"]
     assert "no requests by name" in said("metrics", str(file)).output
+
+
+def test_drivers_and_keys_of_requests_are_found() -> None:
+    """A driver by its name, a key in either case; the preset by a part of its own."""
+    assert "requests.NAME.driver" in said("keys", "r8152").output
+    assert "geometric" in said("keys", "requests.name.burst").output
+    assert "drivers/net/usb/r8152.c" in said("presets", "driver/r8152").output
+    assert "did you mean driver/r8152?" in said("presets", "r8152").output
 
 
 @pytest.mark.parametrize("command", ["keys", "metrics", "kernels"])

@@ -15,7 +15,7 @@ from study.printable import json_text
 def presets(name: str | None, *, as_json: bool) -> None:
     """List the presets that a scenario can extend, or show what NAME sets and where it is from.
 
-    NAME may be a kind: machine, nic, workload, policy.
+    NAME may be a kind: machine, nic, driver, workload, policy.
     """
     from study.scenario.errors import did_you_mean
     from study.scenario.presets import KINDS

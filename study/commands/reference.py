@@ -37,20 +37,22 @@ Examples:
 def keys(word: str | None, *, as_json: bool) -> None:
     """List what a scenario can set; of WORD all that is known: default, bounds, kernels.
 
-    WORD is a key (kswapd.policy), part of one (kswapd), a sysctl (vm.min_free_kbytes), or a word
-    of what it is about.
+    WORD is a key (kswapd.policy), part of one (kswapd), a sysctl (vm.min_free_kbytes), a driver
+    (r8169), or a word of what it is about.
     """
     from study.scenario.machine import reference
+    from study.scenario.machine.requests import DRIVERS
     from study.terminal.reference import show_key, show_list
 
-    known = reference.keys()
+    known = [*reference.keys(), *reference.request_keys()]
     aliases = [
         (alias, key.name)
         for key in known
         for name in key.sysctls
         for alias in (name, name.removeprefix("vm."))
     ]
-    chosen = known if word is None else reference.matching(known, word, aliases)
+    aliases += [(name, "requests.NAME.driver") for name in DRIVERS]
+    chosen = reference.matching(known, word, aliases) if word is not None else known
     if not chosen:
         hint = reference.near(str(word), [*(key.name for key in known), *dict(aliases)])
         refuse(ValueError(f"no key is called {word}, and none is about it{hint}"))

@@ -51,8 +51,9 @@ def nearest(key: str) -> str:
     if key in Machine.model_fields:
         return f"; it is a group of settings, such as {key}.{_example(key)}"
     last = key.rsplit(".", 1)[-1]
-    if key.startswith("vm."):
-        return about_unknown(last)
+    if key.startswith(("vm.", "requests.")):
+        of_vm = key.startswith("vm.")
+        return about_unknown(last) if of_vm else did_you_mean(last, RequestKeys.model_fields)
     if ":" in last:
         return "; a colon needs a space behind it"
     if last.isdigit():

@@ -232,12 +232,12 @@ class _Composition:
             except _Refused as why:
                 self.faults.append(document.fault(path, f"{at[0]} has {shown(part)}{why}"))
                 continue
-            for group, keys in preset.base.items():
-                for key, value in keys.items() if isinstance(keys, dict) else [("", keys)]:
-                    dotted = f"{group}.{key}" if key else group
-                    settings[dotted] = value
-                    inner = ("base", group, key) if key else ("base", group)
-                    document.places[(*path, dotted)] = preset.document.places[inner]
+            for dotted, inner in _based(preset.document):
+                value: Any = preset.document.value
+                for step in inner:
+                    value = value[step]
+                settings[dotted] = value
+                document.places[(*path, dotted)] = preset.document.places[inner]
         return settings
 
 
@@ -340,6 +340,29 @@ def _nest(document: Document, faults: list[Fault]) -> None:
         into[key] = value
         moved["base", dotted] = ("base", group, key)
     _move(document, moved, depth=2)
+    _nest_requests(document, faults)
+
+
+def _nest_requests(document: Document, faults: list[Fault]) -> None:
+    """requests: {dockerd.order: 6} -> {dockerd: {order: 6}}."""
+    requests = document.value["base"].get("requests")
+    if not isinstance(requests, dict):
+        return
+    moved: dict[Path, Path] = {}
+    for dotted in [key for key in requests if "." in str(key)]:
+        name, _, key = str(dotted).partition(".")
+        into = requests.get(name)
+        if into is None:
+            into = requests[name] = {}
+        if not isinstance(into, dict):
+            continue  # what stands there is a fault of its own
+        value = requests.pop(dotted)
+        if key in into:
+            faults.append(_twice(document, ("base", "requests", dotted), f"requests.{dotted}"))
+            continue
+        into[key] = value
+        moved["base", "requests", dotted] = ("base", "requests", name, key)
+    _move(document, moved, depth=3)
 
 
 def _take_in(document: Document) -> None:
@@ -364,12 +387,15 @@ def _dotted(
     """{nic: {mtu: 9000}} -> {nic.mtu: 9000}; the places at and below `path` follow."""
     result: dict[str, Any] = {}
     for key, value in raw.items():
-        if not _is_group(key, value) or not isinstance(value, dict):
+        of_requests = key == "requests"
+        if not (_is_group(key, value) or of_requests) or not isinstance(value, dict):
             if key in result:
                 faults.append(_twice(document, (*path, key), key))
             result[key] = value
             continue
-        for name, inner in value.items():
+        # They have names between the group and its keys.
+        told = _dotted_once(value, (*path, key), document) if of_requests else value
+        for name, inner in told.items():
             dotted = f"{key}.{name}"
             if dotted in result:
                 faults.append(_twice(document, (*path, key, name), dotted))
@@ -381,6 +407,20 @@ def _dotted(
                 place = document.places.get((*path, key, name, index))
                 if place:
                     document.places[(*path, dotted, index)] = place
+    return result
+
+
+def _dotted_once(raw: Mapping[Any, Any], path: Path, document: Document) -> dict[str, Any]:
+    """{dockerd: {order: 6}} -> {dockerd.order: 6}; the places follow."""
+    result: dict[str, Any] = {}
+    for name, keys in raw.items():
+        if not isinstance(keys, dict):
+            result[str(name)] = keys
+            continue
+        for key, value in keys.items():
+            result[f"{name}.{key}"] = value
+            if place := document.places.get((*path, name, key)):
+                document.places[(*path, f"{name}.{key}")] = place
     return result
 
 
@@ -422,7 +462,13 @@ def _based(document: Document) -> Iterator[tuple[str, Path]]:
             yield group, ("base", group)
             continue
         for key, value in keys.items():
-            if value is not None:
+            if group == "requests" and isinstance(value, dict):
+                yield from (
+                    (f"{group}.{key}.{own}", ("base", group, key, own))
+                    for own, inner in value.items()
+                    if inner is not None
+                )
+            elif value is not None:
                 yield f"{group}.{key}", ("base", group, key)
 
 
@@ -434,7 +480,7 @@ def _lay_over(below: Document, above: Document) -> None:
         if key in _ADDED and isinstance(there, list) and isinstance(value, list):
             shift[key] = dict(_appended(there, value, by_id=key == "claims"))
         elif key in ("base", "axes") and isinstance(there, dict) and isinstance(value, dict):
-            _merge(there, value, deep=key == "base")
+            _merge(there, value, depth=int(key == "base"))
         else:
             below.value[key] = value
     for path, place in above.places.items():
@@ -462,12 +508,13 @@ def _appended(there: list[Any], more: list[Any], *, by_id: bool) -> Iterator[tup
             yield index, len(there) - 1
 
 
-def _merge(there: dict[str, Any], more: Mapping[str, Any], *, deep: bool) -> None:
+def _merge(there: dict[str, Any], more: Mapping[str, Any], *, depth: int) -> None:
     for key, value in more.items():
         inner = there.get(key)
         if value is None and key in there:
             del there[key]
-        elif deep and isinstance(inner, dict) and isinstance(value, dict):
-            _merge(inner, value, deep=False)
+        elif depth and isinstance(inner, dict) and isinstance(value, dict):
+            # Requests have names between the group and its keys.
+            _merge(inner, value, depth=depth - (key != "requests"))
         else:
             there[key] = value

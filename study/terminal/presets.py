@@ -39,4 +39,10 @@ def show_presets(chosen: list[Preset]) -> None:
         for group, keys in preset.base.items():
             told = keys.items() if isinstance(keys, dict) else [("", keys)]
             for key, value in told:
-                show(Text(f"    {group}{'.' * bool(key)}{key}: {word(value)}"))
+                name = f"{group}{'.' * bool(key)}{key}"
+                # A request by name has keys of its own.
+                each = value.items() if isinstance(value, dict) and group == "requests" else ()
+                for own, inner in each:
+                    show(Text(f"    {name}.{own}: {word(inner)}"))
+                if not each:
+                    show(Text(f"    {name}: {word(value)}"))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from study.scenario import ScenarioError, Study, load, load_text
 from study.scenario.load import unfold
+from study.scenario.machine.requests import DRIVERS
 from study.scenario.presets import KINDS, presets
 
 pytestmark = pytest.mark.quick
@@ -457,3 +458,49 @@ def test_machines_have_zone_normal_of_their_size() -> None:
 
         assert (zone.pages, zone.lowmem_pages) == (lowmem - 16 * mib, lowmem), name
         assert zone.reserved_pages == ceil((kernel * mib + mem_map) / mib) * mib, name
+
+
+def test_drivers_are_presets_and_levels() -> None:
+    """Each asks as its table has it, in place of the card of 2004; keys are changed one by one."""
+    study = load_text(
+        "extends: driver/tcp-send\nrequests: {tcp-send: {rate: 7/s}}\n"
+        "axes: {card: [driver/r8152, driver/mt76-frag]}",
+        "x.yaml",
+    )
+    asked = {
+        cell.levels["card"]: {one.name: one for one in cell.settings.requests if one.per_s}
+        for cell in study.cells
+    }
+
+    assert {card: {*names} for card, names in asked.items()} == {
+        "r8152": {"r8152", "tcp-send"},
+        "mt76-frag": {"mt76-frag", "tcp-send"},
+    }
+    for names in asked.values():
+        for name, one in names.items():
+            assert one.order == DRIVERS[name].order
+            assert one.per_s == (7 if name == "tcp-send" else 1000)
+    assert {cell.settings.nic.rx_frames_per_s for cell in study.cells} == {0.0}
+
+
+def test_a_request_is_composed_key_by_key() -> None:
+    """Written dotted or nested, at base or in a level; none takes it away; slips are told."""
+    below = "extends: driver/r8152\n"
+    [cell] = load_text(f"{below}base: {{requests.r8152.hold: 9ms}}", "x.yaml").cells
+    [none] = load_text(f"{below}requests: {{r8152: null}}", "x.yaml").cells
+    nested, dotted = (
+        load_text(f"{below}axes: {{q: {{a: {told}, b: {{}}}}}}", "x.yaml").cells[0].settings
+        for told in ("{requests: {r8152: {hold: 3ms}}}", "{requests.r8152.hold: 3ms}")
+    )
+
+    assert [(one.hold_ns, one.per_s) for one in cell.settings.requests] == [(9_000_000, 1000.0)]
+    assert none.settings.requests == ()
+    assert nested == dotted
+    with pytest.raises(ScenarioError, match=r"x.yaml:2:20: .* did you mean hold\?"):
+        load_text(f"{below}requests: {{r8152: {{hld: 3ms}}}}", "x.yaml")
+    with pytest.raises(ScenarioError, match=r"r8152\.rate has no effect"):
+        load_text(
+            "requests: {r8152: {driver: r8152, rate: 1/s}}\n"
+            "axes: {requests.r8152.rate: [1/s, 2/s]}",
+            "x.yaml",
+        )

@@ -18,11 +18,12 @@ from pydantic.fields import FieldInfo
 
 from study.scenario.check import in_units
 from study.scenario.errors import did_you_mean
-from study.scenario.machine.requests import by_column
+from study.scenario.machine.requests import DRIVERS, RequestKeys, by_column
 from study.scenario.machine.sysctls import SYSCTLS
 from study.scenario.model import KERNELS, POLICY, Machine, OneOf, fields
 from study.scenario.origin import text_of_key
-from study.zone.settings import declared
+from study.scenario.units import text_of
+from study.zone.settings import Otherwise, declared, words_of
 from study.zone.trial import metrics as declarations
 
 _READ_BY = {
@@ -42,6 +43,7 @@ _READ_BY = {
     "dma_from": "off, or its memory and what of it is reserved",
     "profile_from": "pieces, or a file of rates",
     "_requests": "names and requests, below",
+    "_flags": "the kernel's, as GFP_ATOMIC|__GFP_COMP",
 }
 _BOUNDS = (("ge", "at least"), ("gt", "above"), ("le", "at most"))
 
@@ -152,6 +154,30 @@ def keys() -> list[Key]:
     ]
 
 
+def request_keys() -> list[Key]:
+    """The keys that each request by name has.
+
+    Returns
+    -------
+    list of Key
+        Called requests.NAME.KEY.
+    """
+    values = {"driver": ", ".join(DRIVERS), "else": ", ".join(words_of(Otherwise))}
+    return [
+        Key(
+            name=f"requests.NAME.{name}",
+            about=(field.description or "").rstrip("."),
+            values=values.get(name, "") or _values(f"requests.NAME.{name}", field),
+            default=text_of(field.annotation, field.metadata, field.default),
+            by_kernel=(),
+            setting="",
+            is_policy=False,
+            sysctls=(),
+        )
+        for name, field in RequestKeys.model_fields.items()
+    ]
+
+
 def kernels() -> list[Kernel]:
     """The known kernels, oldest first.
 
@@ -256,8 +282,8 @@ def matching(entries: Sequence[_E], word: str, aliases: Iterable[tuple[str, str]
     wanted = word.strip().lower()
     meant = {name for other, name in aliases if other == wanted}
     return (
-        [entry for entry in entries if entry.name == wanted or entry.name in meant]
-        or [entry for entry in entries if wanted in entry.name]
+        [entry for entry in entries if entry.name.lower() == wanted or entry.name in meant]
+        or [entry for entry in entries if wanted in entry.name.lower()]
         or [entry for entry in entries if wanted in entry.about.lower()]
     )
 

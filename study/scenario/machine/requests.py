@@ -63,75 +63,94 @@ without."""
 class Driver:
     """A driver of today, or another part of the kernel, that asks for blocks.
 
+    about                     what it drives
     order, flags, otherwise   what it asks for, in the words of a scenario
     source                    where that stands
+    at_open                   blocks that it asks for when the device is opened, and keeps; 0 if it
+                              asks while frames come
     """
 
+    about: str
     order: int
     flags: str
     otherwise: str
     source: str
+    at_open: int = 0
 
 
 DRIVERS: dict[str, Driver] = {
     "r8169": Driver(
+        "Realtek gigabit card, as on most boards",
         2, "GFP_KERNEL", "refuse",
         "drivers/net/ethernet/realtek/r8169_main.c, rtl8169_alloc_rx_data: 16 KB a buffer, 256 "
         "when the device is opened; frames are copied out of them",
+        at_open=256,
     ),
     "r8152": Driver(
+        "Realtek USB adapter, 1 to 2.5 Gbit/s",
         2, "GFP_ATOMIC", "refuse",
         "drivers/net/usb/r8152.c, alloc_rx_agg: rx_buf_sz of 16 KB (32 KB with some chips), "
         "__GFP_COMP, while frames come in",
     ),
     "bnx2": Driver(
+        "Broadcom NetXtreme II gigabit card of servers",
         0, "GFP_ATOMIC", "refuse",
         "drivers/net/ethernet/broadcom/bnx2.c, bnx2_alloc_rx_data: kmalloc of rx_buf_size, below a "
         "page; jumbo frames continue in single pages",
     ),
     "bnxt": Driver(
+        "Broadcom NetXtreme-C/E card, 10 to 200 Gbit/s",
         0, "GFP_ATOMIC", "refuse",
         "drivers/net/ethernet/broadcom/bnxt/bnxt.c, __bnxt_alloc_rx_data: kmalloc of rx_buf_size, "
         "below a page",
     ),
     "mlx5": Driver(
+        "NVIDIA ConnectX card, 10 to 400 Gbit/s",
         0, "GFP_ATOMIC", "refuse",
         "drivers/net/ethernet/mellanox/mlx5/core of 6.12: single pages from a page pool for every "
         "kind of queue",
     ),
     "fec": Driver(
+        "Ethernet of i.MX boards",
         0, "GFP_ATOMIC", "refuse",
         "drivers/net/ethernet/freescale/fec.h of 6.1: FEC_ENET_RX_FRSIZE is less than a page, from "
         "a page pool",
     ),
     "mt76": Driver(
+        "MediaTek Wi-Fi from 6.3 on",
         0, "GFP_ATOMIC", "refuse",
         "drivers/net/wireless/mediatek/mt76/mt76.h of 6.3, mt76_get_page_pool_buf: fragments of "
         "single pages",
     ),
     "mt76-frag": Driver(
+        "MediaTek Wi-Fi to 6.2, as on many routers",
         3, "GFP_ATOMIC|__GFP_NORETRY", "order-0",
         "drivers/net/wireless/mediatek/mt76/dma.c to 6.2, mt76_dma_rx_fill: page_frag_alloc, "
         "blocks of 32 KB, else one page",
     ),
     "virtio_net": Driver(
+        "card of a virtual machine, with mergeable buffers",
         3, "GFP_NOWAIT|__GFP_NORETRY", "order-0",
         "drivers/net/virtio_net.c, add_recvbuf_mergeable; net/core/sock.c, skb_page_frag_refill: "
         "SKB_FRAG_PAGE_ORDER is 32 KB, without direct reclaim, else one page",
     ),
     "tcp-send": Driver(
+        "TCP that sends from user memory, over any card",
         3, "GFP_NOWAIT|__GFP_NORETRY", "order-0",
         "net/core/sock.c, sk_page_frag_refill: 32 KB without direct reclaim, else one page",
     ),
     "i40e": Driver(
+        "Intel 700 series card, 10 to 40 Gbit/s, with jumbo frames",
         1, "GFP_ATOMIC", "refuse",
         "drivers/net/ethernet/intel/i40e of 6.12, MTU above 1500: two pages for two 3 KB buffers",
     ),
     "ice": Driver(
+        "Intel 800 series card, 25 to 100 Gbit/s, with jumbo frames",
         1, "GFP_ATOMIC", "refuse",
         "drivers/net/ethernet/intel/ice of 6.12, MTU above 1500: two pages for two 3 KB buffers",
     ),
     "e1000e": Driver(
+        "Intel gigabit card of PCs with jumbo frames",
         0, "GFP_ATOMIC", "refuse",
         "drivers/net/ethernet/intel/e1000e/netdev.c, e1000_alloc_jumbo_rx_buffers: a page for each "
         "descriptor",
