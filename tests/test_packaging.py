@@ -230,7 +230,7 @@ def test_the_wheel_brings_the_command_and_the_licence(wheel):
         (["--help"], "run "),
         (["presets"], "nic/e1000-9000"),
         (["schema"], '"$schema"'),
-        (["plan", "{root}/scenarios/smoke.yaml", "--calibrate", "0"], "4 cells x 4 replicates"),
+        (["plan", "{root}/scenarios/smoke.yaml", "--calibrate", "0"], "4 cells x 6 replicates"),
         (["explain", "--at", "0"], "step 0"),
     ],
 )
