@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,9 +21,11 @@ import study
 from study.cli import main
 from study.commands.ending import tables
 from study.fanout.prepare import counting
+from study.runs.signals import heeded_signals
 from study.runs.watcher import Watcher
 from study.terminal.blocks import in_blocks
-from study.terminal.progress import Lines
+from study.terminal.console import CleanConsole
+from study.terminal.progress import Bar, Lines
 from study.zone.engine.compile import compiled_so_far
 
 SCENARIO = """\
@@ -226,3 +230,25 @@ def test_compiling_is_counted(results):
     done, there = compiled_so_far()
     assert said[0] == f"{done} of {there} functions compiled"
     assert 0 < done <= there
+
+
+def test_a_run_that_is_asked_to_end_says_so(tmp_path):
+    """The spinner and the bar say it at their next redraw, and the signal's handler writes
+    nothing, as what it interrupts may be writing.
+    """
+    file = io.StringIO()
+    watcher = Bar(CleanConsole(file=file, force_terminal=True, width=80))
+    watcher.phase("starting Ray")
+    before = file.getvalue()
+    with heeded_signals(watcher.stopping) as signals:
+        signals.gently = True
+        signal.raise_signal(signal.SIGINT)
+        assert file.getvalue() == before
+        watcher.close()
+        assert "starting Ray  stopping (Ctrl-C again: at once)" in file.getvalue()
+
+        watcher.start(10, cells=2, replicates=5, place=str(tmp_path), done=0)
+        watcher.advance(1, 0)
+        watcher.close()
+    last = file.getvalue().rpartition("1/10 trials")[2]
+    assert "stopping (Ctrl-C again: at once)" in last

@@ -74,7 +74,7 @@ def run_study(
 
     options = options or Options()
     started = monotonic()
-    with heeded_signals() as signals, ExitStack() as at_end:
+    with heeded_signals(watcher.stopping) as signals, ExitStack() as at_end:
         folder, is_new = at_end.enter_context(
             writing(
                 study,

@@ -19,8 +19,11 @@ class Signals:
 
 
 @contextmanager
-def heeded_signals() -> Iterator[Signals]:
-    """Note them instead of dying of them; only the main thread can. With nohup SIGHUP is none."""
+def heeded_signals(heard: Callable[[], None]) -> Iterator[Signals]:
+    """Note them instead of dying of them; only the main thread can. With nohup SIGHUP is none.
+
+    heard  is called at one that ends the run gently
+    """
     signals = Signals()
 
     def handle(_number: int, _frame: FrameType | None) -> None:
@@ -28,6 +31,7 @@ def heeded_signals() -> Iterator[Signals]:
         signals.stopped = True
         if again or not signals.gently:
             raise KeyboardInterrupt
+        heard()
 
     heeded = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:

@@ -32,6 +32,11 @@ class Watcher:
     def advance(self, finished: int, failed: int) -> None:
         """So many trials more have finished, of them so many failed."""
 
+    def stopping(self) -> None:
+        """The run has been asked to end. Called by a signal's handler: note it and write nothing,
+        as what it interrupts may be writing.
+        """
+
     def close(self) -> None:
         """No more trials will finish."""
 

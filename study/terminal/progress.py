@@ -11,12 +11,14 @@ from study.runs.watcher import Watcher
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
+    from rich.text import Text
 
     from study.fanout import Session
 
 _LINE_EVERY_S = 10.0
 _ASK_EVERY_S = 5.0
 """Between two questions to the cluster about its nodes."""
+_STOPPING = "  stopping (Ctrl-C again: at once)"
 
 
 def terminal_watcher() -> Watcher:
@@ -33,10 +35,18 @@ class Bar(Watcher):
     def __init__(self, console: Console) -> None:
         self._console = console
         self._phase = _Phase()
+        self._said = ""
+        self._ending = ""
         self._progress: Progress | None = None
         self._task: TaskID | None = None
-        self._status = console.status("")
+        self._status = console.status(self)
         self._meter = Meter()
+
+    def __rich__(self) -> Text:
+        from rich.text import Text
+
+        # A plain string would be read as markup.
+        return Text(printable(self._said + self._ending))
 
     def phase(self, text: str) -> None:
         """Show a spinner with this text."""
@@ -49,10 +59,12 @@ class Bar(Watcher):
         self._spin(self._phase.line(text))
 
     def _spin(self, text: str) -> None:
-        from rich.text import Text
+        self._said = text
+        self._status.update(self)
 
-        # A plain string would be read as markup.
-        self._status.update(Text(printable(text)))
+    def stopping(self) -> None:
+        """Have the next redraw say it, which another thread does ten times a second."""
+        self._ending = _STOPPING
 
     def note(self, text: str) -> None:
         """Print a line above the bar."""
@@ -60,20 +72,20 @@ class Bar(Watcher):
 
     def start(self, trials: int, *, cells: int, replicates: int, place: str, done: int) -> None:
         """Say what begins, and draw the bar."""
-        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.progress import BarColumn, Progress, RenderableColumn
+        from rich.table import Column
 
         self._status.stop()
         self._console.print(_opening(trials, cells, replicates, place), markup=False)
         self._meter.begin(trials, done)
         self._progress = Progress(
             BarColumn(bar_width=None),
-            TextColumn("{task.fields[line]}", markup=False),
+            RenderableColumn(self, table_column=Column(no_wrap=True)),
             console=self._console,
             expand=True,
         )
-        self._task = self._progress.add_task(
-            "", total=trials, completed=done, line=self._meter.line()
-        )
+        self._said = self._meter.line()
+        self._task = self._progress.add_task("", total=trials, completed=done)
         self._progress.start()
 
     def cluster(self, session: Session) -> None:
@@ -84,13 +96,15 @@ class Bar(Watcher):
         """Lengthen the bar."""
         self._meter.total = trials
         if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, total=trials, line=self._meter.line())
+            self._said = self._meter.line()
+            self._progress.update(self._task, total=trials)
 
     def advance(self, finished: int, failed: int) -> None:
         """Move the bar."""
         self._meter.advance(finished, failed)
         if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, advance=finished, line=self._meter.line())
+            self._said = self._meter.line()
+            self._progress.update(self._task, advance=finished)
 
     def close(self) -> None:
         """Leave the last state of the bar standing."""
