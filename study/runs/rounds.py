@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class Rounds:
-    """The rounds of one run: what is missing is run, then somebody may ask for more."""
+    """The rounds of one run: what is missing is run, then somebody may ask for more.
+
+    whole  nothing is missing, and nobody wanted more when last asked
+    """
 
     def __init__(
         self,
@@ -39,6 +42,7 @@ class Rounds:
         self._watcher = watcher
         self._signals = signals
         self._more = more
+        self.whole = False
 
     def run(self, options: Options) -> None:
         """Run what is missing, round after round, all on the same Ray."""
@@ -47,6 +51,7 @@ class Rounds:
         limits = options.limits or Limits()
         address = options.address
         if not self._missing() and not self._ask():
+            self.whole = True
             return
         if address is None:
             self._watcher.phase("preparing the simulation (compiled once per machine and version)")
@@ -111,8 +116,10 @@ class Rounds:
             if self._signals.stopped:
                 # Nor may whoever stops a run wait for long.
                 self._store.flush()
+                self.whole = self._more is None and not self._missing()
                 return
             if not self._ask():
+                self.whole = True
                 return
             self._watcher.total(sum(self._wanted.values()))
 

@@ -117,7 +117,7 @@ def run_study(
         watcher.close()
         watcher.phase("sorting and summarising")
         counts = folder.manifest["counts"]
-        if counts["finished"] < counts["trials"] and signals.stopped:
+        if signals.stopped and not rounds.whole:
             state: Ended = "interrupted"
         else:
             state = "failed" if counts["failed"] else "complete"

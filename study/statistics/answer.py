@@ -1,10 +1,11 @@
 """What a study says, in a few sentences that a person would say.
 
 It is about policies, the axes that somebody chooses, or all axes if none is one; what else is known
-to matter comes after them. Of each axis the
-level that serves most is named if the difference from the first level, or if it is the first from
-another one, is significant in the table of contrasts (5 % for all differences of the headline
-metrics together, Holm; less for each look of a study that looks several times). So of studies
+to matter comes after them. Of each axis a level is named that is known to serve more than another:
+of such levels the one that serves most, against the first level if it is known to serve more than
+that. A difference is known if it is significant in the table of contrasts (5 % for all differences
+of the headline metrics together, Holm; less for each look of a study that looks several times). So
+of studies
 whose policies are all alike at most one in twenty names a difference. Each number is one of a
 contrast or of a main effect.
 """
@@ -57,8 +58,8 @@ class Answer:
     text
         Sentences.
     differences
-        (axis, level that serves most, level that it is known to serve more than): policies first,
-        and of those the one that makes the largest difference.
+        (axis, level, level that it is known to serve more than): policies first, and of those the
+        one that makes the largest difference.
     """
 
     kind: Kind
@@ -71,7 +72,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class _OnAxis:
-    """What is known of one axis: its best level, what that is held against, and levels as good."""
+    """What is known of one axis: a level, one that it serves more than, and levels as good."""
 
     axis: str
     best: Effect
@@ -144,9 +145,11 @@ def answer_of(
         return Answer("no difference known", " ".join(sentences))
     sentences.append(_largest_difference(known[0], what, pairs))
     sentences += [_further(found) for found in known[1 : _FURTHER_MOST + 1]]
-    unknown = [axis for axis in choices if axis not in {found.axis for found in known}]
+    told = {found.axis for found in known}
+    unknown = [axis for axis in choices if axis not in told and axis in pairs.axes]
     if unknown:
         sentences.append(f"{_listed(unknown)}: no difference known.")
+    sentences += pairs.left_out(choices)
     averaged_over = [axis for axis in axes if axis not in {found.axis for found in known[:1]}]
     sentences.append(_scope(manifest["scenario"]["base"], averaged_over, varied=manifest["axes"]))
     if len(values) < len(finished):
@@ -198,50 +201,83 @@ class _Pairs:
         )
         if len(ranked) < 2:
             return None
-        best, first = ranked[0], levels[0]
-        others = ranked[1:]
-        beaten = []
-        for level in others:
-            row = self.row(self.metric, axis, best.level, level.level)
-            if row is not None and row["differs"] and row["difference"] > 0:
-                beaten.append((level, row["difference"]))
-        if not beaten:
+        for best in ranked:
+            beaten = [
+                (level, row["difference"])
+                for level in ranked
+                if (row := self.row(self.metric, axis, best.level, level.level)) is not None
+                and row["differs"]
+                and row["difference"] > 0
+            ]
+            if beaten:
+                break
+        else:
             return None
         # The first level is the machine as it is; where that serves most, the worst is named.
         other, difference = next(
-            ((level, gap) for level, gap in beaten if level is first), beaten[-1]
+            ((level, gap) for level, gap in beaten if level is levels[0]), beaten[-1]
         )
-        as_good = [level for level in others if level not in [one for one, _ in beaten]]
-        return _OnAxis(axis, best, other, difference, tuple(level.level for level in as_good))
+        worse = [best, *(level for level, _ in beaten)]
+        as_good = [level.level for level in ranked if level not in worse]
+        return _OnAxis(axis, best, other, difference, tuple(as_good))
+
+    @property
+    def axes(self) -> list[str]:
+        """Axes of which levels were held against each other."""
+        return list(
+            dict.fromkeys(axis for metric, axis, _, _ in self.rows if metric == self.metric)
+        )
+
+    def left_out(self, axes: Sequence[str]) -> Iterator[str]:
+        """Axes of which nothing was tested, and levels without a value."""
+        apart = [axis for axis in axes if axis not in self.axes]
+        if apart:
+            yield (
+                f"{_listed(apart)}: not compared level by level (more than {LEVELS_MOST} levels, "
+                "or no settings in common); claims and `study tradeoff` do."
+            )
+        for axis in axes:
+            n: dict[Any, int] = {}
+            for (metric, of, level, against), row in self.rows.items():
+                if metric == self.metric and of == axis:
+                    for one in (level, against):
+                        n[one] = max(n.get(one, 0), int(row["n"]))
+            without = [str(level) for level, most in n.items() if most < MARKED_LEAST]
+            if without and len(without) < len(n):
+                yield (
+                    f"Nothing is known of {axis} {_listed(without)}: fewer than {MARKED_LEAST} "
+                    "replicates have a value."
+                )
 
     def undecided(self, axes: Sequence[str], what: str, *, cells: int) -> Iterator[str]:
         """That nothing is known, and how many more replicates would probably decide."""
+        axes_tested = [axis for axis in axes if axis in self.axes]
         rows = [
             row
             for (metric, axis, _, _), row in self.rows.items()
             if metric == self.metric and axis in axes
         ]
-        if not any(axis in axes for _, axis, _, _ in self.rows):
-            yield (
-                f"No policies are set against each other: an axis of more than {LEVELS_MOST} "
-                "levels is left to claims and to `study tradeoff`."
-            )
-            return
-        n = max((int(row["n"]) for row in rows), default=0)
-        if n < MARKED_LEAST:
-            yield f"Undecided: fewer than {MARKED_LEAST} replicates decide nothing."
-            return
+        seen = [row for row in rows if row["n"] >= MARKED_LEAST]
         # A difference that is 0 in every replicate has no p-value.
-        tested = [row for row in rows if isfinite(row["p"])]
-        if not tested:
+        tested = [row for row in seen if isfinite(row["p"])]
+        if rows and not seen:
+            yield f"Undecided: fewer than {MARKED_LEAST} replicates decide nothing."
+        elif seen and not tested:
+            makes = "make" if len(axes_tested) > 1 else "makes"
+            n = min(int(row["n"]) for row in seen)
             yield (
-                f"{_listed(axes)} {'make' if len(axes) > 1 else 'makes'} no difference to the "
-                f"{what} served in any of {n} replicates."
+                f"{_listed(axes_tested)} {makes} no difference to the {what} served in any of {n} "
+                "replicates."
             )
-            return
+        elif tested:
+            yield self._nearest(tested, what, cells)
+        yield from self.left_out(axes)
+
+    def _nearest(self, tested: Sequence[Mapping[str, Any]], what: str, cells: int) -> str:
         nearest = min(tested, key=lambda row: row["p"])
         needed = self._needed(nearest, len(tested), cells)
-        yield (
+        n = max(int(row["n"]) for row in tested)
+        return (
             f"Undecided: after {n} replicates no policy is known to serve more {what} than "
             f"another. Nearest to it: {nearest['axis']} {nearest['level']} against "
             f"{nearest['against']}, {_points(nearest)}; {needed}."
@@ -327,7 +363,8 @@ def _largest_difference(found: _OnAxis, what: str, pairs: _Pairs) -> str:
             )
             costs.append(f"{row['ratio']:.3g}{bounds} times the {name}")
         elif isfinite(row["difference"]):
-            costs.append(f"{number(row['difference'])} more {name}")
+            gap = row["difference"]
+            costs.append(f"{number(abs(gap))} {'fewer' if gap < 0 else 'more'} {name}")
     if costs:
         text += f", for {_listed(costs)}"
     text += "."

@@ -95,8 +95,10 @@ def compare(
     lines = []
     for group, keys in _groups(axes, shared, each_cell=each_cell):
         for metric in names:
-            a = _means(one, metric, [here[key] for key in keys])
-            b = _means(other, counterpart[metric], [there[key] for key in keys])
+            a, b = _means(
+                _by_group(one, metric, [here[key] for key in keys]),
+                _by_group(other, counterpart[metric], [there[key] for key in keys]),
+            )
             lines.append(_line(group, metric, one, other, a, b, paired_=alike))
     corrected = holm(np.array([line.p for line in lines], np.float64))
     lines = [replace(line, p_holm=float(p)) for line, p in zip(lines, corrected, strict=True)]
@@ -175,17 +177,20 @@ def _groups(
                 yield f"{axis} {level}", [key for key in shared if key[index] == level]
 
 
-def _means(measured: Measured, metric: str, groups: Sequence[Sequence[str]]) -> Array:
-    """Mean per replicate over groups of cells; groups that never have a value are left out."""
+def _by_group(measured: Measured, metric: str, groups: Sequence[Sequence[str]]) -> Array:
+    """Mean over the cells of each group, (groups, replicates)."""
     values = measured.values(metric)
-    columns = np.stack(
+    return np.stack(
         [values[:, [measured.index[cell] for cell in cells]].mean(axis=1) for cells in groups]
     )
-    ever = np.isfinite(columns).any(axis=1)
+
+
+def _means(a: Array, b: Array) -> tuple[Array, Array]:
+    """Mean per replicate of two studies, over the groups that ever have a value in both."""
+    ever = np.isfinite(a).any(axis=1) & np.isfinite(b).any(axis=1)
     if not ever.any():
-        return np.full(values.shape[0], np.nan)
-    found: Array = columns[ever].mean(axis=0)
-    return found
+        return np.full(a.shape[1], np.nan), np.full(b.shape[1], np.nan)
+    return a[ever].mean(axis=0), b[ever].mean(axis=0)
 
 
 def _line(
@@ -262,7 +267,8 @@ def text(comparison: Comparison) -> str:
         "In per cent of A: B - A. Between *: p below 5 % after Holm's correction over all",
         "lines; in ( ): not told apart.",
         f"A and B are means over the {comparison.cells} cells in both, in each line over those",
-        "that it names; a cell averages over what the other study does not vary.",
+        "that it names and that have a value in both; a cell averages over what the other",
+        "study does not vary.",
     ]
     notes = sorted({line.note for line in comparison.lines if line.note and not line.significant})
     lines += [f"no test where {note}" for note in notes]

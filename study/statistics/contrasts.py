@@ -65,11 +65,19 @@ class Pair:
     right: tuple[str, ...]
 
 
-def axis_pairs(cells: Mapping[str, Mapping[str, Any]], axes: Iterable[str]) -> Iterator[Pair]:
-    """Every two levels of every axis, over the settings of other axes that both were run under."""
+def axis_pairs(
+    cells: Mapping[str, Mapping[str, Any]],
+    axes: Iterable[str],
+    *,
+    levels_most: int | None = LEVELS_MOST,
+) -> Iterator[Pair]:
+    """Every two levels of every axis, over the settings of other axes that both were run under.
+
+    Axes of more levels than `levels_most` are left out.
+    """
     for axis in axes:
         by_level = _by_level(cells, axis)
-        if len(by_level) > LEVELS_MOST:
+        if levels_most is not None and len(by_level) > levels_most:
             continue
         for against, level in itertools.combinations(by_level, 2):
             shared = [others for others in by_level[level] if others in by_level[against]]

@@ -16,6 +16,7 @@ from study.zone.trial.metrics import is_share
 if TYPE_CHECKING:
     import pandas as pd
 
+    from study.intervals import Array
     from study.results.trials import TrialColumns
 
 
@@ -56,16 +57,20 @@ def level_means(
 
     Over the cells that main_effects() compares.
     """
-    groups, _ = _matched_cells(axis, cells)
-    ok = (trials["status"] == "ok").to_numpy()
-    cell, replicate = trials["cell"][ok], trials["replicate"][ok]
-    for level, ids in groups.items():
-        here = cell.isin(ids).to_numpy()
+    import pandas as pd
+
+    groups, matched = _matched_cells(axis, cells)
+    measured = Measured(trials, cells)
+    means = {
+        metric: _level_means(measured, measured.values(metric), groups, matched=matched > 0)
+        for metric in metrics
+    }
+    for row, level in enumerate(groups):
         yield (
             level,
             {
-                metric: _replicate_means(trials[metric][ok][here], replicate[here], len(ids))
-                for metric in metrics
+                metric: pd.Series(found[row], index=measured.replicates).dropna()
+                for metric, found in means.items()
             },
         )
 
@@ -81,7 +86,8 @@ def main_effects(
 
     Levels are compared like with like: over those settings of the other axes under which every
     level of this one was run. If there are none, over all cells, and the other axes may have a
-    part in the difference.
+    part in the difference. Settings under which a level never has a value (its trials failed, a
+    ratio has no denominator) are left out at every level, unless the level has none at all.
 
     Parameters
     ----------
@@ -105,21 +111,14 @@ def main_effects(
     first_level, first_ids = next(
         ((level, tuple(ids)) for level, ids in groups.items()), (None, ())
     )
-    ok = (trials["status"] == "ok").to_numpy()
-    cell, replicate = trials["cell"][ok], trials["replicate"][ok]
-    of_level = {level: cell.isin(ids).to_numpy() for level, ids in groups.items()}
     effects: list[Effect] = []
     measured = Measured(trials, cells)
     for metric in metrics:
-        values = trials[metric][ok]
         by_cell = measured.values(metric)
-        first: pd.Series[float] | None = None
+        of_levels = _level_means(measured, by_cell, groups, matched=matched > 0)
         share = is_share(metric)
-        for level, ids in groups.items():
-            here = of_level[level]
-            means = _replicate_means(values[here], replicate[here], len(ids))
-            first = means if first is None else first
-            gap = (means - first).dropna()
+        for means, (level, ids) in zip(of_levels, groups.items(), strict=True):
+            gap = means - of_levels[0]
             mean, low, high, marked = mean_and_bounds(means, share=share)
             difference, below, above, _ = mean_and_bounds(gap, share=False)
             contrast = None
@@ -137,7 +136,7 @@ def main_effects(
                     difference=difference,
                     difference_low=below,
                     difference_high=above,
-                    replicates=len(gap),
+                    replicates=int(np.isfinite(gap).sum()),
                     over_cells=contrast,
                     marked=marked,
                 )
@@ -165,24 +164,50 @@ def _matched_cells(
     return every, 0
 
 
-def _replicate_means(
-    values: pd.Series[float], replicate: pd.Series[int], cells: int
-) -> pd.Series[float]:
-    """Mean over the cells, per replicate; only of replicates that all the cells finished."""
-    per_replicate = values.dropna().groupby(replicate)
-    counts = per_replicate.count()
-    means: pd.Series[float] = per_replicate.mean()
-    whole = means[counts == cells]
-    # A ratio may have no value in some cell of every replicate: then take what there is.
-    return whole if len(whole) else means
+@np.errstate(all="ignore")
+def _level_means(
+    measured: Measured, values: Array, groups: Mapping[Any, Sequence[str]], *, matched: bool
+) -> Array:
+    """Mean over the cells of each level, (levels, replicates), NaN for none.
+
+    values  of a metric, (replicates, cells)
+    """
+    sides = [values[:, [measured.index[cell] for cell in ids]] for ids in groups.values()]
+    if matched:
+        seen = np.isfinite(np.stack(sides))
+        # A level without any value has nothing to be compared with, and takes nothing away.
+        seen = seen[seen.any(axis=(1, 2))]
+        ever = seen.any(axis=1).all(axis=0)
+        if ever.any():
+            sides, common = [side[:, ever] for side in sides], seen[:, :, ever].all(axis=0)
+            if seen[:, :, ever].all(axis=2).any(axis=1).all():
+                return np.stack([side.mean(axis=1) for side in sides])
+            # A ratio may have no value in some cell of every replicate: then what all levels have.
+            return np.stack([_mean_of(side, common) for side in sides])
+    return np.stack([_mean_of_some(side) for side in sides])
 
 
-def mean_and_bounds(values: pd.Series[float], *, share: bool) -> tuple[float, float, float, bool]:
+def _mean_of(side: Array, which: Array) -> Array:
+    found: Array = np.where(which, side, 0).sum(axis=1) / which.sum(axis=1)
+    return found
+
+
+def _mean_of_some(side: Array) -> Array:
+    """Mean over the cells that ever have a value; where no replicate has them all, over some."""
+    seen = np.isfinite(side)
+    ever = seen.any(axis=0)
+    whole = seen[:, ever].all(axis=1)
+    return side[:, ever].mean(axis=1) if whole.any() else _mean_of(side, seen)
+
+
+def mean_and_bounds(
+    values: pd.Series[float] | Array, *, share: bool
+) -> tuple[float, float, float, bool]:
     """Mean, bounds of its interval (NaN below two values), and whether that may be too short."""
-    numbers = values.to_numpy(np.float64)
+    numbers = np.asarray(values, np.float64)
     numbers = numbers[np.isfinite(numbers)]
     nan = float("nan")
     if len(numbers) < 2:
         return (float(numbers[0]) if len(numbers) else nan), nan, nan, False
     found = mean_interval(numbers, share=share)
-    return float(values.mean()), float(found.low), float(found.high), bool(found.marked)
+    return float(numbers.mean()), float(found.low), float(found.high), bool(found.marked)

@@ -1,13 +1,14 @@
 """When a study has enough replicates: decided from the finished rows and from nothing else.
 
 The study looks at its rows after `min` replicates, then after twice as many, and so on up to
-`max`. looks.py says how the chance of 5 % is spent over the looks there can be: however often a
-study looks and whenever it stops, an interval misses its mean at most once in twenty, as long as
-each look's own interval holds. Doubling keeps the looks few, so that this costs little; a
-confidence sequence would allow a look after every trial, and pay for it at the sizes that matter
-here with intervals half as wide again. intervals.py says how rates near 0 and 1 are kept from
-ending a study early; the floor under `min` does the rest, and no precision counts as reached while
-its interval is marked.
+`max`. Each look sees the rows that were wanted for it and no others: a run that was broken off in
+the middle of a round goes on as if it had not been. looks.py says how the chance of 5 % is spent
+over the looks there can be: however often a study looks and whenever it stops, an interval misses
+its mean at most once in twenty, as long as each look's own interval holds. Doubling keeps the looks
+few, so that this costs little; a confidence sequence would allow a look after every trial, and pay
+for it at the sizes that matter here with intervals half as wide again. intervals.py says how rates
+near 0 and 1 are kept from ending a study early; the floor under `min` does the rest, and no
+precision counts as reached while its interval is marked.
 
 Until `claims`: the cells of claims that are open get more replicates, those of decided ones do
 not. A claim is given up when what was seen leaves it a chance of less than a tenth to be decided
@@ -63,8 +64,6 @@ def replicates_wanted(
 ) -> Wanted:
     """How many replicates each cell should have before the next look.
 
-    Between looks, and while replicates are missing, that is the look that comes next.
-
     Parameters
     ----------
     stopping
@@ -82,22 +81,54 @@ def replicates_wanted(
         Cell id -> replicates; cells that need no more are left out. `why` says what is open.
     """
     looks = stopping.looks()
-    finished = dict.fromkeys(cells, 0) | trials["cell"].value_counts().to_dict()
-    wanted = {cell: _look_from(looks, finished[cell]) for cell in cells}
-    missing = {cell: count for cell, count in wanted.items() if finished[cell] < count}
-    if missing:
-        return Wanted(missing)
-    unsettled, open_ = _unsettled(stopping, Measured(trials, cells), trials, claims)
-    found = Wanted(
-        {
-            cell: _look_from(looks, finished[cell] + 1)
-            for cell in cells
-            if cell in unsettled and finished[cell] < stopping.most
-        }
+    counts = trials["cell"].value_counts()
+    finished = {cell: int(counts.get(cell, 0)) for cell in cells}
+    claims = list(claims)
+    # What was wanted before is found again from the rows that it rested on.
+    allotted = dict.fromkeys(cells, looks[0])
+    found = Wanted()
+    while True:
+        missing = {cell: count for cell, count in allotted.items() if finished[cell] < count}
+        if missing:
+            return _wanted(missing, found.why)
+        found = _after_look(stopping, trials, cells, allotted, claims)
+        if not found:
+            break
+        allotted |= found
+    if all(finished[cell] == allotted[cell] for cell in cells):
+        return found
+    # More is there than this rule asked for: of a study that it is to extend.
+    allotted = {cell: _look_from(looks, max(finished[cell], allotted[cell])) for cell in cells}
+    missing = {cell: count for cell, count in allotted.items() if finished[cell] < count}
+    return (
+        _wanted(missing, "") if missing else _after_look(stopping, trials, cells, finished, claims)
     )
-    if unsettled:
-        found.why = open_ if found else f"max {stopping.most:,} replicates reached, {open_}"
+
+
+def _wanted(replicates: Mapping[str, int], why: str) -> Wanted:
+    found = Wanted(replicates)
+    found.why = why
     return found
+
+
+def _after_look(
+    stopping: Stopping,
+    trials: pd.DataFrame,
+    cells: Mapping[str, Mapping[str, Any]],
+    seen: Mapping[str, int],
+    claims: Sequence[Claim],
+) -> Wanted:
+    """What a look wants that sees so many replicates of each cell."""
+    trials = trials[trials["replicate"] < trials["cell"].map(dict(seen))]
+    unsettled, open_ = _unsettled(stopping, Measured(trials, cells), trials, claims)
+    found = {
+        cell: _look_from(stopping.looks(), seen[cell] + 1)
+        for cell in cells
+        if cell in unsettled and seen[cell] < stopping.most
+    }
+    if not unsettled:
+        return Wanted()
+    return _wanted(found, open_ if found else f"max {stopping.most:,} replicates reached, {open_}")
 
 
 def _look_from(looks: tuple[int, ...], count: int) -> int:
@@ -106,12 +137,12 @@ def _look_from(looks: tuple[int, ...], count: int) -> int:
 
 
 def _unsettled(
-    stopping: Stopping, measured: Measured, trials: pd.DataFrame, claims: Iterable[Claim]
+    stopping: Stopping, measured: Measured, trials: pd.DataFrame, claims: Sequence[Claim]
 ) -> tuple[set[str], str]:
     """Cells that need more replicates, and what is open."""
     looks = stopping.looks()
     if stopping.metric is None or stopping.half_width is None:
-        return _open_cells(stopping, measured, trials, list(claims))
+        return _open_cells(stopping, measured, trials, claims)
     values = measured.values(stopping.metric)
     open_ = f"{stopping.metric} not known to ±{stopping.half_width:g}"
     if stopping.axis is None:
@@ -123,7 +154,7 @@ def _unsettled(
         }
         return cells, open_
     unsettled: set[str] = set()
-    for pair in axis_pairs(measured.cells, [stopping.axis]):
+    for pair in axis_pairs(measured.cells, [stopping.axis], levels_most=None):
         left, right, _ = both_sides(measured, values, pair)
         if not _known(left - right, stopping.half_width, looks, share=False):
             unsettled |= {*pair.left, *pair.right}
@@ -131,7 +162,7 @@ def _unsettled(
 
 
 def _open_cells(
-    stopping: Stopping, measured: Measured, trials: pd.DataFrame, claims: list[Claim]
+    stopping: Stopping, measured: Measured, trials: pd.DataFrame, claims: Sequence[Claim]
 ) -> tuple[set[str], str]:
     """Cells of claims that are open and may yet be decided, and the ids of these claims."""
     from study.statistics.verdict import judge

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ from study.results.manifest import new_manifest
 from study.scenario import load_text
 from study.statistics import Findings, write_findings
 
-Metrics = Callable[[Mapping[str, Any], int], dict[str, float]]
+Metrics = Callable[[Mapping[str, Any], int], dict[str, float] | None]
 
 
 @pytest.fixture
 def make_findings(tmp_path: Path) -> Callable[..., Findings]:
-    """Findings of a scenario (text) whose metrics a function of levels and replicate gives."""
+    """Findings of a scenario (text) whose metrics a function of levels and replicate gives.
+
+    None stands for a trial that failed.
+    """
 
     def make(
         text: str, metrics: Metrics, *, name: str = "out", elapsed_s: float = 60.0
@@ -33,9 +37,11 @@ def make_findings(tmp_path: Path) -> Callable[..., Findings]:
         for trial in study.trials():
             cell, replicate = trial.cell, trial.replicate
             found = metrics(cell.levels, replicate)
-            rows.append(Row(cell.id, cell.levels, replicate, trial.seed, "ok", metrics=found))
+            status = "ok" if found else "failed"
+            row = Row(cell.id, cell.levels, replicate, trial.seed, status, metrics=found or {})
+            rows.append(row if found else replace(row, error="made to fail"))
         store.add(rows)
-        first = list(rows[0].metrics)
+        first = list(next(row.metrics for row in rows if row.metrics))
         store.close(
             "complete", elapsed_s=elapsed_s, headline=[(metric, metric) for metric in first]
         )

@@ -48,6 +48,30 @@ def test_studies_of_one_seed_are_paired(make_findings) -> None:
     assert {line.group for line in found.lines} == {"all cells", "nic.mtu 1500", "nic.mtu 9000"}
 
 
+@pytest.mark.parametrize("seed", [1, 2], ids=["paired", "not paired"])
+def test_a_cell_without_a_value_in_one_study_is_left_out_of_both(make_findings, seed: int) -> None:
+    """Else a mean over some cells would be held against one over others."""
+
+    def metrics(levels: Any, replicate: int, *, whole: bool) -> dict[str, float] | None:
+        if levels["nic.mtu"] == 9000 and not whole:
+            return None
+        return {"served": (100.0 if levels["nic.mtu"] == 1500 else 500.0) + replicate}
+
+    first, second = (
+        make_findings(
+            SCENARIO.format(seed=seed if whole else 1, mtu="[1500, 9000]"),
+            lambda levels, replicate, whole=whole: metrics(levels, replicate, whole=whole),
+            name=str(whole),
+        )
+        for whole in (True, False)
+    )
+    by_group = {line.group: line for line in compare(first, second).lines}
+
+    assert by_group["all cells"].difference == 0
+    assert by_group["all cells"].first == by_group["nic.mtu 1500"].first
+    assert np.isnan(by_group["nic.mtu 9000"].first)
+
+
 def test_studies_of_two_seeds_are_not_paired(make_findings) -> None:
     """Other seeds are other trials: Welch's test or Student's, whichever is less sure; and the text
     says so.

@@ -14,7 +14,9 @@ TRIALS = pd.DataFrame(
     {
         "cell": ["a", "b", "a", "b"],
         "replicate": [0, 0, 1, 1],
+        "seed": [1, 2, 3, 4],
         "status": ["ok", "ok", "ok", "failed"],
+        "error": ["", "", "", "boom"],
         "refaults": [10.0, 30.0, 20.0, 99.0],
     }
 )

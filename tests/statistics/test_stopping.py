@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import pandas as pd
 import pytest
 
 import study
-from study.scenario import Claim, Stopping
+from study.runs import Options, Watcher, resume_study, run_study
+from study.scenario import Claim, Stopping, load
 from study.statistics import replicates_wanted
 from tests.statistics.conftest import trials_of
 
@@ -75,6 +78,52 @@ def test_undecided_claims_ask_for_their_cells() -> None:
     assert replicates_wanted(Stopping(20, 80), trials, CELLS, [decided]) == {}
 
 
+def test_every_difference_of_a_long_axis_has_to_be_known() -> None:
+    """Also of an axis whose levels no table sets against each other."""
+    noise = np.random.default_rng(0).normal(0, 1, (13, 100))
+    cells = {f"c{level}": {"nic.ring": level} for level in range(13)}
+    trials = trials_of(noise, dict.fromkeys(cells, 20), metric="refaults")
+    stopping = Stopping(20, 80, "refaults", 0.1, "nic.ring")
+
+    assert replicates_wanted(stopping, trials, cells) == dict.fromkeys(cells, 40)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_round_that_was_broken_off_changes_nothing(seed: int) -> None:
+    """Whatever of a round is there already: what is wanted next is what was wanted."""
+    chance = np.random.default_rng(seed)
+    values = chance.normal(size=(3, 320)) + np.array([[0.0], [0.35], [0.1]])
+    cells: dict[str, dict[str, Any]] = {name: {"nic.ring": name} for name in "abc"}
+    claims = [
+        Claim.from_plain(
+            {
+                "id": f"{one}{other}",
+                "says": "Something.",
+                "metric": "refaults",
+                "side": {"nic.ring": one},
+                "against": {"nic.ring": other},
+                "expect": "more",
+                "matters": 0,
+            }
+        )
+        for one, other in ("ba", "ca")
+    ]
+
+    def run(broken: bool) -> dict[str, int]:
+        counts = dict.fromkeys(cells, 0)
+        while wanted := replicates_wanted(
+            Stopping(20, 320), trials_of(values, counts, metric="refaults"), cells, claims
+        ):
+            goal = counts | wanted
+            counts = {
+                cell: int(chance.integers(counts[cell], goal[cell] + 1)) if broken else goal[cell]
+                for cell in cells
+            }
+        return counts
+
+    assert run(broken=True) == run(broken=False)
+
+
 @pytest.mark.parametrize("value", [0.0, float("nan")])
 def test_what_never_changes_does_not_run_for_ever(value: float) -> None:
     """A count that is 0 in every trial is known once few trials can differ; a metric without any
@@ -136,3 +185,32 @@ def test_a_run_goes_on_until_its_rule_is_met(tmp_path: Path) -> None:
     )
     same = fixed.trials.merge(results.trials[["cell", "replicate"]], on=["cell", "replicate"])
     pd.testing.assert_frame_equal(results.trials, same, check_exact=True)
+
+
+class StopsAfter(Watcher):
+    """Somebody who presses Ctrl-C once so many trials have finished."""
+
+    def __init__(self, trials: int) -> None:
+        self.left = trials
+
+    def advance(self, finished: int, _failed: int) -> None:
+        """Called with each batch of rows."""
+        self.left -= finished
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_run_is_not_complete_until_its_rule_was_asked(tmp_path: Path) -> None:
+    """Stopped on the last trial of a round it is interrupted, and goes on to the same end."""
+    scenario = tmp_path / "adaptive.yaml"
+    scenario.write_text(SCENARIO)
+    whole = run_study(load(scenario), tmp_path / "whole", Options(ray=False))
+    stopped = run_study(
+        load(scenario), tmp_path / "out", Options(ray=False), watcher=StopsAfter(10)
+    )
+    assert stopped.manifest["state"] == "interrupted"
+    assert len(stopped.trials) == 10
+
+    resumed = resume_study(tmp_path / "out", Options(ray=False))
+    assert resumed.manifest["state"] == "complete"
+    pd.testing.assert_frame_equal(resumed.trials, whole.trials, check_exact=True)
