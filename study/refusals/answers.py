@@ -71,7 +71,8 @@ class Refusals:
         name
             What the text is called where nothing was found in it.
         most
-            Reports that are told in full; the others are counted by what they have in common.
+            Reports that are told in full; the others are counted by what they have in common,
+            and of snapshots in a row the last one stands for all. None: every one is told.
         what_if
             Another vm.min_free_kbytes to try.
         names
@@ -83,11 +84,17 @@ class Refusals:
             Each report with its watermark test, cause and cure.
         """
         count = len(self)
+        # Of a log only the last snapshot is told, unless all are wanted.
+        told = [
+            (number, verdict)
+            for number, verdict in enumerate(self.verdicts, start=1)
+            if most is None or not verdict.report.is_older
+        ]
         full = [
             answer(verdict, number, count, names=names, what_if=what_if)
-            for number, verdict in enumerate(self.verdicts[:most], start=1)
+            for number, verdict in told[:most]
         ]
-        rest = self.verdicts[len(full) :]
+        rest = [verdict for _, verdict in told[len(full) :]]
         said = f"\n{_LINE}\n".join([*full, *([summary(rest)] if rest else [])])
         if self.found.traces or not count:
             said += ("\n\n" if count else "") + nothing(self.found, name)

@@ -24,6 +24,7 @@ from study.refusals.report import (
     Request,
     ZoneState,
 )
+from study.refusals.snapshots import number_snapshots
 from study.refusals.text import Text, tidy
 
 _ZONE = r"(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device)"
@@ -46,7 +47,12 @@ _STARTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ),
     ("typed", ("type",), rf"\b{_PROC},\s{{1,4}}type\s{{1,12}}(?P<type>\w{{1,16}})\s"),
     ("index", ("zone",), rf"\b{_PROC}(?P<numbers>(?:\s{{1,8}}-?\d\.\d{{3}}){{2,20}})"),
-    ("counts", ("zone",), rf"\b{_PROC}(?P<numbers>(?:\s{{1,12}}\d{{1,12}}){{2,20}})(?![.\d])"),
+    (
+        "counts",
+        ("zone",),
+        # A row may go on in the next line, but a time that stands there is none of its numbers.
+        rf"\b{_PROC}(?P<numbers>(?:\s{{1,12}}(?!1\d{{9}}(?:\.\d|\s))\d{{1,12}}){{2,20}})(?![.:/\d-])",
+    ),
     ("zoneinfo", ("pages free",), rf"\b{_PROC}\s{{0,8}}(?=\n)"),
     (
         "refusal",
@@ -183,6 +189,7 @@ def find(text: str) -> Found:
     _set_kernels(tidied, reports)
     reports = [report for report in reports if _says_something(report)]
     _lend(reports)
+    number_snapshots(tidied, reports)
     return Found(reports, traces, hints)
 
 

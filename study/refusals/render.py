@@ -42,7 +42,8 @@ def answer(verdict: Verdict, number: int, count: int, *, names: bool, what_if: i
     report = verdict.report
     where = f"line {report.line}" if report.line else "the command line"
     title = report.kind if count == 1 else f"Report {number} of {count}: {report.kind}"
-    lines = [f"{title[:1].upper()}{title[1:]} ({where})"]
+    when = f", {report.when}" if report.when else ""
+    lines = [printable(f"{title[:1].upper()}{title[1:]} ({where}{when})")]
     lines += _entry("asked for", _asked(verdict, names=names))
     lines += _entry("kernel", kernel_in_words(report))
     if report.zones or report.page_size_known:
@@ -358,6 +359,8 @@ def as_data(verdict: Verdict, *, names: bool) -> dict[str, Any]:
     return {
         "kind": report.kind,
         "line": report.line,
+        "when": report.when or None,
+        "snapshot": [report.place, report.of] if report.of else None,
         "request": asked,
         "kernel": None if kernel is None else {
             "version": ".".join(map(str, kernel.version)), "known_by": kernel.how,

@@ -178,6 +178,8 @@ class Report:
     held      pages of the whole machine by use: active_anon, slab_reclaimable, dirty, ...
     evidence  signs of its form, from which kernels can be told apart
     pageblock order of a pageblock, if the text says it
+    place, of which one it is, from 1, of so many snapshots in a row; 0 if it is none of a row
+    when      its time as the text has it; empty if it has none
     """
 
     kind: str
@@ -190,6 +192,9 @@ class Report:
     held: dict[str, int] = field(default_factory=dict)
     evidence: set[str] = field(default_factory=set)
     pageblock: int | None = None
+    place: int = 0
+    of: int = 0
+    when: str = ""
     _known: dict[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
 
     def settle(self) -> None:
@@ -232,6 +237,11 @@ class Report:
 
         found: int | None = self._once("lowmem_pages", work)
         return found
+
+    @property
+    def is_older(self) -> bool:
+        """Whether it is a snapshot that others in its row come after."""
+        return self.place < self.of
 
     @property
     def is_refusal(self) -> bool:

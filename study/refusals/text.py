@@ -28,6 +28,8 @@ _BEGINS = re.compile(
     r"[>|#`]|Node\s|DMA|Normal|HighMem|Movable|Device|Call |Mem-|CPU|Swap|Free|Total|Pid|Hardware"
     r"|\s{0,8}(?:lowmem_reserve|protections|free:|active|inactive|slab|mapped|unevict)"
     r"|\s{0,8}\d{1,12} pages"
+    # What a loop prints between tables.
+    r"|.{0,30}\d\d:\d\d:\d\d|1\d{9}(?!\d)|zzz"
 )
 _QUOTED = re.compile(r"=(3D|09|A0|C2=A0|E2=80=8B|20(?=[ \t]*(?:\r?\n|\Z)))", re.IGNORECASE)
 _QUOTED_TEXT = {"3D": "=", "09": "\t", "A0": " ", "C2=A0": " ", "E2=80=8B": "", "20": ""}

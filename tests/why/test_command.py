@@ -375,3 +375,24 @@ def test_options_of_the_document_exist() -> None:
     used = set(re.findall(r"(--[a-z][a-z-]+)", document))
     assert len(used) > 8
     assert [option for option in sorted(used) if option not in known] == []
+
+
+def test_of_a_log_the_last_snapshot_is_told(tmp_path: Path) -> None:
+    """Which one, and from when to when; --report gives another, --all each, scenarios the last."""
+    rows = "Node 0, zone   Normal    {0}    133    205     26     42     14     11      3  0 0 0\n"
+    path = tmp_path / "log.txt"
+    path.write_text(
+        "".join(f"Tue Dec  1 02:0{n}:00 UTC 2020\n{rows.format(700 + n)}" for n in range(4))
+    )
+    request = ("--order", "4", "--atomic", "--kernel", "5.4", "--min", "9000pages")
+    last, second = why(str(path)), why(str(path), "--report", "2")
+    made = CliRunner().invoke(main, ["scenario", "from", str(path), *request])
+
+    assert last.output.count("blocks ") == 1
+    assert "blocks 703 133" in last.output
+    told = " ".join(last.output.split())
+    assert "The last of 4 snapshots in a row, Tue Dec 1 02:00:00 UTC 2020 to Tue Dec 1" in told
+    assert "blocks 701 133" in second.output
+    assert why(str(path), "--all").output.count("blocks ") == 4
+    assert "log.txt, line 8" in made.output
+    assert "the text has 4" in why(str(path), "--report", "5").output

@@ -245,3 +245,46 @@ def test_a_state_has_its_boost() -> None:
     text = "sysrq: Show Memory\nMem-Info:\nNormal free:4000kB boost:1024kB min:3000kB low:4000kB\n"
 
     assert "boost 256" in answer(judge(only(text)), 1, 1, names=False, what_if=None)
+
+
+ROWS = (
+    "Node 0, zone      DMA    1    1      0      0      2      1      1      0      1   1   3 \n"
+    "Node 0, zone   Normal  {0}  133    205     26     42     14     11      3      0   0   0 \n"
+)
+STAMPS = {
+    "date": ("Tue Dec  1 02:0{0}:00 UTC 2020\n", "", "Tue Dec  1 02:02:00 UTC 2020"),
+    "OSWatcher": ("zzz ***Tue Dec 1 02:0{0}:00 UTC 2020\n", "", "Tue Dec 1 02:02:00 UTC 2020"),
+    "of another language": ("=== 01.12.2020 02:0{0}:00 ===\n", "", "01.12.2020 02:02:00"),
+    "date +%s": ("160678800{0}\n", "", "1606788002"),
+    "ts": ("", "Dec 01 02:0{0}:00 ", "Dec 01 02:02:00"),
+    "ISO": ("", "2020-12-01T02:0{0}:00+0100 ", "2020-12-01T02:02:00+0100"),
+    "a host beside it": ("Dec  1 02:0{0}:00 up on host1 4 users\n", "", ""),
+}
+
+
+@pytest.mark.parametrize("form", STAMPS)
+def test_a_log_of_buddyinfo_is_snapshots(form: str) -> None:
+    """The last one is told, with its time and how many there are; the others are there too."""
+    above, before, when = STAMPS[form]
+    text = "".join(
+        above.format(place)
+        + "".join(f"{before.format(place)}{row}\n" for row in ROWS.format(700 + place).splitlines())
+        for place in range(3)
+    )
+    found = find(text).reports
+
+    assert [report.zones[0, "Normal"].free_list.counts[0] for report in found] == [700, 701, 702]
+    assert {len(zone.free_list.counts) for one in found for zone in one.zones.values()} == {11}
+    assert [(one.place, one.of, one.is_older) for one in found] == [
+        (1, 3, True), (2, 3, True), (3, 3, False),
+    ]  # fmt: skip
+    assert found[2].when == when
+    assert "3 snapshots in a row" in found[2].notes[0]
+    assert "host1" not in found[2].notes[0]
+
+
+def test_two_tables_are_a_before_and_an_after() -> None:
+    """Neither stands for the other."""
+    found = find(ROWS.format(700) + "\n" + ROWS.format(12)).reports
+
+    assert [(one.of, one.is_older) for one in found] == [(0, False), (0, False)]

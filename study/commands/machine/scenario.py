@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from study.commands.machine.why import apply_options, read_text_of, request_options
+from study.commands.machine.why import apply_options, chosen, read_text_of, request_options
 from study.commands.refusal import refuse
 
 if TYPE_CHECKING:
@@ -59,7 +59,10 @@ def from_report(file: str, memory: str | None, number: int | None, **given: obje
 
 
 def _candidates(found: Found, file: str, number: int | None) -> list[Report]:
-    """The report that is asked for; else all, those first that tell of a refusal."""
+    """The report that is asked for; else all, those first that tell of a refusal.
+
+    Of snapshots in a row the last one comes before the others.
+    """
     from study.refusals.render import nothing
 
     reports = found.reports
@@ -67,7 +70,5 @@ def _candidates(found: Found, file: str, number: int | None) -> list[Report]:
         click.echo(nothing(found, file), err=True)
         refuse(ValueError(f"{file}: no scenario: there is no report in it"))
     if number is None:
-        return sorted(reports, key=lambda one: not one.is_refusal)
-    if number > len(reports):
-        raise click.UsageError(f"--report {number}: the text has {len(reports)}")
-    return [reports[number - 1]]
+        return sorted(reports, key=lambda one: (not one.is_refusal, one.is_older))
+    return [chosen(found, number)]

@@ -14,7 +14,7 @@ from study.commands.refusal import STOPPED, refuse
 from study.terminal.guard import redraw_over
 
 if TYPE_CHECKING:
-    from study.refusals.report import Report, ZoneState
+    from study.refusals.report import Found, Report, ZoneState
 
 NOTHING_FOUND = 2
 MOST = 10
@@ -98,6 +98,7 @@ def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Also try this vm.min_free_kbytes on the same lists.",
 )  # fmt: skip
 @click.option("--all", "everything", is_flag=True, help=f"Show all reports, not the first {MOST}.")
+@click.option("--report", "number", type=click.IntRange(1), metavar="N", help="Only this one.")
 @click.option("--names", is_flag=True, help="Show the name of the task that asked.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; sizes in pages.")
 def why(
@@ -106,6 +107,7 @@ def why(
     every: str | None,
     min_free_kbytes: int | None,
     everything: bool,
+    number: int | None,
     names: bool,
     as_json: bool,
     **given: object,
@@ -133,6 +135,8 @@ def why(
     found = Found([], {}, []) if file is None else find(read_text_of(file))
     if not found.reports and given["blocks"] is not None:
         found.reports.append(Report("figures of the command line", 0))
+    if number is not None and found.reports:
+        found = Found([chosen(found, number)], {}, [])
     for report in found.reports:
         apply_options(report, given)
     answers = Refusals(found)
@@ -142,9 +146,17 @@ def why(
         click.echo(json.dumps(answers.as_data(names=names), indent=2))
     else:
         most = None if everything else MOST
+        most = None if number is not None else most
         click.echo(answers.text(file or "-", most, what_if=min_free_kbytes, names=names))
     if not found.reports:
         sys.exit(NOTHING_FOUND)
+
+
+def chosen(found: Found, number: int) -> Report:
+    """The report of that number, from 1."""
+    if number > len(found.reports):
+        raise click.UsageError(f"--report {number}: the text has {len(found.reports)}")
+    return found.reports[number - 1]
 
 
 def _look(every: str | None, *, as_json: bool) -> None:
