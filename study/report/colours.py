@@ -30,9 +30,11 @@ USED = {
     "anonymous pages": "#B9C4CF",
     "kernel (stacks, page tables, slab)": "#4B2E83",
     "network card": "#E6399B",
-    "reserved at boot": "#1E2024",
+    "reserved at boot": "#746448",
 }
-"""Pages in use by owner: pale what can be thrown out or moved, dark what stays where it is."""
+"""Pages in use by owner: pale what can be thrown out or moved, deep what stays where it is; none
+is near the dark paper of a page.
+"""
 
 OWNERS = USED | {
     "free, order 0 or per-cpu": FREE_ORDERS[0],

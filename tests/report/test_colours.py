@@ -71,6 +71,14 @@ def test_owners_of_pages_are_told_apart(vision):
         assert distance(one, other, vision) > (10 if kin else 15), (name, other_name)
 
 
+def test_owners_of_pages_stand_out_from_the_page(root):
+    """No class of the zone map is lost on the dark paper of page.css."""
+    paper = "#14171A"
+    assert f"--paper: {paper.lower()};" in (root / "study/report/templates/page.css").read_text()
+    for name, colour in OWNERS.items():
+        assert distance(colour, paper, "all cones") > 12, name
+
+
 @pytest.mark.parametrize("vision", VISIONS)
 def test_lines_and_orders_are_told_apart(vision):
     """Lines of a figure, and neighbouring layers of free blocks, differ at a glance."""
