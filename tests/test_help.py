@@ -43,6 +43,22 @@ def completed(*words: str) -> list[str]:
     return [item.value for item in found]
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["run", "x.yaml", "--workers", "0"], "0 is not in the range 1 or more"),
+        (["explain", "--pages", "9999"], "9999 is not in the range 64 to 1,024"),
+    ],
+)
+def test_bounds_are_told_in_words(words: list[str], says: str) -> None:
+    """Help and errors say what a number may be, without an x that stands for nothing."""
+    told = CliRunner(env={"COLUMNS": "200"}).invoke(main, [words[0], "--help"]).output
+
+    assert says.partition("range ")[2] in told
+    assert not re.search(r"\bx[<>]|[<>]=?x\b", told)
+    assert says in CliRunner().invoke(main, words).output
+
+
 def test_what_a_scenario_has_is_completed(root: Path) -> None:
     """Its axes before all other keys, their levels also as bash cuts the words, its cells."""
     smoke = str(root / "scenarios/smoke.yaml")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -93,6 +94,21 @@ def test_blocks_keep_figures_whole():
         assert max(map(len, text.splitlines())) <= width
         for _, cells in columns:
             assert all(text.count(cell) == 1 for cell in cells)
+
+
+def test_a_narrow_trade_off_is_told_in_blocks(results):
+    """At 40 columns each figure that 80 show is there and whole, and each heading once."""
+    broad, narrow = (
+        invoke("tradeoff", results.path, "--all", width=n).stdout.partition(" cells, mean")[0]
+        for n in (80, 40)
+    )
+
+    assert max(map(len, narrow.splitlines())) <= 40
+    for name in ("served", "pages taken", "refaults", "resamples"):
+        assert narrow.count(name) == 1
+    figures = [text for text in re.split(r"\s{2,}|\n", broad) if "±" in text]
+    assert len(figures) >= 12
+    assert all(text in narrow for text in figures)
 
 
 def test_the_answer_stands_last(results):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from study.commands.refusal import refuse
+from study.commands.whole import Whole
 from study.zone.settings import DefragMode, KswapdPolicy, words_of
 
 if TYPE_CHECKING:
@@ -24,11 +25,11 @@ _POLICIES, _MODES = words_of(KswapdPolicy), words_of(DefragMode)
 
 @click.command()
 @click.option(
-    "--pages", type=click.IntRange(64, 1024), default=256, show_default=True,
+    "--pages", type=Whole(64, 1024), default=256, show_default=True,
     metavar="N", help="Size of the zone.",
 )  # fmt: skip
 @click.option(
-    "--seed", type=click.IntRange(0, 2**64 - 1), default=1, show_default=True,
+    "--seed", type=Whole(0, 2**64 - 1), default=1, show_default=True,
     metavar="N", help="Another seed is another run.",
 )  # fmt: skip
 @click.option(
@@ -40,12 +41,10 @@ _POLICIES, _MODES = words_of(KswapdPolicy), words_of(DefragMode)
     help="What the defragmenter does.",
 )  # fmt: skip
 @click.option(
-    "--steps", type=click.IntRange(1, 5000), metavar="N",
+    "--steps", type=Whole(1, 5000), metavar="N",
     help="At most so many.  [default: 500, or 2 a page]",
 )  # fmt: skip
-@click.option(
-    "--at", type=click.IntRange(0, 5000), metavar="N", help="Show step N and nothing else."
-)
+@click.option("--at", type=Whole(0, 5000), metavar="N", help="Show step N and nothing else.")
 @click.option("--step", "one_by_one", is_flag=True, help="One step at a time; a key goes on.")
 @click.option("--html", type=click.Path(dir_okay=False), metavar="FILE", help="Write an animation.")
 def explain(

@@ -11,6 +11,7 @@ import click
 from study.commands.allowing import allow_option
 from study.commands.completion import keys
 from study.commands.refusal import FAILED, refuse
+from study.commands.whole import Whole
 from study.printable import json_text
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ _BUDGET = _Seconds()
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=keys)
 @click.option("--cells", "all_cells", is_flag=True, help="List every cell.")
 @click.option(
-    "--cores", type=click.IntRange(1, 1_000_000), multiple=True, metavar="N",
+    "--cores", type=Whole(1, 1_000_000), multiple=True, metavar="N",
     help="Cores of a cluster; repeatable.",
 )  # fmt: skip
 @click.option(

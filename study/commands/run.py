@@ -13,6 +13,7 @@ from study.commands.completion import keys
 from study.commands.ending import end
 from study.commands.limits import limit_options, limits_from
 from study.commands.refusal import FAILED, refuse
+from study.commands.whole import Whole
 
 if TYPE_CHECKING:
     from study.runs import Options, Watcher
@@ -25,9 +26,7 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--address", metavar="ADDR", help="Join this Ray cluster; it is left running."
         ),
-        click.option(
-            "--workers", type=click.IntRange(min=1), metavar="N", help="Use at most N cores."
-        ),
+        click.option("--workers", type=Whole(min=1), metavar="N", help="Use at most N cores."),
         click.option("--no-ray", is_flag=True, help="Run the trials one by one in this process."),
         limit_options,
         allow_option,

@@ -21,6 +21,7 @@ from study.commands.completion import keys
 from study.commands.ending import end, status_of
 from study.commands.limits import limit_options, limits_from
 from study.commands.refusal import FAILED, STOPPED, refuse
+from study.commands.whole import Whole
 
 if TYPE_CHECKING:
     from study.fanout.jobs import JobServer
@@ -65,7 +66,7 @@ def _server_option(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="DIR",
     help="Results folder here; or a URL (s3://...), which the cluster then writes itself.",
 )
-@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Use at most N cores.")
+@click.option("--workers", type=Whole(min=1), metavar="N", help="Use at most N cores.")
 @click.option("--extend", is_flag=True, help="Add replicates or cells to the study in --out.")
 @limit_options
 @allow_option

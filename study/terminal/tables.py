@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -215,6 +215,10 @@ def _contrast_tables(title: Any, rows: pd.DataFrame, labels: Mapping[str, str]) 
     return in_blocks(title, named_here, columns, width=width())
 
 
+_TRADED = {"served": 18, "pages taken": 18, "refaults": 18, "resamples": 12}
+"""Columns of a trade-off, and letters of each."""
+
+
 def tradeoff_parts(
     table: pd.DataFrame, axes: Sequence[str], *, everything: bool = False
 ) -> Iterator[RenderableType]:
@@ -229,11 +233,8 @@ def tradeoff_parts(
     if rows.empty:
         yield Text("No cell has a value of service and of every cost.")
         return
-    # The levels of a cell are too long for a column: they stand above its figures.
-    names = ("served", "pages taken", "refaults")
-    if axes:
-        yield Text(", ".join(axes), style="dim")
-    yield Text("".join(f"{name:>18}" for name in names) + f"{'resamples':>12}", style="bold cyan")
+    columns: dict[str, list[str]] = {name: [] for name in _TRADED}
+    labels = []
     for row in rows.to_dict("records"):
         means = [
             with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
@@ -241,11 +242,22 @@ def tradeoff_parts(
         ]
         often = f"{row['on_front']:.0%}" if isfinite(row["on_front"]) else "-"
         often = "beaten" if row["beaten_by"] else often
+        for figures, text in zip(columns.values(), [*means, often], strict=True):
+            figures.append(text)
         label = ", ".join(named(row[axis]) for axis in axes)
         if row.get("alike"):
             label += f" (and {row['alike']} alike)"
-        yield Text(label)
-        yield Text("".join(f"{mean:>18}" for mean in means) + f"{often:>12}")
+        labels.append(label)
+    if width() < sum(_TRADED.values()):
+        yield from in_blocks(", ".join(axes), labels, [*columns.items()], width=width())
+    else:
+        # The levels of a cell are too long for a column: they stand above its figures.
+        if axes:
+            yield Text(", ".join(axes), style="dim")
+        yield Text(_in_columns(columns), style="bold cyan")
+        for label, *figures in zip(labels, *columns.values(), strict=True):
+            yield Text(label)
+            yield Text(_in_columns(figures))
     yield Text(
         f"{len(rows)} of {len(table)} cells, mean ± half of the 95 % interval (±0: the same in all "
         "replicates). Served: share of receive buffers. Taken: reclaimed, evicted, migrated. "
@@ -255,6 +267,10 @@ def tradeoff_parts(
         "another cell is better in each (paired tests, 5 % for all pairs of cells together).",
         style="dim",
     )
+
+
+def _in_columns(texts: Iterable[str]) -> str:
+    return "".join(f"{text:>{n}}" for text, n in zip(texts, _TRADED.values(), strict=True))
 
 
 def sensitivity_parts(table: pd.DataFrame) -> Iterator[RenderableType]:

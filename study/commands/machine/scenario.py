@@ -8,6 +8,7 @@ import click
 
 from study.commands.machine.why import apply_options, chosen, read_text_of, request_options
 from study.commands.refusal import refuse
+from study.commands.whole import Whole
 
 if TYPE_CHECKING:
     from study.refusals.report import Found, Report
@@ -22,7 +23,7 @@ def scenario() -> None:
 @click.argument("file", type=click.Path(), metavar="FILE|-")
 @request_options
 @click.option("--memory", metavar="SIZE", help="The zone's memory, where the text lacks it.")
-@click.option("--report", "number", type=click.IntRange(1), metavar="N", help="Which of several.")
+@click.option("--report", "number", type=Whole(1), metavar="N", help="Which of several.")
 def from_report(file: str, memory: str | None, number: int | None, **given: object) -> None:
     """Print a scenario for the machine of a kernel's report, as YAML that `study run` takes.
 

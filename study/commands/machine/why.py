@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from study.commands.refusal import STOPPED, refuse
+from study.commands.whole import Whole
 from study.terminal.guard import redraw_over
 
 if TYPE_CHECKING:
@@ -48,9 +49,7 @@ _SIZES = _Size()
 def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that supply what a text lacks; apply_options() takes them."""
     options = (
-        click.option(
-            "--order", type=click.IntRange(0, 20), metavar="N", help="The order asked for."
-        ),
+        click.option("--order", type=Whole(0, 20), metavar="N", help="The order asked for."),
         click.option("--atomic", is_flag=True, help="The request was GFP_ATOMIC."),
         click.option("--gfp", metavar="FLAGS", help="Flags of the request: GFP_KERNEL, 0xd0, ..."),
         click.option("--kernel", metavar="VERSION", help="The kernel's version: 2.6.17, 6.7."),
@@ -70,7 +69,7 @@ def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--free", type=_SIZES, metavar="SIZE", help="Its free pages."),
         click.option(
             "--reserve",
-            type=click.IntRange(0, 1 << 40),
+            type=Whole(0, 1 << 40),
             metavar="PAGES",
             help="lowmem_reserve against this request.",
         ),
@@ -94,7 +93,7 @@ def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @request_options
 @click.option(
-    "--min-free-kbytes", type=click.IntRange(0, 1 << 40), metavar="N",
+    "--min-free-kbytes", type=Whole(0, 1 << 40), metavar="N",
     help="Also try this vm.min_free_kbytes on the same lists.",
 )  # fmt: skip
 @click.option("--all", "everything", is_flag=True, help=f"Show all reports, not the first {MOST}.")
