@@ -89,15 +89,20 @@ def _for_zone(verdict: Verdict, attempt: _Try, order: int) -> list[Change]:
     zone, pages, marks = attempt.zone, attempt.zone.pages, attempt.marks
     title = zone.zone.title
     page_kb = verdict.report.page_kb
+    # No more can be free than is in use: a small zone whose reserve is larger serves nobody.
+    size_kb = zone.zone.size_kb
+    room = _MOST if size_kb is None else max(size_kb // page_kb - pages.free, 0)
     result = []
     if order and pages.nr_free and order < len(pages.nr_free):
         blocks = smallest(lambda n: attempt.passes(with_blocks(pages, order, n), marks))
-        if blocks is not None and blocks << order <= _MOST:
+        if blocks is not None and blocks << order <= room:
             more = f"{blocks:,} more free block{'' if blocks == 1 else 's'}"
             size = f"{page_kb << order:,} kB (order {order})"
             price = _pages(blocks << order)
             result.append(Change(f"{more} of {size}", title, blocks << order, price))
     single = smallest(lambda n: attempt.passes(with_blocks(pages, 0, n), marks))
+    if single is not None and single > room:
+        single = None
     if single is not None:
         result.append(
             Change(
@@ -116,7 +121,11 @@ def _for_zone(verdict: Verdict, attempt: _Try, order: int) -> list[Change]:
             result.append(Change(what, title, -marks.boost, price))
     result += _lower_min(verdict, attempt, pages, marks)
     if single is not None:
-        result += _higher_min(verdict, attempt, pages, marks)
+        result += [
+            change
+            for change in _higher_min(verdict, attempt, pages, marks)
+            if change.cost is not None and change.cost <= room
+        ]
     if zone.cause is Cause.RESERVE:
         result += _lower_reserve(attempt, pages, marks)
     lower_order = next(

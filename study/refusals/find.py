@@ -25,6 +25,7 @@ from study.refusals.report import (
     ZoneState,
 )
 from study.refusals.snapshots import number_snapshots
+from study.refusals.tables import of_other_programs
 from study.refusals.text import Text, tidy
 
 _ZONE = r"(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device)"
@@ -38,7 +39,8 @@ _STARTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "list",
         ("kB", "empty"),
-        rf"\b{_NODE}\b{_ZONE}:\s{{1,4}}(?=empty\b|\d{{1,18}}(?:{_SIGN}\d{{1,9}})?\s?kB)",
+        # Android's log sets the colon apart: it takes the zone for a tag.
+        rf"\b{_NODE}\b{_ZONE}\s{{0,8}}:\s{{1,4}}(?=empty\b|\d{{1,18}}(?:{_SIGN}\d{{1,9}})?\s?kB)",
     ),
     (
         "reserve",
@@ -112,7 +114,7 @@ _USES = (
     r"|slab_reclaimable|slab_unreclaimable|slab|dirty|writeback|mapped|pagetables)"
 )
 _HELD_KB = re.compile(_USES + r":\s?(\d{1,12})\s?[kK]B", re.IGNORECASE)
-_HELD = re.compile(_USES + r":\s?(\d{1,12})(?=\s|\Z|\)|=)(?!\s?[kK]B)", re.IGNORECASE)
+_HELD = re.compile(_USES + r":\s?(\d{1,12})(?=[\s)=\"'\\<,;]|\Z)(?!\s?[kK]B)", re.IGNORECASE)
 _FORM_SIGNS = re.compile(r"\b(active_anon|active):\s?\d")
 _TOKEN = re.compile(
     rf"\s{{0,4}}(?P<count>\d{{1,18}})(?:{_SIGN}(?P<size>\d{{1,9}}))?\s?kB(?:\s{{1,3}}\((?P<types>[A-Z]{{1,8}})\))?"
@@ -718,6 +720,11 @@ def _says_something(report: Report) -> bool:
 
 def _from_mappings(text: Text) -> list[Report]:
     """Reports of YAML or JSON that map orders to counts, as hotsos and sosreport's readers do."""
+    kind, found = of_other_programs(text)
+    told = ((path, _as_counts(counts), line) for path, counts, line in found)
+    known = [(path, counts, line) for path, counts, line in told if counts is not None]
+    if known:
+        return _of_maps(known, kind)
     try:
         start, end = text.whole.index("{"), text.whole.rindex("}") + 1
         # Cut, a text is no JSON: it is then looked at line by line.
@@ -726,6 +733,11 @@ def _from_mappings(text: Text) -> list[Report]:
         maps = _yaml_maps(text)
     else:
         maps = list(_json_maps(loaded, ()))
+    return _of_maps(maps, "orders and counts (YAML or JSON)")
+
+
+def _of_maps(maps: list[tuple[tuple[str, ...], tuple[int, ...], int]], kind: str) -> list[Report]:
+    """A report of each of them; another one where a zone comes again."""
     reports: list[Report] = []
     for path, counts, line in maps:
         name = next((zone for part in reversed(path) if (zone := _zone_in(part))), None)
@@ -735,7 +747,7 @@ def _from_mappings(text: Text) -> list[Report]:
         if not reports or key in reports[-1].zones:
             if len(reports) == REPORTS_MOST:
                 break
-            reports.append(Report("orders and counts (YAML or JSON)", line))
+            reports.append(Report(kind, line))
         reports[-1].zones[key] = ZoneState(*key, free_list=FreeList(counts))
     return reports
 

@@ -473,6 +473,7 @@ def nothing(found: Found, name: str) -> str:
         _paragraph(
             f"No report in this text.{said} What is understood: the kernel's 'page allocation "
             "failure', OOM killer and Mem-Info blocks, /proc/buddyinfo, pagetypeinfo and zoneinfo, "
-            "and mappings of orders to counts in YAML or JSON."
+            "mappings of orders to counts in YAML or JSON, node_exporter's buddyinfo, kmem -f of "
+            "crash."
         )
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from study.refusals import gfp
+from study.refusals.changes import changes
 from study.refusals.find import find, parse_list
 from study.refusals.render import answer
 from study.refusals.report import Report
@@ -288,3 +289,94 @@ def test_two_tables_are_a_before_and_an_after() -> None:
     found = find(ROWS.format(700) + "\n" + ROWS.format(12)).reports
 
     assert [(one.of, one.is_older) for one in found] == [(0, False), (0, False)]
+
+
+def test_the_log_of_android_sets_colons_apart() -> None:
+    """It takes what stands before the first colon for a tag, and pads it."""
+    before = "12-01 10:22:33.111     0     0 W "
+    text = "\n".join(
+        f"{before}{line}"
+        for line in (
+            "kworker/2: 1: page allocation failure: order:4, mode:0x24040c0(GFP_KERNEL|__GFP_COMP)",
+            "CPU     : 2 PID: 5122 Comm: kworker/2:1 Tainted: G        W       4.9.186-perf+ #1",
+            "Mem-Info: ",
+            "active_anon: 180122 inactive_anon:90122 isolated_anon:0",
+            "        : active_file:100221 inactive_file:80221 isolated_file:0",
+            "Normal free: 38200kB min:5300kB low:29900kB high:31900kB managed:1962312kB",
+            "lowmem_reserve[]: 0 0 0",
+            "Normal  : 4700*4kB (UME) 1901*8kB (UME) 260*16kB (UME) 0*32kB 0*64kB = 38168kB",
+        )
+    )
+    (report,) = find(text).reports
+
+    assert report.zones[None, "Normal"].free_list.counts == (4700, 1901, 260, 0, 0)
+    assert report.held["active_anon"] == 180122
+    assert report.held["active_file"] == 100221
+    assert judge(report).cause is Cause.NO_BLOCK
+
+
+COUNTS = (4381, 1093, 185, 1530, 567, 102, 4, 0, 0, 0, 0)
+
+
+def test_buddyinfo_of_node_exporter() -> None:
+    """One line an order, sorted as text, in each of two scrapes."""
+    rows = sorted(
+        f'node_buddyinfo_blocks{{node="1",size="{order}",zone="{zone}"}} {count}'
+        for order, count in enumerate(COUNTS)
+        for zone in ("DMA32", "Normal")
+    )
+    once, twice = find("\n".join(rows)).reports, find("\n".join([*rows, *rows])).reports
+
+    assert [(one.kind, len(one.zones)) for one in once] == [("buddyinfo of node_exporter", 2)]
+    assert once[0].zones[1, "Normal"].free_list.counts == COUNTS
+    assert [len(one.zones) for one in twice] == [2, 2]
+
+
+def test_free_areas_of_crash() -> None:
+    """What kmem -f prints of a dump."""
+    rows = "\n".join(
+        f"{order:3} {4 << order:8}k  ffff88043ffd8{order:03x} {count:7} {count << order:7}"
+        for order, count in enumerate(COUNTS)
+    )
+    head = "ZONE  NAME        SIZE    FREE      MEM_MAP       START_PADDR  START_MAPNR"
+    zone = "  2   Normal   4456448   61002  ffffea0004000000   100000000     1048576"
+    areas = "AREA    SIZE  FREE_AREA_STRUCT  BLOCKS  PAGES"
+    (report,) = find(f"crash> kmem -f\nNODE\n  1\n{head}\n{zone}\n{areas}\n{rows}\n").reports
+
+    assert report.kind == "kmem -f of crash"
+    assert report.zones[1, "Normal"].free_list.counts == COUNTS
+
+
+def test_no_more_can_be_freed_than_is_used() -> None:
+    """A small zone with a reserve larger than itself is no cure, and min above it is none."""
+    (report,) = find(
+        "node invoked oom-killer: gfp_mask=0x1100cca(GFP_HIGHUSER_MOVABLE), order=0\n"
+        "Comm: node Not tainted 5.15.90.1-microsoft-standard-WSL2 #1\n"
+        "Mem-Info:\n"
+        "Node 0 DMA free:15364kB min:128kB low:160kB high:192kB present:15996kB managed:15364kB\n"
+        "lowmem_reserve[]: 0 3360 7839\n"
+        "Node 0 Normal free:38320kB min:38516kB low:48144kB high:57772kB present:4718592kB "
+        "managed:4592632kB\n"
+        "lowmem_reserve[]: 0 0 0\n"
+        "Node 0 DMA: 1*4kB (U) 0*8kB 0*16kB 0*32kB 0*64kB 0*128kB 0*256kB 0*512kB 1*1024kB (U) "
+        "1*2048kB (M) 3*4096kB (M) = 15364kB\n"
+        "Node 0 Normal: 9580*4kB (UME) 0*8kB 0*16kB 0*32kB 0*64kB 0*128kB 0*256kB 0*512kB "
+        "0*1024kB 0*2048kB 0*4096kB = 38320kB\n"
+    ).reports
+    found = changes(judge(report))
+
+    assert {change.what.partition(" ")[0] for change in found if change.zone == "Node 0 DMA"} == {
+        "lowmem_reserve"
+    }
+    assert any("more free pages" in change.what for change in found)
+
+
+def test_figures_in_json_end_in_quotes() -> None:
+    """A line of a journal as JSON ends behind its last figure."""
+    (report,) = find(
+        '{"MESSAGE":"cat: page allocation failure: order:3, mode:0x20"}\n'
+        '{"MESSAGE":" slab_reclaimable:189230 slab_unreclaimable:31021"}\n'
+        '{"MESSAGE":"Normal free:38200kB min:5300kB low:6000kB high:7000kB present:1962312kB"}\n'
+    ).reports
+
+    assert report.held["slab_unreclaimable"] == 31021

@@ -507,7 +507,7 @@ class _Work:
         add("  - id: higher-marks-serve", "the cure that most threads try first")
         says = "With four times min_free_kbytes more of these requests are served at once."
         add(f"    says: {says}", "what study why would have one try")
-        add("    metric: request1_at_once_ratio", "request1 is the first under requests:")
+        add(f"    metric: requests.{REQUEST}.at_once", "of the request above")
         add(f"    side: {{ {AXIS}: min-x4 }}", "with four times min_free_kbytes")
         add(f"    against: {{ {AXIS}: {OWN} }}", "with the reporter's own settings")
         add("    expect: more", "to be supported or contradicted")
