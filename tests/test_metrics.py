@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from study.scenario import load
 from study.zone.engine.record import COUNTERS, ZONE_COUNTERS
 from study.zone.trial.metrics import COLUMNS, HEADLINE, LABELS, METRICS, SECTIONS, Label, declared
 
@@ -37,6 +38,15 @@ def test_names_are_whole_and_given_once() -> None:
 
     assert len(set(names)) == len(names)
     assert all(re.fullmatch("[a-z][a-z0-9_]*", name) for name in METRICS)
+
+
+def test_what_a_shipped_study_claims_has_a_label(root: Path) -> None:
+    """Verdicts and answers of the shipped scenarios name metrics in words."""
+    files = [*(root / "scenarios").rglob("*.yaml"), root / "docs/article-why.yaml"]
+    claimed = {name for file in files for claim in load(file).claims for name in claim.metric}
+
+    assert "rx_attempts" in claimed
+    assert claimed - LABELS.keys() == set()
 
 
 def test_every_label_has_its_metric_and_every_place_one_label() -> None:

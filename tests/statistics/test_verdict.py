@@ -491,7 +491,7 @@ def test_verdicts_read_well_at_80_columns(make_findings: Callable[..., Any], cap
 
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("supported  [red]Jumbo[/red] frames ask for more")
-    assert "rx_attempts: 89.9 against" in " ".join(" ".join(lines).split())
+    assert "receive buffers asked for: 89.9 against" in " ".join(" ".join(lines).split())
     assert "8 replicates, compared within each" in " ".join(lines)
     assert all(len(line) <= 80 for line in lines)
 
@@ -501,12 +501,12 @@ def test_a_metric_is_told_by_its_label() -> None:
     share = replace(
         verdict(claim(), dict(zip("ab", around(4.0), strict=True))), metric="rx_success_ratio"
     )
-    total = replace(share, metric="16 rx_failures - 16 rx_attempts")
+    total = replace(share, metric="16 rx_failures - 16 rx_starved")
     one, two = (evidence(found, most=12) for found in (share, total))
 
     assert one.startswith("receive buffer requests served: ")
     assert two.startswith("16 \N{MULTIPLICATION SIGN} receive buffers refused \N{MINUS SIGN} 16 ")
-    assert "rx_attempts" in two
+    assert "rx_starved" in two
 
 
 def test_a_footnote_tells_what_looking_costs() -> None:

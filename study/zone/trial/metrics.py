@@ -115,14 +115,25 @@ class Requests:
     `request` or `trace`, which may wait for memory.
     """
 
-    CALLER_attempts = Metric("requests", "attempts")
+    CALLER_attempts = Metric(
+        "requests",
+        "attempts",
+        labels={
+            "rx": Label("receive buffers asked for"),
+            "tx": Label("send buffers asked for"),
+            "stack": Label("stacks asked for"),
+            "huge": Label("huge pages asked for"),
+        },
+    )
     """All requests."""
     CALLER_failures = Metric(
         "requests",
         "failures",
         labels={
             "rx": Label("receive buffers refused"),
+            "tx": Label("send buffers refused"),
             "stack": Label("stack requests refused"),
+            "huge": Label("huge pages refused"),
         },
     )
     """Those refused."""
@@ -277,7 +288,14 @@ class Reclaim:
 
     RECLAIMER_scanned_pages = Metric("pages", "scanned")
     """Pages looked at."""
-    RECLAIMER_reclaimed_pages = Metric("pages", "reclaimed")
+    RECLAIMER_reclaimed_pages = Metric(
+        "pages",
+        "reclaimed",
+        labels={
+            "direct": Label("pages reclaimed by those who asked"),
+            "kswapd": Label("pages reclaimed by kswapd"),
+        },
+    )
     """Pages freed."""
 
     reclaimed_pages = Metric("pages", "reclaimed", _sum_of_all, Label("pages reclaimed", 13))
@@ -450,7 +468,7 @@ class WhatItDoesToPrograms:
     """Recorded requests that were not made, as more pages of the recording were in use than it ever
     had at once, and half as many again.
     """
-    forks = Metric("processes")
+    forks = Metric("processes", label=Label("processes begun"))
     """Processes begun."""
     forks_refused = Metric("processes")
     """Processes that found no memory to begin with."""
@@ -458,13 +476,13 @@ class WhatItDoesToPrograms:
     """Processes ended."""
     frames_received = Metric("frames")
     """Network frames received."""
-    frames_dropped = Metric("frames")
+    frames_dropped = Metric("frames", label=Label("frames dropped"))
     """Dropped for want of a posted buffer."""
     frames_dropped_ratio = Metric(
         SHARE, "frames_dropped frames_received", _part, Label("received frames dropped", 4)
     )
     """Share of those that arrived."""
-    frames_sent = Metric("frames")
+    frames_sent = Metric("frames", label=Label("frames sent"))
     """Network frames sent."""
     frames_unsent = Metric("frames")
     """Not sent for want of a buffer."""
@@ -491,7 +509,7 @@ class AfterTheMeasuredTime:
     """Free 2 MB blocks after them."""
     churn_whole_possible = Result("blocks")
     """How many of them the free memory would make."""
-    churn_score = Result("score")
+    churn_score = Result("score", label=Label("huge pages won back (0 none, 1 all)"))
     """Share of the missing 2 MB blocks that the rounds brought back: 1 all, 0 none, below 0 if more
     are broken.
     """
