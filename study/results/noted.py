@@ -317,7 +317,7 @@ def set_aside(folder: Folder, part: Path) -> None:
     """
     aside = folder.path / DAMAGED
     with held_folder(part.parent) as table, held_folder(aside) as place:
-        numbers = chain([_number_of(part.name)], count())
+        numbers = chain([max(_number_of(part.name), 0)], count())
         names = (f"{part.parent.name}-part-{number:06d}.parquet" for number in numbers)
         # What was set aside before stays: it may be the only copy of somebody's rows.
         free = next(name for name in names if not os.path.lexists(place / name))

@@ -215,7 +215,9 @@ def _sums(results: Tables, cells: Mapping[str, Mapping[str, Any]]) -> tuple[_Sum
 
     sums, means = _Sums(), _Means(wanted=len(cells) <= MSER_CELLS_MOST)
     numbers = {cell: number for number, cell in enumerate(cells)}
-    begins = np.array([nanoseconds_from(raw) / 2 for raw in ageing_of(results.manifest)])
+    begins = np.array(
+        [nanoseconds_from(raw) / 2 for raw in clock_of(results.manifest, "ageing").values()]
+    )
     for samples in series_batches(results.folder):
         if not {"nr_free0", "phase", *SERIES} - {"scattered_share"} <= set(samples.columns):
             break
@@ -251,20 +253,21 @@ def _series(samples: pd.DataFrame) -> dict[str, Array]:
     }
 
 
-def ageing_of(manifest: Manifest) -> list[str | int | float]:
-    """The ageing of each cell, as the scenario has it: of its axis, of a level with a name of its
-    own, or of the base.
+def clock_of(manifest: Manifest, phase: str) -> dict[str, str | int | float]:
+    """A duration of each cell: of an axis, of a level with a name of its own, or of the base.
 
     Parameters
     ----------
     manifest
         Of a results folder.
+    phase
+        "ageing", "measure" or "sample".
     """
-    key, scenario = "clock.ageing", manifest["scenario"]
+    key, scenario = f"clock.{phase}", manifest["scenario"]
     named = named_axes(scenario)
-    found = []
-    for levels in manifest["cells"].values():
+    found = {}
+    for cell, levels in manifest["cells"].items():
         named_levels = [named.get(axis, {}).get(str(level), {}) for axis, level in levels.items()]
-        settings = [levels, *named_levels, {key: scenario["base"]["clock"]["ageing"]}]
-        found.append(next(one[key] for one in settings if key in one))
+        settings = [levels, *named_levels, {key: scenario["base"]["clock"][phase]}]
+        found[cell] = next(one[key] for one in settings if key in one)
     return found

@@ -95,9 +95,9 @@ class Findings(Tables):
         list of str
             Sentences; empty if nothing is known to change.
         """
-        from study.statistics.drift import ageing_of, drift_lines
+        from study.statistics.drift import clock_of, drift_lines
 
-        ages = sorted({*ageing_of(self.manifest)}, key=nanoseconds_from)
+        ages = sorted({*clock_of(self.manifest, "ageing").values()}, key=nanoseconds_from)
         ageing = " to ".join(dict.fromkeys(str(age) for age in (ages[0], ages[-1])))
         return list(drift_lines(self.drift, cells=len(self.manifest["cells"]), ageing=ageing))
 

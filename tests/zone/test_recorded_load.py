@@ -12,6 +12,8 @@ import pytest
 
 from study.zone.demand import Use, pack, reopen, rows_of, user_pages_most
 from study.zone.engine.enums import Gfp, Home, Kind
+from study.zone.engine.layout import LIVE, NO_PFN
+from study.zone.load.trace import _free_vpage
 from study.zone.settings import Clock, Load, Memory, Recorded, Resample, Settings
 from study.zone.simulate import simulate
 from study.zone.trial.advance import advance
@@ -273,3 +275,27 @@ def test_times_that_no_machine_has_are_refused() -> None:
         recorded(*[(0, 1, 0, 0, 0)] * 20, length_us=1)
     with pytest.raises(ValueError, match="0 requests"):
         pack(*[np.zeros(0, np.int64)] * 5, 10)
+
+
+def test_a_free_page_of_the_recording_is_found_wherever_it_is(
+    quiet: Callable[..., Settings],
+) -> None:
+    """At once while some are near; where all are taken, by the requests that share the search."""
+    load = recorded((1 * MS, 500 * MS, 0, MOVABLE, Use.FILE))
+    zone = Zone(quiet(4_096, load=playing(load)), seed=1)
+    z = zone.state
+    first, pages = int(z["trace_first_page"]), int(z["trace_pages"])
+    rows = zone.vpage[first : first + pages]
+    assert pages > 4_096
+    for _ in range(2 * pages):
+        rows["state"] = LIVE
+        rows["state"][(int(z["trace_page"]) + 40) % pages] = 0
+        assert _free_vpage(z) != NO_PFN
+
+    rows["state"] = LIVE
+    assert _free_vpage(z) == NO_PFN
+    place = int(z["trace_page"]) - 1
+    rows["state"][place] = 0
+    found = [int(_free_vpage(z)) for _ in range(1 + pages // 64)]
+    assert found.count(NO_PFN) == len(found) - 1
+    assert found[-1] == first + place % pages

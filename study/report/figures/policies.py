@@ -55,6 +55,7 @@ class Compared:
 
 def compared(findings: Findings) -> Compared:
     """What the trade-off shows."""
+    from study.statistics.drift import clock_of
     from study.statistics.tradeoff import tradeoff as judged
 
     select.finished(findings)
@@ -67,8 +68,8 @@ def compared(findings: Findings) -> Compared:
     table = table[np.isfinite(table["gain"].to_numpy(float))].copy()
     if table.empty:
         raise ResultsError("no cell asked for receive buffers")
-    clock = findings.manifest["scenario"]["base"]["clock"]
-    minutes = nanoseconds_from(clock["measure"]) / MINUTE_NS
+    measured = clock_of(findings.manifest, "measure")
+    minutes = np.array([nanoseconds_from(measured[cell]) / MINUTE_NS for cell in table["cell"]])
     for cost in _COSTS:
         for column in (cost, f"{cost}_low", f"{cost}_high"):
             table[column] = table[column] / minutes

@@ -41,7 +41,7 @@ class OverTime:
               columns nr_free0 .. nr_free10, unusable, extfrag
     titles    cell -> what to call it
     unit      of uptime
-    measured  when the measured phase begins, in that unit
+    measured  when the measured phase of the first cell begins, in that unit
     order     that the card of the first cell asks for
     """
 
@@ -58,14 +58,17 @@ def over_time(findings: Findings) -> OverTime:
     Samples are read some at a time: a study may have more of them than memory holds.
     """
     from study.results.read import series_batches
+    from study.statistics.drift import clock_of
 
     select.finished(findings)
-    clock = findings.manifest["scenario"]["base"]["clock"]
-    ageing, measure = (nanoseconds_from(clock[phase]) for phase in ("ageing", "measure"))
-    unit, ns = _unit(ageing + measure)
     wanted = set(select.contrasting_cells(findings))
     # In the order of the levels, as the scenario has them; the first cell is among them.
     chosen = [cell for cell in findings.manifest["cells"] if cell in wanted]
+    ageing, measure = (
+        nanoseconds_from(clock_of(findings.manifest, phase)[chosen[0]])
+        for phase in ("ageing", "measure")
+    )
+    unit, ns = _unit(ageing + measure)
     order = _order_of_card(findings, chosen[0])
     sums: pd.DataFrame | None = None
     counts: pd.DataFrame | None = None

@@ -53,8 +53,17 @@ class Recordings:
         ValueError
             It cannot be read.
         """
+        from study.zone.demand import REQUESTS_MOST
+
         if name not in self._found:
-            self._found[name] = self._read(name)
+            found = self._read(name)
+            requests = found.nr_requests + sum(one.nr_requests for one in self._found.values())
+            if requests > REQUESTS_MOST:
+                raise ValueError(
+                    f"is {shown(name)}, with which the recorded loads of this scenario have "
+                    f"{requests:,} requests; at most {REQUESTS_MOST:,}"
+                )
+            self._found[name] = found
         return self._found[name]
 
     def _read(self, name: str) -> Recorded:

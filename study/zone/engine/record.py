@@ -310,6 +310,7 @@ _MACHINE = """
     trace_first_page      vpage of the first of its pages
     trace_pages           how many virtual pages it has
     trace_page            the one that is tried next
+    trace_looks           how many may be tried for the next request
 
     victims_at            address of the extension that selects victims, 0 without
     source_at             address of the one that is a source of load

@@ -45,6 +45,8 @@ from study.zone.settings import Resample
 _FILE, _ANON = int(Use.FILE), int(Use.ANON)
 _WRITTEN, _RECLAIMED = int(Use.WRITTEN), int(Use.RECLAIMED)
 _USER = _FILE | _ANON
+_LOOKS = 64
+"""Virtual pages that a request may look at, on average, for a free one."""
 
 
 @kernel
@@ -94,13 +96,20 @@ def start_trace(z):
         return
     for page in range(z.trace_first_page, z.trace_first_page + z.trace_pages):
         vpages(z)[page].pfn = NO_PFN
+    z.trace_looks = z.trace_pages
     begin_block(z)
 
 
 @kernel
 def _free_vpage(z):
-    """A virtual page that no recorded page has; NO_PFN if there is none."""
-    for _ in range(z.trace_pages):
+    """A virtual page that no recorded page has; NO_PFN if none is found.
+
+    Where all are taken, request after request would go over all of them in vain. Each may look at
+    so many more, and at what those before it left of theirs: where pages are free they are found.
+    """
+    z.trace_looks = min(z.trace_looks + _LOOKS, z.trace_pages)
+    while z.trace_looks > 0:
+        z.trace_looks -= 1
         page = z.trace_first_page + z.trace_page
         z.trace_page = (z.trace_page + 1) % z.trace_pages
         if vpages(z)[page].pfn == NO_PFN and not vpages(z)[page].state & (LIVE | WAITING):

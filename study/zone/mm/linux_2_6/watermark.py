@@ -72,15 +72,21 @@ def _reserve(z):
     return z.lowmem_reserve_pages + z.zone.protection
 
 
+@kernel(inline=True)
+def _enough_in_2_6_8(z, need, wait):
+    """A request without __GFP_WAIT also passes at high, whatever protection[] says (2.6.8)."""
+    if not wait and z.zone.free >= z.zone.high:
+        return True
+    return z.zone.free - z.lowmem_reserve_pages >= need
+
+
 @kernel
 def first_pass_ok(z, order, wait):
     """May a request be served in the fast path, at low? (__alloc_pages, first loop over zones)"""
     free = z.zone.free - z.lowmem_reserve_pages
     if z.allocation == AllocationPath.V2_6_8:
         # zone.protection[] of a zone's own class is its pages_low.
-        # A request without __GFP_WAIT also passes at high, whatever protection[] says.
-        need = (1 << order) + z.zone.low + z.zone.protection
-        return free >= need or (not wait and z.zone.free >= z.zone.high)
+        return _enough_in_2_6_8(z, (1 << order) + z.zone.low + z.zone.protection, wait)
     if z.allocation == AllocationPath.V2_6_9:
         return free >= (1 << order) + z.zone.low + z.zone.protection
     return _leaves(z, order, z.zone.low, _reserve(z), False, False)
@@ -97,7 +103,7 @@ def second_pass_ok(z, order, wait, high):
         need = (1 << order) + z.zone.low + z.zone.protection
         if high:
             need -= z.zone.low // 4
-        return free >= need or (not wait and z.zone.free >= z.zone.high)
+        return _enough_in_2_6_8(z, need, wait)
     if z.allocation == AllocationPath.V2_6_9:
         mark = z.zone.min
         if high:
