@@ -113,6 +113,33 @@ def test_the_machine_is_that_of_the_report() -> None:
     assert not any("washed out" in note for note in study.notes())
 
 
+BESIDE = """\
+Node 0 DMA free:15740kB min:124kB low:152kB high:184kB present:15992kB
+lowmem_reserve[]: 0 {reserve}
+Node 0 DMA: 3*4kB 2*8kB 2*16kB 2*32kB 2*64kB 1*128kB 0*256kB 0*512kB 1*1024kB 1*2048kB \
+3*4096kB = 15740kB
+"""
+
+
+@pytest.mark.parametrize(
+    ("reserve", "said"),
+    [
+        (8050, "keeps 8,050 back from this request (lowmem_reserve) and has 3,998 in all"),
+        (3700, "as printed they would have served the request"),
+        (3950, "it refused too"),
+    ],
+)
+def test_what_a_start_without_the_other_zones_lacks_is_said(reserve: int, said: str) -> None:
+    """Whether the zone beside the simulated one would have served the request then, or ever."""
+    beside = BESIDE.format(reserve=reserve)
+    text = ATOMIC.replace("Node 0 Normal free", f"{beside}Node 0 Normal free", 1)
+    made = scenario("-", text=text).output
+
+    left = " ".join(made.partition("# Not used of the report:")[2].replace("#", " ").split())
+    assert "Node 0 DMA: left out with its 3,935 free pages" in left
+    assert said in left
+
+
 @pytest.mark.quick
 def test_nobody_is_named() -> None:
     """Neither task, host nor command line of a report is in the scenario."""

@@ -526,12 +526,10 @@ class _Work:
         report = self.report
         if self.taken != self.named:
             yield note(self.taken, self.named)
-        tried = {id(one.zone) for one in self.verdict.zones}
+        tried = {id(one.zone): one for one in self.verdict.zones}
         for zone in report.zones.values():
-            if zone is self.zone or zone.is_empty:
-                continue
-            one = "the study simulates one zone" if id(zone) in tried else "not tried for this one"
-            yield f"{zone.title}: {one}"
+            if zone is not self.zone and not zone.is_empty:
+                yield f"{zone.title}: {_beside(zone, tried.get(id(zone)))}"
         for name in ("dirty", "writeback", "mapped", "pagetables", "unevictable", "mlocked"):
             if report.held.get(name):
                 yield f"{name} {report.held[name]:,} pages: no setting for a start"
@@ -545,6 +543,29 @@ class _Work:
             yield "the nodes that the request was confined to: one node is simulated"
         if report.counters:
             yield f"counters: {', '.join(report.counters)}"
+
+
+def _beside(zone: ZoneState, judged: ZoneVerdict | None) -> str:
+    """What a start without a zone beside the simulated one lacks.
+
+    Zone DMA could be there too (zone.dma), but starts as boot leaves it: its list as printed, and
+    the marks that go with it, cannot be said, and whole blocks would pass what was refused.
+    """
+    if judged is None:
+        return "not tried for this request"
+    free = f"left out with its {judged.pages.free:,} free pages"
+    size = (zone.size_kb or 0) // PAGE_KB
+    kept = judged.pages.reserve
+    if size and kept >= size:
+        return (
+            f"{free}: it keeps {kept:,} back from this request (lowmem_reserve) and has {size:,} "
+            "in all, so that nothing there can serve it"
+        )
+    if judged.last is None:
+        return f"{free}: whether it would serve the request is not known"
+    if judged.last.passes:
+        return f"{free}: as printed they would have served the request"
+    return f"{free}: it refused too; what is freed there later serves nobody here"
 
 
 _LISTS = {
