@@ -1,6 +1,7 @@
 """The synthetic load that comes nearest to a trace's demand, and how near it comes.
 
-    pages of files       touches of a working set far larger than memory: nearly each is a request
+    pages of files       touches of a working set far larger than memory: nearly each is a request;
+                         where they come in bursts, at the rates of the first half, piece by piece
     pages of programs    processes, each with as many private pages as come at once
     single kernel pages  slab pages
     larger blocks        requests by name: those four kinds that ask for most memory
@@ -32,6 +33,8 @@ WINDOWS_US = (10_000, 1_000_000)
 kswapd is woken and has freed something within some milliseconds: more at once than that has to be
 served from what is free.
 """
+_PIECES_MOST = 1_000
+"""Of the rates of a half: for ten seconds of it they are as fine as the finest window."""
 _DRAWN_S = 120.0
 _DRAWS_MOST = 1e6
 _QUARTER_DEVIATION = 1.349
@@ -111,6 +114,8 @@ class _Law:
     """Is a burst kept as one?"""
     even: bool = False
     """Do they come at equal distances?"""
+    pieces: tuple[tuple[int, float], ...] = ()
+    """us, and requests a second in them, over and over; none: the rate is always the same."""
 
 
 def fit(demand: Demand) -> Fit:
@@ -212,7 +217,7 @@ def _law(name: str, half: Demand, which: np.ndarray) -> _Law:
     seconds = half.length_us / 1e6
     rate = which.sum() / seconds
     if name == FILES:
-        return _Law(rate, 1.0, 1.0, 0.0, even=True)
+        return _Law(rate, 1.0, 1.0, 0.0, even=True, pieces=_pieces(half, which))
     low, median, high = np.quantile(_holds_us(half, which), (0.25, 0.5, 0.75), method="lower")
     if not math.isfinite(median):
         median = float(half.length_us)
@@ -232,6 +237,25 @@ def _law(name: str, half: Demand, which: np.ndarray) -> _Law:
     return _Law(rate, burst, median, max(sigma, 0.01))
 
 
+def _pieces(half: Demand, which: np.ndarray) -> tuple[tuple[int, float], ...]:
+    """The rates of a half in windows, those that are alike together; none if it has no bursts."""
+    at_us, length_us = half.at_us[which], half.length_us
+    windows = length_us // WINDOWS_US[0]
+    # A Poisson stream's spread is 1, give or take three times its own deviation.
+    if windows < 2 or _spread(at_us, length_us, WINDOWS_US[0]) <= 1 + 3 * math.sqrt(2 / windows):
+        return ()
+    window_us = max(WINDOWS_US[0], -(-length_us // (1_000 * _PIECES_MOST)) * 1_000)
+    counts = np.bincount(at_us // window_us)[: length_us // window_us].tolist()
+    pieces: list[tuple[int, float]] = []
+    for count in counts + [0] * (length_us // window_us - len(counts)):
+        rate = count * 1e6 / window_us
+        if pieces and pieces[-1][1] == rate:
+            pieces[-1] = (pieces[-1][0] + window_us, rate)
+        else:
+            pieces.append((window_us, rate))
+    return tuple(pieces)
+
+
 def _enter(
     base: dict[str, dict[str, Any]],
     name: str,
@@ -249,6 +273,11 @@ def _enter(
             "touch_rate": _rate(law.rate * WORKING_SET / (WORKING_SET - 1)),
             "written": f"{100 * written:.2f}%",
         }  # fmt: skip
+        if law.pieces:
+            base["user"]["touch_profile"] = [
+                [f"{us // 1_000}ms", f"{rate * WORKING_SET / (WORKING_SET - 1):.4g}/s"]
+                for us, rate in law.pieces
+            ]
     elif name == PROGRAMS:
         forks = law.rate / law.burst
         live = forks * law.median_us / 1e6 * math.exp(min(law.sigma, 3) ** 2 / 2)
@@ -311,6 +340,8 @@ def _drawn(law: _Law) -> Features:
     dice = np.random.default_rng(1)
     drawn_s = min(_DRAWN_S, _DRAWS_MOST / law.rate)
     length_us = max(int(drawn_s * 1e6), 1)
+    if law.pieces:
+        return _described(*_touched(law, dice, length_us))
     if law.even:
         at = np.arange(0, length_us, max(1e6 / law.rate, 1.0)).astype(np.int64)
         return _described(at, None, length_us)
@@ -319,6 +350,22 @@ def _drawn(law: _Law) -> Features:
     at = np.repeat(np.sort(dice.integers(0, length_us, bursts)), sizes)
     lives = dice.lognormal(math.log(law.median_us), law.sigma, bursts if law.together else len(at))
     return _described(at, np.repeat(lives, sizes) if law.together else lives, length_us)
+
+
+def _touched(law: _Law, dice: np.random.Generator, length_us: int) -> tuple[np.ndarray, None, int]:
+    """Misses of touches at the rates of the pieces: when, and in how long a time of whole turns."""
+    turn_us = sum(us for us, _ in law.pieces)
+    misses = (WORKING_SET - 1) / WORKING_SET
+    begins = np.cumsum([0, *(us for us, _ in law.pieces)])
+    touches = [
+        begun + np.arange(0, us, 1e6 * misses / rate)
+        for begun, (us, rate) in zip(begins.tolist(), law.pieces, strict=False)
+        if rate
+    ]
+    once = np.concatenate(touches)
+    turns = max(min(length_us // turn_us, int(_DRAWS_MOST / len(once))), 1)
+    every = (once + turn_us * np.arange(turns)[:, np.newaxis]).reshape(-1)
+    return every[dice.random(len(every)) < misses].astype(np.int64), None, turns * turn_us
 
 
 def _orders(

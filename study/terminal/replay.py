@@ -216,8 +216,10 @@ def show_fit(name: str, found: Fit, console: Console) -> None:
     console.print(
         "held: so long at most by a quarter of them, by half, by three quarters; of files that is "
         "left to reclaim\nspread: variance of the number of requests in such a time over its mean; "
-        "1 if they come one by one, by chance\nnot fitted: bursts of file and slab pages, bursts "
-        "of a second and longer, what sources have to do with each other, rarer kinds",
+        "1 if they come one by one, by chance\npages of files come at the rates of the first half, "
+        "over and over, where they come in bursts\nnot fitted: bursts of single kernel pages; of "
+        "the other sources those of a second and longer; what sources have to do with each other; "
+        "rarer kinds",
         style="dim",
     )
 

@@ -191,7 +191,7 @@ def test_the_command_writes_a_scenario_and_tells_how_near_it_comes(tmp_path: Pat
     assert "first half" in made.stdout
     assert "second half" in made.stdout
     assert "order3-atomic" in made.stdout
-    assert "not fitted: bursts of file and slab pages" in made.stdout
+    assert "not fitted: bursts of single kernel pages" in " ".join(made.stdout.split())
     assert load(out).cells[0].settings.requests[0].name == "order3-atomic"
     again = study("replay", trace, "--load", out, fails=2)
     assert "is there already" in again.stderr
@@ -202,3 +202,38 @@ def test_one_trace_at_a_time(tmp_path: Path) -> None:
     made = study("replay", "a.txt", "b.txt", "--load", tmp_path / "out.yaml", fails=2)
 
     assert "--load takes one trace" in made.stderr
+
+
+def test_files_that_are_read_in_bursts_are_touched_at_the_rates_of_the_first_half(
+    tmp_path: Path,
+) -> None:
+    """Both spreads are those of the trace, in the fit's figures and in the zone's own requests."""
+    dice = np.random.default_rng(3)
+    use = int(Use.FILE | Use.RECLAIMED)
+    at, hold, order, gfp, uses = stream(dice, 400, 60, 1, 0.1, use, 0, MOVABLE)
+    whole = np.ones(len(at), bool)
+    demand = Demand(at, hold, order, gfp, uses, whole, whole, int(LENGTH_S * 1e6), Counter())
+    found = fit(demand)
+    [part] = found.parts
+    profile = found.base["user"]["touch_profile"]
+
+    assert 10 < len(profile) <= 1_000
+    assert sum(number(str(lasts).rstrip("m")) for lasts, _ in profile) == pytest.approx(20_000)
+    assert part.fit.rate == pytest.approx(part.first.rate, rel=0.05)
+    for fitted, told in zip(part.fit.spread, part.first.spread, strict=True):
+        # Pieces of 20 ms, for 20 s, halve what comes in 10 ms.
+        assert 0.4 * told < fitted < 1.2 * told
+    path = tmp_path / "fitted.yaml"
+    base = found.base | {
+        "zone": {"memory": "128MiB"},
+        "clock": {"ageing": "0s", "measure": "20s"},
+    }
+    path.write_text(json.dumps({"base": base}))
+    metrics = run_trial(next(load(path).trials())).metrics
+
+    assert metrics["user_attempts"] == pytest.approx(part.first.rate * 20, rel=0.1)
+
+
+def test_files_that_are_read_evenly_have_no_profile(demand: Demand) -> None:
+    """A Poisson stream has no bursts."""
+    assert "touch_profile" not in fit(demand).base["user"]
