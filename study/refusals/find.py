@@ -128,7 +128,7 @@ _NODEMASK = re.compile(r"\bnodemask=\(?([0-9,\-]{1,60}|null)")
 _MEMS = re.compile(r"\bmems_allowed=([0-9,\-]{1,60})")
 _TASK = re.compile(r"([^\s:\]][^:\n\]]{0,14}):\s{0,2}\Z|(\S{1,15})\s{1,2}invoked\s{1,2}\Z")
 _KERNEL = re.compile(
-    r"(?:[Tt]ainted:?[^\d\n]{0,60}(?:\n {0,8})?|Linux version |\bLinux \S{1,64} "
+    r"(?:[Tt]ainted:?[^\d\n]{0,60}(?:\n[A-Z -]{0,30})?|Linux version |\bLinux \S{1,64} "
     r"|\bkernel(?: version)?[:=]? {0,3}"
     r"|\buname[^\d\n]{0,80}(?:\n {0,8})?|\bEIP: [^\n(]{0,60}\()"
     r"(?P<version>(?:2\.6|[3-9])\.\d{1,3}(?:\.\d{1,3})?)(?=[-.+~_ ,#)\n]|\Z)"

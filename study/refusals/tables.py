@@ -12,16 +12,16 @@ Map = tuple[tuple[str, ...], dict[int, int], int]
 
 NODE_EXPORTER, CRASH = "buddyinfo of node_exporter", "kmem -f of crash"
 _SAMPLE = re.compile(
-    r"\bnode_buddyinfo_blocks\{([^{}\n]{1,400})\}[\s=>]{1,8}(\d{1,12})(?:\.0{1,9})?(?=\s|\Z|@)"
+    r"\bnode_buddyinfo_blocks\{([^{}\n]{1,400})\}[\s=>]{1,8}(\d{1,12})(?:\.0{1,9})?(?=[\s@*`|]|\Z)"
 )
 _LABEL = re.compile(r"\b(node|size|zone)=\"(\w{1,12})\"")
-_NODE = re.compile(r"\s{0,6}(\d{1,4})\s{0,4}\Z")
+_NODE = re.compile(r"[\s*|`-]{0,8}(\d{1,4})[\s*|`]{0,4}\Z")
 _ZONE = re.compile(
     # Not at the start of a line alone: as wide as its heading, it may have been joined to that.
     r"\s\d{1,2}\s{1,6}(DMA32|DMA|Normal|HighMem|Movable)\s{1,12}\d{1,14}\s{1,12}\d{1,14}\s"
 )
 _AREA = re.compile(
-    r"\s{0,6}(\d{1,2})\s{1,10}\d{1,7}k\s{1,6}[0-9a-f]{6,16}\s{1,12}(\d{1,12})\s{1,12}\d{1,14}\s{0,4}\Z"
+    r"[\s*|`-]{0,8}(\d{1,2})\s{1,10}\d{1,7}k\s{1,6}[0-9a-f]{6,16}\s{1,12}(\d{1,12})\s{1,12}\d{1,14}[\s*|`]{0,4}\Z"
 )
 
 
@@ -67,7 +67,7 @@ def _areas(text: Text) -> Iterator[Map]:
     for number, line in zip(text.number, text.whole.split("\n"), strict=True):
         if after_node and (match := _NODE.match(line)) is not None:
             node = f"node {match[1]}"
-        after_node = line.strip() == "NODE"
+        after_node = line.strip("*|`- ") == "NODE"
         if (match := _ZONE.search(line)) is not None:
             counts = {}
             yield (node, match[1]), counts, number

@@ -71,7 +71,7 @@ _STARS = str.maketrans({
 
 # The last character of a line and the first of the next, if a word or a record may go on there.
 _WORD_GOES_ON = re.compile(
-    r".\s|\s.|\d[\dkK*_.:()|,=-]|k[B]|[a-z][a-z\d_:*(,.=?+/-]|[A-Z_][\w|):,*(]|[:*(=|,\[+/.-].|\)[,:]"
+    r".\s|\s.|\d[\dkK*_.:()|,=-]|k[B]|[a-z][a-z\d_:*(,.=?+/-]|[A-Z_][\w|):,*(]|[:*(=|,\[+/.-].|\)[,:]|\]:"
 )
 
 
@@ -130,7 +130,7 @@ def _plain(text: str) -> str:
         text = text.replace("\\n", "\n").replace("\\t", " ")
     if "&" in text:
         text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
-    if "<" in text and "kB" in text:
+    if "<" in text and any(word in text for word in ("kB", "zone", "FREE_AREA")):
         text = _TAG.sub(" ", _EMPHASIS.sub("*", text))
     if "\x1b" in text:
         text = _ESCAPE.sub("", text)

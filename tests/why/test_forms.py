@@ -380,3 +380,39 @@ def test_figures_in_json_end_in_quotes() -> None:
     ).reports
 
     assert report.held["slab_unreclaimable"] == 31021
+
+
+def test_a_break_before_a_colon_or_among_taints_is_undone() -> None:
+    """A terminal's width may fall behind lowmem_reserve[], a mail's within RHEL's taints."""
+    head = (
+        "kworker/3:1H: page allocation failure: order:3, mode:0x40dc0(GFP_KERNEL|__GFP_COMP)\n"
+        "CPU: 3 PID: 712 Comm: kworker/3:1H Kdump: loaded Tainted: G\n"
+        "OE    --------- -  - 4.18.0-305.el8.x86_64 #1\n"
+        "Node 0 DMA32 free:121020kB min:3260kB low:4828kB high:6396kB managed:1568924kB\n"
+    )
+    reserve = f"[ 1029.384112] {' ' * 48}lowmem_reserve[]: 0 0 30162 30162 30162"
+    wide = reserve.index(":")
+    lines = [*head.split("\n"), f"{'x' * wide}", "y" * wide, reserve]
+    cut = [line[at : at + wide] for line in lines for at in range(0, len(line), wide)]
+    (whole,), (broken,) = find(head).reports, find("\n".join(cut)).reports
+
+    assert whole.kernel is not None
+    assert whole.kernel.version == (4, 18, 0)
+    assert broken.zones[0, "DMA32"].reserve == (0, 0, 30162, 30162, 30162)
+
+
+@pytest.mark.parametrize("damage", ["html", "bullets", "bold"])
+def test_tables_of_other_programs_are_read_from_pages(damage: str) -> None:
+    """As a tracker shows them."""
+    rows = "\n".join(
+        f'node_buddyinfo_blocks{{node="1",size="{order}",zone="Normal"}} {count}'
+        for order, count in enumerate(COUNTS)
+    )
+    damaged = {
+        "html": f"<pre>{rows.replace(chr(34), '&quot;').replace(chr(10), '<br>' + chr(10))}</pre>",
+        "bullets": "\n".join(f"* {row}" for row in rows.split("\n")),
+        "bold": "\n".join(f"**{row}**" for row in rows.split("\n")),
+    }
+    (report,) = find(damaged[damage]).reports
+
+    assert report.zones[1, "Normal"].free_list.counts == COUNTS
