@@ -214,13 +214,14 @@ def _rows(
 ) -> pd.DataFrame:
     import pandas as pd
 
-    rows = []
+    sides: list[tuple[Array, Array]] = []
+    rows: list[dict[str, Any]] = []
     for metric in metrics:
         values = measured.values(metric)
         for pair in pairs:
             left, right, matched = both_sides(measured, values, pair)
+            sides.append((left, right))
             single = pair.kind == "cell"
-            found = paired(left, right)
             rows.append(
                 {
                     "kind": pair.kind,
@@ -232,16 +233,39 @@ def _rows(
                     "metric": metric,
                     "family": family,
                     "cells": matched,
-                    **found,
-                    **(_of_one(found) if single else _over_cells_of(measured, values, pair)),
                 }
             )
+    overs = _all_over_cells(measured, [pair for pair in pairs if pair.kind == "axis"], metrics)
+    for row, found in zip(rows, _all_paired(sides), strict=True):
+        row.update(found)
+        row.update(_of_one(found) if row["kind"] == "cell" else vars(next(overs)))
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def _over_cells_of(measured: Measured, values: Array, pair: Pair) -> dict[str, float]:
-    found = vars(over_cells(*pairs_of_cells(measured, values, pair)))
-    return {name: found[name] for name in _OVER_CELLS}
+def _all_paired(sides: Sequence[tuple[Array, Array]]) -> list[dict[str, Any]]:
+    """paired() of each, those of as many replicates in one go."""
+    found: list[dict[str, Any]] = [{} for _ in sides]
+    counts = np.array([len(left) for left, _ in sides], np.int64)
+    for n in np.unique(counts):
+        places = np.flatnonzero(counts == n).tolist()
+        left, right = (np.stack([sides[place][side] for place in places]) for side in (0, 1))
+        for place, one in zip(places, _each_paired(left, right), strict=True):
+            found[place] = one
+    return found
+
+
+def _all_over_cells(
+    measured: Measured, pairs: Sequence[Pair], metrics: Sequence[str]
+) -> Iterator[OverCells]:
+    """over_cells() of each metric and, within one, of each pair."""
+    values = [measured.values(metric) for metric in metrics]
+    of_pairs = []
+    for pair in pairs:
+        sides = [pairs_of_cells(measured, of_metric, pair) for of_metric in values]
+        of_pairs.append(_each_over_cells(*(np.stack(side) for side in zip(*sides, strict=True))))
+    for row in range(len(metrics)):
+        for of_pair in of_pairs:
+            yield of_pair[row]
 
 
 def _of_one(found: Mapping[str, Any]) -> dict[str, float]:
@@ -279,7 +303,6 @@ def pairs_of_cells(measured: Measured, values: Array, pair: Pair) -> tuple[Array
     return left, right
 
 
-@np.errstate(all="ignore")
 def over_cells(left: Array, right: Array) -> OverCells:
     """What each matched pair of cells shows.
 
@@ -288,36 +311,54 @@ def over_cells(left: Array, right: Array) -> OverCells:
     left, right
         (replicates, pairs). A pair counts in the replicates in which both sides have a value.
     """
+    return _each_over_cells(left[None], right[None])[0]
+
+
+@np.errstate(all="ignore")
+def _each_over_cells(left: Array, right: Array) -> list[OverCells]:
+    """over_cells() of each (metrics, replicates, pairs)."""
     gaps = left - right
     seen = np.isfinite(gaps)
-    some = seen.any(axis=0)
-    nan = float("nan")
-    if not some.any():
-        return OverCells(0, 0, nan, nan, 0, 0, nan)
-    gaps, seen = gaps[:, some], seen[:, some]
-    means = np.where(seen, gaps, 0).sum(axis=0) / seen.sum(axis=0)
-    alike = ~((gaps != 0) & seen).any(axis=0)
-    spread = [np.nanmax(side[:, some], axis=0) == np.nanmin(side[:, some], axis=0)
-              for side in (left, right)]  # fmt: skip
-    constant = alike & spread[0] & spread[1]
-    p, upwards = np.full(len(means), nan), means > 0
+    counts = seen.sum(axis=1)
+    some = counts > 0
+    means = np.where(seen, gaps, 0).sum(axis=1) / counts
+    alike = ~((gaps != 0) & seen).any(axis=1)
+    constant = some & alike
+    for side in (left, right):
+        highest = np.fmax.reduce(side, axis=1, initial=-np.inf)
+        constant &= highest == np.fmin.reduce(side, axis=1, initial=np.inf)
+    p, upwards = np.full(means.shape, np.nan), means > 0
     # Pairs of as many replicates are tested in one go.
-    counts = seen.sum(axis=0)
+    across = gaps.transpose(0, 2, 1)
     for n in np.unique(counts[counts >= MARKED_LEAST]):
-        columns = np.flatnonzero((counts == n) & ~alike)
-        if len(columns):
-            some_gaps = gaps.T[columns][seen.T[columns]].reshape(len(columns), n)
-            p[columns] = np.where(np.ptp(some_gaps, axis=1) > 0, mean_test(some_gaps), 0.0)
+        places = (counts == n) & ~alike
+        if places.any():
+            some_gaps = across[places][seen.transpose(0, 2, 1)[places]].reshape(-1, n)
+            p[places] = np.where(np.ptp(some_gaps, axis=1) > 0, mean_test(some_gaps), 0.0)
     differs = holm(p) <= 1 - CONFIDENCE
-    return OverCells(
-        pairs=len(means),
-        constant=int(constant.sum()),
-        least=float(means.min()),
-        most=float(means.max()),
-        up=int((differs & upwards).sum()),
-        down=int((differs & ~upwards).sum()),
-        reacting=float(means[~constant].mean()) if (~constant).any() else nan,
+    least, most = (
+        np.where(some, means, np.inf).min(axis=1),
+        np.where(some, means, -np.inf).max(axis=1),
     )
+    found = []
+    for row, has in enumerate(some):
+        if not has.any():
+            nan = float("nan")
+            found.append(OverCells(0, 0, nan, nan, 0, 0, nan))
+            continue
+        reacts = has & ~constant[row]
+        found.append(
+            OverCells(
+                pairs=int(has.sum()),
+                constant=int(constant[row].sum()),
+                least=float(least[row]),
+                most=float(most[row]),
+                up=int((differs[row] & upwards[row]).sum()),
+                down=int((differs[row] & ~upwards[row]).sum()),
+                reacting=float(means[row][reacts].mean()) if reacts.any() else float("nan"),
+            )
+        )
+    return found
 
 
 @np.errstate(all="ignore")
@@ -337,78 +378,117 @@ def both_sides(measured: Measured, values: Array, pair: Pair) -> tuple[Array, Ar
     return left[whole], right[whole], int(ever.sum())
 
 
-@np.errstate(all="ignore")
 def paired(left: Array, right: Array) -> dict[str, Any]:
     """One contrast: arrays of equal length, one value per replicate."""
+    return _each_paired(left[None], right[None])[0]
+
+
+@np.errstate(all="ignore")
+def _each_paired(left: Array, right: Array) -> list[dict[str, Any]]:
+    """paired() of each (contrasts, replicates)."""
+    contrasts, n = left.shape
+    found: dict[str, Array] = {name: np.full(contrasts, np.nan) for name in _NUMBERS}
+    notes: list[list[str]] = [[] for _ in range(contrasts)]
+
+    def note(which: Array, text: str) -> None:
+        for row in np.flatnonzero(which):
+            notes[row].append(text)
+
+    if n == 0:
+        note(np.ones(contrasts, bool), NO_PAIR)
+        return _by_contrast(found, n, notes)
+    gap = left - right
+    middles = {"mean": _means(left), "mean_against": _means(right), "difference": _means(gap)}
+    sound = np.isfinite(gap).all(axis=1) & np.isfinite(list(middles.values())).all(axis=0)
+    found |= {name: np.where(sound, middle, np.nan) for name, middle in middles.items()}
+    note(~sound, TOO_LARGE)
+    positive = sound & (left > 0).all(axis=1) & (right > 0).all(axis=1)
+    if n == 1:
+        note(sound, ONE_PAIR)
+        found["ratio"] = np.where(positive, left[:, 0] / right[:, 0], np.nan)
+        return _by_contrast(found, n, notes)
+    rounding = 1e-12 * np.maximum(np.abs(left).max(axis=1), np.abs(right).max(axis=1))
+    same = sound & (np.ptp(gap, axis=1) <= rounding)
+    alike = same & (np.abs(gap).max(axis=1) <= rounding)
+    for bound in ("low", "high"):
+        found[bound][same] = found["difference"][same]
+    found["effect"][alike] = 0.0
+    note(alike, ALL_ZERO)
+    note(same & ~alike, ALL_EQUAL)
+    differing = np.flatnonzero(sound & ~same)
+    if len(differing):
+        _tested(found, notes, differing, left[differing], right[differing])
+    ratios = np.flatnonzero(positive)
+    if len(ratios):
+        logs = np.log(left[ratios]) - np.log(right[ratios])
+        for name, values in _ratios(logs).items():
+            found[name][ratios] = values
+    note(sound & ~positive, NO_RATIO)
+    return _by_contrast(found, n, notes)
+
+
+def _tested(
+    found: dict[str, Array],
+    notes: Sequence[list[str]],
+    rows: Array,
+    left: Array,
+    right: Array,
+) -> None:
+    """Interval, test, effect and pairing of contrasts whose replicates differ; `rows`: theirs."""
     from statsmodels.stats.meta_analysis import effectsize_smd
 
-    n = len(left)
-    nan = float("nan")
-    found: dict[str, Any] = dict.fromkeys(_NUMBERS, nan) | {"n": n, "note": NO_PAIR}
-    if n == 0:
-        return found
-    gap = left - right
-    found |= {"mean": _mean(left), "mean_against": _mean(right), "difference": _mean(gap)}
-    found["note"] = ""
-    if not np.isfinite([found["mean"], found["mean_against"], found["difference"], *gap]).all():
-        return (
-            found | dict.fromkeys(("mean", "mean_against", "difference"), nan) | {"note": TOO_LARGE}
-        )
-    if n == 1:
-        found["note"] = ONE_PAIR
-        if left[0] > 0 and right[0] > 0:
-            found["ratio"] = float(left[0] / right[0])
-        return found
-    notes = []
-    rounding = 1e-12 * max(np.abs(left).max(), np.abs(right).max())
-    if np.ptp(gap) <= rounding:
-        alike = bool(np.abs(gap).max() <= rounding)
-        found |= {"low": found["difference"], "high": found["difference"]}
-        found |= {"effect": 0.0} if alike else {}
-        notes.append(ALL_ZERO if alike else ALL_EQUAL)
-    else:
-        interval = mean_interval(gap)
-        spread_left, spread_right = left.var(ddof=1), right.var(ddof=1)
-        # effectsize_smd takes standard deviations; n on both sides, Hedges' correction.
-        size, _ = effectsize_smd(
-            left.mean(), spread_left**0.5, n, right.mean(), spread_right**0.5, n
-        )
-        found |= {"low": float(interval.low), "high": float(interval.high)}
-        found["p"] = float(mean_test(gap))
-        found["effect"] = float(size)
-        found["pairing"] = float((spread_left + spread_right) / gap.var(ddof=1))
-        if not np.isfinite([found["low"], found["high"], found["p"]]).all():
-            found |= dict.fromkeys(("low", "high", "p", "effect", "pairing"), nan)
-            notes.append(TOO_LARGE)
-        elif bool(interval.few):
-            notes.append(FEW)
-        elif bool(interval.skewed):
-            notes.append(SKEWED)
-    if (left > 0).all() and (right > 0).all():
-        found |= _ratio(np.log(left) - np.log(right))
-    else:
-        notes.append(NO_RATIO)
-    found["note"] = "; ".join(notes)
-    return found
+    gap, n = left - right, left.shape[1]
+    interval = mean_interval(gap)
+    spread_left, spread_right = left.var(axis=1, ddof=1), right.var(axis=1, ddof=1)
+    # effectsize_smd takes standard deviations; n on both sides, Hedges' correction.
+    size, _ = effectsize_smd(
+        left.mean(axis=1), spread_left**0.5, n, right.mean(axis=1), spread_right**0.5, n
+    )
+    of_test = {
+        "low": interval.low,
+        "high": interval.high,
+        "p": mean_test(gap),
+        "effect": size,
+        "pairing": (spread_left + spread_right) / gap.var(axis=1, ddof=1),
+    }
+    sound = np.isfinite([of_test["low"], of_test["high"], of_test["p"]]).all(axis=0)
+    for name, values in of_test.items():
+        found[name][rows] = np.where(sound, values, np.nan)
+    reasons = np.select(
+        [~sound, interval.few, interval.skewed], [TOO_LARGE, FEW, SKEWED], default=""
+    )
+    for row, reason in zip(rows, reasons, strict=True):
+        if reason:
+            notes[row].append(str(reason))
 
 
-def _ratio(logs: Array) -> dict[str, float]:
-    middle = float(logs.mean())
-    if np.ptp(logs) <= 1e-12:
-        low = high = middle
-    else:
-        interval = mean_interval(logs)
-        low, high = float(interval.low), float(interval.high)
+def _ratios(logs: Array) -> dict[str, Array]:
+    """Geometric mean of ratios with its interval, from (contrasts, replicates) logarithms."""
+    middle = logs.mean(axis=1)
+    interval = mean_interval(logs)
+    flat = np.ptp(logs, axis=1) <= 1e-12
     return {
-        "ratio": float(np.exp(middle)),
-        "ratio_low": float(np.exp(low)),
-        "ratio_high": float(np.exp(high)),
+        "ratio": np.exp(middle),
+        "ratio_low": np.exp(np.where(flat, middle, interval.low)),
+        "ratio_high": np.exp(np.where(flat, middle, interval.high)),
     }
 
 
-def _mean(values: Array) -> float:
-    # The sum of equal numbers, divided, need not be that number.
-    return float(values[0] if (values == values[0]).all() else values.mean())
+def _means(values: Array) -> Array:
+    """Mean over the last axis. The sum of equal numbers, divided, need not be that number."""
+    equal = (values == values[:, :1]).all(axis=1)
+    return np.where(equal, values[:, 0], values.mean(axis=1))
+
+
+def _by_contrast(
+    found: Mapping[str, Array], n: int, notes: Sequence[Sequence[str]]
+) -> list[dict[str, Any]]:
+    columns = {name: values.tolist() for name, values in found.items()}
+    return [
+        {name: values[row] for name, values in columns.items()}
+        | {"n": n, "note": "; ".join(reasons)}
+        for row, reasons in enumerate(notes)
+    ]
 
 
 def _holm(frame: pd.DataFrame) -> pd.DataFrame:
@@ -421,12 +501,17 @@ def _holm(frame: pd.DataFrame) -> pd.DataFrame:
 def holm(p: Array) -> Array:
     """Holm's correction of those p-values that are numbers (Holm 1979, step down).
 
-    Not statsmodels' multipletests, which gives the same and collects garbage each time: in a
-    process of some size that takes longer than all the tests.
+    Over the last axis. Not statsmodels' multipletests, which gives the same and collects garbage
+    each time: in a process of some size that takes longer than all the tests.
     """
-    adjusted = np.array(p, np.float64)
-    there = np.flatnonzero(np.isfinite(p))
-    ranked = there[np.argsort(adjusted[there], kind="stable")]
-    factors = np.arange(len(ranked), 0, -1)
-    adjusted[ranked] = np.minimum(np.maximum.accumulate(adjusted[ranked] * factors), 1.0)
+    p = np.asarray(p, np.float64)
+    # What is no number comes last.
+    order = np.argsort(p, axis=-1, kind="stable")
+    ranked = np.take_along_axis(p, order, axis=-1)
+    tests = np.isfinite(p).sum(axis=-1, keepdims=True)
+    corrected = np.maximum.accumulate(ranked * (tests - np.arange(p.shape[-1])), axis=-1)
+    adjusted = np.array(p)
+    np.put_along_axis(
+        adjusted, order, np.where(np.isfinite(ranked), np.minimum(corrected, 1.0), ranked), axis=-1
+    )
     return adjusted
