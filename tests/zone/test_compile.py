@@ -163,3 +163,18 @@ def test_processes_that_compile_at_once_do_not_take_each_others_code(
     ]
     assert [process.communicate()[0].decode().strip() for process in several] == ["0"] * 3
     assert run(root, cache) == "0"
+
+
+@pytest.mark.quick
+def test_code_for_a_stated_processor_is_the_same_on_every_machine() -> None:
+    """What an image ships is found by who states the same; features stated as none are none."""
+    stated = {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": ""}
+    script = "from study.zone.engine.compile import _processor; print(repr(_processor()))"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | stated,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "'x86-64-v2 '"

@@ -91,7 +91,9 @@ def _rests_on(module: str) -> list[str]:
 def _processor() -> str:
     """What the machine code is for: a home may be shared by machines of several kinds."""
     name = numba.config.CPU_NAME or llvm.get_host_cpu_name()
-    return f"{name} {numba.config.CPU_FEATURES or llvm.get_host_cpu_features().flatten()}"
+    features = numba.config.CPU_FEATURES
+    # Empty ones are named too: code of the plain processor, for whatever machine has it.
+    return f"{name} {llvm.get_host_cpu_features().flatten() if features is None else features}"
 
 
 @cache
