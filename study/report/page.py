@@ -98,6 +98,7 @@ def render(findings: Findings) -> str:
         zone_maps=_zone_maps(findings),
         owners=OWNERS,
         answer=findings.answer.text,
+        ranking=_ranking(findings),
         drift=findings.drift_lines(),
         ageing=next(iter(clock_of(manifest, "ageing").values())),
         table=_table(findings),
@@ -110,6 +111,18 @@ def render(findings: Findings) -> str:
         scenario=yaml_text(manifest["scenario"]),
     )
     return text
+
+
+def _ranking(findings: Findings) -> dict[str, Any]:
+    """The levels that a scenario has ranked, best first; empty if it has none ranked."""
+    from study.statistics.ranking import ranking_of, refuses_nothing, reproduced, told
+
+    ranking = ranking_of(findings)
+    if ranking is None:
+        return {}
+    if not ranking.refuses:
+        return {"note": refuses_nothing(ranking), "rows": []}
+    return {"note": reproduced(ranking), "rows": told(ranking, findings.manifest)}
 
 
 def state_of(manifest: Manifest) -> str:

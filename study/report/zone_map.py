@@ -17,6 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -198,13 +199,15 @@ def page_counts(owners: Array) -> str:
 def raster(of_pages: Array, *, background: int, across: int = ACROSS) -> Array:
     """A picture (rows, columns) of one value per page: blocks of order 10 in rows, Z curve within.
 
-    `across` blocks wide at most, and about as wide as high if there are few; where the zone ends
-    the background begins.
+    `across` blocks wide at most, and about as wide as high if there are few, or as many more as
+    keep it from being more than three times as high as wide; where the zone ends the background
+    begins.
     """
     pages = len(of_pages)
     if pages <= TILE * TILE:
         return _small(of_pages, background)
     blocks = -(-pages // (TILE * TILE))
+    across = max(across, ceil((blocks / 3) ** 0.5))
     across = min(across, max(1, round((1.3 * blocks) ** 0.5)))
     down = -(-blocks // across)
     padded = np.full(across * down * TILE * TILE, background, np.uint8)

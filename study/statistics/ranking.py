@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from study.results.summary import axis_and_metric_names
@@ -10,9 +11,17 @@ from study.scenario.machine.requests import by_column, names_of
 from study.statistics.effects import level_means, mean_and_bounds
 
 if TYPE_CHECKING:
+    from study.results.model import Manifest
     from study.statistics.findings import Findings
 
 _COSTS = ("refaults", "reclaimed_pages", "moved_pages", "free_pages_mean")
+_TOLD = {
+    "refaults": "refaults",
+    "reclaimed_pages": "pages reclaimed",
+    "free_pages_mean": "pages free",
+}
+_LONGEST = 50
+"""Letters of what a level sets."""
 
 
 @dataclass(frozen=True)
@@ -135,3 +144,111 @@ _SHARES = ("attempts", "served_ratio", "at_once_ratio", "first_refused")
 def _estimate(values: Any) -> Estimate:
     mean, low, high, _ = mean_and_bounds(values, share=True)
     return Estimate(mean, low, high)
+
+
+@dataclass(frozen=True)
+class Told:
+    """One level in words, for a line or a row of a table.
+
+    Parameters
+    ----------
+    level
+        What the scenario calls it.
+    is_first
+        It is the machine as it is.
+    sets
+        What it sets, if that is short: vm.min_free_kbytes 65000.
+    serves
+        As `serves 96 % [95, 97], at once 94 % [92, 95]`.
+    costs
+        Against the first level; empty for that one.
+    """
+
+    level: str
+    is_first: bool
+    sets: str
+    serves: str
+    costs: str
+
+
+def told(ranking: Ranking, manifest: Manifest) -> list[Told]:
+    """Every level in words, best first.
+
+    Parameters
+    ----------
+    ranking
+        From ranking_of().
+    manifest
+        Of the same results.
+
+    Returns
+    -------
+    list
+        One for each level.
+    """
+    axes = manifest["scenario"].get("axes")
+    levels = axes.get(ranking.axis) if isinstance(axes, dict) else None
+    return [
+        Told(
+            level=str(one.level),
+            is_first=one.level == ranking.first,
+            sets="" if one.level == ranking.first else _settings(levels, one.level),
+            serves=_served(one),
+            costs="" if one.level == ranking.first else _costs(one),
+        )
+        for one in ranking.levels
+    ]
+
+
+def refuses_nothing(ranking: Ranking) -> str:
+    """The sentence for a machine as it is that refuses nothing."""
+    return (
+        f"Refuses nothing: at {ranking.axis} {ranking.first} every request was served at once, "
+        "so there is nothing to rank."
+    )
+
+
+def reproduced(ranking: Ranking) -> str:
+    """In how many replicates the first request met what was reported; empty if none was made."""
+    if isnan(ranking.reproduces):
+        return ""
+    return (
+        f"At {ranking.first} the first request met the lists as they were reported: in "
+        f"{100 * ranking.reproduces:.0f} % of the replicates it was refused, or had to reclaim "
+        "first. [ ]: interval of 95 %."
+    )
+
+
+def _settings(levels: Any, level: Any) -> str:
+    found = levels.get(level) if isinstance(levels, dict) else None
+    if not isinstance(found, dict) or any(isinstance(v, dict | list) for v in found.values()):
+        return ""
+    said = ", ".join(f"{key} {value}" for key, value in found.items())
+    return said if len(said) <= _LONGEST else ""
+
+
+def _served(one: Ranked) -> str:
+    said = f"serves {_percent(one.served)}"
+    if one.at_once.mean < one.served.mean:
+        said += f", at once {_percent(one.at_once)}"
+    return said
+
+
+def _percent(value: Estimate) -> str:
+    text = f"{100 * value.mean:.3g} %"
+    if isnan(value.low):
+        return text
+    return f"{text} [{100 * value.low:.3g}, {100 * value.high:.3g}]"
+
+
+def _costs(one: Ranked) -> str:
+    return ", ".join(
+        f"{_signed(100 * (one.costs[name] - 1))} % {words}"
+        for name, words in _TOLD.items()
+        if name in one.costs
+    )
+
+
+def _signed(percent: float) -> str:
+    """With its sign, as a whole number; nought has none."""
+    return f"{percent:+.0f}" if round(percent) else "0"

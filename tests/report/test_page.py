@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 import pytest
+import yaml
 from selenium.webdriver import Keys
 from selenium.webdriver.common.by import By
 
@@ -17,6 +18,7 @@ from study.report.page import render
 from study.results.folder import REPORT
 from study.results.manifest import new_manifest
 from study.statistics.compare import compare
+from study.statistics.ranking import ranking_of
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +205,27 @@ def test_a_folder_without_claims_samples_or_pictures_gives_a_page(copy):
     assert "keeps no picture of a zone" in text
     # Each of the others for a screen and for a phone.
     assert text.count("<svg") == 2 * 3
+
+
+def test_a_ranking_stands_on_the_page(scenario, tmp_path):
+    """Of a study that ranks cures the page says what serves best, as the terminal does, instead of
+    a trade-off that no card has asked for.
+    """
+    axes = {"cure": {"own": {}, "marks": {"vm.min_free_kbytes": 2048}}}
+    base = yaml.safe_load(scenario.read_text())["base"] | {
+        "nic": {"rx_rate": "0/s", "tx_rate": "0/s"}
+    }
+    request = {"order": 4, "flags": "GFP_ATOMIC", "rate": "50/s", "hold": "200ms"}
+    plain = {"ranking": "cure", "base": base, "axes": axes, "requests": {"jumbo": request}}
+    results = study.run(plain, replicates=2, ray=False, out=tmp_path / "ranked")
+    ranking = ranking_of(results)
+
+    text = html.unescape(render(results))
+    listed = re.search(r'<ol class="ranking">(.*?)</ol>', text, re.DOTALL)[1]
+    assert ranking.refuses
+    assert re.findall("<b>(.*?)</b>", listed) == [one.level for one in ranking.levels]
+    assert "(vm.min_free_kbytes 2048): serves" in listed
+    assert 'id="tradeoff"' not in text
 
 
 def test_the_scenario_on_the_page_is_the_study_again(results, page, tmp_path):

@@ -112,6 +112,15 @@ def test_a_raster_holds_every_page_once(pages):
     assert np.isin(picture, [1, 9]).all()
 
 
+@pytest.mark.parametrize("pages", [1 << 18, 3_442_470])
+def test_a_large_zone_has_a_picture_that_can_be_looked_at(pages):
+    """However many pages: about three times as high as wide at most, so that a phone shows it."""
+    down, across = raster(np.ones(pages, np.uint8), background=9).shape
+
+    assert down <= 3.1 * across
+    assert across >= 320
+
+
 def test_every_owner_has_a_class():
     """Each owner, and each order of a free block, has a colour of the legend."""
     owners = [*(o for o in Owner if o != Owner.FREE), *(Owner.FREE + n for n in range(11))]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from study.scenario import ScenarioError, load_text
 from study.statistics.effects import level_means
+from study.statistics.ranking import Estimate, Ranked, Ranking, told
 
 TRIALS = pd.DataFrame(
     {
@@ -30,6 +32,23 @@ def test_means_are_by_level_and_replicate() -> None:
 
     assert means["own"]["refaults"].tolist() == [10.0, 20.0]
     assert means["other"]["refaults"].tolist() == [30.0]
+
+
+@pytest.mark.quick
+def test_levels_are_told_best_first_with_what_they_set_and_cost() -> None:
+    """What does not differ is 0 %, without a sign; the machine as it is has no costs."""
+    nan = float("nan")
+    best = Ranked("marks", Estimate(1.0, 0.9, 1.0), Estimate(0.5, nan, nan), {"refaults": 0.998})
+    own = Ranked("own", Estimate(0.8, 0.7, 0.9), Estimate(0.8, 0.7, 0.9), {"refaults": 1.0})
+    levels = {"own": {}, "marks": {"vm.min_free_kbytes": 2048}}
+    manifest: Any = {"scenario": {"axes": {"cure": levels}}}
+
+    one, other = told(Ranking("cure", "own", True, nan, [best, own]), manifest)
+
+    assert (one.level, one.sets, one.costs) == ("marks", "vm.min_free_kbytes 2048", "0 % refaults")
+    assert one.serves == "serves 100 % [90, 100], at once 50 %"
+    assert (other.is_first, other.sets, other.costs) == (True, "", "")
+    assert other.serves == "serves 80 % [70, 90]"
 
 
 @pytest.mark.quick
