@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import study
+import study.results
+import study.scenario
 import study.statistics
 from study.scenario.presets import presets
 
@@ -65,14 +67,20 @@ def test_the_reference_has_every_public_name_command_and_preset(site: Path) -> N
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize("module", [study, study.statistics], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module",
+    [study, study.results, study.scenario, study.statistics],
+    ids=lambda module: module.__name__,
+)
 def test_public_functions_document_what_they_take_and_return(module: ModuleType) -> None:
     """Each has the sections of numpydoc, a parameter each, for editors and the reference."""
     members = {name: getattr(module, name) for name in module.__all__}
     functions = {name: member for name, member in members.items() if inspect.isfunction(member)}
     for name, member in members.items():
         if inspect.isclass(member) and not issubclass(member, Exception):
-            methods = inspect.getmembers(member, inspect.isfunction)
+            methods = inspect.getmembers(
+                member, lambda own: inspect.isfunction(own) or inspect.ismethod(own)
+            )
             functions |= {f"{name}.{key}": own for key, own in methods if key[0] != "_"}
     assert functions
     for name, function in functions.items():

@@ -6,7 +6,13 @@ from collections.abc import Iterable, Mapping
 
 
 class Finished:
-    """A set of (cell, replicate) that stays small however many there are."""
+    """A set of (cell, replicate) that stays small however many there are.
+
+    Parameters
+    ----------
+    trials
+        Those done so far: cell id and replicate.
+    """
 
     def __init__(self, trials: Iterable[tuple[str, int]] = ()) -> None:
         self._cells: dict[str, bytearray] = {}
@@ -14,7 +20,15 @@ class Finished:
             self.add(cell, replicate)
 
     def add(self, cell: str, replicate: int) -> None:
-        """Note that a trial is done."""
+        """Note that a trial is done.
+
+        Parameters
+        ----------
+        cell
+            Id of its cell.
+        replicate
+            Which of the cell's, from 0.
+        """
         replicates = self._cells.setdefault(cell, bytearray())
         if replicate >= len(replicates):
             replicates.extend(bytes(replicate + 1 - len(replicates)))
@@ -26,5 +40,16 @@ class Finished:
         return replicate < len(replicates) and bool(replicates[replicate])
 
     def count(self, wanted: Mapping[str, int]) -> int:
-        """How many are done of the first so many replicates of each cell."""
+        """How many are done of the replicates that are wanted.
+
+        Parameters
+        ----------
+        wanted
+            Cell id -> its first so many replicates.
+
+        Returns
+        -------
+        int
+            Trials of these that are done.
+        """
         return sum(sum(self._cells.get(cell, b"")[:most]) for cell, most in wanted.items())

@@ -96,10 +96,20 @@ MANIFEST_BYTES_MOST = 64 * 1024 * 1024
 class Folder:
     """A results folder and the manifest in it.
 
-    mirror   carries it elsewhere, if this is the copy of a folder on another filesystem
-    checked  large parts that were held against their digests -> what was hashed
-    held     the folder itself, open, while this run is its only writer: its name may by then lead
-             to another
+    Parameters
+    ----------
+    path
+        The folder on this machine.
+    manifest
+        As manifest.json has it, or will with the next save_manifest().
+    mirror
+        Carries it elsewhere, if this is the copy of a folder on another filesystem.
+    checked
+        Parts that were compared with their digests, so that large ones are hashed once -> what was
+        hashed.
+    held
+        File descriptor of the folder while this run is its only writer: its path may by then lead
+        to another folder.
     """
 
     path: Path
@@ -114,19 +124,43 @@ class Folder:
         return str(self.path) if self.mirror is None else self.mirror.place
 
     def publish(self) -> None:
-        """Carry what has changed to where it belongs. Raises ResultsError if that cannot be."""
+        """Copy what has changed to the other filesystem, if this is a copy.
+
+        Raises
+        ------
+        ResultsError
+            It cannot be written there.
+        """
         if self.mirror is not None:
             with storage_errors(self.place):
                 self.mirror.carry()
 
     def is_being_written(self) -> bool:
-        """Is a run at work in it, as far as can be told?"""
+        """Is a run at work in it?
+
+        Returns
+        -------
+        bool
+            By its lock; of a folder on another filesystem by the note that a run keeps there.
+
+        Raises
+        ------
+        ResultsError
+            The other filesystem cannot be read.
+        """
         if self.mirror is not None:
             return self.mirror.is_being_written()
         return is_being_written(self.path)
 
     def only_writer(self) -> AbstractContextManager[None]:
-        """Keep every other run out."""
+        """Keep every other run out.
+
+        Returns
+        -------
+        contextmanager
+            Holds the lock. Entering it raises ResultsError if another run writes the folder, or it
+            cannot be written.
+        """
         return only_writer(self.path) if self.mirror is None else self.mirror.only_writer()
 
     @property
@@ -145,19 +179,42 @@ class Folder:
         return self.path / SUMMARY
 
     def note_part(self, path: Path, digest: str) -> None:
-        """Remember the digest of a part; on disk with the next save_manifest()."""
+        """Remember the digest of a part; on disk with the next save_manifest().
+
+        Parameters
+        ----------
+        path
+            Of the part; only its table and its name count.
+        digest
+            Of its bytes.
+        """
         self.manifest.setdefault("parts", {})[f"{path.parent.name}/{path.name}"] = digest
 
     def digest_of(self, path: Path) -> str | None:
-        """The digest of a part as it was written, None if it was never noted."""
+        """The digest of a part as it was written.
+
+        Parameters
+        ----------
+        path
+            Of the part; only its table and its name count.
+
+        Returns
+        -------
+        str or None
+            None if it was never noted.
+        """
         found: str | None = self.manifest.get("parts", {}).get(f"{path.parent.name}/{path.name}")
         return found
 
     def save_manifest(self) -> None:
         """Write the manifest; a reader sees the old one or the new one, never half of one.
 
-        Raises TakenOver if another folder has this one's name by now, ResultsError if it cannot be
-        written.
+        Raises
+        ------
+        TakenOver
+            Another folder has this one's path by now.
+        ResultsError
+            It cannot be written.
         """
         if self.held is not None and not _is_named(self.held, self.path):
             raise TakenOver(
@@ -175,7 +232,19 @@ def _is_named(held: int, path: Path) -> bool:
 
 
 def default_path(name: str) -> Path:
-    """A new folder below results/, named after the study and the time."""
+    """A new folder below results/, named after the study and the time; it is not made.
+
+    Parameters
+    ----------
+    name
+        Of the study. Other characters than ASCII letters, digits, dot, dash and underscore become
+        dashes.
+
+    Returns
+    -------
+    Path
+        results/NAME-YYYYMMDD-HHMMSS in local time, with a number behind it if that exists.
+    """
     letters = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:_NAME_LETTERS] or "study"
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     first = Path("results") / f"{letters}-{stamp}"
@@ -187,12 +256,27 @@ def default_path(name: str) -> Path:
 
 
 def create_folder(path: Path, manifest: Manifest, *, force: bool = False) -> Folder:
-    """Make a results folder with this manifest, or say why not.
+    """Make a results folder with this manifest.
 
-    force  start over in a folder whose fingerprint is the same; any other stays untouched. Whoever
-           does so is its only writer. What was there stays in REPLACED until there are new rows
+    Parameters
+    ----------
+    path
+        Where nothing is yet, an empty folder, or with `force` an earlier run.
+    manifest
+        Of the run that is about to start.
+    force
+        Start over in a folder whose fingerprint is the same; any other stays untouched. The caller
+        is its only writer. What was there stays in REPLACED until there are new rows.
 
-    Raises ResultsError when something is there already or nothing can be written.
+    Returns
+    -------
+    Folder
+        With both tables, which are empty.
+
+    Raises
+    ------
+    ResultsError
+        Something is there already, nothing can be written, or the seed does not fit in 64 bits.
     """
     folder = Folder(path, manifest)
     if not 0 <= manifest["seed"] <= SEED_MAX:
@@ -335,6 +419,16 @@ def put_back_replaced(path: Path) -> bool:
 def only_writer(path: Path) -> Iterator[None]:
     """Keep every other run out of a results folder; the lock ends with the process.
 
+    Parameters
+    ----------
+    path
+        An existing folder of this machine.
+
+    Yields
+    ------
+    None
+        While the lock is held.
+
     Raises
     ------
     ResultsError
@@ -423,7 +517,19 @@ def _check_lock(state: os.stat_result, lock: Path) -> None:
 
 
 def is_being_written(path: Path) -> bool:
-    """Is a run at work in this folder, as far as this machine can tell?"""
+    """Is a run at work in this folder?
+
+    Parameters
+    ----------
+    path
+        Of this machine.
+
+    Returns
+    -------
+    bool
+        False too if its lock cannot be read, or another machine holds it on a filesystem without
+        locks.
+    """
     try:
         with _opened_lock(path, os.O_RDONLY) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

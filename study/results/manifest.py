@@ -48,9 +48,21 @@ _PACKAGES = ("ray", "numba", "numpy", "pandas", "pyarrow", "scipy")
 
 
 def fingerprint_of(document: Mapping[str, Any], simulation: str) -> str:
-    """Name of everything that decides the rows: the resolved scenario, the simulation, the format.
+    """Digest of all that decides the rows: the resolved scenario, the simulation, the format.
 
-    32 hex digits. What the study is called, asks and claims is left out: it changes no row.
+    What the study is called, asks and claims is left out: it changes no row.
+
+    Parameters
+    ----------
+    document
+        The resolved scenario: `Study.document`.
+    simulation
+        Digest of the simulation's sources.
+
+    Returns
+    -------
+    str
+        32 hex digits.
     """
     settings = {key: value for key, value in document.items() if key not in _WORDS}
     if "recordings" in settings:
@@ -135,9 +147,24 @@ def when_noted(manifest: Manifest, claim: Claim) -> str:
 def study_of(scenario: Any, path: str, *, extensions: str | Iterable[str] = ()) -> Study:
     """The study that made a results folder, from the resolved scenario in its manifest.
 
-    scenario    whatever stands there
-    path        of the folder, to name in the ResultsError for a scenario that cannot be run
-    extensions  what may be imported for it; of this a manifest says nothing
+    Parameters
+    ----------
+    scenario
+        Whatever stands there.
+    path
+        Of the folder, to be named in messages.
+    extensions
+        What may be imported for it; of this a manifest says nothing.
+
+    Returns
+    -------
+    Study
+        The same cells, seeds and claims as those of the study that wrote the manifest.
+
+    Raises
+    ------
+    ResultsError
+        The scenario cannot be run.
     """
     from study.scenario import ScenarioError, load_text
     from study.scenario.write import yaml_text

@@ -41,7 +41,7 @@ _SAMPLES_AT_ONCE = 65_536
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables of a study.
+    """The tables of a study, each read when it is first asked for.
 
     trials   one row a trial: cell, one column per axis, replicate, seed, status, error, metrics
     summary  one row per cell and metric: n, mean, sd, 95 % interval
@@ -94,13 +94,46 @@ class Tables:
 
 
 def read_trials(folder: Folder | Path | str) -> pd.DataFrame:
-    """The trials table, sorted by cell and replicate. Raises ResultsError if it cannot be read."""
+    """The trials table.
+
+    Parameters
+    ----------
+    folder
+        An open one, its path, or its URL.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a trial, sorted by cell (as the scenario lists them) and replicate: cell, one column
+        per axis, replicate, seed, status, error, metrics.
+
+    Raises
+    ------
+    ResultsError
+        It is no results folder, or what is in it cannot be read.
+    """
     frame: pd.DataFrame = whole_table(_opened(folder)).to_pandas()
     return frame
 
 
 def read_series(folder: Folder | Path | str) -> pd.DataFrame:
-    """The samples, sorted by cell, replicate and time; empty if the study kept none."""
+    """The samples of all trials.
+
+    Parameters
+    ----------
+    folder
+        An open one, its path, or its URL.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a sample, sorted by cell, replicate and time; empty if the study kept none.
+
+    Raises
+    ------
+    ResultsError
+        It is no results folder, or what is in it cannot be read.
+    """
     opened = _opened(folder)
     if opened.mirror is not None:
         opened.mirror.bring(SERIES)
@@ -182,7 +215,24 @@ def series_batches(folder: Folder) -> Iterator[pd.DataFrame]:
 
 
 def read_summary(folder: Folder | Path | str) -> pd.DataFrame:
-    """What summary.csv holds, from the trials as they are now."""
+    """What summary.csv holds, from the trials as they are now.
+
+    Parameters
+    ----------
+    folder
+        An open one, its path, or its URL.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per cell and metric: n, mean, sd and the 95 % interval of the mean, in the metric's
+        unit.
+
+    Raises
+    ------
+    ResultsError
+        It is no results folder, or what is in it cannot be read.
+    """
     opened = _opened(folder)
     return summarise(TrialColumns(opened), cells=opened.manifest["cells"])
 

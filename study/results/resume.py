@@ -50,11 +50,18 @@ _NUMBER_MOST = 10**11
 class Kept:
     """What a folder holds already.
 
-    done       trials that need not be run again
-    failed     how many of them failed
-    next_part  number of the next part to write
-    metrics    names of the metrics, None while no trial has succeeded
-    damaged    names of parts that could not be read, and now lie in DIR/damaged
+    Parameters
+    ----------
+    done
+        Trials (cell id, replicate) that need not be run again.
+    failed
+        How many of them failed.
+    next_part
+        Number of the next part to write.
+    metrics
+        Names of the metrics; None while no trial has succeeded.
+    damaged
+        Names of parts that could not be read and now lie in DIR/damaged, each with the reason.
     """
 
     done: frozenset[Key] = frozenset()
@@ -67,9 +74,24 @@ class Kept:
 def reopen(path: Path, manifest: Manifest, *, extend: bool = False) -> Folder:
     """The folder of an earlier run of this very study, to be continued.
 
-    extend  also of one with fewer replicates or cells, which becomes the larger one
+    Parameters
+    ----------
+    path
+        Of the folder; the caller is its only writer.
+    manifest
+        Of the run that is about to start.
+    extend
+        Take one with fewer replicates or cells as well, which becomes the larger one.
 
-    The caller is its only writer. Raises ResultsError that says what differs.
+    Returns
+    -------
+    Folder
+        With the manifest of the earlier run, brought up to date; adopt() reads its rows.
+
+    Raises
+    ------
+    ResultsError
+        It holds no results, or those of another study or simulation; the text says what differs.
     """
     folder = open_local(path)
     found = folder.manifest

@@ -375,6 +375,11 @@ def open_folder(path: str | os.PathLike[str]) -> Folder:
         Of this machine, or the URL of a folder on a filesystem of fsspec: then a copy here is
         opened, without series, which read_series() fetches.
 
+    Returns
+    -------
+    Folder
+        With its manifest, which was checked; the tables are not read yet.
+
     Raises
     ------
     ResultsError

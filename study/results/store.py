@@ -33,10 +33,15 @@ _FAILURES_LISTED = 20
 class Store:
     """Writes one study's rows into its folder.
 
-    Rows may come in any order; each part is written aside and then renamed. Memory holds the
-    rows since the last flush and no more.
+    Rows may come in any order; each part is written under another name and then renamed. Memory
+    holds the rows since the last flush and no more.
 
-    kept  what the folder holds already, from adopt()
+    Parameters
+    ----------
+    folder
+        The caller is its only writer.
+    kept
+        What the folder holds already, from adopt(); None for a new folder.
     """
 
     def __init__(self, folder: Folder, kept: Kept | None = None) -> None:
@@ -63,7 +68,15 @@ class Store:
     def add(self, rows: Iterable[Row]) -> None:
         """Take rows in; write them out when enough have gathered or time has passed.
 
-        No rows may be given as well: those that came before are then looked after.
+        Parameters
+        ----------
+        rows
+            Of this study, each once. With none, earlier rows are written if their time has come.
+
+        Raises
+        ------
+        ResultsError
+            They cannot be written.
         """
         counts = self.folder.manifest["counts"]
         for row in rows:
@@ -90,6 +103,19 @@ class Store:
 
         Until a trial has succeeded nobody knows the metrics, and every part must have the same
         columns: failed rows wait for that, or for the last flush.
+
+        Parameters
+        ----------
+        last
+            Write failed rows too if no trial has succeeded, and an empty table if there is no row.
+
+        Raises
+        ------
+        TakenOver
+            Another run writes the folder by now.
+        ResultsError
+            They cannot be written on this machine. What cannot be copied to another filesystem is
+            only noted in `trouble`.
         """
         self._flushed_at = monotonic()
         elapsed_s = self._elapsed_before + monotonic() - self._began_at
@@ -143,12 +169,21 @@ class Store:
     ) -> None:
         """End the run: write the rest, sort the tables, summarise, and record the state.
 
-        state      how the run ended
-        elapsed_s  wall time of all runs, where more is known of it than since when this is open
-        headline   (metric, label) of what a terminal shows first
+        Parameters
+        ----------
+        state
+            How the run ended.
+        elapsed_s
+            Wall time of all runs in seconds; None counts it from when this store was made, on top
+            of what the manifest has of earlier runs.
+        headline
+            (metric, label) of what a terminal shows first.
 
-        Raises ResultsError if there are fewer rows than trials that finished, or more: somebody has
-        put other parts there.
+        Raises
+        ------
+        ResultsError
+            There are fewer rows than trials that finished, or more: somebody has put other parts
+            there. Or the disk refuses.
         """
         import pandas as pd
 

@@ -193,10 +193,20 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim, checked. The fields are those of ClaimKeys.
+    """A claim, checked. The fields are those of ClaimKeys, where not said otherwise.
 
-    metric   name -> factor
-    against  sides to compare with, or one number
+    Parameters
+    ----------
+    id, says, where, side, baseline, share, expect
+        As in ClaimKeys.
+    metric
+        Name -> factor.
+    against
+        Sides to compare with, or one number in the metric's unit.
+    matters
+        The smallest difference that matters, in the metric's unit or as a share.
+    relative
+        Whether `matters` is a share of what `against` has (of its gain, with a baseline).
     """
 
     id: str
@@ -213,9 +223,24 @@ class Claim:
 
     @classmethod
     def from_plain(cls, raw: Mapping[str, Any], requests: Sequence[str] = ()) -> Claim:
-        """What plain() wrote, or an entry of a scenario. Raises pydantic's ValidationError.
+        """Check an entry of a scenario, or what plain() gave.
 
-        requests  names that the study's requests have, by which metrics may be called
+        Parameters
+        ----------
+        raw
+            As ClaimKeys has it.
+        requests
+            Names of the study's requests, by which metrics may be called.
+
+        Returns
+        -------
+        Claim
+            Its levels are not compared with those of a study yet.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            Keys or values are not those of ClaimKeys.
         """
         keys = ClaimKeys.model_validate(dict(raw), context=requests)
         against = keys.against if isinstance(keys.against, float) else tuple(keys.against)
@@ -234,7 +259,13 @@ class Claim:
         )
 
     def plain(self) -> dict[str, Any]:
-        """As JSON would have it, in the words of a scenario."""
+        """The claim as it may stand in a scenario.
+
+        Returns
+        -------
+        dict
+            Of values that JSON knows; from_plain() makes an equal claim of it.
+        """
         against = self.against if isinstance(self.against, float) else list(self.against)
         return {
             "id": self.id,
@@ -250,7 +281,14 @@ class Claim:
         }
 
     def sides(self) -> Iterator[tuple[tuple[str | int, ...], Levels]]:
-        """Every group of levels it names, each with the path of its key."""
+        """Every group of levels it names.
+
+        Yields
+        ------
+        tuple
+            (path of its key below the claim, levels): `where` and `side` first, then those of
+            `against`, last the baseline.
+        """
         yield ("where",), self.where
         yield ("side",), self.side
         if isinstance(self.against, tuple):
@@ -267,7 +305,12 @@ class Claim:
         Parameters
         ----------
         cells
-            Id -> levels; who asks for several claims has them sorted once.
+            Cell id -> levels. For several claims make one CellsByLevel of it.
+
+        Returns
+        -------
+        tuple of Comparison
+            One for each side of `against`; one for a number.
 
         Raises
         ------

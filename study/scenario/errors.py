@@ -13,7 +13,17 @@ from study.printable import printable
 
 @dataclass(frozen=True, order=True)
 class Fault:
-    """One thing that is wrong: where (file, line, column or override), and what."""
+    """One thing that is wrong with a scenario, and where.
+
+    Parameters
+    ----------
+    file
+        Its name, or the override that is wrong.
+    line, column
+        In the file, from 1; None if it is no matter of one place.
+    text
+        What was found, and what is allowed.
+    """
 
     file: str
     line: int | None
@@ -36,8 +46,13 @@ _MORE = f"and more; the first {FAULTS_MOST} are told"
 class ScenarioError(ValueError):
     """A scenario that cannot be run.
 
-    `faults` has them, file by file and from top to bottom; str() is one line for each. Of more than
-    FAULTS_MOST only so many are kept, and a last one says so.
+    str() is one line for each fault.
+
+    Parameters
+    ----------
+    faults
+        In any order. The attribute of this name has each once, file by file and from top to
+        bottom; of more than FAULTS_MOST only so many, and a last one says so.
     """
 
     def __init__(self, faults: Sequence[Fault]) -> None:

@@ -39,11 +39,26 @@ def load(
     *,
     extensions: str | Iterable[str] = (),
 ) -> Study:
-    """Read a scenario file and lay overrides (`key=value`) over it.
+    """Read a scenario file and unfold it into the cells of a study.
 
-    extensions  what the scenario may have imported: each `module:name`, or a module
+    Parameters
+    ----------
+    path
+        Of the YAML file; names of files in it count from its folder.
+    overrides
+        Each `key=value`, with a dotted key and a value as in YAML, laid over it in order.
+    extensions
+        What the scenario may have imported: each `module:name`, or a module.
 
-    Raises ScenarioError, with one fault for each thing that is wrong, before any work starts.
+    Returns
+    -------
+    Study
+        Its cells, seeds and claims.
+
+    Raises
+    ------
+    ScenarioError
+        Something is wrong, with a fault for each thing that is; nothing was run.
     """
     return unfold(path, overrides, extensions=extensions).study
 
@@ -51,7 +66,29 @@ def load(
 def load_text(
     text: str, name: str, overrides: Sequence[str] = (), *, extensions: str | Iterable[str] = ()
 ) -> Study:
-    """As load, for a text that is at hand; `name` stands for the file in messages."""
+    """As load, for the text of a scenario; recorded loads must stand in it.
+
+    Parameters
+    ----------
+    text
+        YAML.
+    name
+        Stands for the file in messages; its stem is the study's name if the text gives none.
+    overrides
+        Each `key=value`, with a dotted key and a value as in YAML, laid over it in order.
+    extensions
+        What the scenario may have imported: each `module:name`, or a module.
+
+    Returns
+    -------
+    Study
+        Its cells, seeds and claims.
+
+    Raises
+    ------
+    ScenarioError
+        Something is wrong, with a fault for each thing that is; nothing was run.
+    """
     return unfold_text(text, name, overrides, extensions=extensions).study
 
 
@@ -61,9 +98,27 @@ def load_mapping(
     *,
     extensions: str | Iterable[str] = (),
 ) -> Study:
-    """As load, for a scenario from Python: what a file says, as dict, list, str and numbers.
+    """As load, for a scenario from Python.
 
-    Names of files in it count from the current folder.
+    Parameters
+    ----------
+    scenario
+        What a file says, as dict, list, str and numbers; names of files in it count from the
+        current folder.
+    overrides
+        Each `key=value`, with a dotted key and a value as in YAML, laid over it in order.
+    extensions
+        What the scenario may have imported: each `module:name`, or a module.
+
+    Returns
+    -------
+    Study
+        Its cells, seeds and claims.
+
+    Raises
+    ------
+    ScenarioError
+        Something is wrong, with a fault for each thing that is; nothing was run.
     """
     text = yaml_text(json.loads(as_json(scenario, "scenario")))
     return _unfold(text, MAPPING, overrides, extensions, Path()).study
@@ -72,7 +127,20 @@ def load_mapping(
 def load_claims(path: str | os.PathLike[str]) -> tuple[Claim, ...]:
     """The claims of a scenario file, which is read and checked; what it names is not imported.
 
-    Raises ScenarioError, as load.
+    Parameters
+    ----------
+    path
+        As for load().
+
+    Returns
+    -------
+    tuple of Claim
+        In the order of the file.
+
+    Raises
+    ------
+    ScenarioError
+        As from load().
     """
     with only_naming():
         return load(path).claims

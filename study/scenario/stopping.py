@@ -78,8 +78,17 @@ class StoppingKeys(BaseModel):
 class Stopping:
     """When a cell has enough replicates.
 
-    metric, half_width  the precision asked for; None when the claims are to be decided
-    axis                of the difference its levels make; None: of the mean of each cell
+    Parameters
+    ----------
+    least, most
+        Replicates that every cell gets, and that no cell exceeds.
+    metric
+        The one whose interval decides; None when the claims are to be decided.
+    half_width
+        Of its 95 % interval, in its unit: what it must come down to.
+    axis
+        Take the interval of the difference that the levels of this axis make; None takes that of
+        the mean of each cell.
     """
 
     least: int
@@ -90,7 +99,23 @@ class Stopping:
 
     @classmethod
     def from_plain(cls, raw: Mapping[str, Any]) -> Stopping:
-        """From the words of a scenario. Raises pydantic's ValidationError."""
+        """Check what a scenario says under `replicates:`.
+
+        Parameters
+        ----------
+        raw
+            As StoppingKeys has it.
+
+        Returns
+        -------
+        Stopping
+            The same, checked.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            Keys or values are not those of StoppingKeys.
+        """
         keys = StoppingKeys.model_validate(dict(raw))
         if isinstance(keys.until, str):
             return cls(keys.min, keys.max)
@@ -98,14 +123,26 @@ class Stopping:
         return cls(keys.min, keys.max, until.metric, until.half_width, until.axis)
 
     def plain(self) -> dict[str, Any]:
-        """In the words of a scenario."""
+        """The rule as it may stand in a scenario.
+
+        Returns
+        -------
+        dict
+            What from_plain() reads as this rule.
+        """
         until: Any = "claims"
         if self.metric is not None:
             until = {"metric": self.metric, "half_width": self.half_width, "axis": self.axis}
         return {"min": self.least, "max": self.most, "until": until}
 
     def looks(self) -> tuple[int, ...]:
-        """Numbers of replicates after which the study looks whether it is done: doubling."""
+        """When the study looks whether it is done.
+
+        Returns
+        -------
+        tuple of int
+            Replicates of each cell: the least, then twice as many each time, last the most.
+        """
         counts = [self.least]
         while counts[-1] < self.most:
             counts.append(min(2 * counts[-1], self.most))

@@ -15,14 +15,30 @@ from study.scenario.trial import Cell, Level, Trial, seed_of
 class Study:
     """A scenario, checked and unfolded.
 
-    axes        dotted key -> levels in the order of the file
-    replicates  of every cell; the least number if `stopping` may ask for more
-    document    the whole scenario with overrides and defaults, as JSON would have it
-    claims      what the study is to decide
-    stopping    when a cell has enough replicates; None: `replicates` are run
-    nuisance    axes whose combinations of levels have a load each; the others share one
-    remarks     overrides that say what is so already, a sentence each
-    allowed     extensions that its trials may import; said by who runs it, never by the scenario
+    Parameters
+    ----------
+    name, question, seed
+        As the scenario has them.
+    replicates
+        Of every cell; the least number if `stopping` may ask for more.
+    axes
+        Dotted key -> levels in the order of the file.
+    cells
+        The combinations of levels.
+    document
+        The whole scenario with overrides and defaults, as values that JSON knows.
+    source
+        Name of the file, for messages.
+    claims
+        What the study is to decide.
+    stopping
+        When a cell has enough replicates; None if just `replicates` are run.
+    nuisance
+        Axes whose combinations of levels have a load each; all other axes share one.
+    remarks
+        Overrides that change nothing, a sentence each.
+    allowed
+        Extensions that its trials may import; given by who runs it, never by the scenario.
     """
 
     name: str

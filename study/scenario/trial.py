@@ -19,9 +19,15 @@ Level = str | int | float | bool | None
 class Cell:
     """One combination of levels.
 
-    id      8 hex digits over the settings: the same machine has the same id in any study, but for
-            machines of one study whose 8 digits are the same, which have 16
-    levels  dotted key -> what the scenario calls the level; the same keys for every cell
+    Parameters
+    ----------
+    id
+        8 hex digits that depend on the settings alone: the same machine has the same id in any
+        study. Cells of one study whose 8 digits are the same have 16.
+    levels
+        Dotted key of an axis -> the level as the scenario writes it; the same keys for every cell.
+    settings
+        Of the simulated machine.
     """
 
     id: str
@@ -31,8 +37,19 @@ class Cell:
 
 @dataclass(frozen=True)
 class Trial:
-    """One simulated zone: a cell, and which of its replicates. Trials of one replicate meet the
-    same workload in every cell with the same levels of nuisance axes.
+    """One simulated zone: a cell, and which of its replicates.
+
+    Trials of one replicate meet the same workload in every cell with the same levels of nuisance
+    axes.
+
+    Parameters
+    ----------
+    cell
+        What is simulated.
+    replicate
+        From 0.
+    seed
+        Of the cell, as Study.seeds() has it; with the replicate it decides all random numbers.
     """
 
     cell: Cell
