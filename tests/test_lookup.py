@@ -59,6 +59,17 @@ def test_a_part_of_a_name_or_a_word_of_what_it_is_about_finds_them():
     assert "churn_score" in said("metrics", "LLFree").output + said("metrics", "churn").output
 
 
+@pytest.mark.parametrize("word", reference.WORDS)
+def test_words_that_people_say_lead_to_names_here(word: str):
+    """Each finds a key or a metric, which has not the word itself; a jumbo frame is an MTU."""
+    entries = [*reference.keys(), *reference.metrics(members=True)]
+
+    assert not [entry for entry in entries if word in entry.name]
+    assert reference.matching(entries, word)
+    assert "nic.mtu" in said("keys", "jumbo").output
+    assert "SLEEPER_stall_mean_ms" in said("metrics", "latency").output
+
+
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [

@@ -66,6 +66,19 @@ def test_a_plan_shows_cells_settings_and_needs(study: Run, root: Path, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_pilots_tell_how_requests_by_name_fared(root, tmp_path):
+    """What a study is about stands in what its pilots found, by the name that the file gives."""
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        f"extends: {root / 'tests/fanout/tiny.yaml'}\n"
+        "base: {requests: {dockerd: {order: 3, flags: GFP_KERNEL, rate: 50/s, hold: 100ms}}}\n"
+    )
+    shown = study("plan", mine, "--calibrate", 1)
+
+    assert shown.returncode == 0, shown.stderr
+    assert "requests of dockerd: got their block " in " ".join(shown.stdout.split())
+
+
 def test_a_plan_of_long_trials_is_drawn_out_from_their_beginning(root: Path) -> None:
     """When whole trials would exceed the budget, parts of them are run, and the times scaled."""
     from study.fanout.calibrate import calibrate

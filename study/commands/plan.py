@@ -87,6 +87,7 @@ def plan(
     """
     from study.scenario import ScenarioError
     from study.scenario.load import unfold
+    from study.scenario.machine.requests import labels_of
     from study.terminal.plan import show_advice, show_needs, show_plan, show_proposal
 
     try:
@@ -113,7 +114,7 @@ def plan(
             )
         )
     elif needs:
-        show_needs(needs)
+        show_needs(needs, labels_of(unfolded.study.document))
 
 
 def _proposal(study: Study) -> Proposal | None:
@@ -204,7 +205,7 @@ def _needs(study: Study, budget_s: float, cores: tuple[int, ...], *, quiet: bool
             "trial_s": mean,
             "half_interval_s": half,
             "longest_s": max(found.trial_s),
-            "found": _found(found),
+            "found": _found(found, study),
         },
         "cores_here": here,
         "runs": [_run(found, study, least, most, n) for n in (here, *(cores or _CLUSTERS))],
@@ -217,15 +218,20 @@ def _needs(study: Study, budget_s: float, cores: tuple[int, ...], *, quiet: bool
     }
 
 
-def _found(pilots: Calibration) -> dict[str, float]:
-    """Means over the pilots: shares of requests served that stand in tables first, and refaults."""
+def _found(pilots: Calibration, study: Study) -> dict[str, float]:
+    """Means over the pilots: shares of requests served that stand in tables first, of requests by
+    name as well, and refaults.
+    """
+    from study.scenario.machine.requests import by_column, names_of
     from study.zone.trial.metrics import HEADLINE, is_service
 
+    named = [f"{column}_success_ratio" for column in by_column(names_of(study.document))]
+    names = [*named, *(name for name, _ in HEADLINE if is_service(name)), "refaults"]
     means = {}
-    for name, _ in HEADLINE:
+    for name in dict.fromkeys(names):
         values = [row.metrics.get(name, nan) for row in pilots.rows]
         values = [value for value in values if isfinite(value)]
-        if values and (is_service(name) or name == "refaults"):
+        if values:
             means[name] = fmean(values)
     return means
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from study.statistics.answer import PRESSING
 from study.statistics.words import number
 from study.terminal.listing import listing, show, word
-from study.zone.trial.metrics import LABELS, is_share
+from study.zone.trial.metrics import is_share
 
 if TYPE_CHECKING:
     from study.scenario import Study
@@ -119,8 +119,11 @@ def show_advice(advice: Advice) -> None:
     show(Text())
 
 
-def show_needs(needs: dict[str, Any]) -> None:
-    """Print time, memory and disk, as `study plan --json` has them under `estimate`."""
+def show_needs(needs: dict[str, Any], labels: Mapping[str, str]) -> None:
+    """Print time, memory and disk, as `study plan --json` has them under `estimate`.
+
+    labels  metric -> what tables call it
+    """
     measured = needs["measured"]
     table = listing("cores", "time", "memory")
     for index, run in enumerate(needs["runs"]):
@@ -142,17 +145,17 @@ def show_needs(needs: dict[str, Any]) -> None:
     )
     if measured["found"]:
         where = "In these trials" if measured["to_the_end"] else "In their beginning"
-        text = f"{where}, on average: {'; '.join(_pilot_words(measured['found']))}."
+        text = f"{where}, on average: {'; '.join(_pilot_words(measured['found'], labels))}."
         shares = [mean for name, mean in measured["found"].items() if is_share(name)]
         if measured["to_the_end"] and shares and min(shares) == 1:
             text += f" They tell no policies apart; {PRESSING}."
         show(Text(text))
 
 
-def _pilot_words(found: Mapping[str, float]) -> Iterator[str]:
+def _pilot_words(found: Mapping[str, float], labels: Mapping[str, str]) -> Iterator[str]:
     """What pilots found, by the names of tables."""
     for name, mean in found.items():
-        yield f"{LABELS[name]} " + (f"{100 * mean:.4g} %" if is_share(name) else number(mean))
+        yield f"{labels[name]} " + (f"{100 * mean:.4g} %" if is_share(name) else number(mean))
 
 
 def _span(ends: list[float], words: Any) -> str:

@@ -261,6 +261,22 @@ def metrics(*, members: bool = False) -> list[MetricEntry]:
     return found
 
 
+WORDS = {
+    "dirty": "written",
+    "hugepage": "huge",
+    "hugepages": "huge",
+    "jumbo": "mtu",
+    "latency": "stall",
+    "loss": "dropped",
+    "packet": "frame",
+    "packets": "frame",
+    "slub": "slab",
+    "thp": "huge",
+    "throughput": "success_ratio",
+}
+"""What people say -> the word that names here have for it."""
+
+
 def matching(entries: Sequence[_E], word: str, aliases: Iterable[tuple[str, str]] = ()) -> list[_E]:
     """Entries that a word means: by name, by part of one, by an alias, or by what is said of them.
 
@@ -277,7 +293,8 @@ def matching(entries: Sequence[_E], word: str, aliases: Iterable[tuple[str, str]
     -------
     list
         The one of that name, or those it is an alias of; else those in whose name it stands; else
-        those in whose sentence; none if there is none.
+        those in whose sentence; else those that the word stands for in WORDS; none if there is
+        none.
     """
     wanted = word.strip().lower()
     meant = {name for other, name in aliases if other == wanted}
@@ -285,6 +302,7 @@ def matching(entries: Sequence[_E], word: str, aliases: Iterable[tuple[str, str]
         [entry for entry in entries if entry.name.lower() == wanted or entry.name in meant]
         or [entry for entry in entries if wanted in entry.name.lower()]
         or [entry for entry in entries if wanted in entry.about.lower()]
+        or (matching(entries, WORDS[wanted]) if wanted in WORDS else [])
     )
 
 
