@@ -66,7 +66,7 @@ def test_a_plan_shows_cells_settings_and_needs(study: Run, root: Path, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pilots_tell_how_requests_by_name_fared(root, tmp_path):
+def test_pilots_tell_how_requests_by_name_fared(study: Run, root: Path, tmp_path: Path) -> None:
     """What a study is about stands in what its pilots found, by the name that the file gives."""
     mine = tmp_path / "mine.yaml"
     mine.write_text(
