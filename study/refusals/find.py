@@ -181,7 +181,9 @@ def find(text: str) -> Found:
     traces: dict[str, int] = {}
     for match in _TRACE.finditer(tidied.body):
         traces[match[1]] = traces.get(match[1], 0) + 1
-    reports = _assemble(tidied, list(_records(tidied.body)))
+    records = list(_records(tidied.body))
+    reports = _assemble(tidied, records)
+    is_cut = len(reports) >= REPORTS_MOST or len(records) >= RECORDS_MOST
     reports += [] if traces else _from_mappings(tidied)
     hints = []
     if not reports and not traces:
@@ -191,7 +193,7 @@ def find(text: str) -> Found:
     _set_kernels(tidied, reports)
     reports = [report for report in reports if _says_something(report)]
     _lend(reports)
-    number_snapshots(tidied, reports)
+    number_snapshots(tidied, reports, is_cut=is_cut)
     return Found(reports, traces, hints)
 
 

@@ -25,7 +25,7 @@ _PART = re.compile(r"[^\W\d]{1,4}[.,]?|[\d:.,/+-]{1,24}(?:T[\d:.,+-]{5,24})?Z?")
 _PARTS_MOST = 8
 
 
-def number_snapshots(text: Text, reports: list[Report]) -> None:
+def number_snapshots(text: Text, reports: list[Report], *, is_cut: bool) -> None:
     """Say of each table of /proc, if it is one of a row of the same kind, which one it is.
 
     Parameters
@@ -34,10 +34,14 @@ def number_snapshots(text: Text, reports: list[Report]) -> None:
         In which they were found.
     reports
         In its order; `place`, `of` and `when` of theirs are set.
+    is_cut
+        Whether the text goes on behind the last of them, unread.
     """
     lines: list[str] = []
+    number = 0
     for _, run in groupby(reports, key=lambda one: (one.kind, tuple(one.zones))):
         alike = list(run)
+        number += len(alike)
         if len(alike) < LEAST or not alike[0].kind.startswith("/proc"):
             continue
         lines = lines or text.whole.split("\n")
@@ -46,10 +50,10 @@ def number_snapshots(text: Text, reports: list[Report]) -> None:
             report.when = _when(lines, bisect_left(text.number, report.line))
         last = alike[-1]
         span = f", {alike[0].when} to {last.when}" if alike[0].when and last.when else ""
-        number = reports.index(last) + 1
+        more = ", and no more are read: the log goes on" if is_cut and last is reports[-1] else ""
         last.notes.append(
             f"The last of {last.of:,} snapshots in a row{span} (reports {number - last.of + 1:,} "
-            f"to {number:,}); --report N shows another."
+            f"to {number:,}{more}); --report N shows another."
         )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from study.refusals import gfp
 from study.refusals.changes import changes
-from study.refusals.find import find, parse_list
+from study.refusals.find import REPORTS_MOST, find, parse_list
 from study.refusals.render import answer
 from study.refusals.report import Report
 from study.refusals.verdict import Cause, judge
@@ -282,6 +282,14 @@ def test_a_log_of_buddyinfo_is_snapshots(form: str) -> None:
     assert found[2].when == when
     assert "3 snapshots in a row" in found[2].notes[0]
     assert "host1" not in found[2].notes[0]
+
+
+def test_a_log_that_is_not_read_to_its_end_says_so() -> None:
+    """The last of what was read is not the last there is."""
+    row = "Node 0, zone   Normal    700    133    205     26     42\n"
+    told = [find(row * count).reports[-1].notes[0] for count in (3, REPORTS_MOST + 1)]
+
+    assert ["no more are read" in note for note in told] == [False, True]
 
 
 def test_two_tables_are_a_before_and_an_after() -> None:
