@@ -64,9 +64,9 @@ SEED_MAX = 2**64 - 1
 
 DAMAGED = "damaged"
 REPLACED = ".replaced"
-"""What a run starts over from: dropped with its first rows, and put back if it never has any."""
+"""Where `force` moves an earlier run: removed once the new one has rows, else put back."""
 _DROPPED = f"{REPLACED}.old"
-"""The same while it is removed: half of it must not be taken for what is to be put back."""
+"""REPLACED while it is removed: what is left half-way must not be put back."""
 LOCK = ".lock"
 BEFORE = ".before"
 """What a folder held before a log was taken into it, laid out as a results folder."""
@@ -80,8 +80,9 @@ _OURS = (
     DAMAGED,
     *_MADE,
 )
-"""The manifest comes last: what holds one is a results folder, however much is gone from it."""
-_OF_A_BEGINNING = (LOCK, f".{MANIFEST}.new")
+"""All names that runs give, in the order in which they are moved and removed. The manifest is last:
+what holds one is a results folder, even when moving or removing was cut short."""
+_BEFORE_MANIFEST = (LOCK, f".{MANIFEST}.new")
 _LOCK_TRIES, _LOCK_AGAIN_S = 10, 0.02
 _NAME_LETTERS = 80
 _NOTE_BYTES = 1_000
@@ -325,14 +326,14 @@ def check_room(path: Path) -> None:
         if path.exists() and not _holds_manifest(path) and not is_blank(path):
             for table in (path / TRIALS, path / SERIES):
                 if table.is_symlink():
-                    make_folder(table)
+                    make_folder(table)  # raises ResultsError, which names the link
             raise ResultsError(
                 f"{path} is not empty and holds no results of this program; give another --out"
             )
 
 
 def is_blank(path: Path) -> bool:
-    """Is a folder empty, but for what a run leaves that ends before it has begun?
+    """Is a folder empty, but for what a run leaves that ends before it has a manifest?
 
     Raises
     ------
@@ -340,15 +341,16 @@ def is_blank(path: Path) -> bool:
         It cannot be read, or is none.
     """
     with os.scandir(path) as entries:
-        return all(_is_of_a_beginning(entry) for entry in entries)
+        return all(_is_from_before_manifest(entry) for entry in entries)
 
 
-def _is_of_a_beginning(entry: os.DirEntry[str]) -> bool:
+def _is_from_before_manifest(entry: os.DirEntry[str]) -> bool:
+    """Is it what a run makes before it writes its manifest: empty tables, the lock?"""
     if entry.name in (TRIALS, SERIES) and entry.is_dir(follow_symlinks=False):
         return not any(Path(entry.path).iterdir())
     if entry.name == REPLACED and entry.is_dir(follow_symlinks=False):
         return True  # who started over was stopped before there was a manifest
-    return entry.name in _OF_A_BEGINNING and entry.is_file(follow_symlinks=False)
+    return entry.name in _BEFORE_MANIFEST and entry.is_file(follow_symlinks=False)
 
 
 def _holds_manifest(path: Path) -> bool:
@@ -356,7 +358,7 @@ def _holds_manifest(path: Path) -> bool:
 
 
 def _remove_beginning(path: Path) -> None:
-    """Take away what makes no results folder yet; what holds anything stays."""
+    """Remove what a run writes before its manifest; tables with anything in them stay."""
     if _holds_manifest(path):
         return
     with suppress(OSError):
@@ -366,15 +368,15 @@ def _remove_beginning(path: Path) -> None:
 
 
 def remove_if_empty(path: Path) -> None:
-    """Take away a folder in which nothing is; leave anything else."""
+    """Remove an empty folder; leave anything else."""
     with suppress(OSError):
         path.rmdir()
 
 
 def remove_folder(folder: Folder) -> None:
-    """Take away a results folder that holds no result yet; leave whatever is not ours.
+    """Remove a results folder that holds no result yet; leave files that no run makes.
 
-    What cannot be removed stays: whoever does this has worse to tell.
+    What cannot be removed stays without a word: the caller has an error of its own to report.
     """
     for name in (*_OURS, LOCK):
         with suppress(OSError):
@@ -393,7 +395,17 @@ def drop_replaced(path: Path) -> None:
 
 
 def put_back_replaced(path: Path) -> bool:
-    """Have in a folder what was there before, if no other run has begun in it; whether it is back.
+    """Undo create_folder(force=True): move what lies in REPLACED to where it was.
+
+    Parameters
+    ----------
+    path
+        Of the results folder; the caller is its only writer.
+
+    Returns
+    -------
+    bool
+        Whether it was moved: not if nothing was kept, or another run has its manifest here.
 
     Raises
     ------
@@ -408,7 +420,7 @@ def put_back_replaced(path: Path) -> bool:
         return False
     for name in _OURS:
         if is_whole:
-            remove(path / name)  # of a beginning, which is no results folder
+            remove(path / name)  # of a run that ended before its manifest
         if os.path.lexists(aside / name) and not os.path.lexists(path / name):
             (aside / name).rename(path / name)
     remove_if_empty(aside)
@@ -448,7 +460,7 @@ def this_process() -> str:
 
 @contextmanager
 def locked(path: Path) -> Iterator[IO[bytes]]:
-    """The lock of a results folder, held: a file without a word in it, for a note of who holds it.
+    """Hold the lock of a results folder: its file, emptied, for a note of who holds it.
 
     Raises what only_writer() raises.
     """
@@ -458,13 +470,13 @@ def locked(path: Path) -> Iterator[IO[bytes]]:
         try:
             yield file
         finally:
-            # On a disk that fails it stays, and holds nobody up: no process has it any more.
+            # On a disk that fails the file stays, and stops no later run: nothing locks it then.
             with suppress(OSError):
                 (path / LOCK).unlink(missing_ok=True)
 
 
 def _locked(path: Path) -> IO[bytes]:
-    """The lock of a folder, held."""
+    """The file of a folder's lock, locked; without a lock on a filesystem that has none."""
     tries = _LOCK_TRIES
     while True:
         with disk_errors(f"cannot write into {path}"):
@@ -473,7 +485,7 @@ def _locked(path: Path) -> IO[bytes]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
-            # Who only asks whether a run is at work holds it for a moment.
+            # is_being_written() holds it for a moment, too.
             tries -= 1
             if tries:
                 sleep(_LOCK_AGAIN_S)
@@ -490,9 +502,10 @@ def _locked(path: Path) -> IO[bytes]:
 
 
 def _opened_lock(path: Path, flags: int) -> IO[bytes]:
-    """The file that runs lock, open without a buffer; never one of somebody else's.
+    """The file that runs lock, opened without a buffer.
 
-    Raises ResultsError for what no run has made, OSError if it cannot be opened.
+    Raises ResultsError if it is a link or anything else that no run has made, OSError if it cannot
+    be opened.
     """
     lock = path / LOCK
     with suppress(FileNotFoundError):
@@ -608,7 +621,7 @@ def newest_in(path: str | os.PathLike[str]) -> Path | None:
 
 
 def _check_table(table: Path) -> None:
-    """Refuse what is there and no table; a table may be missing, which is no row."""
+    """Refuse what is there and is no folder; a missing table is one without rows."""
     with disk_errors(f"cannot read {table}"):
         if table.is_symlink() and not table.exists():
             where = table.readlink()
@@ -660,12 +673,13 @@ def settle_table(table: Path) -> None:
 
 
 def _discard(old: Path) -> None:
-    """Remove what has been replaced; it is in nobody's way where that is not possible."""
+    """Remove what has been replaced; what cannot be removed does no harm."""
     with suppress(OSError):
         remove(old)
 
 
 def _writer(path: Path) -> str:
+    """Who holds the lock of a folder, for a message: what its note says, if it can be read."""
     who = None
     with suppress(OSError):
         who = _PROCESS.search(read_regular(path / LOCK, most=_NOTE_BYTES).decode(errors="replace"))
@@ -673,10 +687,15 @@ def _writer(path: Path) -> str:
 
 
 def _set_aside(table: Path) -> Path:
+    """Where replace_table() keeps the parts that were there until the others are in place."""
     return table.with_name(f".{table.name}.old")
 
 
 def _make_room(path: Path, manifest: Manifest, *, force: bool) -> None:
+    """Check that a run may begin here; with `force` move an earlier one to REPLACED.
+
+    Raises ResultsError as create_folder() does.
+    """
     check_room(path)
     if not path.exists() or not _holds_manifest(path):
         return
@@ -688,7 +707,8 @@ def _make_room(path: Path, manifest: Manifest, *, force: bool) -> None:
         raise ResultsError(f"{path} already holds results of this very study")
     aside = path / REPLACED
     make_folder(aside)
-    # Whole if no run since has had a row.
+    # A whole earlier run lies there already, if the one that replaced it never had a row: that one,
+    # which is here now, is removed, and the earlier one is kept.
     is_whole = _holds_manifest(aside)
     for name in _OURS:
         if is_whole:

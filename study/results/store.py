@@ -54,16 +54,16 @@ class Store:
         self._rows: list[Row] = []
         self._bytes = 0
         self._batch: dict[Path, pa.Table] | None = None
-        """Parts that are being written. A signal may break that off at any point; the next flush
-        then writes what is missing of them, and no row twice."""
+        """Path -> table of parts that are being written. A signal may interrupt that at any point;
+        the next flush then writes those that are missing, and no row twice."""
         self._next = kept.next_part
-        self._parts = len(kept.done)
-        self._series_parts = len(kept.done) - kept.failed
+        self._has_trials_part = bool(kept.done)
+        self._has_series_part = len(kept.done) > kept.failed
         self._flushed_at = self._began_at = monotonic()
         self._elapsed_before = float(folder.manifest.get("elapsed_s") or 0.0)
         self._flush_s = _FLUSH_S[0]
         self.trouble = ""
-        """Why the last flush could not be carried elsewhere; the next tries again."""
+        """Why the last flush could not be copied to the other filesystem; the next tries again."""
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take rows in; write them out when enough have gathered or time has passed.
@@ -123,8 +123,8 @@ class Store:
         if self._batch is not None:
             self._write(self._batch)
         if self._is_ready(last=last):
-            # One statement: no signal is heard between its parts.
             parts = self._parts_of_rows(last=last)
+            # One statement, so that no signal leaves the rows both in the batch and waiting.
             self._batch, self._rows, self._bytes = parts, [], 0
             self._write(parts)
         else:
@@ -138,16 +138,17 @@ class Store:
             self.trouble = str(fault)
 
     def _is_ready(self, *, last: bool) -> bool:
+        """Is there anything to write as parts now: rows, or at the end an empty table?"""
         if self._rows:
             return last or self._metrics is not None
-        return last and not self._parts
+        return last and not self._has_trials_part
 
     def _parts_of_rows(self, *, last: bool) -> dict[Path, pa.Table]:
         self._next = free_number(self.folder, self._next)
         name = numbered(self._next)
         parts: dict[Path, pa.Table] = {}
         series = series_table(self._rows)
-        if len(series) or (last and not self._series_parts):
+        if len(series) or (last and not self._has_series_part):
             parts[self.folder.series / name] = series
         parts[self.folder.trials / name] = trials_table(self._rows, self._axes, self._metrics or [])
         return parts
@@ -156,8 +157,8 @@ class Store:
         write_parts(self.folder, batch)
         if any(len(table) for table in batch.values()):
             drop_replaced(self.folder.path)
-        self._series_parts += len(batch) - 1
-        self._parts += 1
+        self._has_trials_part = True
+        self._has_series_part |= len(batch) > 1
         self._batch = None
 
     def close(
