@@ -513,6 +513,10 @@ def read_claims(
             claim = _read_claim(entry, index, requests, say)
         except _Wrong as error:
             wrong += [((index, *path), text) for path, text in error.findings]
+            wrong += [
+                ((index, *path), f"{_told(entry, index)}: {text}")
+                for path, text in (() if cut(index) else _levels_of(entry, by_level, requests))
+            ]
             continue
         if claim.id in ids:
             wrong.append(((index, "id"), f"there are two claims with the id {claim.id}"))
@@ -549,6 +553,10 @@ def _misfits(claim: Claim, cells: CellsByLevel, *, cut: bool, hints: int) -> lis
     return found or None
 
 
+_SOUND = {"id": "x", "says": "x", "metric": "refaults", "expect": "more", "matters": 1}
+"""A claim but for its cells."""
+
+
 class _Wrong(Exception):
     """What keeps an entry from being a claim."""
 
@@ -565,12 +573,28 @@ def _read_claim(
 ) -> Claim:
     if not isinstance(entry, dict):
         raise _Wrong([((), f"a claim must be a mapping, not {shown(entry)}")])
-    name = entry.get("id")
-    told = f"claim {shown(name)}" if isinstance(name, str) else f"claim {index + 1}"
+    told = _told(entry, index)
     try:
         return Claim.from_plain(entry, requests)
     except ValidationError as error:
         raise _Wrong([(path, f"{told}: {text}") for path, text in say(error, _no_key)]) from None
+
+
+def _told(entry: Any, index: int) -> str:
+    name = entry.get("id") if isinstance(entry, dict) else None
+    return f"claim {shown(name)}" if isinstance(name, str) else f"claim {index + 1}"
+
+
+def _levels_of(entry: Any, cells: CellsByLevel, requests: Sequence[str]) -> list[Finding]:
+    """What an entry that is no claim says of levels that are not there: told with its faults."""
+    if not isinstance(entry, dict) or not cells.levels:
+        return []
+    own = {key: entry[key] for key in ("where", "side", "against") if key in entry}
+    try:
+        claim = Claim.from_plain(_SOUND | own, requests)
+    except ValidationError:
+        return []
+    return list(islice(_unknown_levels(claim, cells.levels, _HINTS_MOST), FAULTS_MOST))
 
 
 def _no_key(name: str) -> str:

@@ -222,9 +222,9 @@ def number_from(value: Any) -> float:
 
 
 def time_text(nanoseconds: int) -> str:
-    """A time as a scenario would say it, in the largest unit that keeps it whole: 10s, 250ms."""
+    """A time as a scenario would say it, in the largest unit that keeps it whole: 250ms, 0s."""
     whole = [unit for unit, ns in _TIMES.items() if nanoseconds % ns == 0]
-    unit = max(whole, key=lambda name: _TIMES[name])
+    unit = max(whole, key=lambda name: _TIMES[name]) if nanoseconds else "s"
     return f"{nanoseconds // _TIMES[unit]}{unit}"
 
 

@@ -67,6 +67,18 @@ def test_sides_are_averaged_over_what_both_were_run_under() -> None:
     assert list(comparison.side.values()) == [0.5, 0.5]
 
 
+def test_all_that_is_wrong_with_a_claim_is_said_at_once() -> None:
+    """A level that is not there is told with what keeps the claim from being one."""
+    text = CLAIM.replace("rx_success_ratio", "rx_sucess_ratio").replace("order-aware }", "ordr }")
+    with pytest.raises(ScenarioError) as caught:
+        load_text(HEAD + text.replace("    matters: 1%\n", ""), "x.yaml")
+
+    told = str(caught.value).splitlines()
+    assert len(told) == 3
+    assert all("claim one: " in line for line in told)
+    assert sum("no level ordr; it has count-only, order-aware" in line for line in told) == 1
+
+
 def test_claims_change_no_fingerprint_and_survive_the_document() -> None:
     """A claim is read back from the manifest as it was; cells do not depend on it."""
     study = load_text(HEAD + CLAIM, "x.yaml")
