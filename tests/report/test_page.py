@@ -207,6 +207,18 @@ def test_a_folder_without_claims_samples_or_pictures_gives_a_page(copy):
     assert text.count("<svg") == 2 * 3
 
 
+def test_notes_stand_below_the_answer(copy):
+    """What a reader must know of the study comes on the first screen, but after what it says."""
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["notes"] = ["kernel 6.7 is taken as <5.9>"]
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+
+    text = render(study.read(copy))
+
+    note = text.index("Note: kernel 6.7 is taken as &lt;5.9&gt;.")
+    assert text.index('class="answer"') < note < text.index('id="tradeoff"')
+
+
 def test_a_ranking_stands_on_the_page(scenario, tmp_path):
     """Of a study that ranks cures the page says what serves best, as the terminal does, instead of
     a trade-off that no card has asked for.
