@@ -15,6 +15,7 @@ from study.results.errors import ResultsError, shell_word
 from study.results.files import write_whole
 from study.results.folder import REPORT
 from study.scenario.matrix import named_axes
+from study.scenario.trial import level_name
 from study.scenario.write import yaml_text
 from study.zone.trial.metrics import is_share
 
@@ -286,9 +287,9 @@ def _held(findings: Findings, how: str) -> str:
         return f"Held, but for what is named: the levels of the baseline, {rest}."
     shown = select.compared_cells(cells, named)
     same = [
-        f"{axis} {select.word(first[axis])}"
+        f"{axis} {level_name(first[axis])}"
         for axis in first
-        if len({select.word(levels.get(axis)) for levels in shown.values()}) == 1
+        if len({level_name(levels.get(axis)) for levels in shown.values()}) == 1
     ]
     text = f"Held in all marks: {', '.join([*same, rest])}."
     if len(shown) < len(cells):
@@ -317,7 +318,7 @@ def _table(findings: Findings) -> dict[str, Any]:
         rows.append(
             {
                 "cell": cell,
-                "levels": [select.word(levels.get(axis)) for axis in axes],
+                "levels": [level_name(levels.get(axis)) for axis in axes],
                 "n": int(n),
                 "numbers": numbers,
             }

@@ -14,6 +14,7 @@ from study.scenario.matrix import (
     named_axes,
     policies_of,
 )
+from study.scenario.trial import level_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +77,8 @@ def many_levels(cells: _Cells) -> list[str]:
     return [
         axis
         for axis in axes
-        if len({word(levels[axis]) for levels in cells.values() if axis in levels}) >= MANY_LEVELS
+        if len({level_name(levels[axis]) for levels in cells.values() if axis in levels})
+        >= MANY_LEVELS
     ]
 
 
@@ -111,11 +113,6 @@ def contrasting_cells(findings: Findings, most: int = 4) -> list[str]:
     return [first_id, *chosen, *rest[: most - 1 - len(chosen)]]
 
 
-def word(level: Any) -> str:
-    """A level as text."""
-    return "null" if level is None else str(level)
-
-
 def difference_from_first(cells: _Cells, cell: str) -> str:
     """What sets a cell apart from the first: 'defrag.mode rmap-evict'; 'baseline' for itself."""
     first_id, first = next(iter(cells.items()))
@@ -123,13 +120,18 @@ def difference_from_first(cells: _Cells, cell: str) -> str:
         return BASELINE
     levels = cells[cell]
     return ", ".join(
-        f"{axis} {word(levels.get(axis))}" for axis in first if levels.get(axis) != first[axis]
+        f"{axis} {level_name(levels.get(axis))}"
+        for axis in first
+        if levels.get(axis) != first[axis]
     )
 
 
 def all_levels(levels: Mapping[str, Any]) -> str:
     """All levels of a cell in one line."""
-    return ", ".join(f"{axis} {word(level)}" for axis, level in levels.items()) or "the only cell"
+    return (
+        ", ".join(f"{axis} {level_name(level)}" for axis, level in levels.items())
+        or "the only cell"
+    )
 
 
 def policy_names(cells: _Cells, axes: Sequence[str]) -> dict[str, tuple[str, int]]:
@@ -140,17 +142,17 @@ def policy_names(cells: _Cells, axes: Sequence[str]) -> dict[str, tuple[str, int
     varying = [
         axis
         for axis in axes
-        if axis != fill and len({word(levels.get(axis)) for levels in cells.values()}) > 1
+        if axis != fill and len({level_name(levels.get(axis)) for levels in cells.values()}) > 1
     ]
-    texts = [text for axis in varying for text in {word(c.get(axis)) for c in cells.values()}]
+    texts = [text for axis in varying for text in {level_name(c.get(axis)) for c in cells.values()}]
     ambiguous = {text for text in texts if texts.count(text) > 1}
     called = {axis: level_names(cells, axis, ambiguous) for axis in varying}
     found = {}
     for cell, levels in cells.items():
         # A defragmenter that is off runs nowhere.
-        off = word(levels.get("defrag.mode")).lower() in ("off", "false")
+        off = level_name(levels.get("defrag.mode")).lower() in ("off", "false")
         names = [
-            called[axis][word(levels.get(axis))]
+            called[axis][level_name(levels.get(axis))]
             for axis in varying
             if not (off and axis.startswith("defrag.") and axis != "defrag.mode")
         ]
@@ -170,7 +172,7 @@ def level_names(cells: _Cells, axis: str, ambiguous: Collection[str] = ()) -> di
     ambiguous
         Levels that other axes have as well.
     """
-    levels = {word(of_cell.get(axis)): of_cell.get(axis) for of_cell in cells.values()}
+    levels = {level_name(of_cell.get(axis)): of_cell.get(axis) for of_cell in cells.values()}
     bare = {
         text
         for text, level in levels.items()
@@ -184,15 +186,15 @@ def level_names(cells: _Cells, axis: str, ambiguous: Collection[str] = ()) -> di
 
 def fill_axis(cells: _Cells, axes: Sequence[str]) -> str | None:
     """The first axis with exactly two levels among these cells, if another one varies too."""
-    counts = {axis: len({word(c.get(axis)) for c in cells.values()}) for axis in axes}
+    counts = {axis: len({level_name(c.get(axis)) for c in cells.values()}) for axis in axes}
     two = [axis for axis, count in counts.items() if count == 2]
     return two[0] if two else None
 
 
 def fill_levels(cells: _Cells, axis: str) -> list[str]:
     """The levels of an axis in the order of the cells."""
-    return list(dict.fromkeys(word(levels.get(axis)) for levels in cells.values()))
+    return list(dict.fromkeys(level_name(levels.get(axis)) for levels in cells.values()))
 
 
 def _place(cells: _Cells, axis: str, levels: Mapping[str, Any]) -> int:
-    return fill_levels(cells, axis).index(word(levels.get(axis)))
+    return fill_levels(cells, axis).index(level_name(levels.get(axis)))

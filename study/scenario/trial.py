@@ -15,6 +15,11 @@ from study.zone.settings import Extension, Recorded, Settings, declared
 Level = str | int | float | bool | None
 
 
+def level_name(level: object) -> str:
+    """A level as text, as YAML has it."""
+    return "null" if level is None else str(level)
+
+
 @dataclass(frozen=True)
 class Cell:
     """One combination of levels.

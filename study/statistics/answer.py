@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,9 +24,18 @@ from study.intervals import CONFIDENCE
 from study.results.expected import nuisance_of
 from study.scenario.machine.requests import by_column, names_of
 from study.scenario.matrix import named_axes, policies_of
-from study.statistics.contrasts import LEVELS_MOST, MARKED_LEAST, significant
-from study.statistics.effects import Effect, main_effects
+from study.scenario.trial import level_name
+from study.statistics.contrasts import (
+    LEVELS_MOST,
+    MARKED_LEAST,
+    axis_pairs,
+    both_sides,
+    significant,
+)
+from study.statistics.drift import clock_of
+from study.statistics.effects import mean_and_bounds
 from study.statistics.looks import spent_at
+from study.statistics.measured import Measured
 from study.statistics.sensitivity import sampled_axes
 from study.statistics.tradeoff import GAIN
 from study.statistics.verdict import more_than, replicates_for, size_bounds
@@ -41,6 +51,8 @@ if TYPE_CHECKING:
 Kind = Literal["difference known", "no difference known", "nothing refused", "nothing to compare"]
 COSTS = ("reclaimed_pages", "moved_pages", "refaults")
 _FURTHER_MOST = 2
+_UNTESTED_MOST = 3
+"""Pairs of levels that are named."""
 PRESSING = (
     "what would press it: more of them a second (nic.rx_rate), less memory (zone.memory), a larger "
     "working set (user.working_set), longer ageing (clock.ageing)"
@@ -71,12 +83,25 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class _Mean:
+    """Share served at a level, with its 95 % interval."""
+
+    level: Any
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class _OnAxis:
-    """What is known of one axis: a level, one that it serves more than, and levels as good."""
+    """What is known of one axis: a level, one that it serves more than, and levels as good.
+
+    The means are of the cells that differ in this axis alone.
+    """
 
     axis: str
-    best: Effect
-    other: Effect
+    best: _Mean
+    other: _Mean
     difference: float
     open: tuple[Any, ...]
 
@@ -123,27 +148,25 @@ def answer_of(
     skipped = {*sampled_axes(manifest), *nuisance_of(manifest)}
     axes = [axis for axis in manifest["axes"] if axis not in skipped]
     choices = policies_of(axes, named_axes(manifest["scenario"])) or axes
-    effects = {
-        axis: main_effects(trials, axis=axis, metrics=[metric], cells=manifest["cells"])[0]
-        for axis in axes
-    }
-    effects = {axis: found for axis, found in effects.items() if len(found) > 1}
-    if not effects.keys() & {*choices}:
+    cells = manifest["cells"]
+    axes = [axis for axis in axes if len(_levels(cells, axis)) > 1]
+    if not {*axes} & {*choices}:
         many = len(manifest["cells"]) > 1
         text = f"{100 * values.mean():.4g} % of {what} are served, and no policies are compared"
         return Answer(
             "nothing to compare",
             text + ("; `study sensitivity` tells which range matters." if many else "."),
         )
-    pairs = _Pairs(contrasts, metric, looks, seconds)
-    known = [found for axis, levels in effects.items() if (found := pairs.known(axis, levels))]
+    pairs = _Pairs(contrasts, metric, looks, seconds, Measured(trials, cells))
+    known = [found for axis in axes if (found := pairs.known(axis))]
     # Policies first, then the machine and its load.
     known.sort(key=lambda found: (found.axis not in choices, -abs(found.difference)))
     sentences = list(_claims(verdicts))
     if not known:
         sentences += pairs.undecided(choices, what, cells=len(manifest["cells"]))
         return Answer("no difference known", " ".join(sentences))
-    sentences.append(_largest_difference(known[0], what, pairs))
+    windows = clock_of(manifest, "measure")
+    sentences.append(_largest_difference(known[0], what, pairs, costs=len({*windows.values()}) < 2))
     sentences += [_further(found) for found in known[1 : _FURTHER_MOST + 1]]
     told = {found.axis for found in known}
     unknown = [axis for axis in choices if axis not in told and axis in pairs.axes]
@@ -165,7 +188,12 @@ class _Pairs:
     """The contrasts between levels, by axis and metric."""
 
     def __init__(
-        self, table: pd.DataFrame, metric: str, looks: Sequence[int], seconds: float | None
+        self,
+        table: pd.DataFrame,
+        metric: str,
+        looks: Sequence[int],
+        seconds: float | None,
+        measured: Measured,
     ) -> None:
         of_axes = table[(table["kind"] == "axis") & table["metric"].isin([metric, *COSTS])]
         self.metric = metric
@@ -176,6 +204,7 @@ class _Pairs:
             row = dict(zip(of_axes.columns, values, strict=True))
             self.rows[row["metric"], row["axis"], row["level"], row["against"]] = row
         self.seconds = seconds
+        self.measured = measured
 
     def row(self, metric: str, axis: str, one: Any, other: Any) -> dict[str, Any] | None:
         """The contrast of two levels; turned if the table has it the other way round."""
@@ -194,32 +223,62 @@ class _Pairs:
             turned[name] = 1 / row[of] if row[of] else float("nan")
         return row | turned
 
-    def known(self, axis: str, levels: Sequence[Effect]) -> _OnAxis | None:
+    def known(self, axis: str) -> _OnAxis | None:
         """What is known of an axis; None if nothing is."""
-        ranked = sorted(
-            (level for level in levels if isfinite(level.mean)), key=lambda level: -level.mean
-        )
-        if len(ranked) < 2:
-            return None
-        for best in ranked:
-            beaten = [
-                (level, row["difference"])
-                for level in ranked
-                if (row := self.row(self.metric, axis, best.level, level.level)) is not None
+        levels = _levels(self.measured.cells, axis)
+        gains = {
+            level: {
+                other: float(row["difference"])
+                for other in levels
+                if (row := self.row(self.metric, axis, level, other)) is not None
                 and row["differs"]
                 and row["difference"] > 0
-            ]
-            if beaten:
-                break
-        else:
+            }
+            for level in levels
+        }
+        gains = {level: worse for level, worse in gains.items() if worse}
+        if not gains:
             return None
-        # The first level is the machine as it is; where that serves most, the worst is named.
-        other, difference = next(
-            ((level, gap) for level, gap in beaten if level is levels[0]), beaten[-1]
+        beaten = {level for worse in gains.values() for level in worse}
+        first = levels[0]
+        best = max(
+            gains,
+            key=lambda level: (
+                level not in beaten,
+                len(gains[level]),
+                gains[level].get(first, max(gains[level].values())),
+            ),
         )
-        worse = [best, *(level for level, _ in beaten)]
-        as_good = [level.level for level in ranked if level not in worse]
-        return _OnAxis(axis, best, other, difference, tuple(as_good))
+        worse = gains[best]
+        # The first level is the machine as it is; where that serves most, the worst is named.
+        other = first if first in worse else max(worse, key=lambda level: worse[level])
+        as_good = [
+            level
+            for level in levels
+            if level != best
+            and level not in worse
+            and best not in gains.get(level, {})
+            and (row := self.row(self.metric, axis, best, level)) is not None
+            and row["n"] >= MARKED_LEAST
+        ]
+        means = self._means(axis, best, other)
+        return _OnAxis(axis, *means, worse[other], tuple(as_good))
+
+    def _means(self, axis: str, best: Any, other: Any) -> tuple[_Mean, _Mean]:
+        """Of two levels, over the cells that differ in their axis alone."""
+        values = self.measured.values(self.metric)
+        pair = next(
+            pair
+            for pair in axis_pairs(self.measured.cells, [axis])
+            if {pair.level, pair.against} == {best, other}
+        )
+        left, right, _ = both_sides(self.measured, values, pair)
+        by_level = {pair.level: left, pair.against: right}
+        one, two = (
+            _Mean(level, *mean_and_bounds(by_level[level], share=True)[:3])
+            for level in (best, other)
+        )
+        return one, two
 
     @property
     def axes(self) -> list[str]:
@@ -237,16 +296,33 @@ class _Pairs:
                 "or no settings in common); claims and `study tradeoff` do."
             )
         for axis in axes:
-            n: dict[Any, int] = {}
-            for (metric, of, level, against), row in self.rows.items():
-                if metric == self.metric and of == axis:
-                    for one in (level, against):
-                        n[one] = max(n.get(one, 0), int(row["n"]))
-            without = [str(level) for level, most in n.items() if most < MARKED_LEAST]
+            if axis in apart:
+                continue
+            levels = _levels(self.measured.cells, axis)
+            counts = {
+                frozenset((one, other)): int(row["n"])
+                for one, other in combinations(levels, 2)
+                if (row := self.row(self.metric, axis, one, other)) is not None
+            }
+            n = {level: max((c for pair, c in counts.items() if level in pair), default=0)
+                 for level in levels}  # fmt: skip
+            without = [level for level in levels if n[level] < MARKED_LEAST]
             if without and len(without) < len(n):
                 yield (
-                    f"Nothing is known of {axis} {_listed(without)}: fewer than {MARKED_LEAST} "
-                    "replicates have a value."
+                    f"Nothing is known of {axis} {_listed([*map(level_name, without)])}: fewer "
+                    f"than {MARKED_LEAST} replicates have a value beside another level's."
+                )
+            untested = [
+                f"{level_name(one)} with {level_name(other)}"
+                for one, other in combinations([each for each in levels if each not in without], 2)
+                if counts.get(frozenset((one, other)), 0) < MARKED_LEAST
+            ]
+            if untested:
+                named, more = untested[:_UNTESTED_MOST], len(untested) - _UNTESTED_MOST
+                yield (
+                    f"Not compared on {axis}: {', '.join(named)}"
+                    + (f" and {more} pairs more" if more > 0 else "")
+                    + " (no settings in common)."
                 )
 
     def undecided(self, axes: Sequence[str], what: str, *, cells: int) -> Iterator[str]:
@@ -279,8 +355,8 @@ class _Pairs:
         n = max(int(row["n"]) for row in tested)
         return (
             f"Undecided: after {n} replicates no policy is known to serve more {what} than "
-            f"another. Nearest to it: {nearest['axis']} {nearest['level']} against "
-            f"{nearest['against']}, {_points(nearest)}; {needed}."
+            f"another. Nearest to it: {nearest['axis']} {level_name(nearest['level'])} against "
+            f"{level_name(nearest['against'])}, {_points(nearest)}; {needed}."
         )
 
     def _needed(self, row: Mapping[str, Any], tests: int, cells: int) -> str:
@@ -298,6 +374,11 @@ class _Pairs:
         minutes = each * more if each else None
         minutes_most = each * more_most if each and more_most else None
         return f"to decide it: {still_needed(more, more_most, minutes, minutes_most)}"
+
+
+def _levels(cells: Mapping[str, Mapping[str, Any]], axis: str) -> list[Any]:
+    """Levels of an axis, in the order of the scenario."""
+    return list(dict.fromkeys(levels[axis] for levels in cells.values() if axis in levels))
 
 
 def _service(trials: TrialColumns) -> str | None:
@@ -330,7 +411,7 @@ def _claims(verdicts: Sequence[str]) -> Iterator[str]:
         yield f"Claims: {', '.join(counts)}."
 
 
-def _share(level: Effect) -> str:
+def _share(level: _Mean) -> str:
     interval = ""
     if isfinite(level.low) and level.low < level.high:
         interval = f" [{100 * level.low:.4g} to {100 * level.high:.4g}]"
@@ -343,14 +424,15 @@ def _points(row: Mapping[str, Any]) -> str:
     )
 
 
-def _largest_difference(found: _OnAxis, what: str, pairs: _Pairs) -> str:
-    """The largest difference, and what it costs."""
+def _largest_difference(found: _OnAxis, what: str, pairs: _Pairs, *, costs: bool) -> str:
+    """The largest difference, and what it costs, unless cells are measured for other times."""
     best, other = found.best, found.other
     text = (
-        f"{found.axis} {best.level} serves {_share(best)} of {what}, {other.level} {_share(other)}"
+        f"{found.axis} {level_name(best.level)} serves {_share(best)} of {what}, "
+        f"{level_name(other.level)} {_share(other)}"
     )
-    costs = []
-    for metric in COSTS:
+    costs_said = []
+    for metric in COSTS if costs else ():
         row = pairs.row(metric, found.axis, best.level, other.level)
         if row is None or not (row["mean"] or row["mean_against"]):
             continue
@@ -361,21 +443,26 @@ def _largest_difference(found: _OnAxis, what: str, pairs: _Pairs) -> str:
                 if row["ratio_low"] < row["ratio_high"]
                 else ""
             )
-            costs.append(f"{row['ratio']:.3g}{bounds} times the {name}")
+            costs_said.append(f"{row['ratio']:.3g}{bounds} times the {name}")
         elif isfinite(row["difference"]):
             gap = row["difference"]
-            costs.append(f"{number(abs(gap))} {'fewer' if gap < 0 else 'more'} {name}")
-    if costs:
-        text += f", for {_listed(costs)}"
+            costs_said.append(f"{number(abs(gap))} {'fewer' if gap < 0 else 'more'} {name}")
+    if costs_said:
+        text += f", for {_listed(costs_said)}"
     text += "."
     if found.open:
-        text += f" As good, as far as is known: {_listed([str(level) for level in found.open])}."
+        text += (
+            f" As good, as far as is known: {_listed([level_name(level) for level in found.open])}."
+        )
     return text
 
 
 def _further(found: _OnAxis) -> str:
     best, other = found.best, found.other
-    return f"{found.axis} {best.level} serves {_share(best)}, {other.level} {_share(other)}."
+    return (
+        f"{found.axis} {level_name(best.level)} serves {_share(best)}, "
+        f"{level_name(other.level)} {_share(other)}."
+    )
 
 
 def _scope(base: Mapping[str, Any], averaged_over: Sequence[str], *, varied: Sequence[str]) -> str:

@@ -164,26 +164,6 @@ def contrast_table(
     return found
 
 
-def significant_levels(
-    trials: pd.DataFrame | TrialColumns,
-    *,
-    cells: Mapping[str, Mapping[str, Any]],
-    axes: Iterable[str],
-    metrics: Sequence[str],
-) -> dict[tuple[str, str, Any], float]:
-    """(metric, axis, level) -> difference from the axis's first level, where it is significant.
-
-    Holm's correction covers all of them together, at 5 %. A difference that is the same in every
-    replicate has no p-value, and counts. Fewer than five replicates mark nothing.
-    """
-    measured = Measured(trials, cells)
-    firsts = {axis: next(iter(_by_level(cells, axis)), None) for axis in axes}
-    pairs = [pair for pair in axis_pairs(cells, axes) if pair.against == firsts[pair.axis]]
-    frame = _holm(_rows(measured, pairs, metrics, "shown"))
-    rows = frame.loc[significant(frame), ["metric", "axis", "level", "difference"]].to_numpy(object)
-    return {(metric, axis, level): float(gap) for metric, axis, level, gap in rows}
-
-
 def significant(table: pd.DataFrame, alpha: float | Array = 1 - CONFIDENCE) -> pd.Series[bool]:
     """Which differences count beside all others: those of few replicates never do.
 
@@ -236,13 +216,17 @@ def _rows(
                 }
             )
     overs = _all_over_cells(measured, [pair for pair in pairs if pair.kind == "axis"], metrics)
-    for row, found in zip(rows, _all_paired(sides), strict=True):
+    for row, found in zip(rows, all_paired(sides), strict=True):
         row.update(found)
         row.update(_of_one(found) if row["kind"] == "cell" else vars(next(overs)))
-    return pd.DataFrame(rows, columns=_COLUMNS)
+    frame = pd.DataFrame(rows, columns=_COLUMNS)
+    for name in ("level", "against"):
+        # As the scenario has them: beside a null 1000 would become 1000.0.
+        frame[name] = pd.Series([row[name] for row in rows], dtype=object)
+    return frame
 
 
-def _all_paired(sides: Sequence[tuple[Array, Array]]) -> list[dict[str, Any]]:
+def all_paired(sides: Sequence[tuple[Array, Array]]) -> list[dict[str, Any]]:
     """paired() of each, those of as many replicates in one go."""
     found: list[dict[str, Any]] = [{} for _ in sides]
     counts = np.array([len(left) for left, _ in sides], np.int64)

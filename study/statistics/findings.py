@@ -63,9 +63,9 @@ class Findings(Tables):
     @cached_property
     def tradeoff(self) -> pd.DataFrame:
         """Service against cost, cell by cell, and the cells that no other beats."""
-        from study.statistics.tradeoff import tradeoff
+        from study.statistics.tradeoff import of_study
 
-        return tradeoff(self.columns, self.manifest["cells"])
+        return of_study(self, self.manifest["cells"])
 
     @cached_property
     def answer(self) -> Answer:

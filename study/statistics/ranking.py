@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isnan
+from math import isfinite, isnan
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from study.results.summary import axis_and_metric_names
 from study.scenario.machine.requests import by_column, names_of
-from study.statistics.effects import level_means, mean_and_bounds
+from study.statistics.effects import level_means, matched_cells, mean_and_bounds
+from study.statistics.measured import Measured
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from study.intervals import Array
     from study.results.model import Manifest
     from study.statistics.findings import Findings
 
@@ -66,7 +72,8 @@ class Ranking:
     first
         The first level, which is the machine as it is.
     refuses
-        Whether any request was refused, or had to wait, at the first level.
+        Whether any request was refused, or had to wait, at the first level; None if nobody asked
+        there, or no trial of it finished.
     reproduces
         Share of the replicates in which its very first request was not served at once; NaN if
         nothing was requested.
@@ -74,7 +81,7 @@ class Ranking:
 
     axis: str
     first: Any
-    refuses: bool
+    refuses: bool | None
     reproduces: float
     levels: list[Ranked]
 
@@ -96,37 +103,35 @@ def ranking_of(results: Findings) -> Ranking | None:
     axis, named = scenario.get("ranking"), [*by_column(names_of(scenario))]
     if axis not in results.manifest["axes"] or not named:
         return None
-    wanted = [*(f"{name}_{what}" for name in named for what in _SHARES), *_COSTS]
+    wanted = [*(f"{name}_{what}" for name in named for what in _PER_REQUEST), *_COSTS]
     # A folder of an earlier version has no such columns.
     if not set(wanted) <= set(axis_and_metric_names(results.columns)[1]):
         return None
-    own: dict[str, float] = {}
+    cells = results.manifest["cells"]
+    measured = Measured(results.columns, cells)
+    groups, _ = matched_cells(axis, cells)
     levels: list[Ranked] = []
+    own: dict[str, float] = {}
     reproduces = float("nan")
-    for level, means in level_means(
-        results.columns,
-        axis=axis,
-        metrics=wanted,
-        cells=results.manifest["cells"],
-    ):
-        attempts: Any = sum(means[f"{name}_attempts"] for name in named)
-        if not len(attempts):
-            continue
+    means = level_means(
+        results.columns, axis=axis, metrics=[f"{named[0]}_first_refused", *_COSTS], cells=cells
+    )
+    for level, of_level in means:
         served, at_once = (
-            sum((means[f"{name}_{what}"] * means[f"{name}_attempts"]).fillna(0) for name in named)
-            / attempts
+            _estimate(_share(measured, groups[level], named, what))
             for what in ("served_ratio", "at_once_ratio")
         )
-        costs = {name: float(means[name].mean()) for name in _COSTS}
-        if not levels:
+        costs = {name: float(of_level[name].mean()) for name in _COSTS}
+        if level == next(iter(groups)):
             own = costs
-            reproduces = float(means[f"{named[0]}_first_refused"].mean())
-        ratios = {name: value / own[name] for name, value in costs.items() if own[name]}
-        levels.append(Ranked(level, _estimate(served), _estimate(at_once), ratios))
-    if not levels:
-        return None
+            reproduces = float(of_level[f"{named[0]}_first_refused"].mean())
+        ratios = {name: value / own[name] for name, value in costs.items() if own[name] > 0}
+        levels.append(Ranked(level, served, at_once, ratios))
     first = levels[0]
-    refuses = bool(first.served.mean < 1 or first.at_once.mean < 1)
+    levels = [one for one in levels if isfinite(one.served.mean)]
+    refuses = None
+    if isfinite(first.served.mean):
+        refuses = bool(first.served.mean < 1 or first.at_once.mean < 1)
     ranked = sorted(
         levels,
         key=lambda one: (
@@ -138,7 +143,22 @@ def ranking_of(results: Findings) -> Ranking | None:
     return Ranking(axis, first.level, refuses, reproduces, ranked)
 
 
-_SHARES = ("attempts", "served_ratio", "at_once_ratio", "first_refused")
+_PER_REQUEST = ("attempts", "served_ratio", "at_once_ratio", "first_refused")
+
+
+def _share(measured: Measured, cells: Sequence[str], named: Sequence[str], what: str) -> Array:
+    """Share of all requests of a level, by replicate; NaN where none was made or a trial failed."""
+    columns = [measured.index[cell] for cell in cells]
+    got, asked = (np.zeros(len(measured.replicates)) for _ in range(2))
+    for name in named:
+        attempts = measured.values(f"{name}_attempts")[:, columns]
+        ratio = measured.values(f"{name}_{what}")[:, columns]
+        # Where nobody asked, the share has no value and counts for nothing.
+        got += np.where(attempts == 0, 0.0, ratio * attempts).sum(axis=1)
+        asked += attempts.sum(axis=1)
+    with np.errstate(all="ignore"):
+        found: Array = got / asked
+    return found
 
 
 def _estimate(values: Any) -> Estimate:
@@ -201,7 +221,12 @@ def told(ranking: Ranking, manifest: Manifest) -> list[Told]:
 
 
 def refuses_nothing(ranking: Ranking) -> str:
-    """The sentence for a machine as it is that refuses nothing."""
+    """The sentence for a machine as it is that refuses nothing, or of which nothing is known."""
+    if ranking.refuses is None:
+        return (
+            f"No ranking: at {ranking.axis} {ranking.first} no trial asked for memory and "
+            "finished, so there is nothing to hold the others against."
+        )
     return (
         f"Refuses nothing: at {ranking.axis} {ranking.first} every request was served at once, "
         "so there is nothing to rank."

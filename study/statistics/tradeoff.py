@@ -21,7 +21,9 @@ import numpy as np
 from study.intervals import CONFIDENCE, mean_interval, mean_tests
 from study.results.errors import ResultsError
 from study.scenario.errors import did_you_mean, shown
+from study.scenario.units import nanoseconds_from
 from study.statistics.contrasts import MARKED_LEAST, holm
+from study.statistics.drift import clock_of
 from study.statistics.measured import Measured
 from study.zone.trial.metrics import is_share
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from study.intervals import Array
     from study.results import Tables
+    from study.results.model import Manifest
     from study.results.trials import TrialColumns
 
 GAIN: dict[str, float] = {"rx_success_ratio": 1.0}
@@ -39,6 +42,7 @@ COSTS: dict[str, dict[str, float]] = {
 }
 """What service is set against: pages reclaimed, evicted or migrated; refaults."""
 DRAWS = 1_000
+MINUTE_NS = 60e9
 
 FEW = "fewer than two replicates: no interval"
 NOTHING = "no replicate has a value of everything"
@@ -50,6 +54,7 @@ def tradeoff(
     *,
     gain: Mapping[str, float] = GAIN,
     costs: Mapping[str, Mapping[str, float]] = COSTS,
+    minutes: Mapping[str, float] | None = None,
     draws: int = DRAWS,
 ) -> pd.DataFrame:
     """One row a cell: its levels, gain and costs with intervals, front, on_front, beaten_by, n,
@@ -57,6 +62,8 @@ def tradeoff(
 
     gain   weighted sum of metrics, the more the better
     costs  name -> weighted sum of metrics, the less the better
+    minutes  for which each cell is measured: costs are then those of a minute (the table's
+           attrs["a_minute"] says so), else of the whole measured phase
 
     Columns NAME, NAME_low, NAME_high for `gain` and each cost; `front` tells whether the means are
     on the front, `on_front` in what share of the draws they are; `beaten_by` is the id of a cell
@@ -67,6 +74,8 @@ def tradeoff(
     measured = Measured(trials, cells)
     sums = {"gain": gain, **costs}
     values = np.stack([measured.total(metric) for metric in sums.values()])
+    if minutes is not None:
+        values[1:] /= np.array([minutes[cell] for cell in cells])
     whole = np.isfinite(values).all(axis=0)
     # Draws must take the same replicates from every cell that is compared.
     judged = whole.any(axis=0)
@@ -89,7 +98,27 @@ def tradeoff(
         row["beaten_by"] = str(names[by]) if by >= 0 else ""
         row["note"] = NOTHING if at is None else FEW if seen.shape[1] < 2 else ""
         rows.append(row)
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    for axis in dict.fromkeys(axis for levels in cells.values() for axis in levels):
+        # As the scenario has them: beside a null 1000 would become 1000.0.
+        frame[axis] = pd.Series([row.get(axis) for row in rows], dtype=object)
+    frame.attrs["a_minute"] = minutes is not None
+    return frame
+
+
+def minutes_measured(manifest: Manifest) -> dict[str, float]:
+    """For how long each cell of a study is measured."""
+    return {
+        cell: nanoseconds_from(raw) / MINUTE_NS
+        for cell, raw in clock_of(manifest, "measure").items()
+    }
+
+
+def of_study(results: Tables, cells: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """tradeoff() of some cells of a study; by the minute if they are measured for other times."""
+    minutes = minutes_measured(results.manifest)
+    apart = len({minutes[cell] for cell in cells}) > 1
+    return tradeoff(results.columns, cells, minutes=minutes if apart else None)
 
 
 def among(results: Tables, where: Sequence[str]) -> pd.DataFrame:
@@ -119,7 +148,7 @@ def among(results: Tables, where: Sequence[str]) -> pd.DataFrame:
     }
     if not found:
         raise ResultsError(f"{results.place} has no cell with {' and '.join(where)}")
-    return tradeoff(results.columns, found)
+    return of_study(results, found)
 
 
 def _bounds(name: str, numbers: Array, *, share: bool) -> dict[str, float]:

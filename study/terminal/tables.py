@@ -13,6 +13,7 @@ from rich.text import Text
 
 from study.results.summary import axis_and_metric_names
 from study.scenario.machine.requests import request_labels
+from study.scenario.trial import level_name
 from study.statistics.contrasts import MARKED_LEAST
 from study.statistics.effects import Effect, main_effects
 from study.statistics.findings import Findings
@@ -112,7 +113,7 @@ def _beneath(
         over = effect.over_cells
         if over is None or effect.replicates < MARKED_LEAST:
             continue
-        name = f"{labels[effect.metric]}, {named(effect.level)}"
+        name = f"{labels[effect.metric]}, {level_name(effect.level)}"
         if over.up and over.down:
             lines.append(
                 f"{name}: above in {over.up} of {over.pairs} pairs of cells and below in "
@@ -140,7 +141,7 @@ def _marks(
     metrics: Sequence[str],
 ) -> dict[tuple[str, str, Any], str]:
     """(metric, axis, level) -> ▲ or ▼ where it differs from the first level of its axis."""
-    from study.statistics.contrasts import significant_levels
+    from study.statistics.effects import significant_levels
 
     found = significant_levels(trials, cells=cells, axes=axes, metrics=metrics)
     return {place: "▲" if difference > 0 else "▼" for place, difference in found.items()}
@@ -154,7 +155,7 @@ def failures(results: Findings) -> Iterator[RenderableType]:
     yield Text(f"\n{counts['failed']} of {counts['finished']} trials failed:", style="bold red")
     for failure in listed[:_FAILURES_SHOWN]:
         levels = results.manifest["cells"][failure["cell"]]
-        where = "".join(f", {axis}={named(level)}" for axis, level in levels.items())
+        where = "".join(f", {axis}={level_name(level)}" for axis, level in levels.items())
         yield Text(f"  cell {failure['cell']}{where}, replicate {failure['replicate']}:")
         yield Text(f"    {failure['error']}", style="red")
     if counts["failed"] > len(listed[:_FAILURES_SHOWN]):
@@ -180,9 +181,9 @@ def contrast_parts(
         where = f"  ({matched} matched cell{'s' * (matched != 1)})"
         if each_cell:
             levels = results.manifest["cells"][str(cell)]
-            where = "\n" + ", ".join(f"{k}={named(v)}" for k, v in levels.items() if k != axis)
+            where = "\n" + ", ".join(f"{k}={level_name(v)}" for k, v in levels.items() if k != axis)
         title = Text.assemble(
-            (str(axis), "bold cyan"), f": {named(level)} less {named(against)}", where
+            (str(axis), "bold cyan"), f": {level_name(level)} less {level_name(against)}", where
         )
         yield from _contrast_tables(title, rows, labels)
         for note, noted in rows[rows["note"] != ""].groupby("note", sort=False)["metric"]:
@@ -244,7 +245,7 @@ def tradeoff_parts(
         often = "beaten" if row["beaten_by"] else often
         for figures, text in zip(columns.values(), [*means, often], strict=True):
             figures.append(text)
-        label = ", ".join(named(row[axis]) for axis in axes)
+        label = ", ".join(level_name(row[axis]) for axis in axes)
         if row.get("alike"):
             label += f" (and {row['alike']} alike)"
         labels.append(label)
@@ -258,6 +259,8 @@ def tradeoff_parts(
         for label, *figures in zip(labels, *columns.values(), strict=True):
             yield Text(label)
             yield Text(_in_columns(figures))
+    if table.attrs["a_minute"]:
+        yield Text("Costs are of a minute: cells are measured for other times.", style="dim")
     yield Text(
         f"{len(rows)} of {len(table)} cells, mean ± half of the 95 % interval (±0: the same in all "
         "replicates). Served: share of receive buffers. Taken: reclaimed, evicted, migrated. "
@@ -281,7 +284,7 @@ def sensitivity_parts(table: pd.DataFrame) -> Iterator[RenderableType]:
     axes = list(table.columns[: list(table.columns).index("axis")])
     for levels, rows in table.groupby(axes, sort=False) if axes else [((), table)]:
         others = ", ".join(
-            f"{axis} {named(level)}" for axis, level in zip(axes, levels, strict=True)
+            f"{axis} {level_name(level)}" for axis, level in zip(axes, levels, strict=True)
         )
         metric, points = rows["metric"].iloc[0], rows["points"].iloc[0]
         n = int(rows["replicates"].iloc[0])
@@ -348,11 +351,11 @@ def _axis_table(
 
     if len(levels) <= _LEVELS:
         columns = [
-            (named(level), [cell(metric, level) for metric, _ in headline]) for level in levels
+            (level_name(level), [cell(metric, level) for metric, _ in headline]) for level in levels
         ]
         return in_blocks(title, [label for _, label in headline], columns, width=width())
     columns = [(label, [cell(metric, level) for level in levels]) for metric, label in headline]
-    return in_blocks(title, [named(level) for level in levels], columns, width=width())
+    return in_blocks(title, [level_name(level) for level in levels], columns, width=width())
 
 
 def _plain_table(
@@ -382,8 +385,3 @@ def _plain_table(
 def _cell(effect: Effect, marks: Mapping[tuple[str, str, Any], str]) -> str:
     mark = marks.get((effect.metric, effect.axis, effect.level), " ")
     return f"{with_interval(effect.mean, effect.low, effect.high)} {mark}"
-
-
-def named(level: Any) -> str:
-    """A level as the scenario has it."""
-    return "null" if level is None else str(level)

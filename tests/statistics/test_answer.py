@@ -213,6 +213,97 @@ def test_a_cell_that_failed_does_not_speak_for_its_level(make_findings) -> None:
     assert effects[1].difference == pytest.approx(0.01)
 
 
+EXCLUDED = """
+name: excluded
+replicates: 20
+axes:
+  watermarks.min: [20, 24, 28]
+  nic.mtu: [1500, 3000, 9000]
+exclude:
+  - {watermarks.min: 28, nic.mtu: 3000}
+  - {watermarks.min: 28, nic.mtu: 9000}
+"""
+
+
+def test_levels_are_compared_over_the_settings_that_both_have(make_findings) -> None:
+    """The third level was run where the first serves most, and elsewhere the second does by far."""
+
+    def found(levels: Mapping[str, Any], replicate: int) -> dict[str, float]:
+        level = levels["watermarks.min"]
+        if levels["nic.mtu"] == 1500:
+            served = {20: 0.7, 24: 0.6, 28: 0.5}[level]
+        else:
+            served = {20: 0.3, 24: 0.9}[level]
+        return {"rx_success_ratio": served + (replicate * level % 7) / 1000, "refaults": 1.0}
+
+    answer = make_findings(EXCLUDED, found).answer
+    mine = next(one for one in answer.differences if one[0] == "watermarks.min")
+    assert mine == ("watermarks.min", 24, 20)
+    assert "24 serves 80.29 %" in answer.text
+    assert "20 43.6" in answer.text
+
+
+def test_levels_without_a_setting_in_common_are_said_not_to_be_compared(make_findings) -> None:
+    """The third is like the first wherever both were run; the second was run elsewhere."""
+    text = EXCLUDED[: EXCLUDED.index("exclude:")] + (
+        "exclude:\n"
+        "  - {watermarks.min: 20, nic.mtu: 9000}\n"
+        "  - {watermarks.min: 28, nic.mtu: 9000}\n"
+        "  - {watermarks.min: 24, nic.mtu: 1500}\n"
+        "  - {watermarks.min: 24, nic.mtu: 3000}\n"
+    )
+
+    def found(levels: Mapping[str, Any], replicate: int) -> dict[str, float]:
+        served = 0.8 if levels["watermarks.min"] == 24 else 0.5
+        return {"rx_success_ratio": served + replicate / 1000}
+
+    text = make_findings(text, found).answer.text
+    assert "watermarks.min 24" in text.replace("known of ", "")
+    assert "Nothing is known of watermarks.min 24" in text
+
+
+def test_a_level_that_leaves_it_to_the_kernel_is_called_null(make_findings) -> None:
+    """It is compared like any other, and other levels keep their numbers."""
+    text = "name: n\nreplicates: 8\naxes: {vm.min_free_kbytes: [null, 1000, 2000]}\n"
+
+    def found(levels: Mapping[str, Any], replicate: int) -> dict[str, float]:
+        more = (levels["vm.min_free_kbytes"] or 0) / 10_000
+        return {"rx_success_ratio": 0.5 + more + replicate / 1000, "refaults": 1.0 + replicate}
+
+    findings = make_findings(text, found)
+    assert "vm.min_free_kbytes 2000 serves" in findings.answer.text
+    assert ", null 50." in findings.answer.text
+    table = findings.contrasts
+    of_axis = table[(table["metric"] == "rx_success_ratio") & (table["kind"] == "axis")]
+    assert list(zip(of_axis["level"], of_axis["against"], strict=True)) == [
+        (1000, None),
+        (2000, None),
+        (2000, 1000),
+    ]
+
+
+def test_costs_of_cells_that_are_measured_for_other_times_are_those_of_a_minute(
+    make_findings,
+) -> None:
+    """Twice the pages in ten times the time are no higher cost."""
+    text = "name: n\nreplicates: 8\naxes: {clock.measure: [1min, 10min]}\n"
+
+    def found(levels: Mapping[str, Any], replicate: int) -> dict[str, float]:
+        long = levels["clock.measure"] == "10min"
+        return {
+            "rx_success_ratio": (0.7 if long else 0.5) + replicate / 1000,
+            "reclaimed_pages": 2_000.0 if long else 1_000.0,
+            "moved_pages": 0.0,
+            "refaults": 20.0 if long else 10.0,
+        }
+
+    findings = make_findings(text, found)
+    table = findings.tradeoff.set_index("clock.measure")
+    assert table["pages_taken"].to_dict() == {"1min": 1_000.0, "10min": 200.0}
+    assert table["front"].to_dict() == {"1min": False, "10min": True}
+    assert "pages reclaimed" not in findings.answer.text
+
+
 def test_what_is_open_says_how_many_replicates_would_tell(studies) -> None:
     """As a range, with the time that they take at the pace of the run."""
     answer = studies(
@@ -294,7 +385,7 @@ def answer_of_rows(trials: pd.DataFrame, cells: Mapping[str, Any], table: pd.Dat
     manifest = {
         "axes": ["kswapd.policy", "nic.receive"],
         "cells": cells,
-        "scenario": {"base": {"kernel": "2.6.8"}, "axes": {}},
+        "scenario": {"base": {"kernel": "2.6.8", "clock": {"measure": "60s"}}, "axes": {}},
     }
     rows = SimpleNamespace(manifest=manifest, columns=Columns(trials))
     return answer_of(rows, contrasts=table, verdicts=(), looks=(), seconds=None)

@@ -28,8 +28,8 @@ from study.statistics.contrasts import (
     contrast_table,
     holm,
     paired,
-    significant_levels,
 )
+from study.statistics.effects import significant_levels
 from study.statistics.headline import chosen_contrasts
 from study.terminal.tables import contrast_parts, result_parts
 

@@ -10,7 +10,7 @@ import pytest
 
 from study.scenario import ScenarioError, load_text
 from study.statistics.effects import level_means
-from study.statistics.ranking import Estimate, Ranked, Ranking, told
+from study.statistics.ranking import Estimate, Ranked, Ranking, ranking_of, refuses_nothing, told
 
 TRIALS = pd.DataFrame(
     {
@@ -70,3 +70,60 @@ def test_a_ranking_survives_being_written_down(tmp_path: Path) -> None:
 
     assert load_text(text, "x.yaml").document["ranking"] == "cure"
     assert load_text("seed: 1", str(tmp_path / "x.yaml")).document["ranking"] is None
+
+
+RARE = """
+name: rare
+replicates: 10
+ranking: policy
+extends: [machine/i386-256mb]
+base:
+  requests: { driver: { order: 2, rate: 1/min } }
+axes:
+  policy: [policy/stock, policy/order-aware]
+  nic.mtu: [1500, 9000]
+"""
+RANKED = ("served_ratio", "at_once_ratio")
+COSTS = ("refaults", "reclaimed_pages", "moved_pages", "free_pages_mean")
+
+
+def requests(attempts: int, ratio: float) -> dict[str, float]:
+    """Metrics of a trial in which so many requests were made, and that share of them served."""
+    share = ratio if attempts else float("nan")
+    return {
+        "request1_attempts": float(attempts),
+        **{f"request1_{what}": share for what in RANKED},
+        "request1_first_refused": float(share < 1) if attempts else float("nan"),
+        **dict.fromkeys(COSTS, 1.0),
+    }
+
+
+def test_replicates_in_which_a_cell_asked_for_nothing_count_by_the_others(make_findings) -> None:
+    """Every request was served; that one cell made none makes none of them refused."""
+
+    def found(levels: dict[str, Any], replicate: int) -> dict[str, float]:
+        second = levels["policy"] == "order-aware"
+        attempts = 0 if levels["nic.mtu"] == 1500 and replicate % 2 else 2
+        return requests(attempts, 1.0 if second else 0.5)
+
+    ranking = ranking_of(make_findings(RARE, found))
+    assert ranking is not None
+    assert {one.level: one.served.mean for one in ranking.levels} == {
+        "order-aware": 1.0,
+        "stock": 0.5,
+    }
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["failed", "asked nothing"])
+def test_without_a_value_at_the_first_level_nothing_is_ranked(make_findings, asked: bool) -> None:
+    """No other level is told as the machine as it is, and nothing is said to be served at once."""
+
+    def found(levels: dict[str, Any], _replicate: int) -> dict[str, float] | None:
+        if levels["policy"] == "stock":
+            return None if asked else requests(0, 1.0)
+        return requests(2, 0.5)
+
+    ranking = ranking_of(make_findings(RARE, found))
+    assert ranking is not None
+    assert ranking.refuses is None
+    assert refuses_nothing(ranking).startswith("No ranking: at policy stock no trial")

@@ -12,6 +12,7 @@ from study.report.colours import SERIES
 from study.report.figures.forest import METRICS
 from study.report.figures.sheet import Sheet
 from study.results.errors import ResultsError
+from study.scenario.trial import level_name
 from study.statistics.sensitivity import sampled_axes
 from study.zone.trial.metrics import is_share
 
@@ -94,8 +95,8 @@ def describe_curves(shown: Curves) -> str:
             factor = _factor(metric)
             phrases.append(
                 f"{_LABELS[metric]} from {factor * first.mean:.3g} at {axis} "
-                f"{select.word(first.level)} to {factor * last.mean:.3g} at "
-                f"{select.word(last.level)}"
+                f"{level_name(first.level)} to {factor * last.mean:.3g} at "
+                f"{level_name(last.level)}"
             )
     return f"{'; '.join(phrases)}."
 
@@ -126,9 +127,9 @@ def _places(axes: Axes, levels: list[Any]) -> np.ndarray[Any, Any]:
         numbers = np.array(levels, float)
         if numbers.min() > 0 and numbers.max() / numbers.min() > _RATIO_FOR_LOG:
             axes.set_xscale("log")
-            axes.set_xticks(numbers, [select.word(level) for level in levels])
+            axes.set_xticks(numbers, [level_name(level) for level in levels])
             axes.minorticks_off()
         return numbers
     slanted: Mapping[str, Any] = {"rotation": 30, "ha": "right"} if len(levels) > 6 else {}
-    axes.set_xticks(range(len(levels)), [select.word(level) for level in levels], **slanted)
+    axes.set_xticks(range(len(levels)), [level_name(level) for level in levels], **slanted)
     return np.arange(len(levels), dtype=float)

@@ -11,6 +11,7 @@ from study.report import select
 from study.report.colours import FAINT, INK, PAPER, SERIES
 from study.report.figures.sheet import Sheet, wrapped
 from study.results.errors import ResultsError
+from study.scenario.trial import level_name
 from study.zone.trial.metrics import is_share
 
 if TYPE_CHECKING:
@@ -56,9 +57,11 @@ def paired_differences(findings: Findings) -> pd.DataFrame:
         axis: next(levels[axis] for levels in cells.values() if axis in levels)
         for axis in findings.manifest["axes"]
     }
-    table = table[
-        (table["kind"] == "axis") & (table["against"] == table["axis"].map(firsts))
-    ].copy()
+    to_first = [
+        kind == "axis" and against == firsts[axis]
+        for kind, axis, against in zip(table["kind"], table["axis"], table["against"], strict=True)
+    ]
+    table = table[to_first].copy()
     # Those of many levels are curves; a row for each level would hide the others.
     few = ~table["axis"].isin(select.many_levels(cells))
     if few.any():
@@ -83,7 +86,7 @@ def forest(table: pd.DataFrame, sheet: Sheet) -> Figure:
     """What each level changes against the first of its axis, paired by replicate."""
     rows = _rows(table)
     names = [
-        f"{axis}\n{wrapped(f'{select.word(against)} → {select.word(level)}', _LETTERS)}"
+        f"{axis}\n{wrapped(f'{level_name(against)} → {level_name(level)}', _LETTERS)}"
         for axis, level, against in rows
     ]
     # A name of more than two lines needs a higher row.
@@ -113,7 +116,7 @@ def describe_forest(table: pd.DataFrame) -> str:
             for row in of_row.to_dict("records")
             if row["low"] > 0 or row["high"] < 0
         ]
-        change = f"{axis} from {select.word(against)} to {select.word(level)}"
+        change = f"{axis} from {level_name(against)} to {level_name(level)}"
         phrases.append(f"{change}: {', '.join(differing) or 'no clear difference'}")
     return f"{'; '.join(phrases)}."
 

@@ -12,7 +12,7 @@ from study.report import select
 from study.report.colours import FAINT, INK, LINES, MARKERS, PAPER, SERIES
 from study.report.figures.sheet import Sheet, wrapped
 from study.results.errors import ResultsError
-from study.scenario.units import nanoseconds_from
+from study.scenario.trial import level_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from study.statistics import Findings
 
-MINUTE_NS = 60e9
 _COSTS = {
     "pages_taken": "pages reclaimed, evicted or moved\n(thousands a minute)",
     "refaults": "refaults: pages missed soon after\n(thousands a minute)",
@@ -55,7 +54,7 @@ class Compared:
 
 def compared(findings: Findings) -> Compared:
     """What the trade-off shows."""
-    from study.statistics.drift import clock_of
+    from study.statistics.tradeoff import minutes_measured
     from study.statistics.tradeoff import tradeoff as judged
 
     select.finished(findings)
@@ -64,15 +63,12 @@ def compared(findings: Findings) -> Compared:
     missing = [name for name in needed if name not in findings.columns]
     if missing:
         raise ResultsError(f"{findings.place} has no metric {missing[0]}")
-    table: pd.DataFrame = judged(findings.columns, cells)
+    table: pd.DataFrame = judged(
+        findings.columns, cells, minutes=minutes_measured(findings.manifest)
+    )
     table = table[np.isfinite(table["gain"].to_numpy(float))].copy()
     if table.empty:
         raise ResultsError("no cell asked for receive buffers")
-    measured = clock_of(findings.manifest, "measure")
-    minutes = np.array([nanoseconds_from(measured[cell]) / MINUTE_NS for cell in table["cell"]])
-    for cost in _COSTS:
-        for column in (cost, f"{cost}_low", f"{cost}_high"):
-            table[column] = table[column] / minutes
     return Compared(table, Looks(cells))
 
 
@@ -215,7 +211,7 @@ def _along(cells: Mapping[str, Mapping[str, Any]]) -> Iterator[list[str]]:
     for axis in select.many_levels(cells)[:1]:
         groups: dict[tuple[str, ...], list[str]] = {}
         for cell, levels in cells.items():
-            key = tuple(select.word(level) for name, level in levels.items() if name != axis)
+            key = tuple(level_name(level) for name, level in levels.items() if name != axis)
             groups.setdefault(key, []).append(cell)
         yield from groups.values()
 
@@ -339,7 +335,7 @@ class Looks:
         if not self._fill:
             return name
         levels = select.level_names(self.cells, self._fill)
-        level = levels[select.word(self.cells[cell].get(self._fill))]
+        level = levels[level_name(self.cells[cell].get(self._fill))]
         return f"{level}, {name}" if len(self._looks) > 1 else level
 
     def mark(self, cell: str, *, size: float = 6) -> dict[str, Any]:
