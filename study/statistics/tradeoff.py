@@ -45,6 +45,7 @@ DRAWS = 1_000
 MINUTE_NS = 60e9
 
 FEW = "fewer than two replicates: no interval"
+FEWER = "fewer than five replicates, as others have: not compared"
 NOTHING = "no replicate has a value of everything"
 
 
@@ -77,8 +78,9 @@ def tradeoff(
     if minutes is not None:
         values[1:] /= np.array([minutes[cell] for cell in cells])
     whole = np.isfinite(values).all(axis=0)
-    # Draws must take the same replicates from every cell that is compared.
-    judged = whole.any(axis=0)
+    # Draws must take the same replicates from every cell that is compared: one of which nearly
+    # all trials failed would leave nothing of the others.
+    judged = whole.sum(axis=0) >= max(1, min(MARKED_LEAST, whole.sum(axis=0).max(initial=0)))
     common = whole[:, judged].all(axis=1) if judged.any() else np.zeros(0, bool)
     front, certainty = _fronts(values[:, :, judged][:, common], draws)
     beaten = _beaten(values[:, :, judged][:, common])
@@ -96,7 +98,11 @@ def tradeoff(
         row["on_front"] = float(certainty[at]) if at is not None and len(front) else np.nan
         by = beaten[at] if at is not None and len(beaten) else -1
         row["beaten_by"] = str(names[by]) if by >= 0 else ""
-        row["note"] = NOTHING if at is None else FEW if seen.shape[1] < 2 else ""
+        row["note"] = ""
+        if at is None:
+            row["note"] = FEWER if seen.shape[1] else NOTHING
+        elif seen.shape[1] < 2:
+            row["note"] = FEW
         rows.append(row)
     frame = pd.DataFrame(rows)
     for axis in dict.fromkeys(axis for levels in cells.values() for axis in levels):

@@ -13,6 +13,7 @@ import study
 from study.report.zone_map import record_zone_maps
 from study.results import open_folder
 from study.results.part import write_part
+from tests.statistics.conftest import make_findings  # noqa: F401
 
 SCENARIO = """\
 name: page

@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import study
 from study.report.figures import FIGURES, PAGE, PHONE, draw, house_style
+from study.report.figures.curves import along_axes
 from study.report.figures.forest import paired_differences
 from study.report.figures.policies import compared
 from study.report.figures.uptime import FREE, over_time
@@ -95,6 +96,24 @@ def test_many_levels_are_a_curve_with_a_band(along, results):
         draw("curves", results)
     assert 'id="curves"' in render(along)
     assert 'id="curves"' not in render(results)
+
+
+def test_an_axis_whose_levels_met_other_settings_is_no_curve(make_findings) -> None:
+    """Each level was run under one other setting only, which alone moves what is served."""
+    lines = [f"  - {{kswapd.policy: {policy}, nic.ring: {ring}}}"
+             for policy, rings in (("count-only", (32, 64, 96)), ("order-aware", (4, 8)))
+             for ring in rings]  # fmt: skip
+    text = (
+        "replicates: 6\naxes:\n  kswapd.policy: [count-only, order-aware]\n"
+        "  nic.ring: [4, 8, 32, 64, 96]\nexclude:\n" + "\n".join(lines)
+    )
+
+    def found(levels: dict[str, object], replicate: int) -> dict[str, float]:
+        served = 0.3 if levels["kswapd.policy"] == "count-only" else 0.8
+        return {"rx_success_ratio": served + replicate / 100, "refaults": 1.0}
+
+    with pytest.raises(study.ResultsError, match="run under the same settings"):
+        along_axes(make_findings(text, found))
 
 
 def test_the_trade_off_numbers_its_marks_by_service(along):

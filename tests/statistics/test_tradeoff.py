@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from study.results.errors import ResultsError
-from study.statistics.tradeoff import FEW, NOTHING, among, pareto, tradeoff
+from study.statistics.tradeoff import FEW, FEWER, NOTHING, among, pareto, tradeoff
 from study.terminal.tables import tradeoff_parts
 
 POINTS = st.lists(
@@ -55,6 +55,27 @@ def metrics(levels: Any, replicate: int) -> dict[str, float]:
         "refaults": cost / 2,
         "time_lost_share": cost / 1000,
     }
+
+
+def test_a_cell_whose_trials_nearly_all_failed_does_not_decide_for_the_others(
+    make_findings,
+) -> None:
+    """The one replicate that it has is the only one in which the worse cell served more."""
+
+    def found(levels: Any, replicate: int) -> dict[str, float] | None:
+        mtu = levels["nic.mtu"]
+        if mtu == 9000 and replicate != 7:
+            return None
+        served, cost = {1500: (0.4, 2_000), 4000: (0.8, 1_000), 9000: (0.3, 3_000)}[mtu]
+        if replicate == 7 and mtu == 1500:
+            served = 0.95
+        return {"rx_success_ratio": served, "reclaimed_pages": cost + replicate, "moved_pages": 0.0,
+                "refaults": cost / 2}  # fmt: skip
+
+    text = "replicates: 20\naxes:\n  nic.mtu: [1500, 4000, 9000]\n"
+    table = make_findings(text, found).tradeoff.set_index("nic.mtu")
+    assert table["front"].to_dict() == {1500: False, 4000: True, 9000: False}
+    assert table.loc[9000, "note"] == FEWER
 
 
 def test_the_front_comes_with_its_certainty(make_findings, capsys) -> None:

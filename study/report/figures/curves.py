@@ -56,7 +56,10 @@ def along_axes(findings: Findings) -> Curves:
     found: dict[str, dict[str, list[Effect]]] = {}
     for axis in many:
         metrics = [name for name in METRICS if name in columns]
-        effects, _ = main_effects(columns, axis=axis, metrics=metrics, cells=cells)
+        effects, matched = main_effects(columns, axis=axis, metrics=metrics, cells=cells)
+        if not matched:
+            # Each level was run under other settings: they would be the curve.
+            continue
         by_metric = {
             name: [effect for effect in effects if effect.metric == name] for name in metrics
         }
@@ -68,7 +71,9 @@ def along_axes(findings: Findings) -> Curves:
         if by_metric:
             found[axis] = by_metric
     if not found:
-        raise ResultsError(f"no axis has {select.MANY_LEVELS} levels or more")
+        raise ResultsError(
+            f"no axis has {select.MANY_LEVELS} levels or more that were run under the same settings"
+        )
     return Curves(found)
 
 
@@ -91,7 +96,8 @@ def describe_curves(shown: Curves) -> str:
     phrases = []
     for axis, by_metric in shown.effects.items():
         for metric, effects in by_metric.items():
-            first, last = effects[0], effects[-1]
+            seen = [effect for effect in effects if np.isfinite(effect.mean)]
+            first, last = seen[0], seen[-1]
             factor = _factor(metric)
             phrases.append(
                 f"{_LABELS[metric]} from {factor * first.mean:.3g} at {axis} "

@@ -41,14 +41,14 @@ class OverTime:
               columns nr_free0 .. nr_free10, unusable, extfrag
     titles    cell -> what to call it
     unit      of uptime
-    measured  when the measured phase of the first cell begins, in that unit
+    measured  cell -> when its measured phase begins, in that unit
     order     that the card of the first cell asks for
     """
 
     means: dict[str, pd.DataFrame]
     titles: dict[str, str]
     unit: str
-    measured: float
+    measured: dict[str, float]
     order: int
 
 
@@ -65,10 +65,10 @@ def over_time(findings: Findings) -> OverTime:
     # In the order of the levels, as the scenario has them; the first cell is among them.
     chosen = [cell for cell in findings.manifest["cells"] if cell in wanted]
     ageing, measure = (
-        nanoseconds_from(clock_of(findings.manifest, phase)[chosen[0]])
+        {cell: nanoseconds_from(raw) for cell, raw in clock_of(findings.manifest, phase).items()}
         for phase in ("ageing", "measure")
     )
-    unit, ns = _unit(ageing + measure)
+    unit, ns = _unit(max(ageing[cell] + measure[cell] for cell in chosen))
     order = _order_of_card(findings, chosen[0])
     sums: pd.DataFrame | None = None
     counts: pd.DataFrame | None = None
@@ -92,7 +92,8 @@ def over_time(findings: Findings) -> OverTime:
         raise ResultsError(f"{findings.place} has no sample with a free page")
     cells = findings.manifest["cells"]
     titles = {cell: select.difference_from_first(cells, cell) for cell in shown}
-    return OverTime(shown, titles, unit, ageing / ns, order)
+    begins = {cell: ageing[cell] / ns for cell in shown}
+    return OverTime(shown, titles, unit, begins, order)
 
 
 def _order_of_card(findings: Findings, cell: str) -> int:
@@ -120,7 +121,7 @@ def buddyinfo(shown: OverTime, sheet: Sheet) -> Figure:
     layers: Sequence[Any] = ()
     for number, (axes, (cell, mean)) in enumerate(zip(panels, shown.means.items(), strict=True)):
         layers = axes.stackplot(mean.index, _pages(mean).T, colors=FREE_ORDERS, lw=0)
-        axes.axvline(shown.measured, color=INK, lw=0.8, ls=":")
+        axes.axvline(shown.measured[cell], color=INK, lw=0.8, ls=":")
         axes.set_title(wrapped(shown.titles[cell], 46))
         axes.margins(x=0)
         axes.yaxis.set_major_formatter("{x:,.0f}")
@@ -145,7 +146,7 @@ def describe_buddyinfo(shown: OverTime) -> str:
     """How many pages are free on average once measured, and how many of them serve no card."""
     phrases = []
     for cell, mean in shown.means.items():
-        pages = _pages(mean[mean.index >= shown.measured]).mean(axis=0)
+        pages = _pages(mean[mean.index >= shown.measured[cell]]).mean(axis=0)
         phrases.append(
             f"{shown.titles[cell]}: {pages.sum():,.0f} pages free, "
             f"{pages[: shown.order].sum():,.0f} of them in blocks below order {shown.order}"
@@ -180,7 +181,8 @@ def indices(shown: OverTime, sheet: Sheet) -> Figure:
                 ls=("-", "--", "-.", (0, (1, 1)))[number % 4],
                 label=wrapped(shown.titles[cell], 46),
             )
-        axes.axvline(shown.measured, color=INK, lw=0.8, ls=":")
+        for begins in {*shown.measured.values()}:
+            axes.axvline(begins, color=INK, lw=0.8, ls=":")
         axes.set_ylim(0, 1.02)
         axes.set_title(title)
         axes.set_ylabel(label.format(order=shown.order))
@@ -200,7 +202,7 @@ def describe_indices(shown: OverTime) -> str:
     """Both indices of each cell, on average once measured."""
     phrases = []
     for cell, mean in shown.means.items():
-        measured = mean[mean.index >= shown.measured].mean()
+        measured = mean[mean.index >= shown.measured[cell]].mean()
         parts = [
             f"{title} {measured[column]:.2f}"
             for column, (title, _) in _INDICES.items()
