@@ -1,8 +1,8 @@
 """Verdicts: what the finished trials say of each claim.
 
-The smallest difference that matters, m, cuts the line in three: below -m, from -m to m, above m.
-A claim is decided when the 95 % interval of its difference lies in one part and the test for that
-part holds after Holm's correction over all claims:
+The smallest difference that matters, m, divides the differences there can be into three parts:
+below -m, from -m to m, above m. A claim is decided when the 95 % interval of its difference lies
+in one part and the test for that part is significant after Holm's correction over all claims:
 
     more, less   one-sided paired test against m or -m (intervals.py: Student's, or Hall's for skew)
     same         two one-sided tests, TOST (Schuirmann 1987)
@@ -13,16 +13,16 @@ intersection-union test, which needs no correction); one about a share of a gain
 well, by the same rule. A margin in per cent is tested as a difference of sums, never by dividing
 means.
 
-Differences of few replicates that are skewed decide nothing unless the margin is far from all of
-them: no test of their mean holds its rate. What is the same in (nearly) all replicates has no
-spread to test with, and a rare large exception would move the mean unseen. Then
+Few replicates whose differences are skewed decide nothing unless the margin is far from all of
+them: no test of their mean keeps its error rate. What is the same in (nearly) all replicates has no
+spread to test with, and a rare large exception, which these replicates need not show, would move
+the mean. Then
 
-    shares        have a largest exception, and are tested exactly: so few trials that differ would
-                  be seen in at most 2.5 % of studies if enough of all differed to reach the margin
-    other metrics have none. If every single replicate says the same, the verdict is `always seen`
-    or
-                  `never seen`, with the exact bound for the share of replicates that may differ;
-                  it is about replicates, not about the mean, and takes no part in Holm's 5 %.
+    shares         lie between 0 and 1, and are tested exactly: so few trials that differ would be
+                   seen in at most 2.5 % of studies if enough of all differed to reach the margin
+    other metrics  have no such bound. If all replicates agree, the verdict is `always seen` or
+                   `never seen`, with the exact bound for the share of replicates that may differ;
+                   it is about replicates, not about the mean, and takes no part in Holm's 5 %.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ Word = Literal[
 ]
 Part = Literal["less", "same", "more"]
 TESTED: tuple[Word, ...] = ("supported", "contradicted", "equivalent", "undecided")
-"""Verdicts that rest on a test, and share the 5 %."""
+"""Verdicts that rest on a test; Holm's correction divides the 5 % among their claims."""
 
 REPLICATES_LEAST = 5
 """Fewer replicates decide nothing: their spread is a guess."""
@@ -75,7 +75,7 @@ FUTILE = 0.1
 _NONCENTRAL_MOST = 100
 """Replicates, and deviations, up to which the noncentral t distribution is not normal enough."""
 _ROUNDING = 1e-12
-"""Of the numbers subtracted: a smaller difference is none."""
+"""As a share of the numbers subtracted: a smaller difference counts as none."""
 FAR = 3.0
 """Ranges of all differences that the margin must be away to decide when they are skewed."""
 
@@ -96,9 +96,9 @@ _PARTS: tuple[Part, ...] = ("less", "same", "more")
 
 @dataclass(frozen=True)
 class Verdict:
-    """One claim, and what came out.
+    """What the finished trials say of one claim.
 
-    against       the comparison it hung on: the least favourable, if there are several
+    against       the comparison that decided: the least favourable, if there are several
     estimate      mean difference over the replicates; low and high its interval of `confidence`
     side, other   means of both sides (other: of what is compared with, or the number)
     share         how much of `other` the side had to reach, counted from the baseline if any
@@ -107,8 +107,8 @@ class Verdict:
     skew          of the differences; beyond 1 either way the 5 % of a wrong verdict is a rough
                   figure
     p, p_holm     of the verdict's own test; p_holm allows for other claims and for other looks
-    more          replicates that would decide it beside the other claims, if undecided: the lower
-                  end of an 80 % range, to one digit; None: no number would
+    more          further replicates that would decide it, if undecided, with the other claims as
+                  they are: the lower end of an 80 % range, to one digit; None: no number would
     more_most     the upper end; None: perhaps no number would
     minutes       what they would take in the cells of this claim, at the speed of the run; None if
                   that is not known
@@ -163,11 +163,12 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Decision:
-    """What numbers, one a replicate, say of their mean and a margin.
+    """What the differences, one a replicate, say of their mean and a margin.
 
-    p         for each part of the line; NaN for what is not tested
+    p         for each part (less, same, more), two-sided; NaN for what is not tested
     inside    the part that the interval lies in
     interval  of the mean
+    note      why there is no test, or no decision
     seen      the part that every replicate lies in, where there is no test
     alike     they are (nearly) all the same
     """
@@ -181,14 +182,14 @@ class _Decision:
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What one comparison shows.
+class _Outcome:
+    """What one comparison of a claim shows.
 
-    spent         share of alpha for a look at so many replicates
+    spent         share of alpha that a look after so many replicates may use (looks.py)
     values        of the side in each replicate
     gap, margins  the difference in each replicate, and the smallest that matters there
     limits        the least and the largest that a difference can be
-    cells         how many it needs
+    cells         how many cells it needs
     """
 
     against: str
@@ -250,29 +251,35 @@ def judge(
     nuisance
         Axes whose combinations of levels have a load each: what compares them is not paired.
     pairing
-        Work out what comparing within replicates is worth, too, which takes some time.
+        Work out as well how many replicates are saved by comparing within them, which takes some
+        time.
+
+    Returns
+    -------
+    list of Verdict
+        In the order of the claims; 'not asked' where the study lacks the cells.
     """
     measured = Measured(trials, cells)
     claims = list(claims)
     nuisance = [axis for axis in nuisance if any(axis in levels for levels in cells.values())]
-    looked = [_look_at(claim, measured, alpha, looks) for claim in claims]
-    singles = [_single(claim, found, alpha) for claim, found in zip(claims, looked, strict=True)]
+    shown = [_outcomes(claim, measured, alpha, looks) for claim in claims]
+    singles = [_single(claim, found, alpha) for claim, found in zip(claims, shown, strict=True)]
     corrected = holm(np.array([p for _, _, p in singles], np.float64))
     found = [
-        (_after_holm(verdict, float(p_holm), alpha), look)
-        for (verdict, look, _), p_holm in zip(singles, corrected, strict=True)
+        (_after_holm(verdict, float(p_holm), alpha), outcome)
+        for (verdict, outcome, _), p_holm in zip(singles, corrected, strict=True)
     ]
-    # Holm leaves those that are open to share what is left of alpha, now and when more is known.
+    # In Holm's procedure the claims that are still open divide alpha among them.
     open_ = sum(verdict.verdict == "undecided" for verdict, _ in found)
     if pairing:
-        found = [(_with_pairing(verdict, look), look) for verdict, look in found]
+        found = [(_with_pairing(verdict, outcome), outcome) for verdict, outcome in found]
     judged = []
-    for verdict, look in found:
+    for verdict, outcome in found:
         if verdict.verdict == "undecided" and most is not None:
             last = alpha / open_ * spent_at(most, looks)
-            judged.append(replace(verdict, hopeless=_is_hopeless(look, most, last)))
+            judged.append(replace(verdict, hopeless=_is_hopeless(outcome, most, last)))
         elif verdict.verdict == "undecided":
-            judged.append(_with_need(verdict, look, alpha / open_, seconds))
+            judged.append(_with_need(verdict, outcome, alpha / open_, seconds))
         else:
             judged.append(verdict)
     return [
@@ -286,7 +293,7 @@ def judge(
 def _compares(
     claim: Claim, cells: Mapping[str, Mapping[str, Any]], nuisance: Sequence[str]
 ) -> bool:
-    """Does a claim set cells against others that met another load?
+    """Does a claim compare cells that met different loads?
 
     Its differences are then those of two independent loads, replicate by replicate: the same tests
     hold, and are as much less sure as pairing would have made them.
@@ -306,9 +313,10 @@ def _compares(
     )
 
 
-def _look_at(
+def _outcomes(
     claim: Claim, measured: Measured, alpha: float, looks: Sequence[int]
-) -> list[_Look] | str:
+) -> list[_Outcome] | str:
+    """What each comparison of a claim shows, or why the study cannot make them."""
     try:
         comparisons = claim.comparisons(measured.cells)
     except ValueError as reason:
@@ -326,7 +334,7 @@ def _compare(
     total: Array,
     alpha: float,
     looks: Sequence[int],
-) -> _Look:
+) -> _Outcome:
     side = measured.over(total, comparison.side)
     gap = side - measured.over(total, comparison.reference) - comparison.constant
     other = measured.over(total, comparison.other)
@@ -344,7 +352,7 @@ def _compare(
     if n == 0:
         none = _Decision(dict.fromkeys(_PARTS, nan), None, (nan, nan), NO_VALUE)
         numbers = (nan, nan, nan, nan, nan, 1.0)
-        return _Look(
+        return _Outcome(
             comparison.against, 0, *numbers, none, gap, gap, gap, limits, len(comparison.cells)
         )
     # A margin in per cent is a sum over cells too, so it varies with the replicate.
@@ -354,7 +362,7 @@ def _compare(
     decision = _decide(gap, margins, alpha * spent, limits, size=float(size.max()))
     if claim.baseline is not None and claim.share != 1:
         decision = _with_gain(claim, decision, scale, margins, alpha * spent)
-    return _Look(
+    return _Outcome(
         against=comparison.against,
         n=n,
         side=float(side.mean()),
@@ -439,7 +447,7 @@ def _decide(
 
 
 def _alike(gap: Array, margins: Array, alpha: float, limits: tuple[float, float]) -> _Decision:
-    """The same for differences of which (nearly) all are one and the same number."""
+    """As _decide(), for differences of which (nearly) all are one and the same number."""
     n = len(gap)
     nothing: dict[Part, float] = dict.fromkeys(_PARTS, 1.0)
     plain = mean_interval(gap, confidence=1 - alpha)
@@ -463,14 +471,15 @@ def _alike(gap: Array, margins: Array, alpha: float, limits: tuple[float, float]
 
 
 def _differing(gap: Array) -> tuple[float, int, int]:
-    """The usual difference, and how many lie below and above it."""
+    """The usual difference (the median), and how many lie below and above it."""
     usual = float(np.sort(gap)[len(gap) // 2])
     return usual, int((gap < usual).sum()), int((gap > usual).sum())
 
 
 def _reach(gap: Array, margin: float, limits: tuple[float, float]) -> dict[str, float]:
-    """For each end of each part, the share of trials that must differ at their farthest for the
-    mean to be there; 0 where the usual difference is beyond it already.
+    """For each margin, from above and from below: the share of trials that must differ from the
+    usual one, by as much as `limits` allow, for the mean to reach it; 0 where the usual difference
+    is beyond it already.
     """
     usual, _, _ = _differing(gap)
     least, most = limits
@@ -503,6 +512,9 @@ def _exact_tests(gap: Array, margin: float, limits: tuple[float, float]) -> dict
 
 
 def _exact_bounds(gap: Array, alpha: float, limits: tuple[float, float]) -> tuple[float, float]:
+    """An interval of the mean of bounded differences: as many trials as may lie below the usual
+    one (Clopper and Pearson), each at the least there can be; the same above.
+    """
     from statsmodels.stats.proportion import proportion_confint
 
     usual, below, above = _differing(gap)
@@ -543,23 +555,23 @@ def _tests(gap: Array, margins: Array) -> dict[Part, float]:
     return {part: min(1.0, 2 * found[part]) for part in _PARTS}
 
 
-def _needed(look: _Look, alpha: float) -> tuple[int, int | None] | None:
+def _needed(outcome: _Outcome, alpha: float) -> tuple[int, int | None] | None:
     """Replicates after which this would probably be decided: an 80 % range of how many.
 
     None if no number would do; None as its upper end if perhaps no number would.
     """
-    gap, margins, n = look.gap, look.margins, look.n
+    gap, margins, n = outcome.gap, outcome.margins, outcome.n
     if n < REPLICATES_LEAST:
         return REPLICATES_LEAST, None
-    if look.decision.alike:
-        return _needed_if_alike(look, alpha)
+    if outcome.decision.alike:
+        return _needed_if_alike(outcome, alpha)
     upper, lower = gap - margins, gap + margins
     if not np.isfinite(gap).all():
         return None
     sizes = [float(edge.mean() / spread) for edge in (upper, lower) if (spread := edge.std(ddof=1))]
     if len(sizes) < 2 or not np.isfinite(sizes).all():
         return None
-    # Between the margins both tests must come out, outside them the one for the nearer margin.
+    # Between the margins both tests must be significant, outside them that for the nearer margin.
     between = sizes[0] < 0 < sizes[1]
     sizes = [-sizes[0], sizes[1]] if between else [min(abs(size) for size in sizes)]
     bounds = [size_bounds(size, n) for size in sizes]
@@ -569,19 +581,20 @@ def _needed(look: _Look, alpha: float) -> tuple[int, int | None] | None:
     return least, replicates_for([low for low, _ in bounds], alpha)
 
 
-def _is_hopeless(look: _Look, most: int, alpha: float) -> bool:
+def _is_hopeless(outcome: _Outcome, most: int, alpha: float) -> bool:
     """Has it less than one chance in ten to be decided with `most` replicates at this alpha?"""
     from scipy import stats
 
-    n = look.n
+    n = outcome.n
     if not REPLICATES_LEAST <= n < most:
         return False
-    if look.decision.alike:
-        least, _ = _needed_if_alike(look, alpha)
+    if outcome.decision.alike:
+        least, _ = _needed_if_alike(outcome, alpha)
         return least > most
-    edges = look.gap - look.margins, look.gap + look.margins
-    # Standard errors that the mean will lie above each margin; what is to come varies with what
-    # was seen.
+    edges = outcome.gap - outcome.margins, outcome.gap + outcome.margins
+    # Predictive power: z is how many standard errors the mean lies above each margin. After `most`
+    # replicates it is expected at z * sqrt(most / n), with a variance of most / n - 1 from the
+    # replicates to come and from the true mean, which is not known.
     now = [float(edge.mean() / edge.std(ddof=1) * np.sqrt(n)) for edge in edges]
     if not np.isfinite(now).all():
         return False
@@ -596,27 +609,42 @@ def _is_hopeless(look: _Look, most: int, alpha: float) -> bool:
     return bool(chance < FUTILE)
 
 
-def _needed_if_alike(look: _Look, alpha: float) -> tuple[int, int | None]:
-    """The same where (nearly) all replicates agree."""
-    _, below, above = _differing(look.gap)
+def _needed_if_alike(outcome: _Outcome, alpha: float) -> tuple[int, int | None]:
+    """As _needed(), where (nearly) all replicates agree."""
+    _, below, above = _differing(outcome.gap)
     differing = below + above
-    if not all(map(isfinite, look.limits)) or np.ptp(look.margins):
-        more = ceil(look.n * DIFFERING_LEAST / max(differing, 1))
+    if not all(map(isfinite, outcome.limits)) or np.ptp(outcome.margins):
+        more = ceil(outcome.n * DIFFERING_LEAST / max(differing, 1))
         return more, None
-    shares = [s for s in _reach(look.gap, float(look.margins[0]), look.limits).values() if s > 0]
+    shares = [
+        s for s in _reach(outcome.gap, float(outcome.margins[0]), outcome.limits).values() if s > 0
+    ]
     share = min(shares, default=0.0)
 
     def decided(n: int) -> bool:
         return share > 0 and 2 * rare_share_test(differing, n, share) <= alpha
 
     if not decided(REPLICATES_MOST):
-        return look.n, None
-    least = bisect_left(range(REPLICATES_MOST + 1), True, lo=look.n, key=decided)
+        return outcome.n, None
+    least = bisect_left(range(REPLICATES_MOST + 1), True, lo=outcome.n, key=decided)
     return least, None if differing else least
 
 
 def size_bounds(size: float, n: int) -> tuple[float, float]:
-    """An 80 % interval of a standardised difference, from the noncentral t distribution."""
+    """An 80 % interval of a standardised difference, from the noncentral t distribution.
+
+    Parameters
+    ----------
+    size
+        Mean over standard deviation, as n replicates have it.
+    n
+        Replicates.
+
+    Returns
+    -------
+    tuple of float
+        Its lower and upper end.
+    """
     from scipy import special, stats
 
     tail = (1 - NEEDED_CONFIDENCE) / 2
@@ -628,9 +656,19 @@ def size_bounds(size: float, n: int) -> tuple[float, float]:
 
 
 def replicates_for(sizes: Sequence[float], alpha: float) -> int | None:
-    """Replicates of which the tests of all these standardised differences come out.
+    """Replicates after which the tests of all these differences are probably significant.
 
-    None if no number would do.
+    Parameters
+    ----------
+    sizes
+        The differences, each divided by its standard deviation; positive in the tested direction.
+    alpha
+        Of a two-sided test.
+
+    Returns
+    -------
+    int or None
+        For a power of POWER; None if no number up to REPLICATES_MOST would do.
     """
     from scipy import special
 
@@ -653,61 +691,66 @@ def replicates_for(sizes: Sequence[float], alpha: float) -> int | None:
     return max(found, REPLICATES_LEAST)
 
 
-def _single(claim: Claim, looks: list[_Look] | str, alpha: float) -> tuple[Verdict, _Look, float]:
-    """The claim before Holm, the comparison it hangs on, and its p for Holm: that of the part that
-    fits best, over all its comparisons, divided by its look's share of alpha.
+def _single(
+    claim: Claim, outcomes: list[_Outcome] | str, alpha: float
+) -> tuple[Verdict, _Outcome, float]:
+    """The verdict on a claim by itself, the comparison that decides, and the p that enters Holm's
+    correction: of the part that fits best, over all its comparisons, divided by the share of alpha
+    of this look.
     """
     nan = float("nan")
     metric = " + ".join(
         name if factor == 1 else f"{factor:g} {name}"
         for name, factor in _positive_first(claim.metric)
     ).replace("+ -", "- ")
-    if isinstance(looks, str):
-        nothing = _Decision(dict.fromkeys(_PARTS, nan), None, (nan, nan), looks)
+    if isinstance(outcomes, str):
+        nothing = _Decision(dict.fromkeys(_PARTS, nan), None, (nan, nan), outcomes)
         empty = np.empty(0)
         numbers = (nan, nan, nan, nan, nan, 1.0)
-        look = _Look("", 0, *numbers, nothing, empty, empty, empty, (nan, nan), 0)
-        return _verdict(claim, "not asked", metric, look, nan, alpha), look, nan
-    without = next((look for look in looks if look.decision.note == NO_GAIN), None)
+        outcome = _Outcome("", 0, *numbers, nothing, empty, empty, empty, (nan, nan), 0)
+        return _verdict(claim, "not asked", metric, outcome, nan, alpha), outcome, nan
+    without = next((outcome for outcome in outcomes if outcome.decision.note == NO_GAIN), None)
     if without is not None:
         return _verdict(claim, "not asked", metric, without, nan, alpha), without, nan
-    look, word = _over_all(claim.expect, looks)
+    outcome, word = _over_all(claim.expect, outcomes)
     if word in ("always seen", "never seen"):
-        return _verdict(claim, word, metric, look, nan, alpha), look, nan
-    part = look.inside
-    p = look.decision.p[part] if part is not None else min(look.decision.p.values())
-    tested = [other for other in looks if other.seen is None]
+        return _verdict(claim, word, metric, outcome, nan, alpha), outcome, nan
+    part = outcome.inside
+    p = outcome.decision.p[part] if part is not None else min(outcome.decision.p.values())
+    tested = [other for other in outcomes if other.seen is None]
     if part is not None and part == claim.expect:
         p = max(other.decision.p[part] for other in tested)
-    elif len(looks) > 1:
-        p = min(1.0, p * len(looks))
+    elif len(outcomes) > 1:
+        p = min(1.0, p * len(outcomes))
     spent = min(other.spent for other in tested)
-    return _verdict(claim, word, metric, look, p, alpha), look, min(1.0, p / spent)
+    return _verdict(claim, word, metric, outcome, p, alpha), outcome, min(1.0, p / spent)
 
 
 def _positive_first(metric: Mapping[str, float]) -> list[tuple[str, float]]:
     return sorted(metric.items(), key=lambda item: item[1] < 0)
 
 
-def _verdict(claim: Claim, word: Word, metric: str, look: _Look, p: float, alpha: float) -> Verdict:
+def _verdict(
+    claim: Claim, word: Word, metric: str, outcome: _Outcome, p: float, alpha: float
+) -> Verdict:
     return Verdict(
         id=claim.id,
         says=claim.says,
         verdict=word,
         expect=claim.expect,
         metric=metric,
-        against=look.against,
-        n=look.n,
-        side=look.side,
-        other=look.other,
+        against=outcome.against,
+        n=outcome.n,
+        side=outcome.side,
+        other=outcome.other,
         share=claim.share,
         baseline=words(claim.baseline) if claim.baseline else "",
-        estimate=look.estimate,
-        low=look.decision.interval[0],
-        high=look.decision.interval[1],
-        confidence=1 - alpha * look.spent,
-        margin=look.margin,
-        skew=look.skew,
+        estimate=outcome.estimate,
+        low=outcome.decision.interval[0],
+        high=outcome.decision.interval[1],
+        confidence=1 - alpha * outcome.spent,
+        margin=outcome.margin,
+        skew=outcome.skew,
         p=p,
         p_holm=float("nan"),
         more=None,
@@ -719,32 +762,34 @@ def _verdict(claim: Claim, word: Word, metric: str, look: _Look, p: float, alpha
         pairing_high=float("nan"),
         stood="",
         hopeless=False,
-        note=look.decision.note,
+        note=outcome.decision.note,
     )
 
 
-def _over_all(expect: Part, looks: Sequence[_Look]) -> tuple[_Look, Word]:
-    """The comparison a claim hangs on, and what it says of the claim."""
+def _over_all(expect: Part, outcomes: Sequence[_Outcome]) -> tuple[_Outcome, Word]:
+    """The comparison that decides a claim, and the verdict: as the least favourable one has it."""
     towards = -1.0 if expect == "less" else 1.0
 
-    def favourable(look: _Look) -> float:
-        if np.isnan(look.estimate):
+    def favourable(outcome: _Outcome) -> float:
+        if np.isnan(outcome.estimate):
             return -np.inf
-        return -abs(look.estimate) if expect == "same" else towards * look.estimate
+        return -abs(outcome.estimate) if expect == "same" else towards * outcome.estimate
 
-    def worst(found: Sequence[_Look]) -> _Look:
+    def worst(found: Sequence[_Outcome]) -> _Outcome:
         return min(found, key=favourable)
 
-    if failing := [look for look in looks if look.inside not in (expect, None)]:
-        look = worst(failing)
-        return look, "equivalent" if look.inside == "same" else "contradicted"
-    if failing := [look for look in looks if look.seen not in (expect, None)]:
+    if failing := [outcome for outcome in outcomes if outcome.inside not in (expect, None)]:
+        outcome = worst(failing)
+        return outcome, "equivalent" if outcome.inside == "same" else "contradicted"
+    if failing := [outcome for outcome in outcomes if outcome.seen not in (expect, None)]:
         return worst(failing), "never seen"
-    if open_ := [look for look in looks if look.inside is None and look.seen is None]:
+    if open_ := [
+        outcome for outcome in outcomes if outcome.inside is None and outcome.seen is None
+    ]:
         return worst(open_), "undecided"
-    if seen := [look for look in looks if look.seen is not None]:
+    if seen := [outcome for outcome in outcomes if outcome.seen is not None]:
         return worst(seen), "always seen"
-    return worst(looks), "supported"
+    return worst(outcomes), "supported"
 
 
 def _after_holm(verdict: Verdict, p_holm: float, alpha: float) -> Verdict:
@@ -755,22 +800,22 @@ def _after_holm(verdict: Verdict, p_holm: float, alpha: float) -> Verdict:
     return replace(verdict, verdict=word, p_holm=p_holm)
 
 
-def _with_pairing(verdict: Verdict, look: _Look) -> Verdict:
+def _with_pairing(verdict: Verdict, outcome: _Outcome) -> Verdict:
     """The verdict with what pairing is worth, between cells."""
-    factor, low, high = pairing_factor(look.values, look.values - look.gap)
+    factor, low, high = pairing_factor(outcome.values, outcome.values - outcome.gap)
     return replace(verdict, pairing=factor, pairing_low=low, pairing_high=high)
 
 
-def _with_need(verdict: Verdict, look: _Look, alpha: float, seconds: float | None) -> Verdict:
+def _with_need(verdict: Verdict, outcome: _Outcome, alpha: float, seconds: float | None) -> Verdict:
     """An undecided claim with what it would take to decide it."""
-    if look.n == 0 or look.decision.note in (TOO_LARGE, OPEN_GAIN):
+    if outcome.n == 0 or outcome.decision.note in (TOO_LARGE, OPEN_GAIN):
         return verdict
-    needed = _needed(look, alpha * look.spent)
+    needed = _needed(outcome, alpha * outcome.spent)
     if needed is None:
         return replace(verdict, note=verdict.note or TOO_NEAR)
 
     least, most = more_than(verdict.n, *needed)
-    minutes = None if seconds is None else look.cells * seconds / 60
+    minutes = None if seconds is None else outcome.cells * seconds / 60
     return replace(
         verdict,
         more=least,
@@ -781,7 +826,20 @@ def _with_need(verdict: Verdict, look: _Look, alpha: float, seconds: float | Non
 
 
 def more_than(n: int, least: int, most: int | None) -> tuple[int, int | None]:
-    """How many more than n replicates make so many at least and at most, each to one digit."""
+    """How many replicates to add to n for a total of `least` to `most`, each to one digit.
+
+    Parameters
+    ----------
+    n
+        Replicates there are.
+    least, most
+        Replicates wanted in all; most is None if perhaps no number would do.
+
+    Returns
+    -------
+    tuple
+        Rounded down and up, and at least a quarter of n; the second is None where `most` is.
+    """
 
     # Power knows nothing of skew, and fewer than a quarter more seldom change a verdict.
     def further(wanted: int) -> int:
@@ -791,13 +849,24 @@ def more_than(n: int, least: int, most: int | None) -> tuple[int, int | None]:
 
 
 def _one_digit(n: int, rounded: Callable[[float], int]) -> int:
-    """A number of one digit that counts: 17 as 10 (floor) or 20 (ceil)."""
+    """A number to one significant digit: 17 as 10 (floor) or 20 (ceil)."""
     size = int(10 ** floor(log10(n)))
     return rounded(n / size) * size
 
 
 def verdict_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
-    """One row a claim; the columns are the fields of Verdict."""
+    """The verdicts as a table.
+
+    Parameters
+    ----------
+    verdicts
+        As judge() gives them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a claim; the columns are the fields of Verdict.
+    """
     import pandas as pd
 
     names = list(Verdict.__dataclass_fields__)

@@ -22,8 +22,19 @@ _PAIRING_LEAST = 2.0
 def footnote(verdicts: Sequence[Verdict], *, looks: int = 1, extended: int = 0) -> str:
     """How sure the verdicts are, in a few sentences.
 
-    looks     how often the study may look at its rows
-    extended  how often cells or replicates were added to it, as no rule of its own has it
+    Parameters
+    ----------
+    verdicts
+        On all claims of a study.
+    looks
+        How often its stopping rule may look at the rows.
+    extended
+        How often cells or replicates were added to it by a person, not by that rule.
+
+    Returns
+    -------
+    str
+        On one line, without the verdicts themselves.
     """
     judged = [verdict for verdict in verdicts if verdict.has_cells]
     text = ""
@@ -42,7 +53,9 @@ def footnote(verdicts: Sequence[Verdict], *, looks: int = 1, extended: int = 0) 
 
 
 def _assurance(judged: Sequence[Verdict], looks: int, extended: int) -> Iterator[str]:
-    """How often such verdicts are wrong, what is left out of that, and what the brackets are."""
+    """Sentences: how often such verdicts are wrong, which of them have no such rate, what the
+    brackets in tables are, and whether the claims stood before the rows.
+    """
     tested = [verdict for verdict in judged if verdict.verdict in TESTED]
     seen = [verdict for verdict in judged if verdict.verdict in ("always seen", "never seen")]
     if tested:
@@ -76,10 +89,21 @@ def _assurance(judged: Sequence[Verdict], looks: int, extended: int) -> Iterator
 
 
 def evidence(verdict: Verdict, labels: Mapping[str, str] = LABELS, *, most: int) -> str:
-    """The figures behind a verdict, in one line; a metric without a label goes by its name.
+    """The figures behind a verdict, in one line.
 
-    labels  metric -> what to call it
-    most    replicates that claims rest on; one that has fewer says so
+    Parameters
+    ----------
+    verdict
+        On a claim of which the study has the cells.
+    labels
+        Metric -> what to call it; others keep their names.
+    most
+        Replicates of the claim that has the most; one with fewer says how many.
+
+    Returns
+    -------
+    str
+        Parts with semicolons between them.
     """
     parts = []
     metric = _labelled(verdict.metric, labels)
@@ -105,16 +129,41 @@ def evidence(verdict: Verdict, labels: Mapping[str, str] = LABELS, *, most: int)
 
 
 def statements(verdicts: Sequence[Verdict], labels: Mapping[str, str]) -> list[tuple[Verdict, str]]:
-    """The verdicts on claims that could be judged, each with its figures; labels as below."""
+    """The verdicts on claims that could be judged, each with its figures as statement() has them.
+
+    Parameters
+    ----------
+    verdicts
+        On all claims of a study.
+    labels
+        As for statement().
+
+    Returns
+    -------
+    list of tuple
+        (verdict, sentences), in the same order.
+    """
     judged = [verdict for verdict in verdicts if verdict.has_cells]
     most = max((verdict.n for verdict in judged), default=0)
     return [(verdict, statement(verdict, labels, most=most)) for verdict in judged]
 
 
 def statement(verdict: Verdict, labels: Mapping[str, str], *, most: int) -> str:
-    """The same in sentences, for who does not know the metrics by name.
+    """The figures behind a verdict, in sentences, for readers who do not know the metrics by name.
 
-    labels  metric -> what to call it; others are called by their names, underscores as spaces
+    Parameters
+    ----------
+    verdict
+        On a claim of which the study has the cells.
+    labels
+        Metric -> what to call it; of others the name is used, underscores as spaces.
+    most
+        As for evidence().
+
+    Returns
+    -------
+    str
+        One paragraph.
     """
     sentences: list[str] = []
     if isfinite(verdict.estimate):
@@ -135,7 +184,7 @@ def statement(verdict: Verdict, labels: Mapping[str, str], *, most: int) -> str:
 
 def _comparison(verdict: Verdict, metric: str) -> Iterator[str]:
     """What was compared, the difference with its interval, and what would not matter."""
-    # Shares of one are shown in per cent.
+    # Shares (of 1) are shown in per cent.
     share = is_share(verdict.metric) and not _is_sum(verdict)
     factor, unit, points = (100.0, " %", " points") if share else (1.0, "", "")
 
@@ -164,7 +213,7 @@ def in_words(metric: str, labels: Mapping[str, str]) -> str:
 
 
 def _labelled(metric: str, labels: Mapping[str, str]) -> str:
-    """The same, but one without a label keeps its name."""
+    """A metric, or a weighted sum of some, with labels for names; those without one stay."""
     times = re.sub(r"(?<![\d.])([\d.]+) (?=[a-z])", "\\1 \N{MULTIPLICATION SIGN} ", metric)
     named = re.sub(r"[a-z]\w+", lambda name: labels.get(name[0], name[0]), times)
     return named.replace(" - ", " \N{MINUS SIGN} ")
@@ -182,7 +231,20 @@ def _needed(verdict: Verdict, more: int) -> str:
 def still_needed(
     more: int, most: int | None, minutes: float | None, minutes_most: float | None
 ) -> str:
-    """How many more replicates would decide it, as the range that it is, and how long they take."""
+    """How many more replicates would decide a claim, and how long they take.
+
+    Parameters
+    ----------
+    more, most
+        The range of their number; most is None if perhaps no number would do.
+    minutes, minutes_most
+        What so many take; None if that is not known.
+
+    Returns
+    -------
+    str
+        As '20 to 80 more replicates, 3 min to 10 min'.
+    """
     if most is None:
         text = f"at least {more:,} more replicates, perhaps no number"
     elif more == most:
@@ -203,7 +265,7 @@ def _one_digit(value: float) -> float:
 
 
 def _is_open(verdict: Verdict) -> bool:
-    """Undecided, and seen often enough for a guess how many more it takes."""
+    """Is it undecided, with replicates enough to estimate how many more it takes?"""
     return verdict.verdict == "undecided" and verdict.n >= REPLICATES_LEAST
 
 
@@ -221,7 +283,7 @@ def duration(minutes: float) -> str:
 
 
 def number(value: float) -> str:
-    """A number with three digits that count."""
+    """A number with three significant digits; from 1,000 to a million to the nearest integer."""
     if not isfinite(value):
         return "-"
     size = abs(value)
@@ -235,7 +297,7 @@ def _signed(value: float) -> str:
 
 
 def _has_interval(verdict: Verdict) -> bool:
-    """Whether there is one: what is the same in every replicate has none."""
+    """Has the difference an interval? What is the same in every replicate has none."""
     return isfinite(verdict.low) and isfinite(verdict.high) and verdict.low < verdict.high
 
 
@@ -246,8 +308,10 @@ def _interval(verdict: Verdict) -> str:
 
 
 def with_interval(mean: float, low: float, high: float) -> str:
-    """A mean and half of its interval; where all the room is on one side, the mean and its
-    bound.
+    """A mean and half of its interval, as '20.8k ±2.3k'.
+
+    Where the mean is one end of the interval, as of shares that are all 1, the mean and the other
+    end: '1 (≥0.98)'.
     """
     half = (high - low) / 2
     if isfinite(half) and half > 0 and mean in (low, high):
@@ -271,7 +335,7 @@ def with_half(mean: float, *, half: float) -> str:
     shown = f"{scaled:.{decimals}f}{unit}"
     if float(f"{scaled:.{decimals}f}") == 0:
         shown = f"<{10.0**-decimals:.{decimals}f}{unit}"
-    # "z": what rounds to nothing has no sign.
+    # Format option z: what rounds to zero has no minus sign.
     return f"{mean / factor:z.{decimals}f}{unit} ±{shown}"
 
 
@@ -284,6 +348,6 @@ def _unit(value: float) -> tuple[float, str]:
 
 
 def digits(value: float, digits: int) -> str:
-    """At most so many digits that count, without trailing zeros."""
+    """A number with at most so many significant digits, without trailing zeros."""
     text = f"{value:.{digits}g}"
     return text if "e" not in text or abs(value) < 1 else f"{value:.0f}"
