@@ -325,7 +325,13 @@ class Claim:
 
     def _comparison(self, cells: CellsByLevel, other: Levels | None) -> Comparison:
         named = [side for side in (self.side, other, self.baseline) if side is not None]
-        compared = frozenset(key for side in named for key in side)
+        # A level that all sides have is no difference: the cells of each of a list are matched.
+        alike = {
+            key
+            for key, level in self.side.items()
+            if other is not None and all(side.get(key) == level for side in named)
+        }
+        compared = frozenset(key for side in named for key in side) - alike
         groups = [cells.by_rest({**self.where, **side}, compared) for side in named]
         for side, group in zip(named, groups, strict=True):
             if not group:

@@ -148,6 +148,26 @@ def test_a_margin_in_per_cent_is_of_the_other_side() -> None:
     assert enough.p == pytest.approx(2 * float(mean_tests(gap)[0]))
 
 
+def test_a_list_that_both_sides_have_is_matched_level_by_level() -> None:
+    """A cell that one side lacks is left out of the other, wherever the list stands."""
+    rings = [32, 64, 96]
+    cells = {
+        f"{mtu}-{ring}": {"nic.mtu": mtu, "nic.ring": ring}
+        for mtu in (1500, 9000)
+        for ring in rings
+        if (mtu, ring) != (9000, 96)
+    }
+    values = {cell: np.arange(20.0) + 10 * of["nic.ring"] for cell, of in cells.items()}
+    beside = claim(
+        side={"nic.mtu": 9000, "nic.ring": rings}, against={"nic.mtu": 1500, "nic.ring": rings}
+    )
+    within = claim(where={"nic.ring": rings})
+
+    one, other = judge([beside, within], trials(values), cells)
+    assert one.estimate == other.estimate == 0
+    assert one.verdict == other.verdict
+
+
 def test_a_share_of_the_gain_is_counted_from_the_baseline() -> None:
     """From 10 to 20 is a gain of 10; 16 has more than half of it, 14 has not."""
     noise = np.random.default_rng(4).normal(0, 0.1, (3, 12))
