@@ -322,7 +322,7 @@ class _Pairs:
                 yield (
                     f"Not compared on {axis}: {', '.join(named)}"
                     + (f" and {more} pairs more" if more > 0 else "")
-                    + " (no settings in common)."
+                    + " (no settings in common, or too few replicates)."
                 )
 
     def undecided(self, axes: Sequence[str], what: str, *, cells: int) -> Iterator[str]:
