@@ -93,6 +93,8 @@ _STARTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         r"\bSwap cache:|\bCall Trace:|\btotal pagecache pages|\bper-cpu:",
     ),
 )
+_ORDERS_MOST = 11
+"""Of a kernel whose pages are of 4 KB; with larger pages there are more."""
 _COUNTS_BELOW = 10**12
 """Of blocks: as many digits as the patterns take."""
 RECORDS_MOST = 100_000
@@ -528,8 +530,19 @@ def _numbers(record: _Record) -> tuple[int, ...]:
     return tuple(int(number) for number in record.match["numbers"].split())
 
 
+def _of_row(record: _Record, *, blocks: int) -> tuple[int, ...]:
+    """The numbers of a row, and of the next line if the row goes on there: it lacks orders.
+
+    blocks  numbers in a row of pageblocks, if such rows are expected
+    """
+    first = record.match["numbers"].partition("\n")[0].split()
+    if len(first) >= _ORDERS_MOST or (blocks and len(first) == blocks):
+        return tuple(map(int, first))
+    return _numbers(record)
+
+
 def _read_counts(assembly: _Assembly, record: _Record) -> None:
-    numbers = _numbers(record)
+    numbers = _of_row(record, blocks=len(assembly.block_types))
     if assembly.block_types and len(numbers) == len(assembly.block_types) and assembly.current:
         zone = assembly.zone(assembly.current, record)
         for letter, number in zip(assembly.block_types, numbers, strict=True):

@@ -70,6 +70,8 @@ _STARS = str.maketrans({
 
 
 # The last character of a line and the first of the next, if a word or a record may go on there.
+_COUNTED = re.compile(r"\bzone\s{1,12}\w{1,12}(?:\s{1,12}\d{1,12}){11,20}\Z")
+"""A row of /proc/buddyinfo with all its orders: what comes next is none of them."""
 _WORD_GOES_ON = re.compile(
     r".\s|\s.|\d[\dkK*_.:()|,=-]|k[B]|[a-z][a-z\d_:*(,.=?+/-]|[A-Z_][\w|):,*(]|[:*(=|,\[+/.-].|\)[,:]|\]:"
 )
@@ -155,6 +157,7 @@ def _rejoin(text: str) -> str:
         begins = line[:4] == before[:4] or any(
             form.match(line) for form in (_BEGINS, _DATED, _STAMP, _LEVEL)
         )
+        begins = begins or _COUNTED.search(before) is not None
         if after_full and line and not begins and _WORD_GOES_ON.match(before[-1] + line[0]):
             joined[-1] += line
         else:

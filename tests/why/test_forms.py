@@ -424,3 +424,38 @@ def test_tables_of_other_programs_are_read_from_pages(damage: str) -> None:
     (report,) = find(damaged[damage]).reports
 
     assert report.zones[1, "Normal"].free_list.counts == COUNTS
+
+
+BUDDYINFO = """\
+Node 0, zone      DMA      1      1      1      0      2      1      1      0      1      1      3
+Node 0, zone    DMA32    759    572    791    475    194     45     12      0      0      0      0
+Node 0, zone   Normal   4381   1093    185   1530    567    102      4      0      0      0      7
+"""
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    "after",
+    [
+        *("65536", "32 4096", "12345.67 54321.00", "0.00 0.01 0.05 1/123 4567", "---", "0 0 0"),
+        *("17:04 up 3 days", "12/01/26", "1733033824123", "20261201_061704", "01 Dec 06:17", "3"),
+        *("2026年 12月  1日 火曜日 06:17:04 JST", "+ date", "12%"),
+    ],
+)
+def test_what_stands_after_a_whole_table_is_none_of_its_numbers(after: str) -> None:
+    """Whatever `cat /proc/buddyinfo` is followed by, and be its rows as long as a terminal's."""
+    for text in (f"{BUDDYINFO}{after}\n", f"{after}\n{BUDDYINFO}{after}\n"):
+        [report] = find(text).reports
+        zones = {zone.name: zone for zone in report.zones.values()}
+        assert zones["Normal"].free_list is not None
+        assert zones["Normal"].free_list.counts == (4381, 1093, 185, 1530, 567, 102, 4, 0, 0, 0, 7)
+
+
+@pytest.mark.quick
+def test_a_row_that_lacks_orders_goes_on_in_the_next_line() -> None:
+    """Mail programs break at spaces."""
+    text = "Node 0, zone   Normal   4381   1093    185   1530    567\n102    4    0    0    0   7\n"
+    [report] = find(text).reports
+    [zone] = report.zones.values()
+    assert zone.free_list is not None
+    assert zone.free_list.counts == (4381, 1093, 185, 1530, 567, 102, 4, 0, 0, 0, 7)
