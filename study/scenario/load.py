@@ -20,6 +20,7 @@ from study.scenario.errors import Fault, ScenarioError, shown
 from study.scenario.head import NAME
 from study.scenario.machine.notes import values_of
 from study.scenario.machine.recordings import Recordings, recordings_at_hand
+from study.scenario.machine.requests import column_of, names_of, own_name
 from study.scenario.origin import Unfolded
 from study.scenario.override import apply_overrides, as_json
 from study.scenario.read import MAPPING, MAX_BYTES, read_text
@@ -124,13 +125,18 @@ def load_mapping(
     return _unfold(text, MAPPING, overrides, extensions, Path()).study
 
 
-def load_claims(path: str | os.PathLike[str]) -> tuple[Claim, ...]:
+def load_claims(
+    path: str | os.PathLike[str], *, names: Iterable[str] | None = None
+) -> tuple[Claim, ...]:
     """The claims of a scenario file, which is read and checked; what it names is not imported.
 
     Parameters
     ----------
     path
         As for load().
+    names
+        Of the requests of the study that the claims are to be judged on, whose columns are numbered
+        by them; None for the file's own.
 
     Returns
     -------
@@ -140,10 +146,28 @@ def load_claims(path: str | os.PathLike[str]) -> tuple[Claim, ...]:
     Raises
     ------
     ScenarioError
-        As from load().
+        As from load(), and for a claim on a request that the study does not have.
     """
     with only_naming():
-        return load(path).claims
+        unfolded = unfold(path)
+    claims = unfolded.study.claims
+    if names is None:
+        return claims
+    own, theirs = names_of(unfolded.study.document), list(names)
+    faults, found = [], []
+    for index, claim in enumerate(claims):
+        try:
+            metric = {
+                column_of(own_name(column, own), theirs): factor
+                for column, factor in claim.metric.items()
+            }
+        except ValueError as wrong:
+            faults.append(unfolded.document.fault(("claims", index, "metric"), str(wrong)))
+        else:
+            found.append(replace(claim, metric=metric))
+    if faults:
+        raise ScenarioError(faults)
+    return tuple(found)
 
 
 def unfold(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from study.cli import main
 from study.scenario import ScenarioError, load_text
 from study.statistics.effects import level_means
 from study.statistics.ranking import Estimate, Ranked, Ranking, ranking_of, refuses_nothing, told
@@ -127,3 +130,34 @@ def test_without_a_value_at_the_first_level_nothing_is_ranked(make_findings, ask
     assert ranking is not None
     assert ranking.refuses is None
     assert refuses_nothing(ranking).startswith("No ranking: at policy stock no trial")
+
+
+OTHERS = """
+base:
+  requests: { apache: { order: 1, rate: 1/s }, driver: { order: 2, rate: 1/min } }
+axes:
+  policy: [policy/stock, policy/order-aware]
+claims:
+  - id: more
+    says: The driver is served more.
+    metric: requests.NAME.served
+    side: { policy: order-aware }
+    against: { policy: stock }
+    expect: more
+    matters: 0.01
+"""
+
+
+def test_claims_of_another_file_go_by_the_names_of_requests(make_findings, tmp_path: Path) -> None:
+    """There the driver is the second by name, here the first; what is not here is refused."""
+    findings = make_findings(RARE, lambda levels, _: requests(2, levels["policy"] != "stock"))
+    file = tmp_path / "others.yaml"
+    file.write_text(OTHERS.replace("NAME", "driver"))
+    done = CliRunner().invoke(main, ["verdicts", str(findings.path), str(file), "--json"])
+    [verdict] = json.loads(done.output)
+    assert (verdict["verdict"], verdict["estimate"]) == ("supported", 1.0)
+
+    file.write_text(OTHERS.replace("NAME", "apache"))
+    refused = CliRunner().invoke(main, ["verdicts", str(findings.path), str(file)])
+    assert refused.exit_code == 2
+    assert "no request of the study is called apache" in " ".join(refused.output.split())

@@ -33,12 +33,14 @@ def verdicts(folder: str | None, scenario: str | None, *, as_csv: bool, as_json:
     folder = folder or newest()
     from study.results import ResultsError
     from study.scenario import ScenarioError, load_claims
+    from study.scenario.machine.requests import names_of
     from study.statistics import read_findings
     from study.statistics.findings import plain_verdicts
 
     try:
-        claims: Sequence[Claim] | None = load_claims(scenario) if scenario else None
         findings = read_findings(folder)
+        names = names_of(findings.manifest["scenario"])
+        claims: Sequence[Claim] | None = load_claims(scenario, names=names) if scenario else None
         judged = findings.judged(claims)
     except (ResultsError, ScenarioError) as fault:
         refuse(fault)
