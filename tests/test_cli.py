@@ -15,6 +15,7 @@ import pytest
 
 import study
 from study.cli import ended_as_by_ctrl_c
+from study.runs import SILENT
 from study.runs.signals import heeded_signals
 
 
@@ -286,11 +287,11 @@ def test_with_nohup_a_terminal_that_goes_ends_nothing():
     """SIGHUP that a command was started to ignore stays ignored, by the command and by a run."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with ended_as_by_ctrl_c(), heeded_signals():
+        with ended_as_by_ctrl_c(), heeded_signals(SILENT.stopping):
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         # These tests may have been started with nohup themselves.
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        with ended_as_by_ctrl_c(), heeded_signals() as signals:
+        with ended_as_by_ctrl_c(), heeded_signals(SILENT.stopping) as signals:
             signals.gently = True
             signal.raise_signal(signal.SIGHUP)
             assert signals.stopped
