@@ -70,7 +70,7 @@ _STARS = str.maketrans({
 
 
 # The last character of a line and the first of the next, if a word or a record may go on there.
-_COUNTED = re.compile(r"\bzone\s{1,12}\w{1,12}(?:\s{1,12}\d{1,12}){11,20}\Z")
+_COUNTED = re.compile(r"\bzone\s{1,12}\w{1,12}(?:\s{1,12}\d{1,12}){11,20}\s{0,4}\Z")
 """A row of /proc/buddyinfo with all its orders: what comes next is none of them."""
 _WORD_GOES_ON = re.compile(
     r".\s|\s.|\d[\dkK*_.:()|,=-]|k[B]|[a-z][a-z\d_:*(,.=?+/-]|[A-Z_][\w|):,*(]|[:*(=|,\[+/.-].|\)[,:]|\]:"

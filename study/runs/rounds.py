@@ -50,9 +50,14 @@ class Rounds:
 
         limits = options.limits or Limits()
         address = options.address
-        if not self._missing() and not self._ask():
-            self.whole = True
-            return
+        if not self._missing():
+            # The rule imports libraries that cannot be imported once this was broken off.
+            self._signals.gently = True
+            more = self._ask()
+            self._signals.gently = False
+            self.whole = not more
+            if self.whole or self._signals.stopped:
+                return
         if address is None:
             self._watcher.phase("preparing the simulation (compiled once per machine and version)")
             prepare_simulation(self._watcher.step)

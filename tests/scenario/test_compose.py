@@ -498,9 +498,8 @@ def test_a_request_is_composed_key_by_key() -> None:
     assert nested == dotted
     with pytest.raises(ScenarioError, match=r"x.yaml:2:20: .* did you mean hold\?"):
         load_text(f"{below}requests: {{r8152: {{hld: 3ms}}}}", "x.yaml")
-    with pytest.raises(ScenarioError, match=r"r8152\.rate has no effect"):
-        load_text(
-            "requests: {r8152: {driver: r8152, rate: 1/s}}\n"
-            "axes: {requests.r8152.rate: [1/s, 2/s]}",
-            "x.yaml",
-        )
+    varied = load_text(
+        "requests: {r8152: {driver: r8152, rate: 1/s}}\naxes: {requests.r8152.rate: [1/s, 2/s]}",
+        "x.yaml",
+    )
+    assert [cell.settings.requests[0].per_s for cell in varied.cells] == [1.0, 2.0]

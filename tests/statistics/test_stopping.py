@@ -214,3 +214,21 @@ def test_a_run_is_not_complete_until_its_rule_was_asked(tmp_path: Path) -> None:
     resumed = resume_study(tmp_path / "out", Options(ray=False))
     assert resumed.manifest["state"] == "complete"
     pd.testing.assert_frame_equal(resumed.trials, whole.trials, check_exact=True)
+
+
+def test_a_rule_that_is_asked_is_not_broken_off(tmp_path: Path) -> None:
+    """Ctrl-C while a finished run asks its rule: it is heard afterwards."""
+    scenario = tmp_path / "adaptive.yaml"
+    scenario.write_text(SCENARIO.replace("max: 20", "max: 5"))
+    run_study(load(scenario), tmp_path / "out", Options(ray=False))
+    asked = []
+
+    def more(rows: pd.DataFrame) -> dict[str, int]:
+        signal.raise_signal(signal.SIGINT)
+        asked.append(len(rows))
+        return dict.fromkeys(rows["cell"], 6)
+
+    again = run_study(load(scenario), tmp_path / "out", Options(ray=False), more=more)
+    assert asked == [10]
+    assert again.manifest["state"] == "interrupted"
+    assert len(again.trials) == 10

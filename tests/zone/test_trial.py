@@ -32,6 +32,7 @@ from study.zone.settings import (
     Watermarks,
 )
 from study.zone.simulate import Outcome, simulate
+from study.zone.trial.advance import pass_time
 from study.zone.trial.measure import SAMPLE, measure
 from study.zone.trial.metrics import is_share
 from study.zone.trial.verify import verify
@@ -185,6 +186,17 @@ NO_LOAD = {
 def test_extremes_neither_hang_nor_break(settings: Settings) -> None:
     """Odd zones and loads end with every invariant intact."""
     assert run(settings).metrics["free_pages_end"] >= 0
+
+
+def test_ends_of_slab_pages_that_reclaim_has_emptied_do_not_fill_the_agenda() -> None:
+    """Three times as many as there are pages, each with minutes still to go."""
+    slab = Slab(pages_per_s=6_000.0, reclaimable_share=1.0, lifetime_median_ns=10**12)
+    settings = small(slab=slab)
+    zone = Zone(settings, seed=1)
+    pass_time(zone.state, 3_000_000_000)
+
+    assert zone.count["slab_reclaimed"] > 2 * zone.pages
+    verify(zone)
 
 
 @pytest.mark.quick

@@ -63,6 +63,22 @@ def book(z, time, what, value):
     return seq
 
 
+@kernel
+def book_again(z, time, seq, what, value):
+    """Put an event back that was booked before, with its seq; for refilling the heap."""
+    event = events(z)
+    i = z.nr_events
+    z.nr_events += 1
+    while i > 0:
+        parent = (i - 1) // _ARITY
+        above = event[parent]
+        if above.time < time or (above.time == time and above.seq < seq):
+            break
+        _shift(z, i, parent)
+        i = parent
+    _put(z, i, time, seq, what, value)
+
+
 @kernel(inline=True)
 def _on_wheel(z):
     """Is the next event on the wheel, not in the heap?"""

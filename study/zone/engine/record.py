@@ -260,6 +260,7 @@ _MACHINE = """
     slots_used            rows ever used
     nr_reclaimable        slab pages that shrink_slab may empty
     nr_slab               slab pages
+    slab_deaths_left      emptied by reclaim with their end booked, since such were last dropped
 
     process_vpages        pages of the working set; those of processes come after
     extents               in the working set

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from study.zone.engine.agenda import book
+from study.zone.engine.agenda import book, book_again
 from study.zone.engine.compile import kernel
 from study.zone.engine.dice import exponential, lognormal, uniform
 from study.zone.engine.enums import Caller, Event, Gfp, Stream
-from study.zone.engine.layout import NO_ROW, slots
+from study.zone.engine.layout import NO_ROW, events, slots
 from study.zone.mm.interface import (
     allocate_or_wait,
     free_page,
@@ -22,12 +22,27 @@ RECLAIMABLE = 1
 
 
 @kernel
+def _forget_deaths(z):
+    """Drop the ends of slab pages that reclaim emptied before: they would fill the agenda."""
+    waiting = z.nr_events
+    z.nr_events = 0
+    for i in range(waiting):
+        event = events(z)[i]
+        time, seq, what, value = event.time, event.seq, event.what, event.value
+        if what != Event.SLAB_DEATH or slots(z)[value].death == seq:
+            book_again(z, time, seq, what, value)
+    z.slab_deaths_left = 0
+
+
+@kernel
 def settle_slab(z, pfn, reclaimable, lifetime):
     """Make a frame a slab page and book its end (lifetime in ns)."""
     slot = new_slab(z, pfn, reclaimable)
     if slot == NO_ROW:
         free_page(z, pfn, False)
         return
+    if z.slab_deaths_left > z.zone.pages // 2:
+        _forget_deaths(z)
     slots(z)[slot].death = book(z, z.now + lifetime, Event.SLAB_DEATH, slot)
 
 
@@ -51,4 +66,5 @@ def slab_arrives(z):
 def slab_dies(z, slot, seq):
     """End a slab page, unless shrink_slab was there first and the slot is another's now."""
     if slots(z)[slot].death == seq:
+        slots(z)[slot].death = -1
         free_slab(z, slot)

@@ -45,7 +45,7 @@ def new_slab(z, pfn, reclaimable):
 
 @kernel
 def free_slab(z, slot):
-    """Free a slab page whose objects are all gone."""
+    """Free a slab page whose objects are all gone; its end may be booked still."""
     row = slots(z)[slot]
     if row.place != NO_ROW:
         # The last of the list fills the gap.
@@ -54,6 +54,8 @@ def free_slab(z, slot):
         reclaimables(z)[row.place].row = last
         slots(z)[last].place = row.place
     row.place = NO_ROW
+    if row.death >= 0:
+        z.slab_deaths_left += 1
     row.death = -1
     row.next_free = z.slot_free
     z.slot_free = slot
