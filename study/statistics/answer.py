@@ -5,9 +5,8 @@ to matter comes after them. Of each axis a level is named that is known to serve
 of such levels the one that serves most, against the first level if it is known to serve more than
 that. A difference is known if it is significant in the table of contrasts (5 % for all differences
 of the headline metrics together, Holm; less for each look of a study that looks several times). So
-of studies
-whose policies are all alike at most one in twenty names a difference. Each number is one of a
-contrast or of a main effect.
+of studies whose policies are all alike at most one in twenty names a difference. Each number is one
+of a contrast, or a mean over the cells that it rests on.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ from study.statistics.contrasts import (
     MARKED_LEAST,
     axis_pairs,
     both_sides,
+    levels_of,
     significant,
 )
 from study.statistics.drift import clock_of
@@ -149,7 +149,7 @@ def answer_of(
     axes = [axis for axis in manifest["axes"] if axis not in skipped]
     choices = policies_of(axes, named_axes(manifest["scenario"])) or axes
     cells = manifest["cells"]
-    axes = [axis for axis in axes if len(_levels(cells, axis)) > 1]
+    axes = [axis for axis in axes if len(levels_of(cells, axis)) > 1]
     if not {*axes} & {*choices}:
         many = len(manifest["cells"]) > 1
         text = f"{100 * values.mean():.4g} % of {what} are served, and no policies are compared"
@@ -225,7 +225,7 @@ class _Pairs:
 
     def known(self, axis: str) -> _OnAxis | None:
         """What is known of an axis; None if nothing is."""
-        levels = _levels(self.measured.cells, axis)
+        levels = levels_of(self.measured.cells, axis)
         gains = {
             level: {
                 other: float(row["difference"])
@@ -298,7 +298,7 @@ class _Pairs:
         for axis in axes:
             if axis in apart:
                 continue
-            levels = _levels(self.measured.cells, axis)
+            levels = levels_of(self.measured.cells, axis)
             counts = {
                 frozenset((one, other)): int(row["n"])
                 for one, other in combinations(levels, 2)
@@ -374,11 +374,6 @@ class _Pairs:
         minutes = each * more if each else None
         minutes_most = each * more_most if each and more_most else None
         return f"to decide it: {still_needed(more, more_most, minutes, minutes_most)}"
-
-
-def _levels(cells: Mapping[str, Mapping[str, Any]], axis: str) -> list[Any]:
-    """Levels of an axis, in the order of the scenario."""
-    return list(dict.fromkeys(levels[axis] for levels in cells.values() if axis in levels))
 
 
 def _service(trials: TrialColumns) -> str | None:

@@ -65,21 +65,27 @@ class Pair:
     right: tuple[str, ...]
 
 
+def levels_of(cells: Mapping[str, Mapping[str, Any]], axis: str) -> list[Any]:
+    """Levels of an axis, in the order of the scenario."""
+    return list(dict.fromkeys(levels[axis] for levels in cells.values() if axis in levels))
+
+
 def axis_pairs(
-    cells: Mapping[str, Mapping[str, Any]],
-    axes: Iterable[str],
-    *,
-    levels_most: int | None = LEVELS_MOST,
+    cells: Mapping[str, Mapping[str, Any]], axes: Iterable[str], *, long_axes: bool = False
 ) -> Iterator[Pair]:
     """Every two levels of every axis, over the settings of other axes that both were run under.
 
-    Axes of more levels than `levels_most` are left out.
+    Axes of more than 12 levels are left out; with `long_axes` each of their levels is held against
+    the first.
     """
     for axis in axes:
         by_level = _by_level(cells, axis)
-        if levels_most is not None and len(by_level) > levels_most:
-            continue
-        for against, level in itertools.combinations(by_level, 2):
+        couples: Iterable[tuple[Any, Any]] = itertools.combinations(by_level, 2)
+        if len(by_level) > LEVELS_MOST:
+            if not long_axes:
+                continue
+            couples = itertools.product([*by_level][:1], [*by_level][1:])
+        for against, level in couples:
             shared = [others for others in by_level[level] if others in by_level[against]]
             if shared:
                 left = tuple(by_level[level][others] for others in shared)

@@ -15,6 +15,7 @@ from study.statistics.contrasts import (
     Pair,
     all_paired,
     holm,
+    levels_of,
     over_cells,
     pairs_of_cells,
     significant,
@@ -197,7 +198,7 @@ def matched_cells(
 ) -> tuple[dict[Any, list[str]], int]:
     """Level -> ids of the cells to average, and how many matched cells each level has."""
     having = {cell: levels for cell, levels in cells.items() if axis in levels}
-    wanted = list(dict.fromkeys(levels[axis] for levels in having.values()))
+    wanted = levels_of(cells, axis)
     settings: dict[tuple[Any, ...], dict[Any, str]] = {}
     for cell, levels in having.items():
         others = tuple(sorted((key, str(level)) for key, level in levels.items() if key != axis))

@@ -31,7 +31,7 @@ import numpy as np
 from study.intervals import CONFIDENCE, differing_share, mean_interval
 from study.scenario.claims import Claim
 from study.scenario.stopping import Stopping
-from study.statistics.contrasts import LEVELS_MOST, axis_pairs, both_sides
+from study.statistics.contrasts import axis_pairs, both_sides
 from study.statistics.looks import spent_at
 from study.statistics.measured import Measured
 from study.zone.trial.metrics import is_share
@@ -154,12 +154,7 @@ def _unsettled(
         }
         return cells, open_
     unsettled: set[str] = set()
-    axis = stopping.axis
-    levels = dict.fromkeys(of[axis] for of in measured.cells.values() if axis in of)
-    for pair in axis_pairs(measured.cells, [axis], levels_most=None):
-        if len(levels) > LEVELS_MOST and pair.against != next(iter(levels)):
-            # Of very many levels each is held against the first.
-            continue
+    for pair in axis_pairs(measured.cells, [stopping.axis], long_axes=True):
         left, right, _ = both_sides(measured, values, pair)
         if not _known(left - right, stopping.half_width, looks, share=False):
             unsettled |= {*pair.left, *pair.right}
