@@ -198,7 +198,7 @@ def _as_sysctl(verdict: Verdict, zone: ZoneVerdict, mark: int, cost: int, way: s
     if value is None:
         what = f"min of the zone {way} to {mark:,} pages"
     else:
-        what = f"vm.min_free_kbytes {way} to {value:,}"
+        what = f"vm.min_free_kbytes {way} to {value}"
     if way == "down":
         price = f"{_pages(-cost)} fewer held free"
     else:

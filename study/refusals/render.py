@@ -254,14 +254,14 @@ def _what_if(verdict: Verdict, result: ZoneVerdict, value: int) -> list[str]:
     marks = marks_for(report, result.zone, value, rules.marks)
     if marks is None:
         return _paragraph(
-            f"min_free_kbytes {value:,}: the sizes of the zones, which share it, are not all in "
+            f"min_free_kbytes {value}: the sizes of the zones, which share it, are not all in "
             "the text.", 4,
         )  # fmt: skip
     waits = verdict.flags is not None and gfp.may_wait(verdict.flags)
     outcome = last_try(result.pages, rules, marks, verdict.order or 0, verdict.access, waits=waits)
     if outcome is None:
         return []
-    label = f"with min_free_kbytes {value:,} (min {marks.min:,}), the same lists"
+    label = f"with min_free_kbytes {value} (min {marks.min:,}), the same lists"
     return _try(label, outcome)
 
 

@@ -39,7 +39,7 @@ from study.statistics.measured import Measured
 from study.statistics.sensitivity import sampled_axes
 from study.statistics.tradeoff import GAIN
 from study.statistics.verdict import more_than, replicates_for, size_bounds
-from study.statistics.words import number, still_needed
+from study.statistics.words import number, share_with_interval, still_needed
 from study.zone.trial.metrics import LABELS, is_service
 
 if TYPE_CHECKING:
@@ -407,10 +407,7 @@ def _claims(verdicts: Sequence[str]) -> Iterator[str]:
 
 
 def _share(level: _Mean) -> str:
-    interval = ""
-    if isfinite(level.low) and level.low < level.high:
-        interval = f" [{100 * level.low:.4g} to {100 * level.high:.4g}]"
-    return f"{100 * level.mean:.4g} %{interval}"
+    return share_with_interval(level.mean, level.low, level.high)
 
 
 def _points(row: Mapping[str, Any]) -> str:

@@ -9,22 +9,34 @@ from typing import TYPE_CHECKING
 from study.results.errors import ResultsError
 from study.results.summary import axis_and_metric_names
 from study.scenario.errors import did_you_mean
+from study.scenario.machine.requests import by_column, names_of
 from study.statistics.findings import Findings
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _HEADLINES = 10
+_REQUESTS_MOST = 2
+"""Requests by name that are shown before anything else."""
 
 
 def headline_of(results: Findings) -> list[tuple[str, str]]:
     """(metric, label) to show first: those the simulation names, else the first few there are.
 
-    A metric without a single value was not asked for in this study, and is left out.
+    Before them how requests by name fared, if the study has some. A metric without a single value
+    was not asked for in this study, and is left out.
     """
     trials = results.columns
     _, metrics = axis_and_metric_names(trials)
-    headline = [(name, label) for name, label in results.manifest["headline"] if name in metrics]
+    by_name = [
+        (f"{column}_{what}", results.labels[f"{column}_{what}"])
+        for column in by_column(names_of(results.manifest["scenario"]))
+        for what in ("served_ratio", "at_once_ratio")
+    ]
+    asked = by_name[: 2 * _REQUESTS_MOST] + [
+        (n, label) for n, label in results.manifest["headline"]
+    ]
+    headline = [(name, label) for name, label in asked if name in metrics]
     named = (pair for pair in headline if trials[pair[0]].notna().any())
     measured = (name for name in metrics if trials[name].notna().any())
     found = list(islice(named, _HEADLINES)) or [

@@ -12,6 +12,7 @@ from study.results.summary import axis_and_metric_names
 from study.scenario.machine.requests import by_column, names_of
 from study.statistics.effects import level_means, matched_cells, mean_and_bounds
 from study.statistics.measured import Measured
+from study.statistics.words import share_with_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -260,10 +261,7 @@ def _served(one: Ranked) -> str:
 
 
 def _percent(value: Estimate) -> str:
-    text = f"{100 * value.mean:.3g} %"
-    if isnan(value.low):
-        return text
-    return f"{text} [{100 * value.low:.3g}, {100 * value.high:.3g}]"
+    return share_with_interval(value.mean, value.low, value.high, between=", ")
 
 
 def _costs(one: Ranked) -> str:

@@ -320,6 +320,24 @@ def with_interval(mean: float, low: float, high: float) -> str:
     return with_half(mean, half=half)
 
 
+def share_with_interval(mean: float, low: float, high: float, between: str = " to ") -> str:
+    """A share and its interval in per cent, as '86.4 % [80.1 to 92.3]'.
+
+    To one decimal, or to more, up to four, where the interval is so narrow that they are known.
+    """
+    known = isfinite(low) and low < high
+    half = 50 * (high - low) if known else 0.0
+    decimals = min(max(-floor(log10(half)), 1), 4) if half else 2
+    shown = [_decimal(100 * value, decimals) for value in (mean, low, high)]
+    return f"{shown[0]} %" + f" [{shown[1]}{between}{shown[2]}]" * known
+
+
+def _decimal(value: float, decimals: int) -> str:
+    """A number to so many decimals, without trailing zeros; what rounds to zero has no sign."""
+    text = f"{value:z.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def with_half(mean: float, *, half: float) -> str:
     """A mean and its half-width, in one unit and to the same decimal, as '20.8k ±2.3k'."""
     if not isfinite(mean):

@@ -39,7 +39,7 @@ def in_blocks(
         Letters there are.
     """
     needed = [_letters(heading, cells) for heading, cells in columns]
-    left, numbers, between = _layout(max(map(cell_len, labels), default=0), needed, width)
+    left, numbers, between = _layout(labels, needed, width)
     first = True
     for number in numbers or [0]:
         yield _block(
@@ -48,17 +48,19 @@ def in_blocks(
         columns, needed, first = columns[number:], needed[number:], False
 
 
-def _layout(longest: int, needed: Sequence[int], width: int) -> tuple[int, list[int], int]:
+def _layout(labels: Sequence[str], needed: Sequence[int], width: int) -> tuple[int, list[int], int]:
     """Letters for the labels, how many columns go into each block, and blanks between columns.
 
-    Labels fold, down to two thirds, and columns move together, where that saves a block, and before
-    a figure is cut.
+    Labels fold between words, down to two thirds, and columns move together, where that saves a
+    block, and before a figure is cut.
     """
     least = min(_BETWEEN)
+    longest = max(map(cell_len, labels), default=0)
     most = max(min(longest, LABEL_LETTERS, width - max(needed, default=0) - least), 8)
+    word = max((cell_len(word) for label in labels for word in label.split()), default=0)
     found = [
         (left, _filled(needed, width - left, between), between)
-        for left in range(most, 2 * most // 3, -1)
+        for left in range(most, min(max(2 * most // 3, word - 1), most - 1), -1)
         for between in _BETWEEN
     ]
     return min(found, key=lambda one: len(one[1]))

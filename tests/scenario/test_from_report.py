@@ -197,7 +197,7 @@ def test_what_study_why_names_as_a_cure_is_one() -> None:
     for blocks in (int(more) - 1, int(more)):
         lists = list(settings.memory.buddyinfo or ())
         lists[3] += blocks
-        memory = replace(settings.memory, buddyinfo=tuple(lists))
+        memory = replace(settings.memory, buddyinfo=tuple(lists), typed_blocks=None)
         served[blocks] = first_request(replace(settings, memory=memory))[1]
 
     assert list(served.values()) == [0, 1]

@@ -7,7 +7,7 @@ formula of its kernel, or an assumption. What of the report could not be used is
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
@@ -30,6 +30,7 @@ OWN = "as-reported"
 _MARKS = {str(word): Marks(member) for word, member in words_of(Marks).items()}
 _ASSUMED = "assumed"
 _SCALES = (4, 16)
+_LRU = ("active", "inactive")
 _DEFER_SHIFT = 6
 
 
@@ -241,6 +242,9 @@ class _Work:
         elif lists.by_type is not None and not listed.by_type:
             said += "; where an order has several letters its blocks are shared out evenly"
             lists = _within_reserve(lists, (self.zone.reserved_highatomic_kb or 0) // PAGE_KB)
+        elif lists.by_type is None:
+            said += "; it names no types: shared out as the pageblocks are"
+            lists = self._typed(lists)
         printed = self.judged.pages.free
         summed = sum(n << o for o, n in enumerate(lists.counts))
         surplus = summed - printed if self.zone.free_kb is not None else 0
@@ -314,16 +318,50 @@ class _Work:
                 if any(blocks):
                     add(f"      {letter}: [{', '.join(map(str, blocks))}]", _LISTS[letter])
             counted = {k: n for k, n in lists.pageblocks if k in TYPES and k != "M"}
+            why = "Number of blocks type; the rest are movable"
+            if not counted:
+                counted = self._grouped(lists)
+                why = (
+                    f"{_ASSUMED}: as many as kernel pages fill, for grouping keeps them together; "
+                    "without this line they lie strewn, and hardly a block can be made"
+                )
             room = self.memory >> self.pageblock_order
             if counted and sum(counted.values()) <= room:
                 inner = ", ".join(f"{k}: {n}" for k, n in counted.items())
-                add(f"    pageblocks: {{{inner}}}", "Number of blocks type; the rest are movable")
+                add(f"    pageblocks: {{{inner}}}", why)
         reserved = self.zone.reserved_highatomic_kb
         if reserved and self.bundle["zone"]["reserve"] == "highatomic":
             add(
                 f"    highatomic: {reserved // PAGE_KB} pages",
                 f"reserved_highatomic:{reserved}KB",
             )
+
+    def _typed(self, lists: StartLists) -> StartLists:
+        """A list without types, of a kernel that groups: each type has its share of pageblocks."""
+        whole = self.memory >> self.pageblock_order
+        shares = {k: n / whole for k, n in self._grouped(lists).items()} if whole else {}
+        if sum(shares.values()) >= 1 or not shares:
+            return lists
+        by_type = {k: tuple(round(n * share) for n in lists.counts) for k, share in shares.items()}
+        rest = (n - sum(kernel) for n, *kernel in zip(lists.counts, *by_type.values(), strict=True))
+        by_type["M"] = tuple(rest)
+        nothing = (0,) * len(lists.counts)
+        return StartLists(lists.counts, tuple(by_type.get(k, nothing) for k in TYPES))
+
+    def _grouped(self, lists: StartLists) -> dict[str, int]:
+        """Pageblocks that kernel pages fill, beside the free blocks of their types.
+
+        A kernel that groups by mobility takes whole pageblocks for what cannot be moved
+        (mm/page_alloc.c, __rmqueue_fallback), so that its pages do not lie strewn among those of
+        programs, where not one block could be made by moving pages.
+        """
+        kernel = self._kernel_pages(lists)[0]
+        share = _reclaimable_share(self.report.held)
+        held = {"U": kernel * (1 - share), "E": kernel * share}
+        for letter, blocks in zip(TYPES, lists.by_type or (), strict=False):
+            if letter in held:
+                held[letter] += sum(n << order for order, n in enumerate(blocks))
+        return {k: n for k, pages in held.items() if (n := round(pages) >> self.pageblock_order)}
 
     @property
     def pageblock_order(self) -> int:
@@ -383,22 +421,27 @@ class _Work:
                     "lowmem_reserve[] against this request",
                 )
 
+    def _held(self) -> dict[str, int]:
+        return {name: kb // PAGE_KB for name, kb in self.zone.held_kb.items()}
+
+    def _kernel_pages(self, lists: StartLists) -> tuple[int, int, str]:
+        """Pages in use on no LRU list, those on one, and where the first number is from."""
+        pages = self._held()
+        lru = sum(pages.get(f"{which}_{kind}", 0) for which in _LRU for kind in ("anon", "file"))
+        lru = lru or sum(pages.get(which, 0) for which in _LRU)
+        used = self.memory - sum(n << o for o, n in enumerate(lists.counts))
+        if lru <= used and any(name in pages for name in ("active_anon", "active_file", "active")):
+            return used - lru, lru, "in use and on no LRU list of the zone"
+        kernel = used // 20
+        return kernel, used - kernel, f"{_ASSUMED}: a twentieth of what is in use"
+
     def _load(self, lists: StartLists) -> None:
         add = self.sheet.add
-        held = self.zone.held_kb
-        pages = {name: kb // PAGE_KB for name, kb in held.items()}
+        pages = self._held()
         anonymous = pages.get("active_anon", 0) + pages.get("inactive_anon", 0)
         files = pages.get("active_file", 0) + pages.get("inactive_file", 0)
-        lru = anonymous + files or pages.get("active", 0) + pages.get("inactive", 0)
         whole = self.report.held
-        free = sum(n << o for o, n in enumerate(lists.counts))
-        used = self.memory - free
-        said = any(name in held for name in ("active_anon", "active_file", "active"))
-        if said and lru <= used:
-            kernel, kernel_why = used - lru, "in use and on no LRU list of the zone"
-        else:
-            kernel, kernel_why = used // 20, f"{_ASSUMED}: a twentieth of what is in use"
-            lru = used - kernel
+        kernel, lru, kernel_why = self._kernel_pages(lists)
         share = round(100 * kernel / self.memory, 2)
         working = max(lru + lru // 4, 64)
         add("  user:")
@@ -596,6 +639,12 @@ def _wrapped(text: str) -> list[str]:
 def _touches(working: int) -> int:
     """Pages touched per second: the working set in a minute, within what a trial can bear."""
     return min(max(working // 60, 200), 20_000)
+
+
+def _reclaimable_share(held: Mapping[str, int]) -> float:
+    """Of slab pages, by what the report says of the whole machine; else half."""
+    yes, no = held.get("slab_reclaimable", 0), held.get("slab_unreclaimable", 0)
+    return yes / (yes + no) if yes + no else 0.5
 
 
 def _anonymous_of(held: dict[str, int]) -> float | None:
