@@ -97,8 +97,14 @@ class _Whole(JITCodeLibrary):  # type: ignore[misc]
 
     def finalize(self):
         linked = self._linking_libraries
+        own = {f.name for f in self._final_module.functions if not f.is_declaration}
         for module in _reached([library for library in linked if isinstance(library, Module)]):
             self._final_module.link_in(module.alone(), preserve=True)
+        for function in self._final_module.functions:
+            # Nobody else calls these: LLVM may change how they are called, and make one of what is
+            # called from one place. numba's own, of reference counts, are known by their names.
+            if _is_kernel(function) and not function.is_declaration and function.name not in own:
+                function.linkage = "internal"
         self._linking_libraries = [lib for lib in linked if not isinstance(lib, Module)]
         super().finalize()
         missing = [f.name for f in self._final_module.functions if _is_missing(f)]
@@ -108,7 +114,11 @@ class _Whole(JITCodeLibrary):  # type: ignore[misc]
 
 def _is_missing(function) -> bool:
     """Is it a kernel of which there is no code? To call it would end the process."""
-    return bool(function.is_declaration) and str(function.name).startswith("_ZN5study")
+    return bool(function.is_declaration) and _is_kernel(function)
+
+
+def _is_kernel(function) -> bool:
+    return str(function.name).startswith("_ZN5study")
 
 
 class WholeCompiler(compiler.Compiler):  # type: ignore[misc]
