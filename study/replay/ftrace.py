@@ -308,12 +308,11 @@ def _place_by_address(rows: _Rows) -> None:
     base = _VMEMMAP if rows.vmemmap is None else rows.vmemmap
     size = _PAGE_STRUCT_BYTES[0]
     if rows.vmemmap is None:
-        sizes = [
-            each
-            for each in _PAGE_STRUCT_BYTES
-            if all((address - base) % each == 0 for _, address in rows.by_address)
-        ]
-        size = sizes[0] if sizes else size
+        # The size that most addresses fit, the usual one where several do: a line may be damaged.
+        size = max(
+            _PAGE_STRUCT_BYTES,
+            key=lambda each: sum((address - base) % each == 0 for _, address in rows.by_address),
+        )
     for row, address in rows.by_address:
         pfn, rest = divmod(address - base, size)
         at = row * _CELLS

@@ -218,6 +218,17 @@ def test_pages_that_are_told_by_address_alone_are_read(
     assert [gfp & Gfp.WAIT > 0 for gfp in demand.gfp.tolist()] == [True, False]
 
 
+def test_one_damaged_address_does_not_move_the_others(tmp_path: Path) -> None:
+    """A struct page of 56 bytes is known by the addresses that fit it, though one fits nothing."""
+    path = tmp_path / "trace.txt"
+    path.write_text(BEFORE_4_1.format("0a0") + BEFORE_4_1.format("004").splitlines()[-1] + "\n")
+
+    trace = read_trace(path)
+
+    assert trace.oddities["unplaced_pages"] == 1
+    assert trace.pfn.tolist()[:4] == [76, FAILED_PFN, 76, 76]
+
+
 def test_events_of_2_6_32_are_requests_and_frees(tmp_path: Path) -> None:
     """Frees had two other names up to 3.2."""
     path = tmp_path / "trace.txt"

@@ -37,6 +37,7 @@ def from_report(file: str, memory: str | None, number: int | None, **given: obje
     reason is said.
     """
     from study.refusals.find import find
+    from study.scenario import ScenarioError, load_text
     from study.scenario.machine.report import NoScenarioError, Wanted, scenario_of
     from study.scenario.units import pages_from
 
@@ -47,14 +48,16 @@ def from_report(file: str, memory: str | None, number: int | None, **given: obje
     found = find(read_text_of(file))
     zone = given["zone"]
     wanted = Wanted(None if zone is None else str(zone), pages)
-    first: NoScenarioError | None = None
+    first: ValueError | None = None
     for report in _candidates(found, file, number):
         apply_options(report, given)
         try:
-            click.echo(scenario_of(report, file, wanted), nl=False)
-        except NoScenarioError as problem:
+            text = scenario_of(report, file, wanted)
+            load_text(text, "the scenario made of it")
+        except (NoScenarioError, ScenarioError) as problem:
             first = first or problem
         else:
+            click.echo(text, nl=False)
             return
     refuse(ValueError(f"{file}: no scenario: {first}"))
 
