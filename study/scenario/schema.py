@@ -126,7 +126,7 @@ def _name_metrics(definitions: Schema) -> None:
         "minProperties": 1,
     }
     claim["properties"]["metric"] = {"description": about, "anyOf": [either, sums]}
-    precision["properties"]["metric"] |= names
+    precision["properties"]["metric"] |= either
 
 
 def _sections(keys: list[str]) -> Schema:

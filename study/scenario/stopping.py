@@ -5,8 +5,8 @@ replicates: { min: 20, max: 2000, until: { metric: rx_success_ratio, half_width:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -16,10 +16,12 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    ValidationInfo,
     model_validator,
 )
 
 from study.scenario.errors import did_you_mean, shown
+from study.scenario.machine.requests import column_of
 from study.scenario.units import count_from
 from study.zone.trial.metrics import METRICS
 
@@ -28,8 +30,8 @@ FLOOR = 5
 """Fewer replicates have no business with a stopping rule."""
 
 
-def _known(name: Any) -> Any:
-    if name not in METRICS:
+def _known(name: Any, info: ValidationInfo) -> Any:
+    if column_of(str(name), info.context or ()) not in METRICS:
         hint = did_you_mean(str(name), METRICS)
         raise ValueError(f"is {shown(name)}, which is no metric{hint}")
     return name
@@ -41,7 +43,7 @@ class PrecisionKeys(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     metric: Annotated[str, BeforeValidator(_known)]
-    """The metric that must be known."""
+    """The metric that must be known; requests.NAME.METRIC of a request by name."""
     half_width: Annotated[float, Field(gt=0, lt=1e300)]
     """Half of the 95 % interval, in the metric's unit."""
     axis: str | None = None
@@ -89,6 +91,8 @@ class Stopping:
     axis
         Take the interval of the difference that the levels of this axis make; None takes that of
         the mean of each cell.
+    said
+        What the scenario calls the metric.
     """
 
     least: int
@@ -96,15 +100,18 @@ class Stopping:
     metric: str | None = None
     half_width: float | None = None
     axis: str | None = None
+    said: str | None = field(default=None, compare=False)
 
     @classmethod
-    def from_plain(cls, raw: Mapping[str, Any]) -> Stopping:
+    def from_plain(cls, raw: Mapping[str, Any], requests: Sequence[str] = ()) -> Stopping:
         """Check what a scenario says under `replicates:`.
 
         Parameters
         ----------
         raw
             As StoppingKeys has it.
+        requests
+            Names of the study's requests, which a metric may name.
 
         Returns
         -------
@@ -116,11 +123,12 @@ class Stopping:
         pydantic.ValidationError
             Keys or values are not those of StoppingKeys.
         """
-        keys = StoppingKeys.model_validate(dict(raw))
+        keys = StoppingKeys.model_validate(dict(raw), context=list(requests))
         if isinstance(keys.until, str):
             return cls(keys.min, keys.max)
         until = keys.until
-        return cls(keys.min, keys.max, until.metric, until.half_width, until.axis)
+        column = column_of(until.metric, requests)
+        return cls(keys.min, keys.max, column, until.half_width, until.axis, until.metric)
 
     def plain(self) -> dict[str, Any]:
         """The rule as it may stand in a scenario.

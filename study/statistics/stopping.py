@@ -144,7 +144,7 @@ def _unsettled(
     if stopping.metric is None or stopping.half_width is None:
         return _open_cells(stopping, measured, trials, claims)
     values = measured.values(stopping.metric)
-    open_ = f"{stopping.metric} not known to ±{stopping.half_width:g}"
+    open_ = f"{stopping.said or stopping.metric} not known to ±{stopping.half_width:g}"
     if stopping.axis is None:
         share = is_share(stopping.metric)
         cells = {

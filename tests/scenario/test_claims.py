@@ -15,6 +15,7 @@ import pytest
 from study.scenario import Fault, ScenarioError, Stopping, load, load_text
 from study.scenario.claims import Claim
 from study.scenario.machine.requests import labels_of
+from study.scenario.write import yaml_text
 from study.zone.settings import Clock, Memory, Settings
 from study.zone.simulate import simulate
 from study.zone.trial.metrics import LABELS, METRICS, is_share
@@ -205,6 +206,21 @@ def test_replicates_may_depend_on_what_is_found() -> None:
     assert Stopping.from_plain(study.document["replicates"]) == study.stopping
     fixed = load_text(rule + HEAD, "x.yaml", ["replicates=3"])
     assert (fixed.replicates, fixed.stopping) == (3, None)
+
+
+def test_a_rule_may_name_a_request() -> None:
+    """By its name, as a claim does; the column is found among the requests that the cells have."""
+    rule = """
+replicates: { min: 5, max: 20, until: { metric: requests.veth.served, half_width: 0.05 } }
+base: { requests: { veth: { order: 3, rate: 1/s }, apache: { order: 1, rate: 1/s } } }
+"""
+    study = load_text(rule, "x.yaml")
+
+    assert study.stopping == Stopping(5, 20, "request2_served_ratio", 0.05)
+    assert study.stopping.said == "requests.veth.served"
+    assert load_text(yaml_text(study.document), "again.yaml").stopping == study.stopping
+    with pytest.raises(ScenarioError, match="no request of the study is called vet"):
+        load_text(rule.replace("requests.veth.", "requests.vet."), "x.yaml")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from study.scenario.check import findings
 from study.scenario.errors import did_you_mean, shown
 from study.scenario.head import SECTIONS, Head
+from study.scenario.machine.requests import names_of
 from study.scenario.model import Machine
 from study.scenario.stopping import Stopping
 from study.scenario.unfold.faults import Faults
@@ -39,7 +40,7 @@ def _stopping(raw: dict[str, Any], faults: Faults) -> Stopping | None:
         return None
     raw["replicates"] = None
     try:
-        stopping = Stopping.from_plain(asked)
+        stopping = Stopping.from_plain(asked, names_of(raw))
     except ValidationError as error:
         said = findings(error, lambda key: f"{key} is not a key of replicates", within="replicates")
         for path, text in said:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from study.scenario.check import findings
 from study.scenario.claims import Claim, read_claims
 from study.scenario.errors import Fault, did_you_mean, shown
-from study.scenario.machine.requests import names_of
+from study.scenario.machine.requests import column_of, names_of
 from study.scenario.origin import Unfolded
 from study.scenario.read import Document
 from study.scenario.sampling import draw
@@ -77,6 +78,12 @@ def unfold_document(document: Document, found: Sequence[Fault] = ()) -> Unfolded
             f"{REQUESTS_MAX} have metrics of their own",
         )
         faults.stop()
+    if stopping is not None and stopping.said is not None:
+        # What no cell sets any more is no column: those of the others count anew.
+        try:
+            stopping = replace(stopping, metric=column_of(stopping.said, names))
+        except ValueError as problem:
+            faults.add(("replicates", "until", "metric"), f"replicates.until.metric {problem}")
     made = make_cells(base, axes, exclude, include, points, names, faults)
     most = stopping.most if stopping else head.replicates
     if len(made.cells) * most > MAX_TRIALS:
