@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from study.scenario import units
-from study.scenario.claims import _matters
+from study.scenario.claims.keys import _matters
 from study.scenario.sampling import range_of
 
 ROOT = Path(__file__).resolve().parent.parent

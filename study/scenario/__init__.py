@@ -1,6 +1,6 @@
 """Words to trials: a scenario file is read, checked and unfolded into cells."""
 
-from study.scenario.claims import Claim
+from study.scenario.claims.comparison import Claim
 from study.scenario.errors import Fault, ScenarioError
 from study.scenario.load import load, load_claims, load_mapping, load_text
 from study.scenario.stopping import Stopping

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from study.scenario.claims import Claim
+from study.scenario.claims.comparison import Claim
 from study.scenario.compose import compose
 from study.scenario.effect import without_effect
 from study.scenario.errors import Fault, ScenarioError, shown

@@ -14,7 +14,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from study.scenario.check import groups, known_keys
-from study.scenario.claims import ClaimKeys
+from study.scenario.claims.keys import ClaimKeys
 from study.scenario.compose import ALSO_A_WORD
 from study.scenario.machine.requests import OWN_METRICS
 from study.scenario.model import Machine

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from study.scenario.claims import Claim
+from study.scenario.claims.comparison import Claim
 from study.scenario.stopping import Stopping
 from study.scenario.trial import Cell, Level, Trial, seed_of
 

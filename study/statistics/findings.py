@@ -14,7 +14,8 @@ from study.results.files import write_whole
 from study.results.folder import CONTRASTS, VERDICTS
 from study.results.manifest import when_noted
 from study.results.spreadsheet import to_csv
-from study.scenario.claims import Claim
+from study.scenario.claims.comparison import Claim
+from study.scenario.claims.keys import claim_from_plain
 from study.scenario.machine.requests import column_of, labels_of, names_of
 from study.scenario.stopping import Stopping
 from study.scenario.units import nanoseconds_from
@@ -144,7 +145,7 @@ class Findings(Tables):
         list of Claim
             In the order of the scenario.
         """
-        return [Claim.from_plain(raw) for raw in self.manifest["scenario"].get("claims", [])]
+        return [claim_from_plain(raw) for raw in self.manifest["scenario"].get("claims", [])]
 
     def footnote(self, verdicts: Sequence[Verdict]) -> str:
         """How sure verdicts on these results are.

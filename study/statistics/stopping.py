@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from study.intervals import CONFIDENCE, differing_share, mean_interval
-from study.scenario.claims import Claim
+from study.scenario.claims.comparison import Claim
 from study.scenario.stopping import Stopping
 from study.statistics.contrasts import axis_pairs, both_sides
 from study.statistics.looks import spent_at

@@ -43,7 +43,7 @@ from study.intervals import (
     mean_tests,
     rare_share_test,
 )
-from study.scenario.claims import Claim, Comparison, words
+from study.scenario.claims.comparison import Claim, Comparison, words
 from study.statistics.contrasts import holm
 from study.statistics.looks import spent_at
 from study.statistics.measured import Measured

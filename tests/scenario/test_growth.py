@@ -136,7 +136,7 @@ def test_claims_are_compared_with_so_many_cells_and_no_more(monkeypatch):
     with pytest.raises(ScenarioError, match=r"against has 1,001 sides; at most 1,000"):
         unfold_text(axes + sides(1, 1_001), "large.yaml")
     assert len(unfold_text(axes + sides(30, 1), "large.yaml").study.claims) == 30
-    monkeypatch.setattr("study.scenario.claims.LOOKED_AT_MOST", 6_000)
+    monkeypatch.setattr("study.scenario.claims.read.LOOKED_AT_MOST", 6_000)
     with pytest.raises(ScenarioError, match=r"claims compare sides over 6,000 times with a cell"):
         unfold_text(axes + sides(30, 1), "large.yaml")
 

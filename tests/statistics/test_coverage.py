@@ -18,7 +18,8 @@ import pytest
 from scipy import stats
 
 from study.intervals import mean_interval
-from study.scenario import Claim, Stopping
+from study.scenario import Stopping
+from study.scenario.claims.keys import claim_from_plain
 from study.statistics.looks import spent_at
 from study.statistics.stopping import replicates_wanted, settled
 from study.statistics.verdict import judge
@@ -115,7 +116,7 @@ AT_THE_MARGIN: dict[str, Draw] = {
     "minus exponential": lambda chance, size: 2 - chance.exponential(1, size),
     "lognormal": lambda chance, size: np.exp(chance.standard_normal(size) - 0.5),
 }
-ONE = Claim.from_plain(
+ONE = claim_from_plain(
     {
         "id": "one",
         "says": "It does.",
@@ -271,7 +272,7 @@ def family(draw: Draw, mean: float, n: int, studies: int, seed: int) -> float:
     wrong.
     """
     claims = [
-        Claim.from_plain(ONE.plain() | {"id": f"c{i}", "side": {"nic.mtu": i}}) for i in range(22)
+        claim_from_plain(ONE.plain() | {"id": f"c{i}", "side": {"nic.mtu": i}}) for i in range(22)
     ]
     cells = {f"c{i}": {"nic.mtu": i} for i in range(22)}
     chance = np.random.default_rng(seed)

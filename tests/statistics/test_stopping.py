@@ -13,7 +13,8 @@ import pytest
 
 import study
 from study.runs import Options, Watcher, resume_study, run_study
-from study.scenario import Claim, Stopping, load
+from study.scenario import Stopping, load
+from study.scenario.claims.keys import claim_from_plain
 from study.statistics import replicates_wanted
 from tests.statistics.conftest import trials_of
 
@@ -70,7 +71,7 @@ def test_undecided_claims_ask_for_their_cells() -> None:
     values = np.stack([chance.normal(0, 1, 100), chance.normal(2, 3, 100)])
     trials = trials_of(values, {"a": 20, "b": 20}, metric="refaults")
     open_, decided = (
-        Claim.from_plain(plain | {"id": name, "against": number})
+        claim_from_plain(plain | {"id": name, "against": number})
         for name, number in (("open", 0.5), ("decided", -50))
     )
 
@@ -95,7 +96,7 @@ def test_a_round_that_was_broken_off_changes_nothing(seed: int) -> None:
     values = chance.normal(size=(3, 320)) + np.array([[0.0], [0.35], [0.1]])
     cells: dict[str, dict[str, Any]] = {name: {"nic.ring": name} for name in "abc"}
     claims = [
-        Claim.from_plain(
+        claim_from_plain(
             {
                 "id": f"{one}{other}",
                 "says": "Something.",

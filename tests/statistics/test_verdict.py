@@ -24,6 +24,7 @@ import study
 from study.cli import main
 from study.intervals import mean_tests
 from study.scenario import Claim
+from study.scenario.claims.keys import claim_from_plain
 from study.statistics.findings import plain_verdicts
 from study.statistics.pairing import pairing_factor
 from study.statistics.verdict import POWER, REPLICATES_MOST, Verdict, Word, judge
@@ -48,7 +49,7 @@ def claim(**changes: Any) -> Claim:
         "expect": "more",
         "matters": 1,
     }
-    return Claim.from_plain(plain | changes)
+    return claim_from_plain(plain | changes)
 
 
 def trials(columns: Mapping[str, Any], metric: str = "rx_attempts") -> pd.DataFrame:

@@ -14,7 +14,7 @@ from study.terminal.listing import show
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from study.scenario.claims import Claim
+    from study.scenario.claims.comparison import Claim
 
 
 @click.command()

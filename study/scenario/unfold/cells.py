@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from study.scenario import matrix
-from study.scenario.claims import words
+from study.scenario.claims.comparison import words
 from study.scenario.effect import why_no_effect
 from study.scenario.errors import shown
 from study.scenario.machine.requests import with_places

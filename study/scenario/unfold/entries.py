@@ -7,7 +7,7 @@ from typing import Any
 
 from study.scenario import matrix
 from study.scenario.check import known_keys, nearest
-from study.scenario.claims import words
+from study.scenario.claims.comparison import words
 from study.scenario.errors import did_you_mean, listing, shown
 from study.scenario.trial import Level
 from study.scenario.unfold.axes import Axes

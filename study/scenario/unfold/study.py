@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from study.scenario.check import findings
-from study.scenario.claims import Claim, read_claims
+from study.scenario.claims.comparison import Claim
+from study.scenario.claims.read import read_claims
 from study.scenario.errors import Fault, did_you_mean, shown
 from study.scenario.machine.requests import column_of, names_of
 from study.scenario.origin import Unfolded
