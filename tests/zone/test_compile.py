@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from study.zone.engine.together import Shares
+from study.zone.settings import Clock, Memory, Settings
+from study.zone.simulate import simulate
+
 SCRIPT = """
 import numpy as np
 from study.zone.engine.layout import FRAME, NR_HEADS
@@ -178,3 +182,78 @@ def test_code_for_a_stated_processor_is_the_same_on_every_machine() -> None:
         check=True,
     )
     assert done.stdout.strip() == "'x86-64-v2 '"
+
+
+@pytest.mark.quick
+def test_of_two_processes_one_makes_each_module(tmp_path: Path) -> None:
+    """What is taken is nobody else's, and what is made is seen by both."""
+    over = [False]
+    one, other = (Shares(tmp_path, lambda: over[0]) for _ in range(2))
+
+    assert (one.take("a"), other.take("a"), other.take("b")) == (True, False, True)
+    assert not other.is_made("a")
+    one.give("a")
+    assert other.is_made("a")
+    assert other.wait("a")
+    over[0] = True
+    assert not one.wait("b")
+    assert not one.is_made("b")
+
+
+def test_callees_are_those_that_the_code_calls(root: Path) -> None:
+    """A module is begun when its callees are made: every call in its code is among them."""
+    script = """
+from study.zone.engine.compile import _signature, _WhenCalled
+from study.zone.simulate import load
+load()
+known = _WhenCalled.declared
+for each in list(known.values()):
+    if each.inline:
+        continue
+    library = each.module(_signature(each.kernel.py_func)).library
+    called = [module.name_and_types[0] for module in library.calls]
+    for name in called:
+        expected = [name] if not known[name].inline else known[name].callees
+        assert set(expected) <= set(each.callees), (each.name, name)
+print(sum(len(each.callees) > 0 for each in known.values()) > 100)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "True", done.stderr
+
+
+@pytest.mark.nightly(part="compile")
+@pytest.mark.parametrize("after_s", [0, 3, 9])
+def test_a_second_process_that_dies_leaves_its_work_to_the_first(
+    root: Path, tmp_path: Path, after_s: int
+) -> None:
+    """Killed at once or in the midst: the simulation is compiled all the same, and is the same."""
+    script = f"""
+import threading, time
+import study.zone.engine.together as together
+from study.zone.settings import Clock, Memory, Settings
+from study.zone.simulate import simulate, warm
+
+made = together.subprocess.Popen
+def killed_later(*arguments, **options):
+    process = made(*arguments, **options)
+    threading.Timer({after_s}, process.kill).start()
+    return process
+together.subprocess.Popen = killed_later
+warm()
+second = 1_000_000_000
+memory = Memory(pages=4_096, lowmem_pages=4_096, reserved_pages=16)
+found = simulate(Settings(memory=memory, clock=Clock(second, second, second)), seed=1, replicate=0)
+print(found.metrics["events"])
+"""
+    environment = os.environ | {"PYTHONPATH": str(root), "STUDY_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    memory = Memory(pages=4_096, lowmem_pages=4_096, reserved_pages=16)
+    second = 1_000_000_000
+    expected = simulate(
+        Settings(memory=memory, clock=Clock(second, second, second)), seed=1, replicate=0
+    )
+    assert float(done.stdout) == expected.metrics["events"]

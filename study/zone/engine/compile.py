@@ -16,8 +16,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
-from collections.abc import Iterable
-from functools import cache, lru_cache
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache, cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import ClassVar
@@ -35,6 +36,7 @@ from numba.core.typing import make_concrete_template
 from study.zone.engine.cache import MODULE, KernelCache, ModuleCache, folder_for
 from study.zone.engine.linked import WholeCompiler, compile_module, is_tried
 from study.zone.engine.table import BOUNDSCHECK
+from study.zone.engine.together import Shares
 
 _ROOM = Path(__file__).parent.parent
 _PACKAGE = "study.zone."
@@ -130,8 +132,55 @@ def kernel(function=None, *, inline=False):
 def compiled_so_far() -> tuple[int, int]:
     """How many kernels have machine code by now, of how many that there are."""
     made = [each for each in list(_WhenCalled.declared.values()) if not each.inline]
-    done = sum(bool(each.modules or each.kernel.signatures) for each in made)
+    done = sum(
+        bool(each.modules or each.kernel.signatures)
+        or (_shares is not None and _shares.is_made(each.name))
+        for each in made
+    )
     return done, len(made)
+
+
+_shares: Shares | None = None
+
+
+@contextmanager
+def sharing(shares: Shares | None) -> Iterator[None]:
+    """Share the work with another process until the block ends."""
+    global _shares  # noqa: PLW0603 - numba asks for modules in the midst of its own calls
+    _shares = shares
+    try:
+        yield
+    finally:
+        _shares = None
+
+
+def make_modules() -> None:
+    """Make the modules that others call, those that the other process has not taken.
+
+    Nothing is done alone: then each is made when it is needed.
+    """
+    declared = _WhenCalled.declared.values()
+    called = {name for each in declared for name in each.callees}
+    todo = [each for each in declared if each.name in called and not each.inline]
+    while todo and _shares is not None and is_tried():
+        todo = [each for each in todo if not _shares.is_made(each.name)]
+        ready = (each for each in todo if all(map(_shares.is_made, each.callees)))
+        mine = next((each for each in ready if _shares.take(each.name)), None)
+        if mine is not None:
+            mine.module(_signature(mine.kernel.py_func))
+            _shares.give(mine.name)
+        elif not _shares.wait():
+            return
+
+
+def is_kept(name: str) -> bool:
+    """Whether the machine code of a kernel that Python calls is in the cache."""
+    return _WhenCalled.declared[name].is_kept()
+
+
+def load_kernel(name: str) -> None:
+    """Machine code of a kernel that Python calls, by its full name."""
+    _WhenCalled.declared[name].load()
 
 
 class _WhenCalled:
@@ -142,12 +191,14 @@ class _WhenCalled:
     """
 
     declared: ClassVar[dict[str, _WhenCalled]] = {}  # in order
+    kernels: ClassVar[dict[object, _WhenCalled]] = {}
 
     def __init__(self, kernel, inline: bool) -> None:
         function = kernel.py_func
         self.name = f"{function.__module__}.{function.__name__}"
         self.kernel, self.inline, self.place = kernel, inline, len(self.declared)
         self.declared[self.name] = self
+        self.kernels[kernel] = self
         self.modules: dict[_Types, CompileResult] = {}
         self.module_cache = None
         folder = cache_dir(function.__module__.removeprefix(_PACKAGE))
@@ -168,7 +219,9 @@ class _WhenCalled:
         """Machine code for Python to call: from the cache, or compiled."""
         kernel = self.kernel
         if not kernel.signatures:
-            if not self._is_kept():
+            if not self.is_kept() and _shares is not None and not _shares.take(f"{self.name}()"):
+                _shares.wait(f"{self.name}()")
+            if not self.is_kept():
                 self._make_what_it_calls()
             kernel.__dict__.pop("_compile_for_args", None)
             if not is_tried():
@@ -179,25 +232,36 @@ class _WhenCalled:
             # numba has set its own, but not those of the modules that it links.
             for environment in compiled._find_referenced_environments():
                 compiled.codegen.set_env(environment.env_name, environment)
+            if _shares is not None:
+                _shares.give(f"{self.name}()")
         return kernel.overloads[kernel.signatures[0]].entry_point
 
-    def _is_kept(self) -> bool:
+    def is_kept(self) -> bool:
         kept = self.kernel.stats.cache_path
         files = Path(kept).glob(f"*.{self.kernel.__name__}-*.nbi") if kept is not None else ()
         return any(not file.name.endswith(f"{MODULE}.nbi") for file in files)
 
-    def _make_what_it_calls(self) -> None:
-        """A kernel calls only what was declared before it.
+    @cached_property
+    def callees(self) -> list[str]:
+        """Kernels that it calls, those of inline ones among them, in the order of declaration.
 
-        Compiled in that order, no compilation waits within another.
+        What it calls stands in its module's names. One more than it calls would do no harm.
         """
-        for earlier in list(self.declared.values())[: self.place]:
-            if earlier.inline:
-                continue  # its signature depends on who calls it
+        function = self.kernel.py_func
+        named = (function.__globals__.get(name) for name in function.__code__.co_names)
+        found = [_WhenCalled.kernels[each] for each in named if each in _WhenCalled.kernels]
+        inner = (name for each in found if each.inline for name in each.callees)
+        names = {each.name for each in found if not each.inline}.union(inner)
+        return sorted(names, key=lambda name: self.declared[name].place)
+
+    def _make_what_it_calls(self) -> None:
+        """So that no compilation waits within another."""
+        for name in self.callees:
+            callee = self.declared[name]
             if not is_tried():
-                earlier.load()
-            elif not earlier.modules:
-                earlier.module(_signature(earlier.kernel.py_func))
+                callee.load()
+            elif not callee.modules:
+                callee.module(_signature(callee.kernel.py_func))
 
     def module(self, args: _Types) -> CompileResult:
         """The kernel for these types, to be linked into others: from the cache, or compiled."""
