@@ -55,6 +55,13 @@ _WITH_RAY = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """An option for changed wording: see tests/golden/."""
+    parser.addoption(
+        "--update-golden", action="store_true", help="Write what is said into tests/golden/."
+    )
+
+
 @pytest.hookimpl(tryfirst=True)  # xdist's own, which comes later, looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that start Ray run one after another, when there are several processes for tests.
