@@ -75,7 +75,7 @@ def render(findings: Findings) -> str:
     from study.statistics.words import statements
 
     manifest = findings.manifest
-    cells = manifest["cells"]
+    cells = findings.cells
     verdicts = findings.judged()
     labels = findings.labels
     judged = statements(verdicts, labels)
@@ -253,7 +253,7 @@ def _by_question(
 def _zone_maps(findings: Findings) -> list[dict[str, Any]]:
     from study.report.zone_map import MOMENTS, page_counts, png, read_zone_maps
 
-    cells = findings.manifest["cells"]
+    cells = findings.cells
     found = []
     for kept in read_zone_maps(findings.folder):
         if kept.cell not in cells:
@@ -276,7 +276,7 @@ _COLUMNS = (
 
 def _held(findings: Findings, how: str) -> str:
     """What a figure holds fixed, in a sentence or two."""
-    cells, scenario = findings.manifest["cells"], findings.manifest["scenario"]
+    cells, scenario = findings.cells, findings.manifest["scenario"]
     named = named_axes(scenario)
     first = next(iter(cells.values()))
     kernel = scenario["base"]["kernel"]
@@ -299,7 +299,7 @@ def _held(findings: Findings, how: str) -> str:
 
 def _table(findings: Findings) -> dict[str, Any]:
     """Header and rows of the table of all cells; a number comes with its half-width."""
-    cells = findings.manifest["cells"]
+    cells = findings.cells
     axes = list(dict.fromkeys(axis for levels in cells.values() for axis in levels))
     summary, labels = findings.summary, findings.labels
     columns = [name for name in _COLUMNS if name in set(summary["metric"])]

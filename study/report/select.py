@@ -55,7 +55,7 @@ def policies(findings: Findings) -> dict[str, Mapping[str, Any]]:
             "the cells are points in ranges, not policies; `study sensitivity DIR` tells which "
             "ranges matter"
         )
-    return compared_cells(findings.manifest["cells"], named_axes(findings.manifest["scenario"]))
+    return compared_cells(findings.cells, named_axes(findings.manifest["scenario"]))
 
 
 def compared_cells(cells: _Cells, named: NamedAxes = NONE) -> dict[str, Mapping[str, Any]]:
@@ -87,7 +87,7 @@ def contrasting_cells(findings: Findings, most: int = 4) -> list[str]:
 
     Measured by the share of receive buffers served, then by the free memory useless to order 3.
     """
-    cells: _Cells = findings.manifest["cells"]
+    cells: _Cells = findings.cells
     first_id, first = next(iter(cells.items()))
     near = [cell for cell, levels in cells.items() if len(differing(levels, first)) == 1]
     if not near:

@@ -91,7 +91,7 @@ def record_zone_maps(findings: Findings, study: Study) -> int:
     made: list[ZoneMap] = []
     wanted = set(contrasting_cells(findings)[:affordable])
     # In the order of the levels, as the scenario has them.
-    for cell in [cell for cell in findings.manifest["cells"] if cell in wanted]:
+    for cell in [cell for cell in findings.cells if cell in wanted]:
         last = _last_free_blocks(findings, cell)
         if cell not in settings or last is None or bytes_needed(settings[cell]) > _ZONE_MOST:
             continue

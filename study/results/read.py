@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from study.results.bounds import Bounds
 from study.results.columns import series_table
@@ -39,6 +39,22 @@ if TYPE_CHECKING:
 _SAMPLES_AT_ONCE = 65_536
 
 
+class Cells(dict[str, dict[str, Any]]):
+    """Cell id -> levels by axis, in the order of the scenario.
+
+    order  axis -> its levels in the order of the scenario, as text: which cell comes first does not
+           tell it where cells are excluded
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        super().__init__(manifest["cells"])
+        axes = manifest["scenario"].get("axes")
+        listed = axes.items() if isinstance(axes, dict) else ()
+        self.order = {
+            axis: [*map(str, levels)] for axis, levels in listed if isinstance(levels, dict | list)
+        }
+
+
 @dataclass(frozen=True)
 class Tables:
     """The tables of a study, each read when it is first asked for.
@@ -64,6 +80,11 @@ class Tables:
     def manifest(self) -> Manifest:
         """What made it: scenario, versions, seed, state, counts."""
         return self.folder.manifest
+
+    @cached_property
+    def cells(self) -> Cells:
+        """Cell id -> levels by axis."""
+        return Cells(self.manifest)
 
     @cached_property
     def trials(self) -> pd.DataFrame:

@@ -148,10 +148,10 @@ def answer_of(
     skipped = {*sampled_axes(manifest), *nuisance_of(manifest)}
     axes = [axis for axis in manifest["axes"] if axis not in skipped]
     choices = policies_of(axes, named_axes(manifest["scenario"])) or axes
-    cells = manifest["cells"]
+    cells = results.cells
     axes = [axis for axis in axes if len(levels_of(cells, axis)) > 1]
     if not {*axes} & {*choices}:
-        many = len(manifest["cells"]) > 1
+        many = len(cells) > 1
         text = f"{100 * values.mean():.4g} % of {what} are served, and no policies are compared"
         return Answer(
             "nothing to compare",
@@ -163,7 +163,7 @@ def answer_of(
     known.sort(key=lambda found: (found.axis not in choices, -abs(found.difference)))
     sentences = list(_claims(verdicts))
     if not known:
-        sentences += pairs.undecided(choices, what, cells=len(manifest["cells"]))
+        sentences += pairs.undecided(choices, what, cells=len(cells))
         return Answer("no difference known", " ".join(sentences))
     windows = clock_of(manifest, "measure")
     sentences.append(_largest_difference(known[0], what, pairs, costs=len({*windows.values()}) < 2))

@@ -79,8 +79,8 @@ def compare(
 
     Raises ResultsError when they have no cell or no metric in common, or a metric is unknown.
     """
-    one = Measured(first.columns, first.manifest["cells"])
-    other = Measured(second.columns, second.manifest["cells"])
+    one = Measured(first.columns, first.cells)
+    other = Measured(second.columns, second.cells)
     counterpart = _counterparts(first, second, one, other)
     names = _metrics(first, counterpart, one, other, metrics)
     axes = [axis for axis in _axes(one.cells) if axis in _axes(other.cells)]

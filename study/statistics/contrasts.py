@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from study.intervals import CONFIDENCE, mean_interval, mean_test
+from study.results.read import Cells
 from study.results.summary import SKEWED
 from study.statistics.measured import Measured
 
@@ -66,8 +67,11 @@ class Pair:
 
 
 def levels_of(cells: Mapping[str, Mapping[str, Any]], axis: str) -> list[Any]:
-    """Levels of an axis, in the order of the scenario."""
-    return list(dict.fromkeys(levels[axis] for levels in cells.values() if axis in levels))
+    """Levels of an axis, in the order of the scenario; of cells alone, in theirs."""
+    found = dict.fromkeys(levels[axis] for levels in cells.values() if axis in levels)
+    by_text = {str(level): level for level in found}
+    order = cells.order.get(axis, ()) if isinstance(cells, Cells) else ()
+    return list(dict.fromkeys([*(by_text[text] for text in order if text in by_text), *found]))
 
 
 def axis_pairs(
@@ -109,7 +113,7 @@ def _by_level(
         if axis in levels:
             others = tuple((key, repr(level)) for key, level in levels.items() if key != axis)
             found.setdefault(levels[axis], {})[others] = cell
-    return found
+    return {level: found[level] for level in levels_of(cells, axis)}
 
 
 def contrast_table(

@@ -63,7 +63,7 @@ def drift(results: Tables) -> pd.DataFrame:
     """
     import pandas as pd
 
-    cells: dict[str, Any] = results.manifest["cells"]
+    cells: dict[str, Any] = results.cells
     try:
         sums, means = _sums(results, cells)
     except ResultsError:

@@ -53,7 +53,7 @@ class Findings(Tables):
 
         return contrast_table(
             self.columns,
-            cells=self.manifest["cells"],
+            cells=self.cells,
             axes=[
                 axis for axis in self.manifest["axes"] if axis not in sampled_axes(self.manifest)
             ],
@@ -66,7 +66,7 @@ class Findings(Tables):
         """Service against cost, cell by cell, and the cells that no other beats."""
         from study.statistics.tradeoff import of_study
 
-        return of_study(self, self.manifest["cells"])
+        return of_study(self, self.cells)
 
     @cached_property
     def answer(self) -> Answer:
@@ -100,7 +100,7 @@ class Findings(Tables):
 
         ages = sorted({*clock_of(self.manifest, "ageing").values()}, key=nanoseconds_from)
         ageing = " to ".join(dict.fromkeys(str(age) for age in (ages[0], ages[-1])))
-        return list(drift_lines(self.drift, cells=len(self.manifest["cells"]), ageing=ageing))
+        return list(drift_lines(self.drift, cells=len(self.cells), ageing=ageing))
 
     @cached_property
     def verdicts(self) -> pd.DataFrame:
@@ -193,7 +193,7 @@ class Findings(Tables):
         judged = judge(
             wanted,
             self.columns,
-            self.manifest["cells"],
+            self.cells,
             looks=looks_of(self.manifest),
             nuisance=nuisance_of(self.manifest),
             pairing=True,

@@ -30,9 +30,9 @@ def outline(results: Findings) -> dict[str, Any]:
     effects = [
         effect
         for axis in axes
-        for effect in main_effects(
-            results.columns, axis=axis, metrics=names, cells=manifest["cells"]
-        )[0]
+        for effect in main_effects(results.columns, axis=axis, metrics=names, cells=results.cells)[
+            0
+        ]
     ]
     return {
         "path": results.place,

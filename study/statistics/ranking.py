@@ -108,7 +108,7 @@ def ranking_of(results: Findings) -> Ranking | None:
     # A folder of an earlier version has no such columns.
     if not set(wanted) <= set(axis_and_metric_names(results.columns)[1]):
         return None
-    cells = results.manifest["cells"]
+    cells = results.cells
     measured = Measured(results.columns, cells)
     groups, _ = matched_cells(axis, cells)
     levels: list[Ranked] = []

@@ -105,7 +105,7 @@ def sensitivity(results: Tables, metric: str) -> pd.DataFrame:
     import pandas as pd
 
     ranges = _ranges(results)
-    measured = Measured(results.columns, results.manifest["cells"])
+    measured = Measured(results.columns, results.cells)
     if metric not in measured.metrics:
         hint = did_you_mean(metric, measured.metrics)
         raise ResultsError(f"{metric} is no metric of {results.place}{hint}")

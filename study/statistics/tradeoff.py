@@ -132,7 +132,7 @@ def among(results: Tables, where: Sequence[str]) -> pd.DataFrame:
 
     Raises ResultsError when an axis or a level is unknown, or no cell has all the levels.
     """
-    cells: Mapping[str, Mapping[str, Any]] = results.manifest["cells"]
+    cells: Mapping[str, Mapping[str, Any]] = results.cells
     axes = list(dict.fromkeys(axis for levels in cells.values() for axis in levels))
     wanted = []
     for text in where:

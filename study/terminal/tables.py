@@ -47,7 +47,7 @@ def result_parts(results: Findings) -> Iterator[RenderableType]:
     yield from (Text(f"Note: {said}.", style="dim") for said in manifest.get("notes", ()))
     verdicts = results.judged()
     yield from verdict_parts(verdicts, results.footnote(verdicts), results.labels)
-    trials, cells = results.columns, manifest["cells"]
+    trials, cells = results.columns, results.cells
     ranges = sampled_axes(manifest)
     axes = [axis for axis in axis_and_metric_names(trials)[0] if axis not in ranges]
     headline = headline_of(results)
@@ -154,7 +154,7 @@ def failures(results: Findings) -> Iterator[RenderableType]:
         return
     yield Text(f"\n{counts['failed']} of {counts['finished']} trials failed:", style="bold red")
     for failure in listed[:_FAILURES_SHOWN]:
-        levels = results.manifest["cells"][failure["cell"]]
+        levels = results.cells[failure["cell"]]
         where = "".join(f", {axis}={level_name(level)}" for axis, level in levels.items())
         yield Text(f"  cell {failure['cell']}{where}, replicate {failure['replicate']}:")
         yield Text(f"    {failure['error']}", style="red")
@@ -180,7 +180,7 @@ def contrast_parts(
         matched = int(rows["cells"].max())
         where = f"  ({matched} matched cell{'s' * (matched != 1)})"
         if each_cell:
-            levels = results.manifest["cells"][str(cell)]
+            levels = results.cells[str(cell)]
             where = "\n" + ", ".join(f"{k}={level_name(v)}" for k, v in levels.items() if k != axis)
         title = Text.assemble(
             (str(axis), "bold cyan"), f": {level_name(level)} less {level_name(against)}", where
@@ -363,7 +363,7 @@ def _plain_table(
 ) -> Iterator[RenderableType]:
     """A study without axes, or with one level each: the cells as they are."""
     summary = results.summary
-    cells = list(results.manifest["cells"])
+    cells = list(results.cells)
     columns = []
     for cell in cells[:_CELLS_MOST]:
         of_cell = summary[summary["cell"] == cell].set_index("metric")

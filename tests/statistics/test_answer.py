@@ -244,6 +244,30 @@ def test_levels_are_compared_over_the_settings_that_both_have(make_findings) -> 
     assert "20 43.6" in answer.text
 
 
+def test_levels_are_in_the_order_of_the_scenario_though_its_first_cell_is_excluded(
+    make_findings,
+) -> None:
+    """Marks, contrasts and the ranking hold the others against the first level that it lists."""
+    text = EXCLUDED[: EXCLUDED.index("exclude:")] + (
+        "exclude:\n  - {watermarks.min: 20, nic.mtu: 1500}\n"
+    )
+
+    def found(levels: Mapping[str, Any], replicate: int) -> dict[str, float]:
+        return {"rx_success_ratio": 0.5 + levels["nic.mtu"] / 1e5 + replicate / 1000}
+
+    findings = make_findings(text, found)
+    assert next(iter(findings.cells.values()))["nic.mtu"] == 3000
+    metrics = ["rx_success_ratio"]
+    effects, matched = main_effects(
+        findings.columns, axis="nic.mtu", metrics=metrics, cells=findings.cells
+    )
+    assert ([one.level for one in effects], matched) == ([1500, 3000, 9000], 2)
+    pairs = findings.contrasts.query("axis == 'nic.mtu' and kind == 'axis'")
+    assert [*zip(pairs["level"], pairs["against"], strict=True)] == [
+        (3000, 1500), (9000, 1500), (9000, 3000),
+    ]  # fmt: skip
+
+
 def test_levels_without_a_setting_in_common_are_said_not_to_be_compared(make_findings) -> None:
     """The third is like the first wherever both were run; the second was run elsewhere."""
     text = EXCLUDED[: EXCLUDED.index("exclude:")] + (
@@ -388,7 +412,7 @@ def answer_of_rows(trials: pd.DataFrame, cells: Mapping[str, Any], table: pd.Dat
         "cells": cells,
         "scenario": {"base": {"kernel": "2.6.8", "clock": {"measure": "60s"}}, "axes": {}},
     }
-    rows = SimpleNamespace(manifest=manifest, columns=Columns(trials))
+    rows = SimpleNamespace(manifest=manifest, columns=Columns(trials), cells=cells)
     return answer_of(rows, contrasts=table, verdicts=(), looks=(), seconds=None)
 
 

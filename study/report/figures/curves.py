@@ -50,7 +50,7 @@ def along_axes(findings: Findings) -> Curves:
     from study.statistics import main_effects
 
     select.finished(findings)
-    cells, columns = findings.manifest["cells"], findings.columns
+    cells, columns = findings.cells, findings.columns
     drawn = set(sampled_axes(findings.manifest))
     many = [axis for axis in select.many_levels(cells) if axis not in drawn][:AXES_MOST]
     found: dict[str, dict[str, list[Effect]]] = {}

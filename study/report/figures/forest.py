@@ -49,7 +49,7 @@ def paired_differences(findings: Findings) -> pd.DataFrame:
     from study.statistics import contrast_table
 
     select.finished(findings)
-    cells = findings.manifest["cells"]
+    cells = findings.cells
     table = contrast_table(
         findings.columns, cells=cells, axes=findings.manifest["axes"], metrics=list(METRICS)
     )

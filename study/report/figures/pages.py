@@ -21,7 +21,7 @@ _ACROSS = 17
 
 def kept_maps(findings: Findings) -> dict[str, Array]:
     """The pictures kept in the folder: what a cell is called -> owners at three moments."""
-    cells = findings.manifest["cells"]
+    cells = findings.cells
     maps = {
         select.difference_from_first(cells, kept.cell): kept.owners
         for kept in read_zone_maps(findings.folder)

@@ -63,7 +63,7 @@ def over_time(findings: Findings) -> OverTime:
     select.finished(findings)
     wanted = set(select.contrasting_cells(findings))
     # In the order of the levels, as the scenario has them; the first cell is among them.
-    chosen = [cell for cell in findings.manifest["cells"] if cell in wanted]
+    chosen = [cell for cell in findings.cells if cell in wanted]
     ageing, measure = (
         {cell: nanoseconds_from(raw) for cell, raw in clock_of(findings.manifest, phase).items()}
         for phase in ("ageing", "measure")
@@ -90,7 +90,7 @@ def over_time(findings: Findings) -> OverTime:
     shown = {cell: _thinned(means.loc[[cell]].droplevel(0)) for cell in chosen if cell in there}
     if not any(mean[FREE].to_numpy().any() for mean in shown.values()):
         raise ResultsError(f"{findings.place} has no sample with a free page")
-    cells = findings.manifest["cells"]
+    cells = findings.cells
     titles = {cell: select.difference_from_first(cells, cell) for cell in shown}
     begins = {cell: ageing[cell] / ns for cell in shown}
     return OverTime(shown, titles, unit, begins, order)
