@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import re
@@ -93,6 +94,28 @@ def test_public_functions_document_what_they_take_and_return(module: ModuleType)
                 name,
                 parameter,
             )
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("room", ["results", "scenario", "statistics"])
+def test_every_field_of_a_public_class_is_explained(root: Path, room: str) -> None:
+    """In a list in the docstring of its class, or in a docstring or description of its own."""
+    seen = 0
+    for file in (root / "study" / room).rglob("*.py"):
+        for node in ast.parse(file.read_text()).body:
+            if not isinstance(node, ast.ClassDef) or node.name.startswith("_"):
+                continue
+            listed = ast.get_docstring(node) or ""
+            for field, after in zip(node.body, [*node.body[1:], None], strict=True):
+                if not isinstance(field, ast.AnnAssign) or ast.unparse(field.target)[0] == "_":
+                    continue
+                seen += 1
+                name = ast.unparse(field.target)
+                own = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+                own |= "description=" in ast.unparse(field)
+                line = rf"^(?:\w+, )*{name}(?:, \w+)*(?:  +\S.*)?$"
+                assert own or re.search(line, listed, re.MULTILINE), (file.name, node.name, name)
+    assert seen > 20
 
 
 def test_every_page_is_in_the_contents(site: Path, root: Path) -> None:

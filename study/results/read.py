@@ -59,6 +59,8 @@ class Cells(dict[str, dict[str, Any]]):
 class Tables:
     """The tables of a study, each read when it is first asked for.
 
+    folder   where they are
+    cells    id -> levels by axis
     trials   one row a trial: cell, one column per axis, replicate, seed, status, error, metrics
     summary  one row per cell and metric: n, mean, sd, 95 % interval
     series   one row per sample of every trial

@@ -163,6 +163,7 @@ def adopt(folder: Folder, study: Study | None = None, *, most: int | None = None
 class Held:
     """A part of which some rows at least are of this study.
 
+    part      the file
     keys      its trials; those of a series without repetition
     wanted    which of them stay
     restate   whether its columns are of other types than the study's now

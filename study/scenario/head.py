@@ -18,9 +18,13 @@ class Head(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     name: Annotated[str, Field(pattern=rf"^{NAME}$")] = "study"
+    """What its results folder is called after."""
     question: str = ""
+    """What it asks, in a sentence."""
     seed: Annotated[int, BeforeValidator(count_from)] = 1
+    """From which the seeds of its trials are made."""
     replicates: Annotated[int, BeforeValidator(count_from), Field(ge=1)] = 5
+    """Trials of each cell; the least number, if a rule says how many."""
     ranking: str | None = None
     """Axis whose levels are ranked by how well they serve the requests by name; the first of them
     is the machine as it is."""

@@ -66,7 +66,10 @@ are the machine and its load: what there is, and who asks for what. Figures comp
 
 @dataclass(frozen=True)
 class OneOf:
-    """The words that a key may have."""
+    """The words that a key may have.
+
+    words  in the order of the zone's enum
+    """
 
     words: tuple[str, ...]
 

@@ -21,6 +21,7 @@ from study.scenario.units import text_of
 class Setting:
     """One key of one cell.
 
+    key      dotted: zone.memory
     value    plain, as JSON would have it
     text     as a person would write it, with a unit
     place    file:line:column, `preset NAME:line:column`, `override '...'`, or empty for a default
@@ -38,6 +39,8 @@ class Setting:
 class Unfolded:
     """A study with what it was made from.
 
+    study     the cells, trials and claims
+    document  the scenario with what it extends
     named     axis -> level -> dotted key -> value, for axes of the author's own
     combined  cell id -> the combination of levels, and what include adds
     machines  cell id -> all its settings

@@ -71,7 +71,10 @@ for _tag, _pattern, _first in SCALARS:
 
 
 class Written(float):
-    """A number that remembers how it was written: 6.10 is a version, and none of 6.1."""
+    """A number that remembers how it was written: 6.10 is a version, and none of 6.1.
+
+    text  as it was written
+    """
 
     text: str
 
@@ -118,7 +121,12 @@ MAPPING = "<scenario>"
 
 
 class Place(NamedTuple):
-    """Where a value stands: line and column from 1; the file may be a preset."""
+    """Where a value stands.
+
+    file    may be a preset
+    line    from 1
+    column  from 1
+    """
 
     file: str
     line: int
@@ -133,6 +141,7 @@ class Document:
     """Plain values (dict, list, str, int, float, bool, None) and where each one stands.
 
     name     the file that was asked for; others may have been extended
+    value    a mapping
     faults   what is wrong with the text and leaves the rest of it readable: keys that stand twice
     places   path -> where it stands; a key's place is that of the key itself
     origins  path -> what set it instead of a file: an override of the command line

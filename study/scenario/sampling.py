@@ -57,7 +57,9 @@ class SamplingKeys(BaseModel):
 class Range:
     """The values an axis may take: from low to high, in one unit.
 
-    unit  as it was written behind both ends; empty for plain numbers
+    kind       how values are spread: uniform, log_uniform or integers
+    low, high  the ends, in the unit
+    unit       as it was written behind both ends; empty for plain numbers
     """
 
     kind: Kind

@@ -30,11 +30,15 @@ ALL = "all cells"
 class Line:
     """One metric of one group of cells in both studies.
 
-    group       'all cells', 'axis level', or the levels of one cell
-    n           replicates in both, if paired; otherwise the smaller number of the two
-    difference  of the means, B - A; percent: of A
-    p, p_holm   paired t test, or the larger of Welch's and Student's; NaN with a note if there is
-                none
+    group          'all cells', 'axis level', or the levels of one cell
+    metric         as the first study calls its column
+    n              replicates in both, if paired; otherwise the smaller number of the two
+    first, second  the means, in the metric's unit
+    difference     of the means, B - A; percent: of A
+    percent        the difference, of A; NaN where A is 0
+    p, p_holm      paired t test, or the larger of Welch's and Student's; NaN with a note if there
+                   is none
+    note           why there is no test; '' if there is one
     """
 
     group: str
@@ -58,8 +62,10 @@ class Line:
 class Comparison:
     """Two studies, and what can be said of them together.
 
-    cells   groups of cells, by their levels on the axes both have, that are in both
-    paired  the same seed and replicates: differences are taken within each
+    first, second  the two
+    cells          groups of cells, by their levels on the axes both have, that are in both
+    paired         the same seed and replicates: differences are taken within each
+    lines          one for each group and metric
     """
 
     first: Findings

@@ -54,8 +54,11 @@ MARKED_LEAST = 5
 class Pair:
     """Two groups of cells to compare, matched one to one.
 
-    kind   'axis' for levels averaged over everything else, 'cell' for two single cells
-    level  of `axis`, in the cells of `left`; `against` in those of `right`
+    kind         'axis' for levels averaged over everything else, 'cell' for two single cells
+    axis         that the two differ in
+    level        of the axis, in the cells of `left`
+    against      the other level, in the cells of `right`
+    left, right  ids of cells, the one at a place matched with the other there
     """
 
     kind: str
@@ -276,7 +279,8 @@ class OverCells:
 
     pairs     of cells that have a value on both sides
     constant  of them those that are the same on both sides in every replicate: they cannot react
-    least     the smallest difference of a pair, and `most` the largest
+    least     the smallest difference of a pair
+    most      the largest
     up, down  pairs that differ upwards and downwards, at 5 % for all pairs together (Holm)
     reacting  mean difference over the pairs that are not constant
     """

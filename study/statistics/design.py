@@ -36,7 +36,8 @@ _SUMS = (Metric("").by, COLUMNS["reclaimed_pages"].metric.by)
 class Proposal:
     """What `study plan` proposes.
 
-    needed     cells that some claim rests on, of `cells`
+    cells      that the study has
+    needed     those that some claim rests on
     nuisance   axes with at least two levels that no claim compares and that are no policy
     loads      combinations of their levels among the cells that are needed
     """
@@ -89,7 +90,11 @@ def propose(study: Study, *, is_policy: Callable[[str], bool]) -> Proposal | Non
 
 @dataclass(frozen=True)
 class Split:
-    """Variance of a difference: `between` trials whatever their length, and `within` times 1 s."""
+    """Variance of a claim's difference over replicates, in the square of its unit.
+
+    between  of trials, whatever their length
+    within   what the measured phase adds, times 1 s
+    """
 
     between: float
     within: float
@@ -120,7 +125,8 @@ def split(lengths: Sequence[float], variances: Sequence[float]) -> Split:
 class Advice:
     """The length of the measured phase that decides the claims in least time.
 
-    measure_s   that length, and `now_s` the scenario's own
+    measure_s   that length
+    now_s       the scenario's own
     replicates  that the hardest claim needs there; None: no number
     factor      how many times less simulated time than at the scenario's own length
     between     for each claim the share of its variance, at the scenario's length, that no longer

@@ -34,12 +34,17 @@ if TYPE_CHECKING:
 class Effect:
     """One metric at one level of one axis, against the axis's first level.
 
-    mean        over the replicates' means; low and high its 95 % interval (NaN below two)
-    difference  from the first level, paired by replicate: both met the same workload; with its
-                interval
-    replicates  that have a value at this level and the first
-    over_cells  what each matched pair of cells shows; None without matched cells
-    marked      the interval of the mean may be too short
+    axis             whose level it is
+    level            what the scenario calls it
+    metric           its column
+    mean             over the replicates' means
+    low, high        95 % interval of the mean; NaN below two replicates
+    difference       from the first level, paired by replicate: both met the same workload
+    difference_low   lower end of its 95 % interval
+    difference_high  upper end
+    replicates       that have a value at this level and the first
+    over_cells       what each matched pair of cells shows; None without matched cells
+    marked           the interval of the mean may be too short
     """
 
     axis: str

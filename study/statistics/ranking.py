@@ -33,7 +33,11 @@ _LONGEST = 50
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over replicates with its 95 % interval; NaN bounds below two replicates."""
+    """A mean over replicates.
+
+    mean       in the metric's unit
+    low, high  its 95 % interval; NaN below two replicates
+    """
 
     mean: float
     low: float
@@ -78,6 +82,8 @@ class Ranking:
     reproduces
         Share of the replicates in which its very first request was not served at once; NaN if
         nothing was requested.
+    levels
+        By the share served, then by the share served at once, then by refaults.
     """
 
     axis: str

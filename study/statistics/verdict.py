@@ -98,8 +98,15 @@ _PARTS: tuple[Part, ...] = ("less", "same", "more")
 class Verdict:
     """What the finished trials say of one claim.
 
+    id, says      of the claim
+    verdict       the word: supported, contradicted, undecided, ...
+    expect        the part that the claim expects: more, less or same
+    metric        its name, or the sum of several
+    n             replicates with a value on both sides
     against       the comparison that decided: the least favourable, if there are several
-    estimate      mean difference over the replicates; low and high its interval of `confidence`
+    estimate      mean difference over the replicates, in the metric's unit
+    low, high     its interval
+    confidence    of that interval: 0.95, or more where a rule looks several times
     side, other   means of both sides (other: of what is compared with, or the number)
     share         how much of `other` the side had to reach, counted from the baseline if any
     baseline      the cells that both sides are counted from, in words; '' if none
@@ -110,11 +117,13 @@ class Verdict:
     more          further replicates that would decide it, if undecided, with the other claims as
                   they are: the lower end of an 80 % range, to one digit; None: no number would
     more_most     the upper end; None: perhaps no number would
-    minutes       what they would take in the cells of this claim, at the speed of the run; None if
-                  that is not known
-    pairing       how many times fewer replicates it takes to compare within them, with a 95 %
-                  interval (pairing_low, pairing_high); NaN against a number, and where not asked
-                  for
+    minutes       what `more` would take in the cells of this claim, at the speed of the run; None
+                  if that is not known
+    minutes_most  what `more_most` would take
+    pairing       how many times fewer replicates it takes to compare within them; NaN against a
+                  number, and where not asked for
+    pairing_low   lower end of its 95 % interval
+    pairing_high  upper end
     stood         'before' if the claim was in the manifest before the first row, 'after' if it came
                   later or from another file; '' if the folder does not say
     hopeless      undecided, with less than one chance in ten to be decided at the largest number of

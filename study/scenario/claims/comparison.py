@@ -44,10 +44,14 @@ _GROUPINGS_MOST = 32
 class Comparison:
     """One difference that a claim rests on: side - reference - constant, each a weighted sum.
 
-    against   what it is compared with, in words
-    other     weighted sum of what it is compared with; empty for a number
-    scale     weighted sum that, with `scale_constant`, a margin in per cent refers to: what
-              `against` has, or its gain over the baseline if there is one
+    against         what it is compared with, in words
+    side            weighted sum of the cells that the claim is about
+    reference       weighted sum that is taken away from it: the share of what `against` has
+    other           weighted sum of what it is compared with; empty for a number
+    scale           weighted sum that, with `scale_constant`, a margin in per cent refers to: what
+                    `against` has, or its gain over the baseline if there is one
+    constant        number that is taken away, in the metric's unit
+    scale_constant  number that is added to `scale`
     """
 
     against: str

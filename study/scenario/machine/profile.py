@@ -57,7 +57,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class Profile:
-    """Pieces that follow each other, from the beginning of a trial on and over and over."""
+    """Pieces that follow each other, from the beginning of a trial on and over and over.
+
+    pieces  one at least
+    """
 
     pieces: tuple[Piece, ...]
 

@@ -25,6 +25,7 @@ from study.zone.settings import Settings
 class Cells:
     """The cells of a study, each by its id, with what it was made from.
 
+    cells     with their settings
     combined  the combination of levels, and what include adds
     machines  all its settings
     """
