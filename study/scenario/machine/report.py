@@ -224,12 +224,6 @@ class _Work:
             raise NoScenarioError(f"{self.zone.title} has {pages:,} pages; at most {PAGES_MAX:,}.")
         if free - self.cma > pages:
             raise NoScenarioError(f"{free:,} free pages do not fit into {pages:,} (--memory SIZE).")
-        apart = sum(n << min(o + 1, ORDER_MAX) for o, n in enumerate(self.judged.pages.nr_free))
-        if self.wanted.memory is not None and apart > pages + (1 << ORDER_MAX):
-            raise NoScenarioError(
-                f"The free blocks with their buddies, which are in use, have {apart:,} pages; "
-                f"--memory says {pages:,}."
-            )
         return pages, why
 
     def _lists(self) -> tuple[StartLists, str]:
