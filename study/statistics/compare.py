@@ -276,8 +276,10 @@ def text(comparison: Comparison) -> str:
         "that it names and that have a value in both; a cell averages over what the other",
         "study does not vary.",
     ]
-    notes = sorted({line.note for line in comparison.lines if line.note and not line.significant})
-    lines += [f"no test where {note}" for note in notes]
+    untested = {line.note for line in comparison.lines if line.note and not isfinite(line.p)}
+    lines += [f"no test where {note}" for note in sorted(untested)]
+    marked = {line.note for line in comparison.lines if line.note and isfinite(line.p)}
+    lines += [f"some lines: {note}" for note in sorted(marked)]
     return "\n".join(printable(line).rstrip() for line in lines) + "\n"
 
 

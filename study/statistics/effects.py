@@ -43,7 +43,8 @@ class Effect:
     difference_low   lower end of its 95 % interval
     difference_high  upper end
     replicates       that have a value at this level and the first
-    over_cells       what each matched pair of cells shows; None without matched cells
+    over_cells       what each matched pair of cells shows; None where no setting of the other axes
+                     has values at all levels: then there is no difference either
     marked           the interval of the mean may be too short
     """
 
@@ -77,7 +78,7 @@ def level_means(
     groups, matched = matched_cells(axis, cells)
     measured = Measured(trials, cells)
     means = {
-        metric: _level_means(measured, measured.values(metric), groups, matched=matched > 0)
+        metric: _level_means(measured, measured.values(metric), groups, matched=matched > 0)[0]
         for metric in metrics
     }
     for row, level in enumerate(groups):
@@ -102,7 +103,8 @@ def main_effects(
     Levels are compared like with like: over those settings of the other axes under which every
     level of this one was run. If there are none, over all cells, and the other axes may have a
     part in the difference. Settings under which a level never has a value (its trials failed, a
-    ratio has no denominator) are left out at every level, unless the level has none at all.
+    ratio has no denominator) are left out at every level, unless the level has none at all. Where
+    that leaves no setting, levels have means and no difference.
 
     Parameters
     ----------
@@ -130,14 +132,16 @@ def main_effects(
     measured = Measured(trials, cells)
     for metric in metrics:
         by_cell = measured.values(metric)
-        of_levels = _level_means(measured, by_cell, groups, matched=matched > 0)
+        of_levels, alike = _level_means(measured, by_cell, groups, matched=matched > 0)
         share = is_share(metric)
         for means, (level, ids) in zip(of_levels, groups.items(), strict=True):
             gap = means - of_levels[0]
+            if matched and not alike:
+                gap = np.full_like(gap, np.nan)
             mean, low, high, marked = mean_and_bounds(means, share=share)
             difference, below, above, _ = mean_and_bounds(gap, share=False)
             contrast = None
-            if matched:
+            if matched and alike:
                 pair = Pair("axis", axis, level, first_level, tuple(ids), first_ids)
                 contrast = over_cells(*pairs_of_cells(measured, by_cell, pair))
             effects.append(
@@ -182,7 +186,9 @@ def significant_levels(
         if not matched or len(groups) > LEVELS_MOST:
             continue
         for metric in metrics:
-            means = _level_means(measured, measured.values(metric), groups, matched=True)
+            means, alike = _level_means(measured, measured.values(metric), groups, matched=True)
+            if not alike:
+                continue
             for row, level in list(enumerate(groups))[1:]:
                 both = np.isfinite(means[row]) & np.isfinite(means[0])
                 places.append((metric, axis, level))
@@ -221,8 +227,11 @@ def matched_cells(
 @np.errstate(all="ignore")
 def _level_means(
     measured: Measured, values: Array, groups: Mapping[Any, Sequence[str]], *, matched: bool
-) -> Array:
+) -> tuple[Array, bool]:
     """Mean over the cells of each level, (levels, replicates), NaN for none.
+
+    And whether like is compared with like: there may be no setting under which all levels have
+    values.
 
     values  of a metric, (replicates, cells)
     """
@@ -235,10 +244,10 @@ def _level_means(
         if ever.any():
             sides, common = [side[:, ever] for side in sides], seen[:, :, ever].all(axis=0)
             if seen[:, :, ever].all(axis=2).any(axis=1).all():
-                return np.stack([side.mean(axis=1) for side in sides])
+                return np.stack([side.mean(axis=1) for side in sides]), True
             # A ratio may have no value in some cell of every replicate: then what all levels have.
-            return np.stack([_mean_of(side, common) for side in sides])
-    return np.stack([_mean_of_some(side) for side in sides])
+            return np.stack([_mean_of(side, common) for side in sides]), True
+    return np.stack([_mean_of_some(side) for side in sides]), False
 
 
 def _mean_of(side: Array, which: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite, isnan
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from study.results.summary import axis_and_metric_names
 from study.scenario.machine.requests import by_column, names_of
+from study.statistics.contrasts import levels_of
 from study.statistics.effects import level_means, matched_cells, mean_and_bounds
 from study.statistics.measured import Measured
 from study.statistics.words import share_with_interval
@@ -84,6 +85,11 @@ class Ranking:
         nothing was requested.
     levels
         By the share served, then by the share served at once, then by refaults.
+    unfinished
+        Levels of which no trial finished.
+    matched
+        Whether there is a setting of the other axes under which trials of all other levels
+        finished; if not, nothing is ranked.
     """
 
     axis: str
@@ -91,6 +97,8 @@ class Ranking:
     refuses: bool | None
     reproduces: float
     levels: list[Ranked]
+    unfinished: list[Any] = field(default_factory=list)
+    matched: bool = True
 
 
 def ranking_of(results: Findings) -> Ranking | None:
@@ -116,7 +124,10 @@ def ranking_of(results: Findings) -> Ranking | None:
         return None
     cells = results.cells
     measured = Measured(results.columns, cells)
-    groups, _ = matched_cells(axis, cells)
+    groups, unfinished = _where_all_finished(axis, measured, named)
+    if not groups:
+        first = levels_of(cells, axis)[0]
+        return Ranking(axis, first, None, float("nan"), [], unfinished, matched=False)
     levels: list[Ranked] = []
     own: dict[str, float] = {}
     reproduces = float("nan")
@@ -147,7 +158,32 @@ def ranking_of(results: Findings) -> Ranking | None:
             one.costs.get("refaults", 1.0),
         ),
     )
-    return Ranking(axis, first.level, refuses, reproduces, ranked)
+    return Ranking(axis, first.level, refuses, reproduces, ranked, unfinished)
+
+
+def _where_all_finished(
+    axis: str, measured: Measured, named: Sequence[str]
+) -> tuple[dict[Any, list[str]], list[Any]]:
+    """Level -> its cells under those settings under which all levels finished, if there are some.
+
+    And the levels of which no trial finished: they take no setting away from the others.
+    """
+    groups, matched = matched_cells(axis, measured.cells)
+    if not matched:
+        return {}, []
+    attempts = measured.values(f"{named[0]}_attempts")
+    finished = [bool(np.isfinite(of_cell).any()) for of_cell in attempts.T]
+    of_levels = {
+        level: [finished[measured.index[cell]] for cell in ids] for level, ids in groups.items()
+    }
+    unfinished = [level for level, ever in of_levels.items() if not any(ever)]
+    some = [ever for ever in of_levels.values() if any(ever)]
+    if not some:
+        return groups, unfinished
+    places = [place for place, each in enumerate(zip(*some, strict=True)) if all(each)]
+    if not places:
+        return {}, unfinished
+    return {level: [ids[place] for place in places] for level, ids in groups.items()}, unfinished
 
 
 _PER_REQUEST = ("attempts", "served_ratio", "at_once_ratio", "first_refused")
@@ -229,6 +265,11 @@ def told(ranking: Ranking, manifest: Manifest) -> list[Told]:
 
 def refuses_nothing(ranking: Ranking) -> str:
     """The sentence for a machine as it is that refuses nothing, or of which nothing is known."""
+    if not ranking.matched:
+        return (
+            "No ranking: there is no setting of the other axes under which trials of all levels "
+            f"of {ranking.axis} finished, so they cannot be compared."
+        )
     if ranking.refuses is None:
         return (
             f"No ranking: at {ranking.axis} {ranking.first} no trial asked for memory and "
@@ -242,12 +283,14 @@ def refuses_nothing(ranking: Ranking) -> str:
 
 def reproduced(ranking: Ranking) -> str:
     """In how many replicates the first request met what was reported; empty if none was made."""
+    lost = ", ".join(map(str, ranking.unfinished))
+    lost = f" No trial of {lost} finished." if lost else ""
     if isnan(ranking.reproduces):
-        return ""
+        return lost.strip()
     return (
         f"At {ranking.first} the first request met the lists as they were reported: in "
         f"{100 * ranking.reproduces:.0f} % of the replicates it was refused, or had to reclaim "
-        "first. [ ]: interval of 95 %."
+        f"first. [ ]: interval of 95 %.{lost}"
     )
 
 

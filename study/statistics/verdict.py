@@ -349,7 +349,7 @@ def _compare(
     other = measured.over(total, comparison.other)
     scale = measured.over(total, comparison.scale) + comparison.scale_constant
     if not comparison.other:
-        other = np.full_like(gap, comparison.constant)
+        other = np.full_like(gap, comparison.number)
     whole = np.isfinite(gap) & np.isfinite(other) & np.isfinite(scale)
     side, other, gap, scale = side[whole], other[whole], gap[whole], scale[whole]
     # Sums of the same numbers in another order are no difference.

@@ -63,7 +63,7 @@ def _assurance(judged: Sequence[Verdict], looks: int, extended: int) -> Iterator
             f"At least {100 * CONFIDENCE:g} % of such studies say nothing wrong "
             f"(Holm over {len(tested)} claim{'s' * (len(tested) > 1)}"
             f"{f', {looks} looks' * (looks > 1)}) while differences are not skewed; "
-            f"the most skewed here has {max((v.skew for v in tested), key=abs):.1f}."
+            f"the most skewed here has {_most_skewed(tested):.1f}."
         )
     if tested and extended:
         times = "once" if extended == 1 else f"{extended} times"
@@ -86,6 +86,11 @@ def _assurance(judged: Sequence[Verdict], looks: int, extended: int) -> Iterator
     elif late:
         which = "The claims were" if late == len(judged) else f"{late} of {len(judged)} claims were"
         yield f"{which} written, or changed, after rows were there."
+
+
+def _most_skewed(tested: Sequence[Verdict]) -> float:
+    skews = [one.skew for one in tested if isfinite(one.skew)]
+    return max(skews, key=abs, default=0.0)
 
 
 def evidence(verdict: Verdict, labels: Mapping[str, str] = LABELS, *, most: int) -> str:

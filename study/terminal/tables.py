@@ -99,16 +99,26 @@ def _axis_tables(
         effects, matched = main_effects(trials, axis=axis, metrics=metrics, cells=cells)
         if len({str(effect.level) for effect in effects}) > 1:
             yield from _axis_table(axis, effects, matched, headline, marks)
-            yield from _beneath(effects, dict(headline), marks)
+            yield from _beneath(effects, dict(headline), marks, matched=matched > 0)
 
 
 def _beneath(
     effects: Sequence[Effect],
     labels: Mapping[str, str],
     marks: Mapping[tuple[str, str, Any], str],
+    *,
+    matched: bool,
 ) -> Iterator[Text]:
     """What the means of an axis hide: cells that cannot react, and cells that point both ways."""
+    apart = dict.fromkeys(
+        labels[one.metric] for one in effects if matched and one.over_cells is None
+    )
     lines = []
+    if apart:
+        lines.append(
+            "Not compared, for the levels have values under no common setting of the other axes: "
+            f"{', '.join(apart)}."
+        )
     for effect in effects:
         over = effect.over_cells
         if over is None or effect.replicates < MARKED_LEAST:
@@ -183,7 +193,9 @@ def contrast_parts(
             levels = results.cells[str(cell)]
             where = "\n" + ", ".join(f"{k}={level_name(v)}" for k, v in levels.items() if k != axis)
         title = Text.assemble(
-            (str(axis), "bold cyan"), f": {level_name(level)} less {level_name(against)}", where
+            (str(axis), "bold cyan"),
+            f": {_grouped_name(level)} less {_grouped_name(against)}",
+            where,
         )
         yield from _contrast_tables(title, rows, labels)
         for note, noted in rows[rows["note"] != ""].groupby("note", sort=False)["metric"]:
@@ -194,6 +206,11 @@ def contrast_parts(
         "Hedges' g; p after Holm's correction; how many times fewer trials pairing needs.",
         style="dim",
     )
+
+
+def _grouped_name(level: Any) -> str:
+    """The name of a level that pandas grouped by: a null comes out of that as NaN."""
+    return level_name(None if level != level else level)  # noqa: PLR0124 - NaN alone
 
 
 def _contrast_tables(title: Any, rows: pd.DataFrame, labels: Mapping[str, str]) -> Iterator[Table]:
@@ -232,7 +249,12 @@ def tradeoff_parts(
     axes = varying(table, axes)
     rows = table.sort_values("gain", ascending=False) if everything else front_rows(table)
     if rows.empty:
-        yield Text("No cell has a value of service and of every cost.")
+        some = table["n"].any()
+        yield Text(
+            "No replicate has values of all cells: they cannot be compared."
+            if some
+            else "No cell has a value of service and of every cost."
+        )
         return
     columns: dict[str, list[str]] = {name: [] for name in _TRADED}
     labels = []

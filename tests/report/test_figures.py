@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 import study
 from study.report.figures import FIGURES, PAGE, PHONE, draw, house_style
 from study.report.figures.curves import along_axes
-from study.report.figures.forest import paired_differences
+from study.report.figures.forest import describe_forest, paired_differences
 from study.report.figures.policies import compared
 from study.report.figures.uptime import FREE, over_time
 from study.report.page import render
@@ -114,6 +115,34 @@ def test_an_axis_whose_levels_met_other_settings_is_no_curve(make_findings) -> N
 
     with pytest.raises(study.ResultsError, match="run under the same settings"):
         along_axes(make_findings(text, found))
+
+
+def test_the_forest_goes_from_the_first_level_of_the_scenario(make_findings) -> None:
+    """Be its first cell excluded, or the level a null; levels never run alike are not compared."""
+    text = (
+        "replicates: 8\n"
+        "axes: { watermarks.min: [null, 20, 24], nic.mtu: [1500, 9000] }\n"
+        "exclude:\n"
+        "  - { watermarks.min: null, nic.mtu: 1500 }\n"
+        "  - { watermarks.min: 24, nic.mtu: 9000 }\n"
+    )
+
+    def found(levels: dict[str, Any], replicate: int) -> dict[str, float]:
+        served = {None: 0.4, 20: 0.6, 24: 0.8}[levels["watermarks.min"]] + replicate / 1000
+        served += 0.1 if levels["nic.mtu"] == 9000 else 0.0
+        return {"rx_success_ratio": served, "reclaimed_pages": 10.0, "refaults": 10.0}
+
+    said = describe_forest(paired_differences(make_findings(text, found)))
+    assert "watermarks.min from null to 20: receive buffers served" in said
+    assert "nic.mtu from 1500 to 9000: receive buffers served" in said
+
+
+def test_a_study_without_two_levels_has_no_forest(make_findings) -> None:
+    """It is said, and the page is made without it."""
+    results = make_findings("replicates: 3", lambda *_: {"rx_success_ratio": 0.5, "refaults": 1.0})
+
+    with pytest.raises(study.ResultsError, match="no two levels to compare"):
+        paired_differences(results)
 
 
 def test_the_trade_off_numbers_its_marks_by_service(along):

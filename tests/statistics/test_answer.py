@@ -13,7 +13,7 @@ import pytest
 from study.statistics import Findings
 from study.statistics.answer import answer_of
 from study.statistics.contrasts import contrast_table
-from study.statistics.effects import main_effects
+from study.statistics.effects import main_effects, significant_levels
 
 SCENARIO = """
 name: made-up
@@ -266,6 +266,24 @@ def test_levels_are_in_the_order_of_the_scenario_though_its_first_cell_is_exclud
     assert [*zip(pairs["level"], pairs["against"], strict=True)] == [
         (3000, 1500), (9000, 1500), (9000, 3000),
     ]  # fmt: skip
+
+
+def test_levels_with_values_under_no_common_setting_have_no_marks(make_findings) -> None:
+    """Each was run everywhere, but trials of two of them finished under different settings only."""
+
+    def found(levels: Mapping[str, Any], replicate: int) -> dict[str, float] | None:
+        finished = {20: [1500], 24: [9000], 28: [1500, 3000, 9000]}[levels["watermarks.min"]]
+        if levels["nic.mtu"] not in finished:
+            return None
+        return {"rx_success_ratio": levels["nic.mtu"] / 1e4 + replicate / 1000}
+
+    findings = make_findings(EXCLUDED[: EXCLUDED.index("exclude:")], found)
+    asked = {"metrics": ["rx_success_ratio"], "cells": findings.cells}
+    effects, matched = main_effects(findings.columns, axis="watermarks.min", **asked)
+    assert matched == 3
+    assert all(effect.over_cells is None for effect in effects)
+    marks = significant_levels(findings.columns, axes=["watermarks.min"], **asked)
+    assert marks == {}
 
 
 def test_levels_without_a_setting_in_common_are_said_not_to_be_compared(make_findings) -> None:

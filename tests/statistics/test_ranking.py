@@ -132,6 +132,40 @@ def test_without_a_value_at_the_first_level_nothing_is_ranked(make_findings, ask
     assert refuses_nothing(ranking).startswith("No ranking: at policy stock no trial")
 
 
+@pytest.mark.parametrize("level", ["stock", "order-aware"])
+def test_levels_are_ranked_where_all_of_them_finished(make_findings, level: str) -> None:
+    """The other card would make another ranking; of it nothing is known at one of the levels."""
+
+    def found(levels: dict[str, Any], _replicate: int) -> dict[str, float] | None:
+        if levels["policy"] == level and levels["nic.mtu"] == 9000:
+            return None
+        served = 0.9 if levels["policy"] == "order-aware" else 0.5
+        return requests(20, served if levels["nic.mtu"] == 1500 else 0.1)
+
+    ranking = ranking_of(make_findings(RARE, found))
+    assert ranking is not None
+    assert ranking.refuses
+    assert {one.level: one.served.mean for one in ranking.levels} == {
+        "order-aware": 0.9,
+        "stock": 0.5,
+    }
+
+
+def test_levels_of_different_settings_are_not_ranked(make_findings) -> None:
+    """What serves more here is the card, and it is not said of the policy."""
+    text = RARE + (
+        "exclude:\n"
+        "  - { policy: stock, nic.mtu: 9000 }\n"
+        "  - { policy: order-aware, nic.mtu: 1500 }\n"
+    )
+    ranking = ranking_of(
+        make_findings(text, lambda levels, _: requests(20, 0.5 if levels["nic.mtu"] < 9000 else 1))
+    )
+    assert ranking is not None
+    assert (ranking.refuses, ranking.levels) == (None, [])
+    assert refuses_nothing(ranking).startswith("No ranking: there is no setting")
+
+
 OTHERS = """
 base:
   requests: { apache: { order: 1, rate: 1/s }, driver: { order: 2, rate: 1/min } }

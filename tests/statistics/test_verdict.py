@@ -169,6 +169,31 @@ def test_a_list_that_both_sides_have_is_matched_level_by_level() -> None:
     assert one.verdict == other.verdict
 
 
+def test_a_null_level_of_one_side_is_no_level_of_the_other() -> None:
+    """A side that does not name an axis is all its levels, a null among them or not."""
+    cells = {
+        "a": {"nic.mtu": 9000, "watermarks.min": None},
+        "b": {"nic.mtu": 9000, "watermarks.min": 4},
+        "c": {"nic.mtu": 1500, "watermarks.min": None},
+        "d": {"nic.mtu": 1500, "watermarks.min": 4},
+    }
+    asked = claim(side={"nic.mtu": 9000, "watermarks.min": None})
+
+    [comparison] = asked.comparisons(cells)
+    assert comparison.side == {"a": 1.0}
+    assert comparison.reference == {"c": 0.5, "d": 0.5}
+
+
+def test_a_share_of_a_number_is_told_and_margined_as_of_that_number() -> None:
+    """Half of 40 is asked for, and 10 % of 40 matter."""
+    asked = claim(against=40, share=0.5, matters="10%")
+    [verdict] = judge([asked], trials({"a": [25.0, 26.0, 25.5, 24.5, 25.2, 25.4]}), CELLS)
+
+    assert (verdict.other, verdict.margin) == (40.0, 4.0)
+    assert verdict.estimate == pytest.approx(25.27 - 20, abs=0.01)
+    assert verdict.verdict == "supported"
+
+
 def test_a_share_of_the_gain_is_counted_from_the_baseline() -> None:
     """From 10 to 20 is a gain of 10; 16 has more than half of it, 14 has not."""
     noise = np.random.default_rng(4).normal(0, 0.1, (3, 12))

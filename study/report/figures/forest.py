@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,21 +48,19 @@ def paired_differences(findings: Findings) -> pd.DataFrame:
     per cent; 95 % intervals, not corrected for their number.
     """
     from study.statistics import contrast_table
+    from study.statistics.contrasts import levels_of
 
     select.finished(findings)
     cells = findings.cells
     table = contrast_table(
         findings.columns, cells=cells, axes=findings.manifest["axes"], metrics=list(METRICS)
     )
-    firsts = {
-        axis: next(levels[axis] for levels in cells.values() if axis in levels)
-        for axis in findings.manifest["axes"]
-    }
+    firsts = {axis: levels_of(cells, axis)[0] for axis in findings.manifest["axes"]}
     to_first = [
         kind == "axis" and against == firsts[axis]
         for kind, axis, against in zip(table["kind"], table["axis"], table["against"], strict=True)
     ]
-    table = table[to_first].copy()
+    table = table[np.array(to_first, bool)].copy()
     # Those of many levels are curves; a row for each level would hide the others.
     few = ~table["axis"].isin(select.many_levels(cells))
     if few.any():
@@ -107,17 +106,22 @@ def forest(table: pd.DataFrame, sheet: Sheet) -> Figure:
 def describe_forest(table: pd.DataFrame) -> str:
     """Every row's differences that leave out 0, with their intervals."""
     phrases = []
+    records = table.to_dict("records")
     for axis, level, against in _rows(table):
-        of_row = table[
-            (table["axis"] == axis) & (table["level"] == level) & (table["against"] == against)
+        of_row = [
+            row
+            for row in records
+            if (row["axis"], row["level"], row["against"]) == (axis, level, against)
         ]
         differing = [
             f"{METRICS[row['metric']].replace(chr(10), ' ')} {_figures(row)}"
-            for row in of_row.to_dict("records")
+            for row in of_row
             if row["low"] > 0 or row["high"] < 0
         ]
         change = f"{axis} from {level_name(against)} to {level_name(level)}"
-        phrases.append(f"{change}: {', '.join(differing) or 'no clear difference'}")
+        compared = any(isfinite(row["value"]) for row in of_row)
+        nothing = "no clear difference" if compared else "not compared"
+        phrases.append(f"{change}: {', '.join(differing) or nothing}")
     return f"{'; '.join(phrases)}."
 
 

@@ -52,6 +52,7 @@ class Comparison:
                     `against` has, or its gain over the baseline if there is one
     constant        number that is taken away, in the metric's unit
     scale_constant  number that is added to `scale`
+    number          what it is compared with, if that is a number
     """
 
     against: str
@@ -61,6 +62,7 @@ class Comparison:
     scale: Weights
     constant: float = 0.0
     scale_constant: float = 0.0
+    number: float = 0.0
 
     @property
     def cells(self) -> list[str]:
@@ -169,7 +171,7 @@ class Claim:
         alike = {
             key
             for key, level in self.side.items()
-            if other is not None and all(side.get(key) == level for side in named)
+            if other is not None and all(key in side and side[key] == level for side in named)
         }
         compared = frozenset(key for side in named for key in side) - alike
         groups = [cells.by_rest({**self.where, **side}, compared) for side in named]
@@ -197,7 +199,8 @@ class Claim:
             {},
             _sum((-1.0, base)),
             constant,
-            number if base else constant,
+            number,
+            number,
         )
 
 
