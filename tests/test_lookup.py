@@ -38,6 +38,9 @@ def test_every_key_metric_and_kernel_is_listed():
     [
         (("keys", "kswapd.policy"), "kswapd.policy"),
         (("keys", "vm.swappiness"), "reclaim.swappiness"),
+        # What tables call them.
+        (("metrics", "receive buffer requests served"), "rx_success_ratio"),
+        (("metrics", "pages evicted migrated"), "moved_pages"),
         (("keys", "watermark_boost_factor"), "watermarks.boost_factor"),
         (("metrics", "rx_success_ratio"), "rx_success_ratio"),
         (("metrics", "order3_attempts"), "order3_attempts"),

@@ -325,14 +325,21 @@ def with_interval(mean: float, low: float, high: float) -> str:
     return with_half(mean, half=half)
 
 
+_SHARE_DECIMALS = 8
+
+
 def share_with_interval(mean: float, low: float, high: float, between: str = " to ") -> str:
     """A share and its interval in per cent, as '86.4 % [80.1 to 92.3]'.
 
-    To one decimal, or to more, up to four, where the interval is so narrow that they are known.
+    To one decimal, or to more, up to four, where the interval is so narrow that they are known, and
+    up to eight where it would read 0 or 100 and is not.
     """
     known = isfinite(low) and low < high
     half = 50 * (high - low) if known else 0.0
     decimals = min(max(-floor(log10(half)), 1), 4) if half else 2
+    # 99.99 % is not 100 %, however little is known of it: somebody was refused.
+    while decimals < _SHARE_DECIMALS and 0 < mean < 1 and round(100 * mean, decimals) in (0, 100):
+        decimals += 1
     shown = [_decimal(100 * value, decimals) for value in (mean, low, high)]
     return f"{shown[0]} %" + f" [{shown[1]}{between}{shown[2]}]" * known
 

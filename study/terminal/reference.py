@@ -45,7 +45,8 @@ def show_key(key: Key) -> None:
 
 def show_metric(metric: MetricEntry) -> None:
     """Print all that is known of a metric."""
-    _show_one(metric.name, metric.about, {"unit": metric.unit, "section": metric.section})
+    told = {"in tables": metric.label, "unit": metric.unit, "section": metric.section}
+    _show_one(metric.name, metric.about, told)
 
 
 def show_kernels(known: Iterable[Kernel]) -> None:

@@ -96,12 +96,15 @@ class MetricEntry:
         Of its values.
     about
         What it is, without a full stop.
+    label
+        What tables and figures call it; empty if they show its name.
     """
 
     name: str
     section: str
     unit: str
     about: str
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -255,6 +258,7 @@ def metrics(*, members: bool = False) -> list[MetricEntry]:
                     _heading(section.__name__),
                     metric.unit,
                     said[name].rstrip("."),
+                    declarations.LABELS.get(name.replace(family, member) if family else name, ""),
                 )
                 for member in each
             ]
@@ -293,8 +297,8 @@ def matching(entries: Sequence[_E], word: str, aliases: Iterable[tuple[str, str]
     -------
     list
         The one of that name, or those it is an alias of; else those in whose name it stands; else
-        those in whose sentence; else those that the word stands for in WORDS; none if there is
-        none.
+        those in whose sentence; else those that speak of each of several words, be it in what
+        tables call them; else those that the word stands for in WORDS; none if there is none.
     """
     wanted = word.strip().lower()
     meant = {name for other, name in aliases if other == wanted}
@@ -302,8 +306,16 @@ def matching(entries: Sequence[_E], word: str, aliases: Iterable[tuple[str, str]
         [entry for entry in entries if entry.name.lower() == wanted or entry.name in meant]
         or [entry for entry in entries if wanted in entry.name.lower()]
         or [entry for entry in entries if wanted in entry.about.lower()]
+        or [entry for entry in entries if _speaks_of(entry, wanted.split())]
         or (matching(entries, WORDS[wanted]) if wanted in WORDS else [])
     )
+
+
+def _speaks_of(entry: _Entry, words: Sequence[str]) -> bool:
+    """Does all that is said of an entry hold each of these words?"""
+    label = entry.label if isinstance(entry, MetricEntry) else ""
+    said = f"{entry.name} {entry.about} {label}".lower()
+    return bool(words) and all(word in said for word in words)
 
 
 def near(word: str, names: Iterable[str]) -> str:

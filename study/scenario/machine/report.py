@@ -549,7 +549,7 @@ class _Work:
         add("claims:")
         add("  - id: higher-marks-serve", "the cure that most threads try first")
         says = "With four times min_free_kbytes more of these requests are served at once."
-        add(f"    says: {says}", "what study why would have one try")
+        add(f"    says: {says}", "the sentence that is tested")
         add(f"    metric: requests.{REQUEST}.at_once", "of the request above")
         add(f"    side: {{ {AXIS}: min-x4 }}", "with four times min_free_kbytes")
         add(f"    against: {{ {AXIS}: {OWN} }}", "with the reporter's own settings")

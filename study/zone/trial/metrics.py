@@ -149,7 +149,7 @@ class Requests:
             "trace": Label("requests of the recorded load served", 17),
         },
     )
-    """Share served."""
+    """Share of its requests that were served."""
     CALLER_dma_share = Metric(
         SHARE,
         "below attempts failures",
@@ -363,22 +363,22 @@ class TheDefragmenter:
     defrag_evicted_pages = Metric(
         "pages", "defrag_evicted", label=Label("pages the defragmenter evicts")
     )
-    """Pages thrown out."""
+    """Pages that the defragmenter threw out."""
     defrag_migrated_pages = Metric("pages", "defrag_migrated")
-    """Pages moved."""
+    """Pages that the defragmenter moved."""
     defrag_moved_pages = Metric(
         "pages",
         "defrag_evicted defrag_migrated",
         label=Label("pages the defragmenter evicts or migrates"),
     )
-    """The sum of both."""
+    """Pages that the defragmenter threw out or moved."""
     defrag_pages_per_block = Metric(
         "pages",
         "defrag_evicted defrag_migrated defrag_blocks",
         lambda evicted, migrated, blocks: _ratio(evicted + migrated, blocks),
         Label("pages the defragmenter takes for a block"),
     )
-    """That sum for each block emptied."""
+    """Pages that it threw out or moved for each block emptied."""
     defrag_written_pages = Metric("pages", "defrag_written")
     """Dirty pages written for it."""
     defrag_busy_ms = Metric("ms", "defrag_ns", _ms)
@@ -419,9 +419,9 @@ class CompactionAndOtherCures:
     compact_failures = Metric("runs")
     """Compactions of any kind after which a block was not there."""
     compact_migrated_pages = Metric("pages", "compact_migrated")
-    """Pages moved."""
+    """Pages that compaction moved."""
     compact_scanned_pages = Metric("pages", "compact_scanned")
-    """Frames looked at."""
+    """Frames that compaction looked at."""
     compact_busy_ms = Metric("ms", "compact_ns", _ms)
     """Time it took."""
     kcompactd_wakeups = Metric("times")
