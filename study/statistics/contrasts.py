@@ -48,6 +48,10 @@ NO_RATIO = "no ratio as not all values are above 0"
 FEW = "fewer than five replicates differ: the interval may be too short"
 MARKED_LEAST = 5
 """Fewer replicates mark nothing: a few counts of events are equal by chance."""
+SIGNS_LEAST = 6
+"""Replicates from which a difference that is the same in all of them counts: so many signs alike
+are chance in less than one of twenty (2 / 2 ** 6). Of few requests a trial shares often differ alike.
+"""
 
 
 @dataclass(frozen=True)
@@ -187,7 +191,8 @@ def significant(table: pd.DataFrame, alpha: float | Array = 1 - CONFIDENCE) -> p
     alpha
         Chance of any wrong one; one for each row if that hangs on its replicates.
     """
-    found = (table["p_holm"] <= alpha) | table["note"].str.contains(ALL_EQUAL)
+    alike = table["note"].str.contains(ALL_EQUAL) & (table["n"] >= SIGNS_LEAST)
+    found = (table["p_holm"] <= alpha) | alike
     return found & (table["n"] >= MARKED_LEAST)
 
 

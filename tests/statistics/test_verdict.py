@@ -162,11 +162,15 @@ def test_a_list_that_both_sides_have_is_matched_level_by_level() -> None:
     beside = claim(
         side={"nic.mtu": 9000, "nic.ring": rings}, against={"nic.mtu": 1500, "nic.ring": rings}
     )
+    turned = claim(
+        side={"nic.mtu": 9000, "nic.ring": rings[::-1]},
+        against={"nic.mtu": 1500, "nic.ring": rings},
+    )
     within = claim(where={"nic.ring": rings})
 
-    one, other = judge([beside, within], trials(values), cells)
-    assert one.estimate == other.estimate == 0
-    assert one.verdict == other.verdict
+    one, two, other = judge([beside, turned, within], trials(values), cells)
+    assert one.estimate == two.estimate == other.estimate == 0
+    assert one.verdict == two.verdict == other.verdict
 
 
 def test_a_null_level_of_one_side_is_no_level_of_the_other() -> None:

@@ -171,7 +171,8 @@ class Claim:
         alike = {
             key
             for key, level in self.side.items()
-            if other is not None and all(key in side and side[key] == level for side in named)
+            if other is not None
+            and all(key in side and _each(side[key]) == _each(level) for side in named)
         }
         compared = frozenset(key for side in named for key in side) - alike
         groups = [cells.by_rest({**self.where, **side}, compared) for side in named]
@@ -202,6 +203,11 @@ class Claim:
             number,
             number,
         )
+
+
+def _each(level: Level | list[Level]) -> set[tuple[type, Level]]:
+    """The levels of one, or of a list in any order; 1 and true are two."""
+    return {(type(each), each) for each in (level if isinstance(level, list) else [level])}
 
 
 def words(levels: Levels) -> str:
