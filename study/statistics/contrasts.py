@@ -50,7 +50,7 @@ MARKED_LEAST = 5
 """Fewer replicates mark nothing: a few counts of events are equal by chance."""
 SIGNS_LEAST = 6
 """Replicates from which a difference that is the same in all of them counts: so many signs alike
-are chance in less than one of twenty (2 / 2 ** 6). Of few requests a trial shares often differ alike.
+are chance in less than one of twenty (2 / 2 ** 6). Shares of few requests often differ alike.
 """
 
 
