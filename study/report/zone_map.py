@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -50,10 +52,12 @@ _ZONE_MOST = 4 * 1024**3
 """Bytes of a zone that is simulated for its picture."""
 _SOON_READ = 16 << 20
 """Bytes of a picture that are drawn in a moment, of whatever zone they are."""
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _UNREADABLE = (
-    *(OSError, ValueError, EOFError, KeyError, RuntimeError, NotImplementedError, MemoryError),
-    *(zipfile.BadZipFile, zlib.error),
+    *(OSError, ValueError, EOFError, LookupError, RuntimeError, MemoryError, OverflowError),
+    *(SyntaxError, TypeError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
+"""What the readers of zip and of numpy's format raise for files that are not sound."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -116,7 +120,10 @@ def read_zone_maps(folder: Folder) -> list[ZoneMap]:
     try:
         content = read_regular(folder.path / ZONE_MAPS, most=_BYTES_MOST)
         with zipfile.ZipFile(io.BytesIO(content)) as members:
-            sizes = {member.filename: member.file_size for member in members.infolist()}
+            entries = members.infolist()
+        if any(entry.compress_type not in _METHODS for entry in entries):
+            return []
+        sizes = {entry.filename: entry.file_size for entry in entries}
         if sum(sizes.values()) > _BYTES_MOST or not _fit(sizes, folder):
             return []
         with np.load(io.BytesIO(content), allow_pickle=False) as file:

@@ -25,7 +25,7 @@ from typing import Any
 
 from study.scenario.check import groups, known_keys
 from study.scenario.errors import Fault, ScenarioError, did_you_mean, shown
-from study.scenario.machine.profile import PIECES_MAX, PROFILE_KEYS, pieces_of_file
+from study.scenario.machine.profile import LETTERS_MAX, PIECES_MAX, PROFILE_KEYS, pieces_of_file
 from study.scenario.presets import Preset, presets
 from study.scenario.read import MAX_BYTES, Document, Path, read_scalar, read_text
 from study.scenario.sampling import is_range
@@ -46,8 +46,8 @@ trade-off (rooms above this one; tests/statistics/test_columns.py holds them tog
 """
 
 
-def compose(document: Document, read: Callable[[File], str]) -> tuple[Document, list[Fault]]:
-    """The document with all that it extends, in nested keys throughout, and what was wrong.
+def compose(document: Document, read: Callable[[File], str]) -> Composed:
+    """The document with all that it extends.
 
     read  gives the text of a file, or raises ScenarioError
 
@@ -56,12 +56,28 @@ def compose(document: Document, read: Callable[[File], str]) -> tuple[Document, 
     """
     work = _Composition(read)
     result = work.resolve(document, File(document.name), ())
-    if sum(map(len, work.profiles)) > PIECES_MAX:
-        text = f"the files of its profiles have more than {PIECES_MAX:,} rows in all"
-        work.faults.append(Fault(document.name, None, None, text))
     if work.faults and not result.value:
         raise ScenarioError(work.faults)
-    return result, work.faults
+    return Composed(result, work.faults, work.traces)
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What came of it.
+
+    Parameters
+    ----------
+    document
+        With all that it extends, in nested keys throughout.
+    faults
+        What was wrong.
+    traces
+        Each recorded load that one of its files names, and that file's folder.
+    """
+
+    document: Document
+    faults: list[Fault]
+    traces: list[tuple[str, File]]
 
 
 @dataclass
@@ -70,7 +86,9 @@ class _Composition:
     faults: list[Fault] = field(default_factory=list)
     files: int = 0
     letters: int = 0
-    profiles: list[list[Any]] = field(default_factory=list)
+    rows_left: int = PIECES_MAX
+    rates_letters: int = 0
+    traces: list[tuple[str, File]] = field(default_factory=list)
 
     def resolve(self, document: Document, file: File, above: tuple[File, ...]) -> Document:
         """The document laid over what it extends."""
@@ -177,20 +195,36 @@ class _Composition:
                 if isinstance(entry, dict):
                     entries[index] = _dotted(entry, (section, index), document, self.faults)
         self._read_profiles(document, file)
+        self.traces += ((name, file.parent) for name in _traces(document))
 
     def _read_profiles(self, document: Document, file: File) -> None:
         """Put what is in the files of uneven loads in their place."""
         for settings, key, path in _profiles(document):
-            try:
-                settings[key] = pieces_of_file(settings[key], file.parent, self.read)
-                self.profiles.append(settings[key])
+            told, settings[key] = settings[key], None
+            if self.rows_left < 0 or self.rates_letters > LETTERS_MAX:
                 continue
+            try:
+                pieces = pieces_of_file(told, file.parent, self._rates)
             except ScenarioError as error:
                 why = f"cannot be read: {error.faults[0]}"
             except ValueError as error:
                 why = str(error)
-            settings[key] = None
+            else:
+                settings[key] = pieces
+                self.rows_left -= len(pieces)
+                if self.rows_left >= 0:
+                    continue
+                why = f"makes more than {PIECES_MAX:,} rows of the files of its profiles in all"
             self.faults.append(document.fault(path, f"{'.'.join(map(str, path[1:]))} {why}"))
+
+    def _rates(self, file: File) -> str:
+        """The text of a file of rates."""
+        text = self.read(file)
+        self.rates_letters += len(text)
+        if self.rates_letters > LETTERS_MAX:
+            why = f"with it, the files of profiles are larger than {LETTERS_MAX:,} bytes in all"
+            raise ScenarioError([Fault(str(file), None, None, why)])
+        return text
 
     def _levels(self, document: Document) -> None:
         """Named levels as mappings of dotted keys; presets are replaced by what they set."""
@@ -257,6 +291,26 @@ def _profiles(document: Document) -> Iterator[tuple[dict[str, Any], str, Path]]:
             dotted = f"{path[1]}.{key}" if path[0] == "base" else key
             if dotted in PROFILE_KEYS and isinstance(inner, dict):
                 yield settings, key, (*path, key)
+
+
+def _traces(document: Document) -> Iterator[str]:
+    """The recorded loads that a document names by itself."""
+    value = document.value
+    base, axes = value.get("base"), value.get("axes")
+    load = base.get("load") if isinstance(base, dict) else None
+    told: list[Any] = [load.get("trace") if isinstance(load, dict) else None]
+    for axis, levels in axes.items() if isinstance(axes, dict) else ():
+        of_levels = list(levels.values()) if isinstance(levels, dict) else levels
+        for level in of_levels if isinstance(of_levels, list) else ():
+            if axis == "load.trace":
+                told.append(level)
+            elif isinstance(level, dict):
+                told.append(level.get("load.trace"))
+    entries = value.get("include")
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict):
+            told += [entry.get("load.trace")]
+    yield from (name for name in told if isinstance(name, str))
 
 
 class _Refused(Exception):

@@ -207,7 +207,9 @@ def _unfold(
 def _unfold_text(
     text: str, name: str, overrides: Sequence[str], recordings: Recordings
 ) -> Unfolded:
-    document, faults = compose(read_text(text, name), _text_of)
+    composed = compose(read_text(text, name), _text_of)
+    document, faults = composed.document, composed.faults
+    recordings.named(composed.traces)
     kept = document.value.pop("recordings", None)
     for index, wrong in recordings.keep(kept if isinstance(kept, list) else []):
         faults.append(document.fault(("recordings", index), wrong))

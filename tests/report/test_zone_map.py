@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -90,6 +92,44 @@ def test_a_damaged_file_of_pictures_is_as_none(copy):
     (copy / "zonemaps.npz").write_bytes(b"no archive")
 
     assert read_zone_maps(study.read(copy).folder) == []
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': [('a', '|O')], 'fortran_order': False, 'shape': (3, 4), }",
+        "{'descr': {}, 'fortran_order': False, 'shape': (3, 4), }",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 10**30), }",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 9999999999999999999999), }",
+        "{'descr': '|u1', 'fortran_order': [], 'shape': {}, }",
+        "{[]: 1}",
+        "{'descr': '|u1'",
+        "(" * 900,
+        "\0",
+    ],
+)
+@pytest.mark.parametrize("version", [1, 2, 3, 9])
+def test_a_hostile_picture_is_as_none(copy, header, version):
+    """Whatever a member says of itself, and however it is packed."""
+    letters = len(header).to_bytes(2 if version == 1 else 4, "little")
+    member = b"\x93NUMPY" + bytes([version, 0]) + letters + header.encode() + bytes(12)
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2):
+        with zipfile.ZipFile(copy / "zonemaps.npz", "w", method) as archive:
+            archive.writestr("a.npy", member)
+        assert read_zone_maps(study.read(copy).folder) == []
+
+
+def test_a_file_of_pictures_with_any_byte_changed_is_read_or_none(copy):
+    """No flip within it ends in a traceback."""
+    folder = study.read(copy).folder
+    np.savez_compressed(copy / "zonemaps.npz", a=np.zeros((3, 64), np.uint8))
+    whole = (copy / "zonemaps.npz").read_bytes()
+    assert len(read_zone_maps(folder)) == 1
+    for place in range(len(whole)):
+        for bits in (0x01, 0x0C, 0xFF):
+            changed = bytes([whole[place] ^ bits])
+            (copy / "zonemaps.npz").write_bytes(whole[:place] + changed + whole[place + 1 :])
+            assert all(each.owners.shape == (3, 64) for each in read_zone_maps(folder))
 
 
 @given(order=st.integers(0, 10), block=st.integers(0, 31))

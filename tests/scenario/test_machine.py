@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 
 from study.scenario import ScenarioError, load_text
 from study.scenario.machine.kernels import between, nearest_below, parse
 from study.scenario.machine.lists import TYPES, start_lists
-from study.scenario.machine.requests import DRIVERS, gfp_bits
+from study.scenario.machine.requests import DRIVERS, RequestKeys, gfp_bits
 from study.scenario.machine.sysctls import NOT_MODELLED, SYSCTLS
 from study.scenario.model import KERNELS
 from study.scenario.units import bytes_from, kbytes_from, pages_from
@@ -464,3 +465,37 @@ def test_a_reserve_of_the_whole_zone_is_refused() -> None:
     assert "lowmem_reserve: holds back 16,384 pages; the zone has 16,384" in fault.replace(
         "lowmem_reserve holds", "lowmem_reserve: holds"
     )
+
+
+@pytest.mark.parametrize("value", [[1], {"a": 1}, [[]], True, 1.5, -(10**30), "x", ""], ids=repr)
+@pytest.mark.parametrize(
+    "told",
+    [
+        *({"requests": {"a": {key: ...}}} for key in RequestKeys.model_fields),
+        *({"actions": [{"at": "1s", "do": "drop_caches"} | {key: ...}]} for key in ("at", "do")),
+        {"actions": [{"at": "1s", "set": ...}]},
+        {"requests": {"a": ...}},
+        {"requests": ...},
+        {"actions": [...]},
+        {"actions": ...},
+    ],
+    ids=str,
+)
+def test_whatever_stands_in_a_request_or_an_action_loads_or_is_told(
+    told: dict[str, Any], value: Any
+) -> None:
+    """A value of another kind than the key's is a fault with its place, never a traceback."""
+
+    def filled(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: filled(inner) for key, inner in part.items()}
+        if isinstance(part, list):
+            return [filled(inner) for inner in part]
+        return value if part is ... else part
+
+    said = ""
+    try:
+        load_text(json.dumps({"base": filled(told)}), "x.yaml")
+    except ScenarioError as error:
+        said = str(error)
+    assert all(line.startswith("x.yaml") for line in said.splitlines())

@@ -101,6 +101,50 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, told: str, said: s
         load(scenario)
 
 
+def test_lines_without_a_rate_are_told_but_at_the_end(tmp_path: Path) -> None:
+    """An empty line within is a missing rate; a byte order mark belongs to no column's name."""
+    scenario = tmp_path / "mine.yaml"
+    scenario.write_text("base: { user.touch_profile: { file: rates.csv, column: a } }\n")
+    (tmp_path / "rates.csv").write_text("a\n1\n2\n\n\n", encoding="utf-8-sig")
+    assert len(load(scenario).cells[0].settings.user.touch_profile) == 2
+    (tmp_path / "rates.csv").write_text("a\n1\n\n2\n")
+    with pytest.raises(ScenarioError, match=r"cannot use rates\.csv, line 3, column a: "):
+        load(scenario)
+
+
+def test_a_file_of_very_many_columns_is_refused(tmp_path: Path) -> None:
+    """Whoever writes a file decides how wide it is, not how long reading takes."""
+    scenario = tmp_path / "mine.yaml"
+    scenario.write_text("base: { user.touch_profile: { file: wide.csv, column: a } }\n")
+    (tmp_path / "wide.csv").write_text("a" + "," * 9_000 + "\n" + "1\n" * 10_000)
+    with pytest.raises(ScenarioError, match=r"wide\.csv, which has 9,001 columns; at most 1,000"):
+        load(scenario)
+
+
+@pytest.mark.parametrize(
+    ("rows", "width", "told"),
+    [
+        (PIECES_MAX // 4, 1, f"makes more than {PIECES_MAX:,} rows of the files of its profiles"),
+        (9, 90_000, "cannot be read: .*the files of profiles are larger than 10,000,000 bytes"),
+    ],
+)
+def test_files_of_levels_are_bounded_together(
+    tmp_path: Path, rows: int, width: int, told: str
+) -> None:
+    """However many levels name a file, no more is read than one scenario may hold; said once."""
+    (tmp_path / "rates.csv").write_text("a,b\n" + f"1,{'x' * width}\n" * rows)
+    levels = "".join(
+        f"    l{number}: {{ user: {{ touch_profile: {{ file: rates.csv, column: a, "
+        f"every: {number}s }} }} }}\n"
+        for number in range(1, 200)
+    )
+    scenario = tmp_path / "mine.yaml"
+    scenario.write_text(f"axes:\n  load_of:\n{levels}")
+    with pytest.raises(ScenarioError, match=told) as found:
+        load(scenario)
+    assert len(found.value.faults) == 1
+
+
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     """What a file is called does not decide where it lies."""
     (tmp_path / "touches.csv").write_text("a\n1\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from study.fanout.trial import run_trial
@@ -32,6 +33,13 @@ def scenario(tmp_path: Path) -> Path:
     path = tmp_path / "what-if.yaml"
     path.write_text(SCENARIO)
     return path
+
+
+def few(path: Path) -> None:
+    """Another trace than that of `scenario`: its first rows."""
+    with np.load(columns(path)) as file:
+        whole = {name: file[name] for name in file.files}
+    np.savez_compressed(path, **{name: column[:4] for name, column in whole.items()})
 
 
 def test_a_trace_beside_the_scenario_is_its_load(scenario: Path) -> None:
@@ -121,6 +129,44 @@ def test_what_cannot_be_read_is_told_with_its_line(scenario: Path, name: str, to
     """File, line, key and what is wrong, as for any other setting."""
     scenario.write_text(SCENARIO.replace("trace_few.npz", name))
     with pytest.raises(ScenarioError, match=rf"what-if\.yaml:6:\d+: {told}"):
+        load(scenario)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "base: { load.trace: a.npz }",
+        "base: { load: { trace: a.npz } }",
+        "axes: { load.trace: [a.npz] }",
+        "axes: { day: { quiet: { load: { trace: a.npz } } } }",
+    ],
+)
+def test_a_trace_lies_beside_the_file_that_names_it(scenario: Path, told: str) -> None:
+    """As profiles and what is extended do, whatever lies beside the file that extends it."""
+    inner = scenario.parent / "inner"
+    inner.mkdir()
+    few(inner / "a.npz")
+    columns(scenario.parent / "a.npz")
+    (inner / "base.yaml").write_text(f"extends: workload/none\n{told}\n")
+    scenario.write_text("extends: inner/base.yaml\n")
+
+    (found,) = load(scenario).document["recordings"]
+    (own,) = load(inner / "base.yaml").document["recordings"]
+    assert found == own
+
+    (inner / "a.npz").unlink()
+    with pytest.raises(ScenarioError, match=r"load\.trace is a\.npz: .*No such file"):
+        load(scenario)
+
+
+def test_two_traces_of_one_name_are_told(scenario: Path) -> None:
+    """Levels are called by their names, so that neither is taken for the other."""
+    inner = scenario.parent / "inner"
+    inner.mkdir()
+    few(inner / "trace_few.npz")
+    (inner / "base.yaml").write_text("base: { load.trace: trace_few.npz }\n")
+    scenario.write_text(SCENARIO.replace("workload/none", "[workload/none, inner/base.yaml]"))
+    with pytest.raises(ScenarioError, match=r"names two files .*inner/trace_few\.npz"):
         load(scenario)
 
 

@@ -15,7 +15,6 @@ import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,10 @@ from study.scenario.units import nanoseconds_from, number_from, per_second_from,
 
 PROFILE_KEYS = ("user.touch_profile", "nic.rx_profile", "nic.tx_profile")
 PIECES_MAX = 10_000
+"""Of one profile, and of all files of a scenario."""
+LETTERS_MAX = 10_000_000
+"""Of all files of a scenario."""
+_COLUMNS_MAX = 1_000
 SHORTEST_NS = 1_000_000
 _LOOKS = (
     "a list of pieces, each a time and a factor of the even rate or a rate ([[1s, 5], [4s, 0]]), "
@@ -142,24 +145,38 @@ def pieces_of_file(
         every = nanoseconds_from(told.get("every", "1s"))
     except ValueError as error:
         raise ValueError(f"has every, which {error}") from None
-    rows = csv.DictReader(io.StringIO(read(file)))
+    # A spreadsheet may put a byte order mark before the head line.
+    rows = csv.reader(io.StringIO(read(file).removeprefix("\ufeff")))
     try:
-        columns = list(rows.fieldnames or ())
+        columns = next(rows, [])
     except csv.Error as error:
         raise ValueError(f"names {name}, which is no CSV: {error}") from None
     column = _column(name, columns, told.get("column"))
-    pieces: list[list[str | float]] = []
-    try:
-        for row in islice(rows, PIECES_MAX + 1):
-            rate = _rate(row[column])
-            pieces.append(Piece(every, rate, True).plain())
-    except (ValueError, csv.Error) as error:
-        where = f"{name}, line {rows.line_num}, column {column}"
-        raise ValueError(f"cannot use {where}: {error}") from None
+    pieces = _pieces(rows, columns.index(column), every, f"{name}, line %d, column {column}")
     if len(pieces) > PIECES_MAX:
         raise ValueError(f"names {name}, which has more than {PIECES_MAX:,} rows")
     if not pieces:
         raise ValueError(f"names {name}, which has no rows under its head line")
+    return pieces
+
+
+def _pieces(rows: Any, index: int, every_ns: int, where: str) -> list[list[str | float]]:
+    """One of each row, and not many more than may be; empty lines may stand at the end alone."""
+    pieces: list[list[str | float]] = []
+    empty = 0
+    at = rows.line_num + 1
+    try:
+        for row in rows:
+            at = empty or rows.line_num
+            if not row:
+                empty = at
+                continue
+            rate = _rate(row[index] if len(row) > index and not empty else "")
+            pieces.append(Piece(every_ns, rate, True).plain())
+            if len(pieces) > PIECES_MAX:
+                break
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"cannot use {where % at}: {error}") from None
     return pieces
 
 
@@ -175,6 +192,10 @@ def _rate(word: str | None) -> float:
 
 
 def _column(name: str, columns: list[str], wanted: Any) -> str:
+    if len(columns) > _COLUMNS_MAX:
+        raise ValueError(
+            f"names {name}, which has {len(columns):,} columns; at most {_COLUMNS_MAX:,}"
+        )
     if wanted is None and len(columns) == 1:
         return columns[0]
     if columns.count(wanted) > 1:

@@ -1,13 +1,14 @@
 """The recorded loads that a scenario names: read once, and kept with what is resolved.
 
-A file is read where the scenario lies, or from here. A resolved scenario, as manifests and jobs
-have it, holds the content itself under `recordings`, and reads no file.
+A file is read beside the file of the scenario that names it, or from here. A resolved scenario, as
+manifests and jobs have it, holds the content itself under `recordings`, and reads no file.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,17 +21,22 @@ from study.zone.settings import Recorded
 _NAME_LETTERS_MOST = 500
 
 
+class _Ambiguous(Exception):
+    """Which file is meant cannot be told, as the rest of a sentence."""
+
+
 class Recordings:
     """Where recorded loads are found.
 
     Parameters
     ----------
     folder
-        Of the scenario, where files may be read; None where none may be.
+        Where what no file of the scenario names is looked for; None where no file may be read.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+        self._folders: dict[str, set[Path]] = {}
         self._packed: dict[str, tuple[str, str]] = {}
         self._found: dict[str, Recorded] = {}
 
@@ -44,6 +50,11 @@ class Recordings:
                 yield index, "name, digest and packed of a recording are text"
             else:
                 self._packed[entry["name"]] = (entry["digest"], entry["packed"])
+
+    def named(self, traces: Iterable[tuple[str, Path]]) -> None:
+        """Take from which folder's file each recorded load is named."""
+        for name, folder in traces:
+            self._folders.setdefault(name, set()).add(folder)
 
     def find(self, name: str) -> Recorded:
         """The load of a name.
@@ -80,13 +91,26 @@ class Recordings:
         from study.replay.demand import recorded_load
         from study.replay.trace import ReplayError
 
-        beside = self._folder / name
         try:
-            return recorded_load(beside if beside.exists() else Path(name))
+            return recorded_load(self._file(name, self._folder))
+        except _Ambiguous as error:
+            raise ValueError(f"is {shown(name)}, which {error}") from None
         except ReplayError as error:
             raise ValueError(f"is {shown(name)}: {error}") from None
         except (OSError, ValueError) as error:
             raise ValueError(f"is {shown(name)}, which cannot be read: {error}") from None
+
+    def _file(self, name: str, folder: Path) -> Path:
+        """Beside the file that names it, or from here; never one of two of that name."""
+        beside = {
+            found.resolve(): found
+            for found in (each / name for each in sorted(self._folders.get(name, {folder})))
+            if found.exists()
+        }
+        if len(beside) > 1:
+            files = " and ".join(shown(os.path.relpath(file, folder)) for file in beside.values())
+            raise _Ambiguous(f"names two files of the same name: {files}; rename one")
+        return next(iter(beside.values()), Path(name))
 
     def plain(self, names: Iterable[str | None]) -> list[dict[str, str]]:
         """What a resolved scenario has to hold for these names."""

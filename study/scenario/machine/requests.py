@@ -203,8 +203,8 @@ def _flags(value: Any) -> str | None:
 
 
 def _driver(value: Any) -> str | None:
-    if value is None or value in DRIVERS:
-        return None if value is None else str(value)
+    if value is None or (isinstance(value, str) and value in DRIVERS):
+        return value
     near = did_you_mean(str(value), DRIVERS)
     raise ValueError(
         f"is {shown(value)}; drivers with known requests are {', '.join(DRIVERS)}{near}"
@@ -276,8 +276,8 @@ class _RequestBase(_Keys):
 
 def _otherwise(value: Any) -> str | None:
     words = tuple(plain.words_of(Otherwise))
-    if value is None or value in words:
-        return None if value is None else str(value)
+    if value is None or (isinstance(value, str) and value in words):
+        return value
     raise ValueError(f"is {shown(value)}; allowed are {', '.join(words)}")
 
 
@@ -336,8 +336,8 @@ _BY_SYSCTL = {f"vm.{name}": one.key for name, one in SYSCTLS.items()}
 
 
 def _do(value: Any) -> str | None:
-    if value is None or value in _ACTIONS:
-        return None if value is None else str(value)
+    if value is None or (isinstance(value, str) and value in _ACTIONS):
+        return value
     raise ValueError(
         f"is {shown(value)}; allowed are {', '.join(_ACTIONS)}, or set: {{KEY: VALUE}}"
     )
