@@ -103,7 +103,8 @@ def pip_settings() -> "dict[str, str]":
     files = [] if own == os.devnull else [*files, f"{sys.prefix}/pip.conf", own]
     parser = configparser.RawConfigParser()
     try:
-        parser.read([os.path.expanduser(path) for path in files])
+        # A pipe would keep us waiting for somebody to write into it.
+        parser.read([path for path in map(os.path.expanduser, files) if os.path.isfile(path)])
     except (ValueError, configparser.Error) as error:
         fail(f"pip's settings cannot be read: {' '.join(str(error).split())}")
     pairs = [
@@ -130,7 +131,11 @@ def environment() -> "dict[str, str]":
             result.setdefault("SSL_CERT_FILE", result[bundle])
     if os.path.isdir(result.get("SSL_CERT_FILE", "")):
         result["SSL_CERT_DIR"] = result.pop("SSL_CERT_FILE")
-    result["UV_HTTP_TIMEOUT"] = result.get("UV_HTTP_TIMEOUT", "30").partition(".")[0]
+    timeout = re.fullmatch(r"\s*(\d{1,6})(\.\d*)?\s*", result.get("UV_HTTP_TIMEOUT") or "30")
+    if timeout is None:
+        given = result["UV_HTTP_TIMEOUT"][:40]
+        fail(f"UV_HTTP_TIMEOUT (pip's timeout) is {given!r}; it is a number of seconds, as 30")
+    result["UV_HTTP_TIMEOUT"] = timeout[1]
     result.setdefault("UV_DEFAULT_INDEX", "https://pypi.org/simple")
     if pip.get("no-index", "0").lower() not in {"0", "n", "no", "f", "false", "off"}:
         result["UV_DEFAULT_INDEX"] = result["UV_EXTRA_INDEX_URL"] = ""

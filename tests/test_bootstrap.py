@@ -483,6 +483,29 @@ def test_settings_of_pip_that_cannot_be_read_are_named(checkout):
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("given", ["1e400", "abc", "-3", "9" * 400])
+def test_a_timeout_that_is_none_is_named(checkout, given):
+    """What cannot be a number of seconds is a line, never an index that does not answer."""
+    done = checkout.run("run", UV_HTTP_TIMEOUT=given)
+
+    assert done.returncode == 1
+    assert "UV_HTTP_TIMEOUT (pip's timeout) is" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert checkout.index.asked == []
+
+
+def test_a_pipe_for_pips_settings_is_passed_over(checkout):
+    """As a file that is not there: nobody waits for what is written into it."""
+    os.mkfifo(checkout.home / "pip.conf")
+    done = checkout.run(
+        "run",
+        PIP_CONFIG_FILE=str(checkout.home / "pip.conf"),
+        PIP_INDEX_URL=checkout.index.url,
+    )
+
+    assert done.stdout == "leaf 1.0 run\n", done.stderr
+
+
 @pytest.mark.parametrize("kind", ["folder", "link"])
 def test_somebody_elses_environment_is_left_alone(checkout, tmp_path, kind):
     """A .venv that bootstrap.py did not make is neither used nor removed."""
