@@ -20,6 +20,9 @@ that is named. The setting is the field of `Settings` (`study/zone/settings.py`)
 `python docs/settings.py` writes this page from `study/zone/settings.py` and, for keys whose words
 are not the machine's, `study/scenario/model.py`."""
 
+OF_STUDY = """What stands beside `base`: what varies, how often it runs, and what is to be decided.
+The keys of `claims` are those of each entry; [scenarios.md](scenarios.md) has examples."""
+
 
 def page() -> str:
     """The whole document."""
@@ -39,6 +42,10 @@ def page() -> str:
             lines += [*_of_keys(RequestKeys, "requests.NAME"), *_drivers()]
         if key.name == "actions":
             lines += _of_keys(ActionKeys, "actions")
+    lines += ["", "## The study", "", OF_STUDY, "", "| key | what it is | values | default |"]
+    lines.append("|---|---|---|---|")
+    for key in reference.study_keys():
+        lines.append(f"| `{key.name}` | {key.about} | {key.values} | {key.default} |")
     return "\n".join(lines) + "\n"
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from study.cli import main
+from study.scenario.claims.keys import ClaimKeys
 from study.scenario.machine import reference
-from study.scenario.machine.requests import RequestKeys
+from study.scenario.machine.requests import ActionKeys, RequestKeys
 from study.scenario.model import KERNELS, fields
+from study.scenario.schema import schema
 from study.zone.trial.metrics import METRICS
 
 
@@ -24,7 +27,11 @@ def test_every_key_metric_and_kernel_is_listed():
     """Without a word all are, and as JSON with all that is known of them."""
     keys = json.loads(said("keys", "--json").output)
     of_requests = [f"requests.NAME.{name}" for name in RequestKeys.model_fields]
-    assert [key["name"] for key in keys] == [*fields(), *of_requests]
+    of_requests += [f"actions.{name}" for name in ActionKeys.model_fields]
+    of_study = [key.name for key in reference.study_keys()]
+    assert [key["name"] for key in keys] == [*fields(), *of_requests, *of_study]
+    assert {f"claims.{name}" for name in ClaimKeys.model_fields} < set(of_study)
+    assert set(of_study) >= {*schema()["properties"]} - {*fields()}
     assert all(key["about"] for key in keys)
     metrics = json.loads(said("metrics", "--json").output)
     assert [metric["name"] for metric in metrics] == [one.name for one in reference.metrics()]
@@ -43,6 +50,10 @@ def test_every_key_metric_and_kernel_is_listed():
         (("metrics", "pages evicted migrated"), "moved_pages"),
         (("keys", "watermark_boost_factor"), "watermarks.boost_factor"),
         (("metrics", "rx_success_ratio"), "rx_success_ratio"),
+        (("keys", "ring size"), "nic.ring"),
+        (("keys", "ring", "size"), "nic.ring"),
+        (("keys", "NIC", "ring"), "nic.ring"),
+        (("keys", "claims.matters"), "claims.matters"),
         (("metrics", "order3_attempts"), "order3_attempts"),
         (("metrics", "refault_ratio"), "refault_ratio"),
     ],
@@ -52,6 +63,23 @@ def test_one_that_is_meant_is_shown_whole(arguments: tuple[str, str], found: str
     lines = said(*arguments).output.splitlines()
     assert found in lines
     assert len(lines) > 3
+
+
+@pytest.mark.parametrize("section", ["claims", "replicates", "replicates.until", "sampling"])
+def test_a_section_is_listed_with_what_it_holds(section: str):
+    """So that nobody reads source to write a claim or a stopping rule."""
+    found = [key["name"] for key in json.loads(said("keys", section, "--json").output)]
+    assert found[0] == section
+    assert len(found) > 2
+    assert all(name.startswith(f"{section}.") for name in found[1:])
+
+
+def test_the_page_on_scenarios_explains_each_key_of_a_claim():
+    """Its table has those that a claim may have, no other and no fewer."""
+    page = (Path(__file__).parents[1] / "docs" / "scenarios.md").read_text()
+    table = page.partition("## What a claim says")[2].partition("\n## ")[0]
+    rows = re.findall(r"(?m)^\| `(\w+)` \|", table)
+    assert sorted(rows) == sorted(ClaimKeys.model_fields)
 
 
 def test_a_part_of_a_name_or_a_word_of_what_it_is_about_finds_them():

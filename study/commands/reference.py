@@ -20,6 +20,7 @@ _OF_KEYS = """\b
 Examples:
   study keys                  all of them, a line each
   study keys watermarks       those with that in their name
+  study keys claims           how a claim is written
   study keys vm.swappiness    one, with all that is known of it
 """
 _OF_METRICS = """\b
@@ -32,19 +33,20 @@ Examples:
 
 
 @click.command(epilog=_OF_KEYS)
-@click.argument("word", required=False, shell_complete=key_names)
+@click.argument("words", nargs=-1, metavar="[WORD]...", shell_complete=key_names)
 @_json_option
-def keys(word: str | None, *, as_json: bool) -> None:
-    """List what a scenario can set; of WORD all that is known: default, bounds, kernels.
+def keys(words: tuple[str, ...], *, as_json: bool) -> None:
+    """List what a scenario can say; of WORD all that is known: default, bounds, kernels.
 
-    WORD is a key (kswapd.policy), part of one (kswapd), a sysctl (vm.min_free_kbytes), a driver
-    (r8169), or a word of what it is about.
+    WORD is a key (kswapd.policy, claims.matters), part of one (kswapd), a sysctl
+    (vm.min_free_kbytes), a driver (r8169), or words of what it is about (ring size).
     """
     from study.scenario.machine import reference
     from study.scenario.machine.requests import DRIVERS
     from study.terminal.reference import show_key, show_list
 
-    known = [*reference.keys(), *reference.request_keys()]
+    word = " ".join(words)
+    known = [*reference.keys(), *reference.entry_keys(), *reference.study_keys()]
     aliases = [
         (alias, key.name)
         for key in known
@@ -52,9 +54,9 @@ def keys(word: str | None, *, as_json: bool) -> None:
         for alias in (name, name.removeprefix("vm."))
     ]
     aliases += [(name, "requests.NAME.driver") for name in DRIVERS]
-    chosen = reference.matching(known, word, aliases) if word is not None else known
+    chosen = reference.matching(known, word, aliases) if word else known
     if not chosen:
-        hint = reference.near(str(word), [*(key.name for key in known), *dict(aliases)])
+        hint = reference.near(word, [*(key.name for key in known), *dict(aliases)])
         refuse(ValueError(f"no key is called {word}, and none is about it{hint}"))
     if as_json:
         click.echo(json_text([asdict(key) for key in chosen], indent=2))
@@ -67,9 +69,9 @@ def keys(word: str | None, *, as_json: bool) -> None:
 
 
 @click.command(epilog=_OF_METRICS)
-@click.argument("word", required=False, shell_complete=metric_names)
+@click.argument("words", nargs=-1, metavar="[WORD]...", shell_complete=metric_names)
 @_json_option
-def metrics(word: str | None, *, as_json: bool) -> None:
+def metrics(words: tuple[str, ...], *, as_json: bool) -> None:
     """List what every trial measures; of WORD the unit and the sentence.
 
     WORD is a metric, part of one, or a word of what it is about. Capitals stand for the members of
@@ -79,8 +81,9 @@ def metrics(word: str | None, *, as_json: bool) -> None:
     from study.scenario.machine import reference
     from study.terminal.reference import show_list, show_metric
 
+    word = " ".join(words)
     known = reference.metrics()
-    if word is None:
+    if not word:
         chosen = known
     elif word.endswith((".yaml", ".yml")):
         chosen = reference.own_metrics(_requests_of(word))
@@ -90,7 +93,7 @@ def metrics(word: str | None, *, as_json: bool) -> None:
         chosen = chosen or reference.matching(reference.metrics(members=True), word)
     if not chosen:
         names = (one.name for one in reference.metrics(members=True))
-        hint = reference.near(str(word), names)
+        hint = reference.near(word, names)
         refuse(ValueError(f"no metric is called {word}, and none is about it{hint}"))
     if as_json:
         click.echo(json_text([asdict(one) for one in chosen], indent=2))

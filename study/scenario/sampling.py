@@ -39,7 +39,7 @@ _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|\.[0-9]+)\s*(\
 
 
 class SamplingKeys(BaseModel):
-    """`sampling:` as it is written."""
+    """How points are drawn from axes that are ranges."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 

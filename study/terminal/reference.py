@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -38,9 +39,15 @@ def show_key(key: Key) -> None:
             "by kernel": "; ".join(key.by_kernel),
             "sysctl": ", ".join(key.sysctls),
             "setting": f"Settings.{key.setting}" if key.setting else "",
-            "kind": "a policy: figures compare it" if key.is_policy else "the machine or its load",
+            "kind": _kind(key),
         },
     )
+
+
+def _kind(key: Key) -> str:
+    if key.of_study:
+        return "the study"
+    return "a policy: figures compare it" if key.is_policy else "the machine or its load"
 
 
 def show_metric(metric: MetricEntry) -> None:
@@ -62,7 +69,7 @@ def _show_one(name: str, about: str, rows: dict[str, str]) -> None:
     for what, text in rows.items():
         if text:
             table.add_row(Text(f"  {what}", style="dim"), Text(text))
-    show(Text(name, style="bold"), Text(f"  {about}."), table)
+    show(Text(name, style="bold"), Padding(Text(f"{about}."), (0, 0, 0, 2)), table)
 
 
 def _plain_table() -> Table:

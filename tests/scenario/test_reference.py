@@ -9,6 +9,7 @@ from pathlib import Path
 
 from study.scenario import load_text
 from study.scenario.check import known_keys
+from study.scenario.machine import reference
 from study.scenario.presets import KINDS
 from study.scenario.schema import schema
 
@@ -17,7 +18,9 @@ def test_the_reference_names_every_key_kind_and_scenario(root: Path) -> None:
     """Keys of a scenario, kinds of presets and shipped files stand in docs/scenarios.md."""
     text = (root / "docs/scenarios.md").read_text()
 
-    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == set(schema()["properties"])
+    sections = text.partition("\n## Keys\n")[2].partition("\n## ")[0]
+    named = set(re.findall(r"^\| `(\w+)` \|", sections, re.MULTILINE))
+    assert named == set(schema()["properties"])
     assert re.findall(r"^\| `(\w+)/` \|", text, re.MULTILINE) == list(KINDS)
     linked = set(re.findall(r"\(\.\./scenarios/([\w-]+)\.yaml\)", text))
     assert linked <= {path.stem for path in (root / "scenarios").glob("*.yaml")}
@@ -46,5 +49,6 @@ def test_the_page_of_settings_is_what_the_declarations_give(root: Path) -> None:
 
     assert (root / "docs/settings.md").read_text() == written
     rows = re.findall(r"^\| `([\w.]+)`\*? \| (.+?) \| .*\|$", written, re.MULTILINE)
-    assert [key for key, _ in rows] == list(known_keys())
+    of_study = [key.name for key in reference.study_keys()]
+    assert [key for key, _ in rows] == [*known_keys(), *of_study]
     assert all(len(about) > 5 for _, about in rows)

@@ -83,6 +83,22 @@ def _against(value: Any) -> Any:
     return [_levels(side) for side in sides]
 
 
+_WAYS = ("more", "less", "same")
+
+
+def _expect(value: Any) -> str:
+    if isinstance(value, str) and value in _WAYS:
+        return value
+    text = f"is {shown(value)}; allowed are {', '.join(_WAYS)}"
+    # "not less" is nearest to its contrary.
+    if isinstance(value, str) and value.lower().startswith(("no", "at least", "at most")):
+        raise ValueError(
+            f"{text} (that the side is no less than 99 % of the other is expect: more with "
+            "share: 0.99 and matters: 0)"
+        )
+    raise ValueError(text + did_you_mean(str(value), _WAYS))
+
+
 class ClaimKeys(BaseModel):
     """One entry of `claims:` as it is written."""
 
@@ -115,7 +131,7 @@ class ClaimKeys(BaseModel):
     """Cells from which the gain of both sides is counted."""
     share: Annotated[float, Field(gt=0, lt=1e6)] = 1.0
     """How much of what `against` has the side must reach."""
-    expect: Literal["more", "less", "same"]
+    expect: Annotated[Literal["more", "less", "same"], BeforeValidator(_expect)]
     """Which way the difference should go."""
     matters: Annotated[
         tuple[float, bool], BeforeValidator(_matters, json_schema_input_type=float | str)

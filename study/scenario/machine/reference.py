@@ -12,16 +12,21 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar, get_args
+from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from study.scenario.check import in_units
+from study.scenario.claims.keys import ClaimKeys
 from study.scenario.errors import did_you_mean
-from study.scenario.machine.requests import DRIVERS, RequestKeys, by_column
+from study.scenario.machine.requests import DRIVERS, ActionKeys, RequestKeys, by_column
 from study.scenario.machine.sysctls import SYSCTLS
 from study.scenario.model import KERNELS, POLICY, Machine, OneOf, fields
 from study.scenario.origin import text_of_key
+from study.scenario.sampling import SamplingKeys
+from study.scenario.schema import schema
+from study.scenario.stopping import PrecisionKeys, StoppingKeys
 from study.scenario.units import text_of
 from study.zone.settings import Otherwise, declared, words_of
 from study.zone.trial import metrics as declarations
@@ -70,6 +75,8 @@ class Key:
         Whether it is how memory is managed, rather than the machine or its load.
     sysctls
         Names under vm.* that give it.
+    of_study
+        Whether it belongs to the study: what is asked, varied and decided, and how often it runs.
     """
 
     name: str
@@ -80,6 +87,7 @@ class Key:
     setting: str
     is_policy: bool
     sysctls: tuple[str, ...]
+    of_study: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,28 +165,78 @@ def keys() -> list[Key]:
     ]
 
 
-def request_keys() -> list[Key]:
-    """The keys that each request by name has.
+def entry_keys() -> list[Key]:
+    """The keys that each request by name has, and each action.
 
     Returns
     -------
     list of Key
-        Called requests.NAME.KEY.
+        Called requests.NAME.KEY and actions.KEY.
     """
-    values = {"driver": ", ".join(DRIVERS), "else": ", ".join(words_of(Otherwise))}
+    words = {
+        "requests.NAME.driver": ", ".join(DRIVERS),
+        "requests.NAME.else": ", ".join(words_of(Otherwise)),
+    }
     return [
         Key(
-            name=f"requests.NAME.{name}",
+            name=name,
             about=(field.description or "").rstrip("."),
-            values=values.get(name, "") or _values(f"requests.NAME.{name}", field),
-            default=text_of(field.annotation, field.metadata, field.default),
+            values=words.get(name) or _values(name, field),
+            default=_default(field),
             by_kernel=(),
             setting="",
             is_policy=False,
             sysctls=(),
         )
-        for name, field in RequestKeys.model_fields.items()
+        for section, model in (("requests.NAME", RequestKeys), ("actions", ActionKeys))
+        for name, field in ((f"{section}.{key}", one) for key, one in model.model_fields.items())
     ]
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "needed"
+    return text_of(field.annotation, field.metadata, field.default)
+
+
+_WITHIN: dict[str, type[BaseModel]] = {
+    "replicates": StoppingKeys,
+    "replicates.until": PrecisionKeys,
+    "sampling": SamplingKeys,
+    "claims": ClaimKeys,
+}
+
+
+def study_keys() -> list[Key]:
+    """What stands beside `base` and `axes`: the sections, and what each holds.
+
+    Returns
+    -------
+    list of Key
+        Called SECTION and SECTION.KEY; those of claims stand in each of them.
+    """
+    machine = {key.name for key in keys()}
+    found = []
+    for name, entry in schema()["properties"].items():
+        told = entry
+        if "$ref" in entry:
+            told = schema()["definitions"][entry["$ref"].rpartition("/")[2]]
+        if name not in machine:
+            found.append(_study_key(name, told["description"], str(told.get("default", ""))))
+    for section, model in _WITHIN.items():
+        for name, field in model.model_fields.items():
+            values = _values(f"{section}.{name}", field)
+            if get_origin(field.annotation) is Literal:
+                values = ", ".join(get_args(field.annotation))
+            about = " ".join((field.description or "").split())
+            found.append(_study_key(f"{section}.{name}", about, _default(field), values))
+    return found
+
+
+def _study_key(name: str, about: str, default: str, values: str = "") -> Key:
+    return Key(
+        name, about.rstrip("."), values, default, (), "", is_policy=False, sysctls=(), of_study=True
+    )
 
 
 def kernels() -> list[Kernel]:
@@ -296,19 +354,34 @@ def matching(entries: Sequence[_E], word: str, aliases: Iterable[tuple[str, str]
     Returns
     -------
     list
-        The one of that name, or those it is an alias of; else those in whose name it stands; else
-        those in whose sentence; else those that speak of each of several words, be it in what
-        tables call them; else those that the word stands for in WORDS; none if there is none.
+        The one of that name and those below it, or those it is an alias of; else those in whose
+        name it stands; else those in whose sentence; else those that speak of each of several
+        words, be it in what tables call them; else those that the word stands for in WORDS; none
+        if there is none.
     """
-    wanted = word.strip().lower()
+    wanted = " ".join(word.lower().split())
     meant = {name for other, name in aliases if other == wanted}
+    exact = [entry for entry in entries if entry.name.lower() == wanted or entry.name in meant]
+    if any(entry.name.lower() == wanted for entry in exact):
+        exact = [one for one in entries if one in exact or one.name.startswith(f"{wanted}.")]
     return (
-        [entry for entry in entries if entry.name.lower() == wanted or entry.name in meant]
+        exact
         or [entry for entry in entries if wanted in entry.name.lower()]
         or [entry for entry in entries if wanted in entry.about.lower()]
         or [entry for entry in entries if _speaks_of(entry, wanted.split())]
         or (matching(entries, WORDS[wanted]) if wanted in WORDS else [])
+        or (matching(entries, fewer) if (fewer := _telling(wanted)) != wanted else [])
     )
+
+
+_NOT_TELLING = frozenset(
+    ("a", "an", "and", "for", "in", "number", "of", "on", "size", "the", "to", "value")
+)
+
+
+def _telling(words: str) -> str:
+    """Without those that say little of what is meant; all of them if none is left."""
+    return " ".join(one for one in words.split() if one not in _NOT_TELLING) or words
 
 
 def _speaks_of(entry: _Entry, words: Sequence[str]) -> bool:
