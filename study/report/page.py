@@ -123,7 +123,10 @@ def _ranking(findings: Findings) -> dict[str, Any]:
         return {}
     if not ranking.refuses:
         return {"note": refuses_nothing(ranking), "rows": []}
-    return {"note": reproduced(ranking), "rows": told(ranking, findings.manifest)}
+    return {
+        "note": reproduced(ranking, findings.manifest),
+        "rows": told(ranking, findings.manifest),
+    }
 
 
 def state_of(manifest: Manifest) -> str:

@@ -84,12 +84,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class _Mean:
-    """Share served at a level, with its 95 % interval."""
+    """Share served at a level, with its 95 % interval, in so many replicates."""
 
     level: Any
     mean: float
     low: float
     high: float
+    n: int
 
 
 @dataclass(frozen=True)
@@ -275,7 +276,11 @@ class _Pairs:
         left, right, _ = both_sides(self.measured, values, pair)
         by_level = {pair.level: left, pair.against: right}
         one, two = (
-            _Mean(level, *mean_and_bounds(by_level[level], share=True)[:3])
+            _Mean(
+                level,
+                *mean_and_bounds(by_level[level], share=True)[:3],
+                int(np.isfinite(by_level[level]).sum()),
+            )
             for level in (best, other)
         )
         return one, two
@@ -407,7 +412,7 @@ def _claims(verdicts: Sequence[str]) -> Iterator[str]:
 
 
 def _share(level: _Mean) -> str:
-    return share_with_interval(level.mean, level.low, level.high)
+    return share_with_interval(level.mean, level.low, level.high, n=level.n)
 
 
 def _points(row: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import isfinite, isnan
 from typing import TYPE_CHECKING, Any
@@ -10,13 +11,19 @@ import numpy as np
 
 from study.results.summary import axis_and_metric_names
 from study.scenario.machine.requests import by_column, names_of
+from study.scenario.units import nanoseconds_from
 from study.statistics.contrasts import levels_of
-from study.statistics.effects import level_means, matched_cells, mean_and_bounds
+from study.statistics.effects import (
+    level_means,
+    matched_cells,
+    mean_and_bounds,
+    significant_levels,
+)
 from study.statistics.measured import Measured
 from study.statistics.words import share_with_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from study.intervals import Array
     from study.results.model import Manifest
@@ -38,11 +45,34 @@ class Estimate:
 
     mean       in the metric's unit
     low, high  its 95 % interval; NaN below two replicates
+    n          replicates that have a value
     """
 
     mean: float
     low: float
     high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Count:
+    """Requests of a trial that were not served at once, over the replicates.
+
+    Parameters
+    ----------
+    mean, least, most
+        Their number.
+    of
+        Mean number of requests.
+    replicates
+        In which any was made.
+    """
+
+    mean: float
+    least: float
+    most: float
+    of: float
+    replicates: int
 
 
 @dataclass(frozen=True)
@@ -59,12 +89,16 @@ class Ranked:
         Share that got the block without reclaim or waiting.
     costs
         Metric -> its mean against that of the first level, as a ratio; missing where that is 0.
+    differs
+        Whether it is known to serve another share than the first level, or another one at once:
+        5 % for all levels together (Holm). False of that level itself.
     """
 
     level: Any
     served: Estimate
     at_once: Estimate
     costs: dict[str, float]
+    differs: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +121,9 @@ class Ranking:
         By the share served, then by the share served at once, then by refaults.
     unfinished
         Levels of which no trial finished.
+    refused
+        How many requests of a trial of the first level were refused, or had to reclaim or wait
+        first; None where none was made.
     matched
         Whether there is a setting of the other axes under which trials of all other levels
         finished; if not, nothing is ranked.
@@ -99,6 +136,7 @@ class Ranking:
     levels: list[Ranked]
     unfinished: list[Any] = field(default_factory=list)
     matched: bool = True
+    refused: Count | None = None
 
 
 def ranking_of(results: Findings) -> Ranking | None:
@@ -128,6 +166,15 @@ def ranking_of(results: Findings) -> Ranking | None:
     if not groups:
         first = levels_of(cells, axis)[0]
         return Ranking(axis, first, None, float("nan"), [], unfinished, matched=False)
+    told_apart = {
+        level
+        for _, _, level in significant_levels(
+            results.columns,
+            cells=cells,
+            axes=[axis],
+            metrics=[f"{name}_{what}" for name in named for what in _SHARES],
+        )
+    }
     levels: list[Ranked] = []
     own: dict[str, float] = {}
     reproduces = float("nan")
@@ -136,15 +183,14 @@ def ranking_of(results: Findings) -> Ranking | None:
     )
     for level, of_level in means:
         served, at_once = (
-            _estimate(_share(measured, groups[level], named, what))
-            for what in ("served_ratio", "at_once_ratio")
+            _estimate(_share(measured, groups[level], named, what)) for what in _SHARES
         )
         costs = {name: float(of_level[name].mean()) for name in _COSTS}
         if level == next(iter(groups)):
             own = costs
             reproduces = float(of_level[f"{named[0]}_first_refused"].mean())
         ratios = {name: value / own[name] for name, value in costs.items() if own[name] > 0}
-        levels.append(Ranked(level, served, at_once, ratios))
+        levels.append(Ranked(level, served, at_once, ratios, level in told_apart))
     first = levels[0]
     levels = [one for one in levels if isfinite(one.served.mean)]
     refuses = None
@@ -158,7 +204,8 @@ def ranking_of(results: Findings) -> Ranking | None:
             one.costs.get("refaults", 1.0),
         ),
     )
-    return Ranking(axis, first.level, refuses, reproduces, ranked, unfinished)
+    refused = _refused(measured, groups[first.level], named)
+    return Ranking(axis, first.level, refuses, reproduces, ranked, unfinished, refused=refused)
 
 
 def _where_all_finished(
@@ -186,11 +233,22 @@ def _where_all_finished(
     return {level: [ids[place] for place in places] for level, ids in groups.items()}, unfinished
 
 
-_PER_REQUEST = ("attempts", "served_ratio", "at_once_ratio", "first_refused")
+_SHARES = ("served_ratio", "at_once_ratio")
+_PER_REQUEST = ("attempts", *_SHARES, "first_refused")
 
 
 def _share(measured: Measured, cells: Sequence[str], named: Sequence[str], what: str) -> Array:
     """Share of all requests of a level, by replicate; NaN where none was made or a trial failed."""
+    got, asked = _counts(measured, cells, named, what)
+    with np.errstate(all="ignore"):
+        found: Array = got / asked
+    return found
+
+
+def _counts(
+    measured: Measured, cells: Sequence[str], named: Sequence[str], what: str
+) -> tuple[Array, Array]:
+    """Requests of a level of which `what` is the share, and all; by replicate, over its cells."""
     columns = [measured.index[cell] for cell in cells]
     got, asked = (np.zeros(len(measured.replicates)) for _ in range(2))
     for name in named:
@@ -199,14 +257,28 @@ def _share(measured: Measured, cells: Sequence[str], named: Sequence[str], what:
         # Where nobody asked, the share has no value and counts for nothing.
         got += np.where(attempts == 0, 0.0, ratio * attempts).sum(axis=1)
         asked += attempts.sum(axis=1)
-    with np.errstate(all="ignore"):
-        found: Array = got / asked
-    return found
+    return got, asked
+
+
+def _refused(measured: Measured, cells: Sequence[str], named: Sequence[str]) -> Count | None:
+    """Requests of a trial that were not served at once; None where none was made."""
+    got, asked = _counts(measured, cells, named, "at_once_ratio")
+    made = np.isfinite(got) & (asked > 0)
+    if not made.any():
+        return None
+    refused = np.rint((asked - got)[made]) / len(cells)
+    return Count(
+        float(refused.mean()),
+        float(refused.min()),
+        float(refused.max()),
+        float(asked[made].mean()) / len(cells),
+        int(made.sum()),
+    )
 
 
 def _estimate(values: Any) -> Estimate:
     mean, low, high, _ = mean_and_bounds(values, share=True)
-    return Estimate(mean, low, high)
+    return Estimate(mean, low, high, int(np.isfinite(values).sum()))
 
 
 @dataclass(frozen=True)
@@ -225,6 +297,8 @@ class Told:
         As `serves 96 % [95, 97], at once 94 % [92, 95]`.
     costs
         Against the first level; empty for that one.
+    tied
+        That it is not known to serve another share than the first level; else empty.
     """
 
     level: str
@@ -232,6 +306,7 @@ class Told:
     sets: str
     serves: str
     costs: str
+    tied: str = ""
 
 
 def told(ranking: Ranking, manifest: Manifest) -> list[Told]:
@@ -258,6 +333,9 @@ def told(ranking: Ranking, manifest: Manifest) -> list[Told]:
             sets="" if one.level == ranking.first else _settings(levels, one.level),
             serves=_served(one),
             costs="" if one.level == ranking.first else _costs(one),
+            tied=""
+            if one.level == ranking.first or one.differs
+            else f"no difference to {ranking.first} known",
         )
         for one in ranking.levels
     ]
@@ -281,25 +359,91 @@ def refuses_nothing(ranking: Ranking) -> str:
     )
 
 
-def reproduced(ranking: Ranking) -> str:
-    """In how many replicates the first request met what was reported; empty if none was made."""
+def reproduced(ranking: Ranking, manifest: Manifest) -> str:
+    """What the machine as it is refused, and what that says of the ranking; empty if nothing asked.
+
+    Parameters
+    ----------
+    ranking
+        From ranking_of().
+    manifest
+        Of the same results.
+    """
     lost = ", ".join(map(str, ranking.unfinished))
-    lost = f" No trial of {lost} finished." if lost else ""
-    if isnan(ranking.reproduces):
-        return lost.strip()
-    return (
-        f"At {ranking.first} the first request met the lists as they were reported: in "
-        f"{100 * ranking.reproduces:.0f} % of the replicates it was refused, or had to reclaim "
-        f"first. [ ]: interval of 95 %.{lost}"
+    lost = f"No trial of {lost} finished." if lost else ""
+    if isnan(ranking.reproduces) or ranking.refused is None:
+        return lost
+    count = ranking.refused
+    refused = (
+        f"At {ranking.first} {_number(count.mean)} of {_number(count.of)} requests of a trial were "
+        f"refused, or had to reclaim first ({_number(count.least)} to {_number(count.most)} in "
+        f"{count.replicates} replicates); the first one, which met the lists as they were "
+        f"reported, in {100 * ranking.reproduces:.0f} % of the replicates."
     )
+    said = [refused]
+    if ranking.reproduces > _MOSTLY and count.mean < _FEW * count.of:
+        said.append(
+            "So with the load that is assumed this machine soon serves nearly all by itself, and "
+            "the ranking is about the first moments."
+        )
+    if late := [*map(str, _acting_late(ranking, manifest))]:
+        said.append(f"{' and '.join(late)}: done after the first request, which it cannot spare.")
+    return " ".join([*said, "[ ]: interval of 95 %.", lost]).strip()
+
+
+_MOSTLY, _FEW = 0.5, 0.01
+"""Replicates whose first request was refused, and requests refused, for what is said of both."""
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2g}"
+
+
+def _times(entries: Iterable[Any], key: str) -> list[int]:
+    """The times, ns, that some entries have under a key; others are passed over."""
+    found = []
+    for entry in entries:
+        with suppress(ValueError):
+            if isinstance(entry, dict) and entry.get(key) is not None:
+                found.append(nanoseconds_from(entry[key]))
+    return found
+
+
+def _acting_late(ranking: Ranking, manifest: Manifest) -> list[Any]:
+    """Ranked levels all of whose actions come after the first request of each name."""
+    axes = manifest["scenario"].get("axes")
+    levels = axes.get(ranking.axis) if isinstance(axes, dict) else None
+    requests = manifest["scenario"]["base"].get("requests")
+    firsts = _times(requests.values() if isinstance(requests, dict) else (), "first")
+    found = []
+    for one in ranking.levels:
+        told = levels.get(one.level) if isinstance(levels, dict) else None
+        actions = told.get("actions") if isinstance(told, dict) else None
+        begun = _times(actions if isinstance(actions, list) else (), "at")
+        if begun and firsts and min(begun) > max(firsts):
+            found.append(one.level)
+    return found
 
 
 def _settings(levels: Any, level: Any) -> str:
     found = levels.get(level) if isinstance(levels, dict) else None
-    if not isinstance(found, dict) or any(isinstance(v, dict | list) for v in found.values()):
+    if not isinstance(found, dict):
         return ""
-    said = ", ".join(f"{key} {value}" for key, value in found.items())
+    words = []
+    for key, value in found.items():
+        if key == "actions" and isinstance(value, list):
+            words += [_action(action) for action in value if isinstance(action, dict)]
+        elif isinstance(value, dict | list):
+            return ""
+        else:
+            words.append(f"{key} {value}")
+    said = ", ".join(words)
     return said if len(said) <= _LONGEST else ""
+
+
+def _action(action: Mapping[str, Any]) -> str:
+    what = action.get("do") or ", ".join(map(str, action.get("set") or ()))
+    return f"{what} at {action.get('at')}"
 
 
 def _served(one: Ranked) -> str:
@@ -310,7 +454,7 @@ def _served(one: Ranked) -> str:
 
 
 def _percent(value: Estimate) -> str:
-    return share_with_interval(value.mean, value.low, value.high, between=", ")
+    return share_with_interval(value.mean, value.low, value.high, n=value.n, between=", ")
 
 
 def _costs(one: Ranked) -> str:

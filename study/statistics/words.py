@@ -328,13 +328,19 @@ def with_interval(mean: float, low: float, high: float) -> str:
 _SHARE_DECIMALS = 8
 
 
-def share_with_interval(mean: float, low: float, high: float, between: str = " to ") -> str:
+def share_with_interval(
+    mean: float, low: float, high: float, *, n: int, between: str = " to "
+) -> str:
     """A share and its interval in per cent, as '86.4 % [80.1 to 92.3]'.
 
-    To one decimal, or to more, up to four, where the interval is so narrow that they are known, and
-    up to eight where it would read 0 or 100 and is not.
+    Of 0 or 1 in each of `n` replicates that is said instead: '100 % (in each of 10 replicates)'.
+    What else is known is a bound of how often that is so, not of the share; tables have it. Other
+    shares have one decimal, or more, up to four, where the interval is so narrow that they are
+    known, and up to eight where it would read 0 or 100 and is not.
     """
     known = isfinite(low) and low < high
+    if known and mean in (0, 1):
+        return f"{100 * mean:.0f} % (in each of {n} replicates)"
     half = 50 * (high - low) if known else 0.0
     decimals = min(max(-floor(log10(half)), 1), 4) if half else 2
     # 99.99 % is not 100 %, however little is known of it: somebody was refused.

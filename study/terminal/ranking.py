@@ -28,7 +28,8 @@ def ranking_parts(results: Findings) -> Iterator[RenderableType]:
     for one in told(ranking, results.manifest):
         line = f"{one.level}{one.sets and f' ({one.sets})'}: {one.serves}"
         yield Padding(Text(line, style="bold" if one.is_first else ""), (0, 0, 0, 2))
-        if one.costs:
-            yield Padding(Text(f"at {one.costs}", style="dim"), (0, 0, 0, 6))
-    if note := reproduced(ranking):
+        notes = "; ".join(filter(None, (one.tied, one.costs and f"at {one.costs}")))
+        if notes:
+            yield Padding(Text(notes, style="dim"), (0, 0, 0, 6))
+    if note := reproduced(ranking, results.manifest):
         yield Text(note, style="dim")

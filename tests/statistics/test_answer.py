@@ -487,7 +487,8 @@ def test_of_2_000_studies_without_a_difference_few_name_one() -> None:
     ("estimate", "said"),
     [
         ((0.999867, 0.9635, 1.0), "99.99 % [96.35 to 100]"),
-        ((1.0, 0.692, 1.0), "100 % [69.2 to 100]"),
+        ((1.0, 0.692, 1.0), "100 % (in each of 10 replicates)"),
+        ((0.0, 0.0, 0.308), "0 % (in each of 10 replicates)"),
         ((0.99991, 0.99987, 0.99993), "99.991 % [99.987 to 99.993]"),
         ((1e-6, 0.0, 0.1), "0.0001 % [0 to 10]"),
         ((0.825, float("nan"), float("nan")), "82.5 %"),
@@ -497,4 +498,4 @@ def test_a_share_has_the_decimals_that_are_known(
     estimate: tuple[float, float, float], said: str
 ) -> None:
     """And never reads as all or nothing while somebody was refused, or served."""
-    assert share_with_interval(*estimate) == said
+    assert share_with_interval(*estimate, n=10) == said

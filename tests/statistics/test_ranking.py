@@ -13,7 +13,16 @@ from click.testing import CliRunner
 from study.cli import main
 from study.scenario import ScenarioError, load_text
 from study.statistics.effects import level_means
-from study.statistics.ranking import Estimate, Ranked, Ranking, ranking_of, refuses_nothing, told
+from study.statistics.ranking import (
+    Count,
+    Estimate,
+    Ranked,
+    Ranking,
+    ranking_of,
+    refuses_nothing,
+    reproduced,
+    told,
+)
 
 TRIALS = pd.DataFrame(
     {
@@ -41,15 +50,19 @@ def test_means_are_by_level_and_replicate() -> None:
 def test_levels_are_told_best_first_with_what_they_set_and_cost() -> None:
     """What does not differ is 0 %, without a sign; the machine as it is has no costs."""
     nan = float("nan")
-    best = Ranked("marks", Estimate(1.0, 0.9, 1.0), Estimate(0.5, nan, nan), {"refaults": 0.998})
-    own = Ranked("own", Estimate(0.8, 0.7, 0.9), Estimate(0.8, 0.7, 0.9), {"refaults": 1.0})
+    best = Ranked(
+        "marks", Estimate(1.0, 0.9, 1.0, 7), Estimate(0.5, nan, nan, 7), {"refaults": 0.998}
+    )
+    own = Ranked("own", Estimate(0.8, 0.7, 0.9, 7), Estimate(0.8, 0.7, 0.9, 7), {"refaults": 1.0})
     levels = {"own": {}, "marks": {"vm.min_free_kbytes": 2048}}
     manifest: Any = {"scenario": {"axes": {"cure": levels}}}
 
     one, other = told(Ranking("cure", "own", True, nan, [best, own]), manifest)
 
     assert (one.level, one.sets, one.costs) == ("marks", "vm.min_free_kbytes 2048", "0 % refaults")
-    assert one.serves == "serves 100 % [90, 100], at once 50 %"
+    assert one.serves == "serves 100 % (in each of 7 replicates), at once 50 %"
+    assert one.tied == "no difference to own known"
+    assert other.tied == ""
     assert (other.is_first, other.sets, other.costs) == (True, "", "")
     assert other.serves == "serves 80 % [70, 90]"
 
@@ -164,6 +177,48 @@ def test_levels_of_different_settings_are_not_ranked(make_findings) -> None:
     assert ranking is not None
     assert (ranking.refuses, ranking.levels) == (None, [])
     assert refuses_nothing(ranking).startswith("No ranking: there is no setting")
+
+
+MOMENTS = """
+ranking: cure
+replicates: 10
+base:
+  requests: { apache: { order: 3, rate: 100/s, first: 0s } }
+axes:
+  cure:
+    own: {}
+    marks: { vm.min_free_kbytes: 8192 }
+    dropped: { actions: [{ at: 1ms, do: drop_caches }] }
+    pages: { requests.apache.order: 0 }
+"""
+
+
+@pytest.mark.parametrize("seldom", [True, False])
+def test_what_a_ranking_rests_on_is_said(make_findings, seldom: bool) -> None:
+    """How many requests were refused; whether it is the first ones alone; what is no difference."""
+    refused = 2 if seldom else 200
+
+    def found(levels: dict[str, Any], replicate: int) -> dict[str, float]:
+        at = {"own": refused + replicate % 2, "marks": refused + replicate % 2, "dropped": 1,
+              "pages": 0}  # fmt: skip
+        row = requests(1000, 1 - at[levels["cure"]] / 1000)
+        return row | {"request1_first_refused": float(levels["cure"] != "pages")}
+
+    results = make_findings(MOMENTS, found)
+    ranking = ranking_of(results)
+    assert ranking is not None
+    assert ranking.refused is not None
+    mean = refused + 0.5
+    assert ranking.refused == Count(pytest.approx(mean), refused, refused + 1, 1000, 10)
+    by_level = {one.level: one for one in told(ranking, results.manifest)}
+    assert by_level["marks"].tied == "no difference to own known"
+    assert by_level["pages"].tied == by_level["own"].tied == ""
+    assert by_level["dropped"].sets == "drop_caches at 1ms"
+    note = reproduced(ranking, results.manifest)
+    assert f"({refused} to {refused + 1} in 10 replicates)" in note
+    assert ("soon serves nearly all by itself" in note) == seldom
+    assert "dropped: done after the first request" in note
+    assert "marks: done" not in note
 
 
 OTHERS = """
