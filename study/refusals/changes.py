@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from study.refusals import gfp
@@ -127,7 +127,7 @@ def _for_zone(verdict: Verdict, attempt: _Try, order: int) -> list[Change]:
             if change.cost is not None and change.cost <= room
         ]
     if zone.cause is Cause.RESERVE:
-        result += _lower_reserve(attempt, pages, marks)
+        result += _lower_reserve(verdict, attempt, pages, marks)
     lower_order = next(
         (k for k in range(order - 1, -1, -1) if attempt.passes(pages, marks, k)), None
     )
@@ -206,14 +206,36 @@ def _as_sysctl(verdict: Verdict, zone: ZoneVerdict, mark: int, cost: int, way: s
     return [Change(what, title, cost, price)]
 
 
-def _lower_reserve(attempt: _Try, pages: ZoneFree, marks: Marks) -> list[Change]:
+def no_marks_help(found: Sequence[Change]) -> bool:
+    """Whether no value of vm.min_free_kbytes, up or down, is among the changes."""
+    return not any("min_free_kbytes" in one.what or "min of the zone" in one.what for one in found)
+
+
+_RATIO_SINCE = (2, 6, 12)
+"""mm/page_alloc.c, setup_per_zone_lowmem_reserve; before it vm.lower_zone_protection held."""
+
+
+def ratio_times(reserve: int, left: int) -> float:
+    """How many times as large a ratio brings a reserve down to so many pages, to a tenth above.
+
+    The reserve is the number of pages of the zones above, divided by the ratio and cut to a whole
+    number (mm/page_alloc.c, setup_per_zone_lowmem_reserve).
+    """
+    return -(-10 * (reserve + 1) // (left + 1)) / 10
+
+
+def _lower_reserve(verdict: Verdict, attempt: _Try, pages: ZoneFree, marks: Marks) -> list[Change]:
     down = smallest(
         lambda n: attempt.passes(replace(pages, reserve=pages.reserve - n), marks),
         most=pages.reserve,
     )
     if down is None:
         return []
-    what = f"lowmem_reserve of the zone down to {pages.reserve - down:,} pages"
+    left = pages.reserve - down
+    what = f"lowmem_reserve of the zone down to {left:,} pages"
+    if verdict.rules is not None and verdict.rules.version >= _RATIO_SINCE:
+        times = f"{ratio_times(pages.reserve, left):,}".removesuffix(".0")
+        what += f" (its entry of vm.lowmem_reserve_ratio {times} times as large)"
     price = f"{_pages(down)} fewer kept for requests that can use no higher zone"
     return [Change(what, attempt.zone.zone.title, -down, price)]
 

@@ -6,7 +6,7 @@ import textwrap
 from typing import Any
 
 from study.refusals import gfp
-from study.refusals.changes import Change, changes, marks_for
+from study.refusals.changes import Change, changes, marks_for, no_marks_help
 from study.refusals.kernel import MarkTest
 from study.refusals.report import Found, Report
 from study.refusals.text import printable
@@ -309,13 +309,16 @@ def _cause(verdict: Verdict) -> list[str]:
 
 
 def _changes(found: list[Change]) -> list[str]:
-    """All changes to the zone that the cause is about, and the smallest two to each other one."""
+    """All changes to the zone that the cause is about; of each other one the smallest two, and the
+    value of vm.min_free_kbytes, which is one of the machine.
+    """
     lines: list[str] = []
     zone = None
     shown: dict[str, int] = {}
     for change in found:
         shown[change.zone] = shown.get(change.zone, 0) + 1
-        if change.zone != found[0].zone and shown[change.zone] > 2:
+        of_machine = "min_free_kbytes" in change.what
+        if change.zone != found[0].zone and shown[change.zone] > 2 and not of_machine:
             continue
         if change.zone != zone:
             zone = change.zone
@@ -324,6 +327,11 @@ def _changes(found: list[Change]) -> list[str]:
             f"{change.what}; cost: {change.price}", WIDTH,
             initial_indent="    - ", subsequent_indent="      ", break_on_hyphens=False,
         )  # fmt: skip
+    if no_marks_help(found):
+        text = (
+            "No value of vm.min_free_kbytes would by itself: pages alone, without a larger block, "
+        )
+        lines += _paragraph(text + "do not pass.", 2)
     return lines
 
 

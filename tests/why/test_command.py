@@ -220,7 +220,8 @@ def test_files_that_are_not_plain(tmp_path: Path) -> None:
     bomb = tmp_path / "bomb.gz"
     bomb.write_bytes(gzip.compress(b"\n" * (8 << 20)))
 
-    assert why(str(packed)).output == why(str(report)).output
+    of_packed = why(str(packed)).output.replace(str(packed), str(report))
+    assert of_packed == why(str(report)).output
     assert "Node 0 Normal: free 26,498" in why(str(sos)).output
     for path, said in (
         (damaged, "not a whole gzip file"),

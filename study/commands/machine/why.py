@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,10 +17,13 @@ from study.terminal.guard import redraw_over
 
 if TYPE_CHECKING:
     from study.refusals.report import Found, Report, ZoneState
+    from study.refusals.verdict import Verdict
 
 NOTHING_FOUND = 2
 MOST = 10
 """Reports of one text that are shown in full unless all are wanted."""
+_LARGEST_ORDER, _PAGE_KB = 10, 4
+"""Of zones that can be simulated."""
 _SIZE = re.compile(r"(\d{1,12})\s?(kB|KB|KiB|kib|k|MB|MiB|M|GB|GiB|G|pages|p)\Z")
 _UNITS = {"k": 1, "m": 1 << 10, "g": 1 << 20}
 
@@ -147,8 +151,30 @@ def why(
         most = None if everything else MOST
         most = None if number is not None else most
         click.echo(answers.text(file or "-", most, what_if=min_free_kbytes, names=names))
+        if any(map(_can_be_simulated, answers.verdicts)):
+            click.echo(f"\nTo rank cures by simulation:\n  {_next(file)}")
     if not found.reports:
         sys.exit(NOTHING_FOUND)
+
+
+def _can_be_simulated(verdict: Verdict) -> bool:
+    """Whether a refused request can be; as far as can be told without the rules of scenarios, which
+    take longer to load than this.
+    """
+    from study.refusals.verdict import Cause
+
+    report, order = verdict.report, verdict.order
+    listed = any(zone.free_list is not None for zone in report.zones.values())
+    refused = verdict.cause not in (None, Cause.NONE, Cause.CGROUP)
+    known = order is not None and order <= _LARGEST_ORDER and report.page_kb == _PAGE_KB
+    return refused and known and listed
+
+
+def _next(file: str | None) -> str:
+    from study.refusals.text import printable
+
+    named = "FILE" if file in (None, "-") else shlex.quote(printable(str(file)))
+    return f"study scenario from {named} > cures.yaml"
 
 
 def chosen(found: Found, number: int) -> Report:
