@@ -118,8 +118,9 @@ def evidence(verdict: Verdict, labels: Mapping[str, str] = LABELS, *, most: int)
         else:
             of = f"{100 * verdict.share:g} % of " if verdict.share != 1 else ""
             of += f"the gain from {verdict.baseline} to " if verdict.baseline else ""
+            side, other = numbers_apart(verdict.side, verdict.other)
             parts.append(
-                f"{metric}: {number(verdict.side)} against {of}{number(verdict.other)}, "
+                f"{metric}: {side} against {of}{other}, "
                 f"{_signed(verdict.estimate)}{_interval(verdict)}"
             )
         if verdict.margin:
@@ -205,7 +206,10 @@ def _comparison(verdict: Verdict, metric: str) -> Iterator[str]:
     else:
         of = f"{100 * verdict.share:g} % of " if verdict.share != 1 else ""
         of += f"the gain from {verdict.baseline} to " if verdict.baseline else ""
-        yield f"{metric}: {figure(verdict.side)}{unit} against {of}{figure(verdict.other)}{unit}"
+        side, other = figure(verdict.side), figure(verdict.other)
+        if side == other:
+            side, other = numbers_apart(verdict.side * factor, verdict.other * factor)
+        yield f"{metric}: {side}{unit} against {of}{other}{unit}"
         yield f"difference {found}"
     if verdict.margin:
         least = figure(verdict.margin)
@@ -295,6 +299,22 @@ def number(value: float) -> str:
     if size >= 1e6 or (size and size < 1e-4):
         return f"{value:.2e}"
     return f"{value:,.0f}" if size >= 1000 else digits(value, 3)
+
+
+_DIGITS_MOST = 9
+
+
+def numbers_apart(one: float, other: float) -> tuple[str, str]:
+    """Two numbers as number() has them, with more digits, up to nine, where they would look alike.
+
+    Of what is served, 0.99996 and 1 are not the same.
+    """
+    texts = number(one), number(other)
+    more = 3
+    while texts[0] == texts[1] and one != other and isfinite(one + other) and more < _DIGITS_MOST:
+        more += 1
+        texts = digits(one, more), digits(other, more)
+    return texts
 
 
 def _signed(value: float) -> str:
