@@ -12,15 +12,17 @@ from study.report import select
 from study.report.colours import INK, LINES, OWNERS, PAPER
 from study.report.template import template
 from study.results.errors import ResultsError, shell_word
+from study.results.expected import nuisance_of
 from study.results.files import write_whole
 from study.results.folder import REPORT
+from study.scenario.machine.requests import by_column, names_of
 from study.scenario.matrix import named_axes
 from study.scenario.trial import level_name
 from study.scenario.write import yaml_text
 from study.zone.trial.metrics import is_share
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.figure import Figure
@@ -108,7 +110,7 @@ def render(findings: Findings) -> str:
             | failure
             for failure in manifest["failures"][:FAILURES_MOST]
         ],
-        command=" ".join(map(shell_word, manifest["command"])),
+        command=_command(manifest["command"]),
         scenario=yaml_text(manifest["scenario"]),
     )
     return text
@@ -180,19 +182,20 @@ _WORDS = {
     ),
     "curves": _Words(
         title="Along an axis",
-        alt="Lines of receive buffers served, pages reclaimed and refaults against the levels of "
-        "each axis with five levels or more, with bands of 95 %.",
+        alt="Requests served, pages reclaimed and refaults against the levels of each axis with "
+        "five levels or more, with intervals of 95 %.",
         caption="Means over replicates at each level, and over the cells in which all else is "
-        "equal; the band is the 95 % interval of each mean by itself.",
+        "equal; band or bar is the 95 % interval of each mean by itself.",
         held="others",
     ),
     "forest": _Words(
         title="What each setting changes",
         alt="Forest plot: for each level of each axis the difference from the axis's first level "
-        "in buffers served, pages reclaimed and refaults, with 95 % intervals.",
+        "in requests served, pages reclaimed and refaults, with 95 % intervals.",
         caption="What changes when a setting goes from the first of its levels to another, over "
-        "the cells in which all else is equal, paired by replicate (both met the same load). "
-        "Below each mark: the difference and its 95 % interval, not corrected for their number. "
+        "the cells in which all else is equal, paired by replicate: both met the same load"
+        "{nuisance}. Below each mark: the difference and its 95 % interval, not corrected for "
+        "their number. "
         "Blue: the interval leaves out 0. An arrow: it lies further out.",
         held="others",
     ),
@@ -200,7 +203,8 @@ _WORDS = {
         title="Which requests are served",
         alt="Share of requests served in per cent for each order that is asked for, by policy.",
         caption="Requests for 2^order neighbouring pages that got them. Bars are 95 % intervals "
-        "over replicates. Requests that may sleep wait and are served late rather than refused.",
+        "over replicates; without one all replicates are alike. Requests that may sleep wait and "
+        "are served late rather than refused.",
         held="policies",
     ),
     "buddyinfo": _Words(
@@ -230,13 +234,16 @@ def _picture(name: str, findings: Findings) -> Picture:
     try:
         gathered = kind.gather(findings)
     except ResultsError as reason:
-        return Picture(name, words.title, "", words.caption, missing=str(reason))
+        return Picture(name, words.title, "", "", missing=str(reason))
     wide, narrow = (
         svg(kind.draw(gathered, sheet), title=f"{name}-{way}")
         for way, sheet in (("wide", PAGE), ("narrow", PHONE))
     )
     alt = f"{words.alt} {kind.describe(gathered)}"
-    caption = f"{words.caption} {_held(findings, words.held)}"
+    nuisance = nuisance_of(findings.manifest)
+    apart = f", but for levels of {' and '.join(nuisance)}, of which each has its own"
+    said = words.caption.replace("{nuisance}", apart if nuisance else "")
+    caption = f"{said} {_held(findings, words.held)}"
     return Picture(name, words.title, alt, caption, wide, narrow)
 
 
@@ -254,7 +261,7 @@ def _by_question(
 
 
 def _zone_maps(findings: Findings) -> list[dict[str, Any]]:
-    from study.report.zone_map import MOMENTS, page_counts, png, read_zone_maps
+    from study.report.zone_map import moments, page_counts, png, read_zone_maps
 
     cells = findings.cells
     found = []
@@ -264,7 +271,7 @@ def _zone_maps(findings: Findings) -> list[dict[str, Any]]:
         title = select.difference_from_first(cells, kept.cell)
         pictures = [
             (moment, *png(owners), f"{title}, {moment}: {page_counts(owners)}")
-            for moment, owners in zip(MOMENTS.values(), kept.owners, strict=True)
+            for moment, owners in moments(kept.owners).items()
         ]
         found.append({"title": title, "cell": kept.cell, "pictures": pictures})
     return found
@@ -275,6 +282,8 @@ _COLUMNS = (
     *("reclaimed_pages", "moved_pages", "refaults", "time_lost_share"),
 )
 """Metrics in the page's table; shares in per cent."""
+_REQUESTS_MOST = 3
+"""Requests by name in it, before them."""
 
 
 def _held(findings: Findings, how: str) -> str:
@@ -285,7 +294,8 @@ def _held(findings: Findings, how: str) -> str:
     kernel = scenario["base"]["kernel"]
     rest = "the load of the scenario" if "kernel" in first else f"kernel {kernel} and its load"
     if how == "others":
-        return f"Other axes are averaged over; held: {rest}."
+        averaged = "Other axes are averaged over; held" if len(first) > 1 else "Held"
+        return f"{averaged}: {rest}."
     if how == "baseline":
         return f"Held, but for what is named: the levels of the baseline, {rest}."
     shown = select.compared_cells(cells, named)
@@ -305,7 +315,12 @@ def _table(findings: Findings) -> dict[str, Any]:
     cells = findings.cells
     axes = list(dict.fromkeys(axis for levels in cells.values() for axis in levels))
     summary, labels = findings.summary, findings.labels
-    columns = [name for name in _COLUMNS if name in set(summary["metric"])]
+    by_name = [
+        f"{column}_served_ratio" for column in by_column(names_of(findings.manifest["scenario"]))
+    ]
+    # A column in which no cell has a value says nothing.
+    measured = set(summary.loc[summary["mean"].notna(), "metric"])
+    columns = [name for name in (*by_name[:_REQUESTS_MOST], *_COLUMNS) if name in measured]
     wanted = summary[summary["metric"].isin(columns)]
     by_place = {
         (row["cell"], row["metric"]): row
@@ -339,9 +354,23 @@ def _number(row: dict[Any, Any] | None, *, share: bool) -> dict[str, Any]:
     if row is None or not isfinite(row["mean"]):
         return {"sort": "", "text": "-", "half": ""}
     factor, places = (100.0, 2) if share else (1.0, 0)
-    mean, half = factor * row["mean"], factor * (row["high"] - row["low"]) / 2
-    return {
-        "sort": repr(float(mean)),
-        "text": f"{mean:,.{places}f}",
-        "half": f"±{half:,.{places}f}" if isfinite(half) else "",
-    }
+    mean, low, high = (factor * row[name] for name in ("mean", "low", "high"))
+    text, half = f"{mean:,.{places}f}", ""
+    least = 10.0**-places
+    if isfinite(high - low) and low < high and mean in (low, high):
+        # As of shares that are all 1: there is no more than that on the other side.
+        sign, end = ("≥", low) if mean == high else ("≤", high)
+        half = f"{sign}{end:,.{places}f}"
+    elif isfinite(high - low):
+        half = f"±{(high - low) / 2:,.{places}f}"
+        if 0 < (high - low) / 2 < least / 2:
+            half = f"±<{least:.{places}f}"
+    if share and mean != 100 and text == "100.00":
+        text = ">99.99"
+    return {"sort": repr(float(mean)), "text": text, "half": half}
+
+
+def _command(words: Sequence[str]) -> str:
+    """What was typed, whatever environment the program was installed in."""
+    first, *rest = words or ("",)
+    return " ".join(map(shell_word, [first.rpartition("/")[2], *rest]))

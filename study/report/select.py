@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from study.results.errors import ResultsError
+from study.scenario.machine.requests import by_column, names_of
 from study.scenario.matrix import (
     NONE,
     NamedAxes,
@@ -15,6 +16,7 @@ from study.scenario.matrix import (
     policies_of,
 )
 from study.scenario.trial import level_name
+from study.statistics.contrasts import LEVELS_MOST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,14 +74,38 @@ def compared_cells(cells: _Cells, named: NamedAxes = NONE) -> dict[str, Mapping[
 
 
 def many_levels(cells: _Cells) -> list[str]:
-    """The axes that are drawn as curves."""
-    axes = dict.fromkeys(axis for levels in cells.values() for axis in levels)
-    return [
-        axis
-        for axis in axes
-        if len({level_name(levels[axis]) for levels in cells.values() if axis in levels})
-        >= MANY_LEVELS
-    ]
+    """The axes that are drawn as curves: of many levels in an order, or of too many for rows."""
+    found = []
+    for axis in dict.fromkeys(axis for levels in cells.values() for axis in levels):
+        of_axis = {level_name(levels[axis]) for levels in cells.values() if axis in levels}
+        if len(of_axis) >= MANY_LEVELS and (in_order(of_axis) or len(of_axis) > LEVELS_MOST):
+            found.append(axis)
+    return found
+
+
+def in_order(levels: Iterable[str]) -> bool:
+    """Whether levels by these names are quantities or versions, so that a line may join them."""
+    return all(name[:1].isdigit() for name in levels)
+
+
+def drawn_metrics(findings: Findings) -> dict[str, str]:
+    """What figures show of settings: metric -> what it is called; service first, then costs.
+
+    Service is that of the requests that are ranked, or that of the network card, or where nobody
+    sends to it that of the first request by name.
+    """
+    columns, scenario = findings.columns, findings.manifest["scenario"]
+    asked = {"rx_success_ratio": "receive buffers served"}
+    by_name = {
+        f"{column}_served_ratio": f"requests of {name} served"
+        for column, name in by_column(names_of(scenario)).items()
+    }
+    asked = by_name | asked if scenario.get("ranking") else asked | by_name
+    served = next(
+        (name for name in asked if name in columns and columns[name].notna().any()),
+        "rx_success_ratio",
+    )
+    return {served: asked[served], "reclaimed_pages": "pages reclaimed", "refaults": "refaults"}
 
 
 def contrasting_cells(findings: Findings, most: int = 4) -> list[str]:

@@ -133,6 +133,14 @@ def read_zone_maps(folder: Folder) -> list[ZoneMap]:
     return [each for each in maps if _are_owners(each.owners)]
 
 
+def moments(owners: Array) -> dict[str, Array]:
+    """What is called how of a cell's pictures; worn is none of them where nothing was worn yet."""
+    found = dict(zip(MOMENTS.values(), owners, strict=True))
+    if np.array_equal(owners[0], owners[1]):
+        del found[MOMENTS["worn"]]
+    return found
+
+
 def _fit(sizes: Mapping[str, int], folder: Folder) -> bool:
     """Whether no picture is of more pages than the zone of its cell has."""
     large = {name: size for name, size in sizes.items() if size > _SOON_READ}

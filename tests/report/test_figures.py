@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
+import re
 from itertools import combinations
 from typing import Any
 
@@ -198,12 +200,92 @@ def test_a_far_difference_does_not_flatten_the_others(results):
     for number, each in enumerate(rows):
         frame.loc[number] = each
     figure = FIGURES["forest"].draw(frame)
-    axes = figure.axes[2]
+    [axes] = figure.axes
     arrows = [line for line in axes.lines if line.get_marker() == ">"]
 
     assert axes.get_xlim()[1] < 10
     assert len(arrows) == 1
     assert arrows[0].get_xdata()[0] < axes.get_xlim()[1]
+
+
+CURES = """
+ranking: cure
+replicates: 6
+base: { requests: { veth: { order: 3, rate: 10/s } } }
+axes:
+  cure:
+    own: {}
+    larger: { vm.min_free_kbytes: 9000 }
+    half: { nic.ring: 8 }
+    few: { nic.ring: 4 }
+    none: { nic.ring: 0 }
+"""
+
+
+def of_cures(levels: dict[str, Any], replicate: int) -> dict[str, float]:
+    """Nobody sends to the card; what one level serves differs from replicate to replicate."""
+    served = 1.0 if levels["cure"] != "own" else 0.9 + replicate / 1000
+    return {
+        "rx_success_ratio": float("nan"),
+        "request1_served_ratio": served,
+        "order3_attempts": 100.0,
+        "order3_success_ratio": served,
+        "reclaimed_pages": 10.0,
+        "refaults": 10.0 + replicate,
+    }
+
+
+def test_figures_are_of_what_was_asked(make_findings):
+    """A study of a request by name shows that, no card that nobody sends to; levels that are words
+    are rows or dots, not a line.
+    """
+    results = make_findings(CURES, of_cures)
+    table = paired_differences(results)
+
+    assert dict(zip(table["metric"], table["label"], strict=True)) == {
+        "request1_served_ratio": "requests of veth served (percentage points)",
+        "reclaimed_pages": "pages reclaimed (%)",
+        "refaults": "refaults (%)",
+    }
+    assert len(table) == 4 * 3
+    assert "nobody asked" not in [
+        text.get_text() for axes in draw("forest", results).axes for text in axes.texts
+    ]
+    with pytest.raises(study.ResultsError, match="no axis has"):
+        along_axes(results)
+
+
+def test_what_is_alike_in_all_replicates_has_no_bar(make_findings):
+    """Its exact bound is none of the share, and would hide how the others differ."""
+    [axes] = draw("success", make_findings(CURES, of_cures)).axes
+    ends = [path.get_segments()[0] for path in axes.collections]
+
+    assert len(ends) == 1
+    assert axes.get_ylim()[0] > 80
+
+
+def test_a_table_has_no_column_without_a_value_and_no_share_above_all(make_findings):
+    """Of the requests that are ranked; 100 % has a bound below it and no half-width around it."""
+    text = html.unescape(render(make_findings(CURES, of_cures)))
+    table = text[text.index("<table") : text.index("</table>")]
+
+    assert "requests of veth: served (%)" in " ".join(table.split())
+    assert "receive buffer requests served" not in table
+    assert re.search(r"100\.00<small>≥[0-9.]+</small>", table)
+    assert ">-<" not in table
+
+
+@pytest.mark.parametrize(("nuisance", "said"), [("", False), ("nuisance: [nic.ring]\n", True)])
+def test_a_figure_of_nuisance_axes_says_what_is_not_paired(make_findings, nuisance, said):
+    """Their levels have loads of their own."""
+    text = "replicates: 6\naxes: { kswapd.policy: [count-only, order-aware], nic.ring: [64, 96] }\n"
+
+    def found(_levels: dict[str, Any], replicate: int) -> dict[str, float]:
+        return {"rx_success_ratio": 0.5 + replicate / 100, "refaults": 1.0}
+
+    page = render(make_findings(text + nuisance, found))
+    assert ("but for levels of nic.ring, of which each has its own" in page) is said
+    assert "both met the same load" in page
 
 
 def test_buddyinfo_is_the_mean_of_the_samples(results):

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 import study
 from study.report import zone_map
-from study.report.zone_map import classes, raster, read_zone_maps, record_zone_maps, z_curve
+from study.report.figures import FIGURES
+from study.report.zone_map import (
+    classes,
+    moments,
+    raster,
+    read_zone_maps,
+    record_zone_maps,
+    z_curve,
+)
 from study.results.noted import forget, write_parts
 from study.zone.trial.observe import Owner, free_blocks
 
@@ -85,6 +93,16 @@ def test_pictures_that_are_kept_are_not_taken_again(copy):
     study.read(copy).plot_zone_map()
 
     assert (copy / "zonemaps.npz").stat().st_mtime_ns == before
+
+
+def test_what_was_not_worn_is_not_shown_twice(results):
+    """Without ageing the first two pictures are one."""
+    (kept, *_) = read_zone_maps(results.folder)
+    assert list(moments(kept.owners)) == ["at the start", "worn", "at the end"]
+    alike = np.stack([kept.owners[0], kept.owners[0], kept.owners[2]])
+    assert list(moments(alike)) == ["at the start", "at the end"]
+    figure = FIGURES["zone-map"].draw({"one": alike, "two": kept.owners[[0, 0, 2]]})
+    assert len([axes for axes in figure.axes if axes.get_visible()]) == 4
 
 
 def test_a_damaged_file_of_pictures_is_as_none(copy):

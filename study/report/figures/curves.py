@@ -9,8 +9,7 @@ import numpy as np
 
 from study.report import select
 from study.report.colours import SERIES
-from study.report.figures.forest import METRICS
-from study.report.figures.sheet import Sheet
+from study.report.figures.sheet import Sheet, wrapped
 from study.results.errors import ResultsError
 from study.scenario.trial import level_name
 from study.statistics.sensitivity import sampled_axes
@@ -27,12 +26,11 @@ if TYPE_CHECKING:
 
 AXES_MOST = 6
 """Axes that are drawn."""
-_LABELS = {
-    "rx_success_ratio": "receive buffers served (%)",
-    "reclaimed_pages": "pages reclaimed (thousands)",
-    "refaults": "refaults (thousands)",
-}
 _RATIO_FOR_LOG = 20
+_LETTERS = 34
+"""In a line of a label."""
+_ROOM = 34
+"""Letters of levels that fit below a panel, one beside the other."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,11 @@ class Curves:
     """Means along axes of many levels.
 
     effects  axis -> metric -> one effect a level, in the order of the scenario
+    labels   metric -> what it is called, with its unit
     """
 
     effects: dict[str, dict[str, list[Effect]]]
+    labels: dict[str, str]
 
 
 def along_axes(findings: Findings) -> Curves:
@@ -54,8 +54,13 @@ def along_axes(findings: Findings) -> Curves:
     drawn = set(sampled_axes(findings.manifest))
     many = [axis for axis in select.many_levels(cells) if axis not in drawn][:AXES_MOST]
     found: dict[str, dict[str, list[Effect]]] = {}
+    called = {
+        name: f"{label} ({'%' if is_share(name) else 'thousands'})"
+        for name, label in select.drawn_metrics(findings).items()
+        if name in columns
+    }
+    metrics = [*called]
     for axis in many:
-        metrics = [name for name in METRICS if name in columns]
         effects, matched = main_effects(columns, axis=axis, metrics=metrics, cells=cells)
         if not matched:
             # Each level was run under other settings: they would be the curve.
@@ -74,7 +79,7 @@ def along_axes(findings: Findings) -> Curves:
         raise ResultsError(
             f"no axis has {select.MANY_LEVELS} levels or more that were run under the same settings"
         )
-    return Curves(found)
+    return Curves(found, called)
 
 
 def curves(shown: Curves, sheet: Sheet) -> Figure:
@@ -82,12 +87,12 @@ def curves(shown: Curves, sheet: Sheet) -> Figure:
     panels_wanted = [
         (axis, metric) for axis, by_metric in shown.effects.items() for metric in by_metric
     ]
-    beside = Sheet(sheet.width, len(METRICS) if sheet.columns > 1 else 1)
+    beside = Sheet(sheet.width, len(shown.labels) if sheet.columns > 1 else 1)
     figure, panels = beside.panels(len(panels_wanted), height=2.2, rest=0.2)
     for axes, (axis, metric) in zip(panels, panels_wanted, strict=True):
         _curve(axes, shown.effects[axis][metric], metric)
         axes.set_xlabel(axis)
-        axes.set_ylabel(_LABELS[metric])
+        axes.set_ylabel(wrapped(shown.labels[metric], _LETTERS))
     return figure
 
 
@@ -100,7 +105,7 @@ def describe_curves(shown: Curves) -> str:
             first, last = seen[0], seen[-1]
             factor = _factor(metric)
             phrases.append(
-                f"{_LABELS[metric]} from {factor * first.mean:.3g} at {axis} "
+                f"{shown.labels[metric]} from {factor * first.mean:.3g} at {axis} "
                 f"{level_name(first.level)} to {factor * last.mean:.3g} at "
                 f"{level_name(last.level)}"
             )
@@ -120,8 +125,13 @@ def _curve(axes: Axes, effects: list[Effect], metric: str) -> None:
         for name in ("mean", "low", "high")
     )
     order = np.argsort(places)
-    axes.fill_between(places[order], low[order], high[order], color=SERIES[4], alpha=0.2, lw=0)
-    axes.plot(places[order], mean[order], color=SERIES[4], marker="o", ms=3)
+    if select.in_order(map(level_name, levels)):
+        axes.fill_between(places[order], low[order], high[order], color=SERIES[4], alpha=0.2, lw=0)
+        axes.plot(places[order], mean[order], color=SERIES[4], marker="o", ms=3)
+    else:
+        # Nothing lies between levels that are words.
+        axes.vlines(places, low, high, color=SERIES[4], lw=1.2)
+        axes.plot(places, mean, "o", color=SERIES[4], ms=3)
     if is_share(metric):
         bottom, top = axes.get_ylim()
         axes.set_ylim(max(bottom, -1), min(top, 101))
@@ -136,6 +146,8 @@ def _places(axes: Axes, levels: list[Any]) -> np.ndarray[Any, Any]:
             axes.set_xticks(numbers, [level_name(level) for level in levels])
             axes.minorticks_off()
         return numbers
-    slanted: Mapping[str, Any] = {"rotation": 30, "ha": "right"} if len(levels) > 6 else {}
-    axes.set_xticks(range(len(levels)), [level_name(level) for level in levels], **slanted)
+    names = [level_name(level) for level in levels]
+    crowded = len(levels) * max(map(len, names)) > _ROOM
+    slanted: Mapping[str, Any] = {"rotation": 30, "ha": "right"} if crowded else {}
+    axes.set_xticks(range(len(levels)), names, **slanted)
     return np.arange(len(levels), dtype=float)

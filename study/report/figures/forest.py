@@ -22,15 +22,6 @@ if TYPE_CHECKING:
 
     from study.statistics import Findings
 
-METRICS: dict[str, str] = {
-    name: text + ("\n(percentage points)" if is_share(name) else " (%)")
-    for name, text in {
-        "rx_success_ratio": "receive buffers served",
-        "reclaimed_pages": "pages reclaimed",
-        "refaults": "refaults",
-    }.items()
-}
-"""Metrics of the panels, and what stands below them."""
 ROWS_MOST = 30
 _ROW, _LINE = 0.46, 0.15
 """Inches, of a row and of a line of its name."""
@@ -42,18 +33,19 @@ _FAR = 4.0
 
 
 def paired_differences(findings: Findings) -> pd.DataFrame:
-    """Each level against the first of its axis, on METRICS, paired by replicate.
+    """Each level against the first of its axis, in service and costs, paired by replicate.
 
-    Columns axis, level, against, metric, cells, n, value, low, high: in percentage points or in
-    per cent; 95 % intervals, not corrected for their number.
+    Columns axis, level, against, metric, label, cells, n, value, low, high: in percentage points or
+    in per cent; 95 % intervals, not corrected for their number.
     """
     from study.statistics import contrast_table
     from study.statistics.contrasts import levels_of
 
     select.finished(findings)
     cells = findings.cells
+    metrics = select.drawn_metrics(findings)
     table = contrast_table(
-        findings.columns, cells=cells, axes=findings.manifest["axes"], metrics=list(METRICS)
+        findings.columns, cells=cells, axes=findings.manifest["axes"], metrics=list(metrics)
     )
     firsts = {axis: levels_of(cells, axis)[0] for axis in findings.manifest["axes"]}
     to_first = [
@@ -76,8 +68,10 @@ def paired_differences(findings: Findings) -> pd.DataFrame:
     if table.empty:
         raise ResultsError("the study has no two levels to compare")
     if not np.isfinite(table["value"].to_numpy(float)).any():
-        raise ResultsError("no cell asked for receive buffers, reclaimed pages or missed any")
-    columns = ["axis", "level", "against", "metric", "cells", "n", "value", "low", "high"]
+        raise ResultsError("no cell asked for memory, reclaimed pages or missed any")
+    units = {name: "percentage points" if is_share(name) else "%" for name in metrics}
+    table["label"] = [f"{metrics[name]} ({units[name]})" for name in table["metric"]]
+    columns = ["axis", "level", "against", "metric", "label", "cells", "n", "value", "low", "high"]
     return table[columns].reset_index(drop=True)
 
 
@@ -90,12 +84,13 @@ def forest(table: pd.DataFrame, sheet: Sheet) -> Figure:
     ]
     # A name of more than two lines needs a higher row.
     row = max(_ROW, _LINE * max(name.count("\n") + 1 for name in names) + 0.1)
-    beside = Sheet(sheet.width, len(METRICS) if sheet.columns > 1 else 1)
-    figure, panels = beside.panels(len(METRICS), height=row * len(rows) + 0.6, rest=0.1)
+    labels = _labels(table)
+    beside = Sheet(sheet.width, len(labels) if sheet.columns > 1 else 1)
+    figure, panels = beside.panels(len(labels), height=row * len(rows) + 0.6, rest=0.1)
     place = {row: len(rows) - 1 - i for i, row in enumerate(rows)}
-    for number, (axes, (metric, label)) in enumerate(zip(panels, METRICS.items(), strict=True)):
+    for number, (axes, (metric, label)) in enumerate(zip(panels, labels.items(), strict=True)):
         _marks(axes, table[table["metric"] == metric], place)
-        axes.set_xlabel(label)
+        axes.set_xlabel(wrapped(label, _LETTERS))
         axes.grid(visible=False, axis="y")
         axes.set_ylim(-0.7, len(rows) - 0.4)
         axes.set_yticks(list(place.values()), names)
@@ -114,15 +109,18 @@ def describe_forest(table: pd.DataFrame) -> str:
             if (row["axis"], row["level"], row["against"]) == (axis, level, against)
         ]
         differing = [
-            f"{METRICS[row['metric']].replace(chr(10), ' ')} {_figures(row)}"
-            for row in of_row
-            if row["low"] > 0 or row["high"] < 0
+            f"{row['label']} {_figures(row)}" for row in of_row if row["low"] > 0 or row["high"] < 0
         ]
         change = f"{axis} from {level_name(against)} to {level_name(level)}"
         compared = any(isfinite(row["value"]) for row in of_row)
         nothing = "no clear difference" if compared else "not compared"
         phrases.append(f"{change}: {', '.join(differing) or nothing}")
     return f"{'; '.join(phrases)}."
+
+
+def _labels(table: pd.DataFrame) -> dict[str, str]:
+    """Metric -> what stands below its panel, in the order of the panels."""
+    return dict(zip(table["metric"], table["label"], strict=True))
 
 
 def _rows(table: pd.DataFrame) -> list[tuple[Any, ...]]:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 from study.report import select
 from study.report.colours import OWNERS, PAPER
 from study.report.figures.sheet import Sheet, wrapped
-from study.report.zone_map import MOMENTS, Array, classes, page_counts, raster, read_zone_maps
+from study.report.zone_map import (
+    MOMENTS,
+    Array,
+    classes,
+    moments,
+    page_counts,
+    raster,
+    read_zone_maps,
+)
 from study.results.errors import ResultsError
 
 if TYPE_CHECKING:
@@ -39,16 +47,18 @@ def zone_map(maps: dict[str, Array], sheet: Sheet) -> Figure:
 
     first_owners = next(iter(maps.values()))
     down, across = raster(classes(first_owners[0]), background=0, across=_ACROSS).shape
-    beside = Sheet(sheet.width, len(MOMENTS))
-    height = (sheet.width - 0.4) / len(MOMENTS) * down / across + 0.1
+    named = list(dict.fromkeys(name for owners in maps.values() for name in moments(owners)))
+    beside = Sheet(sheet.width, len(named))
+    height = (sheet.width - 0.4) / len(named) * down / across + 0.1
     columns = 3 if sheet.columns > 1 else 1
     rest = 0.4 + 0.2 * -(-len(OWNERS) // columns)
-    figure, panels = beside.panels(len(MOMENTS) * len(maps), height=height, rest=rest)
+    figure, panels = beside.panels(len(named) * len(maps), height=height, rest=rest)
     colours = ListedColormap([*OWNERS.values(), PAPER])
     for row, (title, at_moments) in enumerate(maps.items()):
-        beginning = row * len(MOMENTS)
-        of_cell = panels[beginning : beginning + len(MOMENTS)]
-        for axes, owners, moment in zip(of_cell, at_moments, MOMENTS.values(), strict=True):
+        of_cell = panels[row * len(named) : (row + 1) * len(named)]
+        at_named = dict(zip(MOMENTS.values(), at_moments, strict=True))
+        for axes, moment in zip(of_cell, named, strict=True):
+            owners = at_named[moment]
             picture = raster(classes(owners), background=len(OWNERS), across=_ACROSS)
             # "none": a file of vectors holds every page, too.
             axes.imshow(picture, cmap=colours, vmin=0, vmax=len(OWNERS), interpolation="none")

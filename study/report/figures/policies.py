@@ -280,7 +280,10 @@ def success(shown: Served, sheet: Sheet) -> Figure:
                 continue
             mean, low, high = shown.shares[cell, order]
             known = np.isfinite([low, high]).all()
-            reach = np.array([[mean - low], [high - mean]]).clip(0) if known else None
+            # What is alike in every replicate has a bound of how often that is so, which is no
+            # spread of the share.
+            spread = known and mean not in (low, high)
+            reach = np.array([[mean - low], [high - mean]]).clip(0) if spread else None
             x = position - 0.4 + step * (number + 0.5)
             axes.errorbar([x], [mean], yerr=reach, **looks.mark(cell, size=5))
     axes.set_xticks(range(len(orders)), [f"order {order}\n{4 << order} KiB" for order in orders])
