@@ -247,8 +247,8 @@ def read(path: str | os.PathLike[str], *, extensions: str | Iterable[str] = ()) 
         It is none, or its scenario is damaged.
     """
     from study.report.illustrated import Results
-    from study.results import open_folder
     from study.statistics.findings import check_scenario
+    from study.transport import open_folder
     from study.trust.extensions import allowed_extensions
 
     found = Results(open_folder(path), allowed_extensions(extensions))

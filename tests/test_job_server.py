@@ -229,7 +229,7 @@ def asks(name: str) -> Callable[[Any], Any]:
 @pytest.mark.parametrize("said", NO_VERSION, ids=str)
 def test_a_version_that_means_nothing_is_told(server: Server, said: Any):
     """What is no answer of a job server ends in one line that names the address."""
-    from study.fanout.jobs import JobServer
+    from study.transport.jobs import JobServer
 
     server.says["version"] = [said]
     with pytest.raises(FanoutError, match=f"^the job server at {server.address} ") as error:
@@ -241,7 +241,7 @@ def test_a_version_that_means_nothing_is_told(server: Server, said: Any):
 @pytest.mark.parametrize("asked", ["metadata", "ended", "log"])
 def test_what_is_said_of_a_job_and_means_nothing_is_told(server: Server, asked: str):
     """At the first question as at a later one, whoever asks."""
-    from study.fanout.jobs import JobServer
+    from study.transport.jobs import JobServer
 
     jobs = JobServer(server.address)
     for said in NO_JOB:
@@ -255,7 +255,7 @@ def test_what_is_said_of_a_job_and_means_nothing_is_told(server: Server, asked: 
 @pytest.mark.parametrize("said", [[], 7, "x", {}], ids=str)
 def test_an_answer_to_a_job_that_means_nothing_is_told(server: Server, tmp_path: Path, said: Any):
     """Who sends a job hears in one line that the answer is none."""
-    from study.fanout.jobs import JobServer
+    from study.transport.jobs import JobServer
 
     package = tmp_path / "package"
     package.mkdir()
@@ -279,7 +279,7 @@ def test_an_endless_answer_is_left(server: Server, root: Path, tmp_path: Path, w
 
 def test_that_it_answers_is_known_without_reading_what(server: Server):
     """Whether a server answers does not hang on how much it says."""
-    from study.fanout.jobs import JobServer
+    from study.transport.jobs import JobServer
 
     jobs = JobServer(server.address)
     server.says["version"] = [ENDLESS]
@@ -384,7 +384,7 @@ def test_a_job_cannot_bring_the_rows_of_another_study(
 @pytest.mark.parametrize("piece", [b"HTTP/1.1 100 Continue\r\n\r\n", b"X"], ids=["100", "drip"])
 def test_headers_without_an_end_are_left(monkeypatch: pytest.MonkeyPatch, piece: bytes):
     """A server that is always about to answer keeps nobody longer than one that is silent."""
-    from study.fanout import jobs
+    from study.transport import jobs
 
     over = threading.Event()
 

@@ -79,7 +79,11 @@ def at_most(seconds: int) -> Iterator[None]:
 def test_there_are_patterns():
     """They are found where they are known to be."""
     files = {place.partition(":")[0] for place in PATTERNS}
-    assert {"study/replay/ftrace.py", "study/scenario/units.py", "study/results/relay.py"} <= files
+    assert {
+        "study/replay/ftrace.py",
+        "study/scenario/units.py",
+        "study/transport/relay.py",
+    } <= files
 
 
 @pytest.mark.parametrize("place", [p for p in PATTERNS if p.partition(":")[0] not in BOUNDED])

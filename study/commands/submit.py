@@ -24,9 +24,9 @@ from study.commands.refusal import FAILED, STOPPED, refuse
 from study.commands.whole import Whole
 
 if TYPE_CHECKING:
-    from study.fanout.jobs import JobServer
-    from study.results.received import Awaited
     from study.scenario import Study
+    from study.transport.jobs import JobServer
+    from study.transport.received import Awaited
 
 _BEGUN = "begun"
 _TASK = "job.json"
@@ -37,7 +37,7 @@ _OF_RAY = re.compile(r"Running entrypoint for job |\S{1,40} \S{1,40}\tINFO job_m
 
 def _url(_context: click.Context, _parameter: click.Parameter, address: str) -> str:
     """The address with its scheme; ends the command if it is none."""
-    from study.fanout.jobs import server_url
+    from study.transport.jobs import server_url
 
     try:
         return server_url(address)
@@ -107,13 +107,13 @@ def submit(
     limits = limits_from(time_limit, memory_limit)
 
     from study.fanout import FanoutError
-    from study.fanout.jobs import JobServer
     from study.results import ResultsError, adopt
     from study.results.folder import open_local, remove_folder
-    from study.results.received import Awaited
-    from study.results.storage import is_url
     from study.runs import writing
     from study.scenario import ScenarioError, load
+    from study.transport.jobs import JobServer
+    from study.transport.received import Awaited
+    from study.transport.storage import is_url
 
     try:
         study = load(scenario, overrides, extensions=extensions)
@@ -188,11 +188,11 @@ def follow(job: str, *, address: str, out: str | None, as_json: bool, quiet: boo
     Also when it has ended: the log is read from its first line.
     """
     from study.fanout import FanoutError
-    from study.fanout.jobs import JobServer
     from study.results import ResultsError
     from study.results.folder import only_writer
-    from study.results.storage import is_url
     from study.scenario.errors import shown
+    from study.transport.jobs import JobServer
+    from study.transport.storage import is_url
 
     try:
         server = JobServer(address)
@@ -225,7 +225,7 @@ def follow(job: str, *, address: str, out: str | None, as_json: bool, quiet: boo
 @click.argument("task", type=click.Path(exists=True, dir_okay=False))
 def job(task: str) -> None:
     """Run on the cluster what `study submit` has packed into the file TASK."""
-    from study.results.relay import Sender
+    from study.transport.relay import Sender
 
     told = json.loads(Path(task).read_text(encoding="utf-8"))
     sender = Sender(sys.stdout.fileno())
@@ -241,9 +241,9 @@ def _run_task(told: dict[str, Any], sender: Any) -> NoReturn:
     from study.fanout import FanoutError, Limits
     from study.results import ResultsError, study_of
     from study.results.mirror import Mirror
-    from study.results.relay import sendable
     from study.runs import Options, run_study
     from study.terminal.progress import terminal_watcher
+    from study.transport.relay import sendable
 
     home = Path.cwd() / _BEGUN
     mirror = None
@@ -319,8 +319,8 @@ def _bring_home(
     """
     from study.fanout import FanoutError
     from study.results import ResultsError
-    from study.results.received import keep_before, settle_received
-    from study.results.relay import Receiver
+    from study.transport.received import keep_before, settle_received
+    from study.transport.relay import Receiver
 
     receiver = Receiver(Path(home) if home is not None else None, awaited)
     try:
@@ -349,7 +349,7 @@ def _bring_home(
 def _settled(home: str | None) -> list[str]:
     """Settle what came home of a log that broke off; what there is to say of that."""
     from study.results import ResultsError
-    from study.results.received import settle_received
+    from study.transport.received import settle_received
 
     try:
         if home is not None:
@@ -364,7 +364,7 @@ def _way_on(home: str | None) -> list[str]:
     from study.results import ResultsError
     from study.results.errors import shell_word
     from study.results.status import status_of as state_of
-    from study.results.storage import is_url
+    from study.transport.storage import is_url
 
     if home is None or is_url(home):
         return []
@@ -421,7 +421,7 @@ def _receive_into(home: Path, fingerprint: str) -> Awaited:
     from study.results import ResultsError
     from study.results.errors import disk_errors
     from study.results.folder import check_room, is_blank, open_local
-    from study.results.received import Awaited
+    from study.transport.received import Awaited
 
     check_room(home)
     with disk_errors(f"cannot write {home}"):
@@ -438,7 +438,7 @@ def _send(
     server: JobServer, task: dict[str, Any], noted: dict[str, str], begun: Path | None, python: str
 ) -> None:
     """Pack a task, and a run to be continued, and start the job of that name."""
-    from study.fanout.jobs import sources
+    from study.transport.jobs import sources
     from study.trust.folders import temporary_root
 
     with tempfile.TemporaryDirectory(prefix="study-job-", dir=temporary_root()) as files:
@@ -449,7 +449,7 @@ def _send(
 
 def _pack(files: Path, task: dict[str, Any], begun: Path | None) -> None:
     """What travels to the head besides the package: the task, and a run to be continued."""
-    from study.results.relay import sendable
+    from study.transport.relay import sendable
 
     (files / _TASK).write_text(json.dumps(task), encoding="utf-8")
     if begun is not None:

@@ -12,11 +12,11 @@ from study.results.folder import (
     default_path,
     is_being_written,
     only_writer,
+    open_local,
 )
 from study.results.manifest import FORMAT, fingerprint_of, study_of
 from study.results.read import Tables, read_series, read_summary, read_trials
 from study.results.resume import Kept, adopt, reopen
-from study.results.storage import open_folder
 from study.results.store import Store
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
     "fingerprint_of",
     "is_being_written",
     "only_writer",
-    "open_folder",
+    "open_local",
     "read_series",
     "read_summary",
     "read_trials",

@@ -553,6 +553,18 @@ def is_being_written(path: Path) -> bool:
     return False
 
 
+def opened(folder: Folder | str | os.PathLike[str]) -> Folder:
+    """The same if it is an open one, or that of a path of this machine.
+
+    Raises ResultsError as open_local() does.
+    """
+    if isinstance(folder, Folder):
+        return folder
+    if "://" in os.fspath(folder):
+        raise ResultsError(f"{folder} is a URL: study.transport.open_folder() opens it")
+    return open_local(folder)
+
+
 def open_local(path: str | os.PathLike[str]) -> Folder:
     """Open an existing results folder of this machine for reading.
 

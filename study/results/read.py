@@ -18,11 +18,10 @@ from study.results.expected import (
     NotOfTheStudy,
     check_alike,
 )
-from study.results.folder import SERIES, Folder
+from study.results.folder import SERIES, Folder, opened
 from study.results.noted import is_noted, name_of, opened_parts, read_parts
 from study.results.part import Part, reading
 from study.results.sorting import in_order, joined
-from study.results.storage import open_folder
 from study.results.summary import summarise
 from study.results.trials import TrialColumns, whole_table
 
@@ -122,7 +121,7 @@ def read_trials(folder: Folder | Path | str) -> pd.DataFrame:
     Parameters
     ----------
     folder
-        An open one, its path, or its URL.
+        An open one, or its path on this machine.
 
     Returns
     -------
@@ -135,7 +134,7 @@ def read_trials(folder: Folder | Path | str) -> pd.DataFrame:
     ResultsError
         It is no results folder, or what is in it cannot be read.
     """
-    frame: pd.DataFrame = whole_table(_opened(folder)).to_pandas()
+    frame: pd.DataFrame = whole_table(opened(folder)).to_pandas()
     return frame
 
 
@@ -145,7 +144,7 @@ def read_series(folder: Folder | Path | str) -> pd.DataFrame:
     Parameters
     ----------
     folder
-        An open one, its path, or its URL.
+        An open one, or its path on this machine.
 
     Returns
     -------
@@ -157,10 +156,10 @@ def read_series(folder: Folder | Path | str) -> pd.DataFrame:
     ResultsError
         It is no results folder, or what is in it cannot be read.
     """
-    opened = _opened(folder)
-    if opened.mirror is not None:
-        opened.mirror.bring(SERIES)
-    checks = _Checks(opened)
+    source = opened(folder)
+    if source.mirror is not None:
+        source.mirror.bring(SERIES)
+    checks = _Checks(source)
 
     def read(path: Path, part: Part) -> pa.Table:
         checks.part(path, part)
@@ -168,10 +167,10 @@ def read_series(folder: Folder | Path | str) -> pd.DataFrame:
         checks.samples(table)
         return table
 
-    tables = read_parts(opened, opened.series, read)
-    with reading(f"{opened.place}/{opened.series.name}"):
+    tables = read_parts(source, source.series, read)
+    with reading(f"{source.place}/{source.series.name}"):
         found = joined(tables) if tables else series_table([])
-        frame: pd.DataFrame = in_order(found, opened.manifest["cells"]).to_pandas()
+        frame: pd.DataFrame = in_order(found, source.manifest["cells"]).to_pandas()
     return frame
 
 
@@ -243,7 +242,7 @@ def read_summary(folder: Folder | Path | str) -> pd.DataFrame:
     Parameters
     ----------
     folder
-        An open one, its path, or its URL.
+        An open one, or its path on this machine.
 
     Returns
     -------
@@ -256,9 +255,5 @@ def read_summary(folder: Folder | Path | str) -> pd.DataFrame:
     ResultsError
         It is no results folder, or what is in it cannot be read.
     """
-    opened = _opened(folder)
-    return summarise(TrialColumns(opened), cells=opened.manifest["cells"])
-
-
-def _opened(folder: Folder | Path | str) -> Folder:
-    return folder if isinstance(folder, Folder) else open_folder(folder)
+    found = opened(folder)
+    return summarise(TrialColumns(found), cells=found.manifest["cells"])

@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from study.results.errors import disk_errors
-from study.results.folder import MANIFEST
-from study.results.storage import open_folder
+from study.results.folder import MANIFEST, Folder, opened
 from study.results.trials import read_outcomes
 
 
-def status_of(path: str | os.PathLike[str]) -> dict[str, Any]:
+def status_of(results: Folder | str | os.PathLike[str]) -> dict[str, Any]:
     """State, counts and failures of a results folder, as plain values.
 
     state  'running', 'stopped' (nobody writes any more, though the run never ended: it was killed,
@@ -22,7 +21,7 @@ def status_of(path: str | os.PathLike[str]) -> dict[str, Any]:
     left_s what the rest takes at that rate; left_out names parts that are not of this study, or
     cannot be read, and are not counted. Raises ResultsError when the folder is none.
     """
-    folder = open_folder(path)
+    folder = opened(results)
     manifest = folder.manifest
     state: str = manifest["state"]
     if state == "running" and not folder.is_being_written():

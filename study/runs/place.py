@@ -33,8 +33,8 @@ def writing(
     from study.results.errors import ResultsError, disk_errors
     from study.results.folder import check_room, put_back_replaced, remove_if_empty
     from study.results.manifest import check_reads_back, new_manifest
-    from study.results.received import settle_left
-    from study.results.storage import is_url, mirror_of, naming
+    from study.transport.received import settle_left
+    from study.transport.storage import is_url, mirror_of, naming
     from study.zone.engine.compile import digest
 
     if out is not None and "\0" in os.fsdecode(out):

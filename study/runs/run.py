@@ -154,7 +154,8 @@ def resume_study(
     ResultsError
         The folder was made by another version of the simulation, or is none.
     """
-    from study.results import open_folder, study_of
+    from study.results import study_of
+    from study.transport import open_folder
 
     study = study_of(open_folder(path).manifest["scenario"], str(path), extensions=extensions)
     return run_study(study, path, options, watcher=watcher)

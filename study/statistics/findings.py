@@ -8,7 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from study.fanout.trial import one_line
-from study.results import Folder, ResultsError, Tables, open_folder
+from study.results import Folder, ResultsError, Tables
 from study.results.expected import nuisance_of
 from study.results.files import write_whole
 from study.results.folder import CONTRASTS, VERDICTS
@@ -19,6 +19,7 @@ from study.scenario.claims.keys import claim_from_plain
 from study.scenario.machine.requests import column_of, labels_of, names_of
 from study.scenario.stopping import Stopping
 from study.scenario.units import nanoseconds_from
+from study.transport import open_folder
 
 if TYPE_CHECKING:
     import os

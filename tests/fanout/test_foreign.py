@@ -17,21 +17,14 @@ import pytest
 
 import study
 from study.fanout import in_process
-from study.results import (
-    ResultsError,
-    Store,
-    adopt,
-    create_folder,
-    open_folder,
-    read_series,
-    read_trials,
-)
+from study.results import ResultsError, Store, adopt, create_folder, read_series, read_trials
 from study.results.manifest import new_manifest
 from study.results.part import WRITTEN_WITH, digest_of_file, read_part
 from study.results.status import status_of
 from study.results.trials import read_outcomes
 from study.runs import Options, resume_study, run_study
 from study.scenario import Study, load
+from study.transport import open_folder
 from study.zone.engine.compile import digest
 
 TABLES = ("trials/part-000000.parquet", "series/part-000000.parquet", "summary.csv")

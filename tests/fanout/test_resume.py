@@ -18,18 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from study.fanout import Limits, in_process, run_trial
-from study.results import (
-    ResultsError,
-    Store,
-    adopt,
-    create_folder,
-    only_writer,
-    open_folder,
-    reopen,
-)
+from study.results import ResultsError, Store, adopt, create_folder, only_writer, reopen
 from study.results.manifest import new_manifest
 from study.runs import Options, resume_study, run_study
 from study.scenario import Study, load, load_text
+from study.transport import open_folder
 from study.zone.engine.compile import digest
 
 TABLES = ("trials/part-000000.parquet", "series/part-000000.parquet", "summary.csv")

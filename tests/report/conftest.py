@@ -11,8 +11,8 @@ import yaml
 
 import study
 from study.report.zone_map import record_zone_maps
-from study.results import open_folder
 from study.results.part import write_part
+from study.transport import open_folder
 from tests.statistics.conftest import make_findings  # noqa: F401
 
 SCENARIO = """\

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from study.results import ResultsError, open_folder
+from study.results import ResultsError
 from study.runs import writing
 from study.scenario import Study
+from study.transport import open_folder
 
 # Begins a study again and again. The n-th time the n-th thing that it asks of the disk below the
 # folder goes wrong: the process is killed before it, or the disk refuses it, once or from then on.
@@ -20,7 +21,8 @@ BEGIN = """
 import errno, json, os, shutil, signal, sys
 from pathlib import Path
 from study.runs import resume_study, writing
-from study.results import ResultsError, open_folder
+from study.results import ResultsError
+from study.transport import open_folder
 from study.scenario import load
 
 scenario, out, way = sys.argv[1], Path(sys.argv[2]), sys.argv[3]

@@ -17,7 +17,7 @@ import pytest
 import study
 from study.fanout import Row
 from study.report.figures.uptime import over_time
-from study.results import ResultsError, Store, adopt, open_folder, read_series, read_trials
+from study.results import ResultsError, Store, adopt, read_series, read_trials
 from study.results.bounds.pages import _fields
 from study.results.columns import series_schema
 from study.results.expected import TRIALS_MOST
@@ -27,11 +27,12 @@ from study.results.noted import set_aside
 from study.results.part import WRITTEN_WITH, digest_of_file, open_part, read_part
 from study.results.read import series_batches
 from study.results.status import status_of
-from study.results.storage import Storage
 from study.results.trials import TrialColumns
 from study.scenario.matrix import MAX_CELLS
 from study.scenario.unfold.study import MAX_TRIALS
 from study.statistics.sensitivity import sensitivity
+from study.transport import open_folder
+from study.transport.storage import Storage
 from study.zone.trial.measure import SAMPLE
 
 FIRST = "part-000000.parquet"

@@ -16,12 +16,12 @@ from study.results import (
     adopt,
     create_folder,
     only_writer,
-    open_folder,
     read_trials,
     reopen,
 )
 from study.results.errors import disk_errors
 from study.statistics import write_findings
+from study.transport import open_folder
 
 # Continues and ends a run again and again. The n-th time the n-th thing that it asks of the disk
 # below the folder is refused, once or from then on. Printed is what was said of it, and what the
@@ -29,7 +29,8 @@ from study.statistics import write_findings
 END = """
 import errno, hashlib, json, os, shutil, sys, traceback
 from pathlib import Path
-from study.results import ResultsError, Store, adopt, only_writer, open_folder, reopen
+from study.results import (ResultsError, Store, adopt, only_writer, reopen)
+from study.transport import open_folder
 
 sound, out, refusal = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 asked = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.listdir",

@@ -9,19 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from study.results import (
-    ResultsError,
-    create_folder,
-    default_path,
-    fingerprint_of,
-    open_folder,
-    reopen,
-)
+from study.results import ResultsError, create_folder, default_path, fingerprint_of, reopen
 from study.results.files import held_folder
 from study.results.folder import drop_replaced, replace_table, settle_table
 from study.results.manifest import new_manifest
 from study.runs import Options, Watcher, resume_study, run_study
 from study.scenario import Study, load
+from study.transport import open_folder
 
 
 @pytest.fixture

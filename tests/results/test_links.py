@@ -12,23 +12,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from study.cli import main
-from study.results import (
-    ResultsError,
-    Store,
-    adopt,
-    only_writer,
-    open_folder,
-    read_trials,
-    reopen,
-)
+from study.results import ResultsError, Store, adopt, only_writer, read_trials, reopen
 from study.results.folder import open_local
-from study.results.received import Awaited, keep_before, settle_received
-from study.results.relay import Receiver, Sender, sendable
 from study.results.sorting import sort_table
-from study.results.storage import Storage
 from study.runs import Options, resume_study, run_study
 from study.scenario import Study
 from study.statistics import write_findings
+from study.transport import open_folder
+from study.transport.received import Awaited, keep_before, settle_received
+from study.transport.relay import Receiver, Sender, sendable
+from study.transport.storage import Storage
 
 FILES = [
     *("manifest.json", "summary.csv", "contrasts.csv", "verdicts.csv"),

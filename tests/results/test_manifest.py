@@ -17,7 +17,7 @@ from rich.console import Console
 
 import study
 from study.report.page import render
-from study.results import ResultsError, open_folder
+from study.results import ResultsError
 from study.results.manifest import misshapen, new_manifest
 from study.results.model import Manifest
 from study.results.part import digest_of_file, read_part
@@ -27,6 +27,7 @@ from study.scenario import load
 from study.statistics import read_findings
 from study.statistics.outline import outline
 from study.terminal.tables import result_parts
+from study.transport import open_folder
 
 
 def nested(depth: int) -> Any:

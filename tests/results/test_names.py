@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from study.results import ResultsError, open_folder, read_series, read_trials, reopen
+from study.results import ResultsError, read_series, read_trials, reopen
 from study.results.errors import shell_word
 from study.results.files import write_whole
 from study.results.sorting import sort_table
 from study.statistics import write_findings
+from study.transport import open_folder
 
 BAD = os.fsdecode(b"b\xff'd")
 SHOWN = r"$'b\xff\x27d'"

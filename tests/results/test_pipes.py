@@ -20,7 +20,8 @@ import json, os, shutil, socket, stat, sys, time
 from pathlib import Path
 from click.testing import CliRunner
 from study.cli import main
-from study.results import ResultsError, Store, adopt, only_writer, open_folder, reopen
+from study.results import (ResultsError, Store, adopt, only_writer, reopen)
+from study.transport import open_folder
 from study.statistics import write_findings
 
 sound, work, wanted = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])

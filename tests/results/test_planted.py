@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 
 from study.report.zone_map import read_zone_maps
-from study.results import ResultsError, Store, adopt, only_writer, open_folder, read_trials
+from study.results import ResultsError, Store, adopt, only_writer, read_trials
 from study.results.folder import MANIFEST_BYTES_MOST
 from study.results.manifest import differences, extended, new_manifest
 from study.results.noted import forget, set_aside
-from study.results.received import keep_before, settle_received
 from study.results.status import status_of
 from study.scenario import load_text
+from study.transport import open_folder
+from study.transport.received import keep_before, settle_received
 
 
 @pytest.fixture(scope="module")

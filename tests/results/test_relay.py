@@ -22,10 +22,10 @@ from study.results import ResultsError, Store, create_folder, read_series, read_
 from study.results.manifest import fingerprint_of, new_manifest
 from study.results.mirror import Mirror
 from study.results.part import digest_of_bytes, part_bytes, read_part, write_part
-from study.results.received import Awaited, keep_before, settle_received
-from study.results.relay import Receiver, Sender, sendable
 from study.runs import Options, Watcher, resume_study, run_study
 from study.scenario import Study, load
+from study.transport.received import Awaited, keep_before, settle_received
+from study.transport.relay import Receiver, Sender, sendable
 from study.zone.engine.compile import digest
 
 PARTS = ("trials/part-000000.parquet", "series/part-000000.parquet")

@@ -19,13 +19,14 @@ import fsspec
 import pandas as pd
 import pytest
 
-from study.results import ResultsError, open_folder, read_series, read_trials
+from study.results import ResultsError, read_series, read_trials
 from study.results.mirror import Mirror
-from study.results.received import keep_before
 from study.results.status import status_of
-from study.results.storage import Storage, mirror_of
 from study.runs import Options, resume_study, run_study
 from study.scenario import Study, load
+from study.transport import open_folder
+from study.transport.received import keep_before
+from study.transport.storage import Storage, mirror_of
 
 TABLES = ("trials/part-000000.parquet", "series/part-000000.parquet", "summary.csv")
 
@@ -86,9 +87,9 @@ def test_the_tables_there_are_those_here(place: str, tiny: Study, whole):
     assert {name: there[name] for name in TABLES} == whole
     assert there.keys() == {"manifest.json", "contrasts.csv", "verdicts.csv", *TABLES}
     assert results.place == place
-    assert len(results.series) == len(read_series(place)) > 0
-    pd.testing.assert_frame_equal(read_trials(place), results.trials)
-    assert status_of(place)["counts"]["finished"] == 12
+    assert len(results.series) == len(read_series(open_folder(place))) > 0
+    pd.testing.assert_frame_equal(read_trials(open_folder(place)), results.trials)
+    assert status_of(open_folder(place))["counts"]["finished"] == 12
     assert f"in {place}: complete" in repr(results)
 
 
@@ -109,10 +110,14 @@ def test_a_run_that_died_there_is_continued(place: str, tiny: Study, whole):
         there = files(at)
         if lost and "manifest.json" in there:
             named = json.loads(there["manifest.json"])["parts"]
-            before = len(read_trials(at))
+            before = len(read_trials(open_folder(at)))
             assert before or not [name for name in named if name.startswith("trials")]
-            assert len(read_trials(at).drop_duplicates(["cell", "replicate"])) == before
-            assert len(read_series(at).drop_duplicates()) == len(read_series(at))
+            assert (
+                len(read_trials(open_folder(at)).drop_duplicates(["cell", "replicate"])) == before
+            )
+            assert len(read_series(open_folder(at)).drop_duplicates()) == len(
+                read_series(open_folder(at))
+            )
             resume_study(at, Options(ray=False))
             continued += 1
             assert {name: files(at)[name] for name in TABLES} == whole
@@ -192,7 +197,7 @@ def test_two_runs_do_not_write_one_place(place: str, tiny: Study):
     run_study(tiny, place, Options(ray=False))
     fs, top = fsspec.core.url_to_fs(place)
     with open_folder(place).only_writer():
-        assert status_of(place)["state"] == "complete"
+        assert status_of(open_folder(place))["state"] == "complete"
         with pytest.raises(ResultsError, match=f"written by another run .process {os.getpid()} "):
             resume_study(place, Options(ray=False))
         note = json.loads(fs.cat_file(f"{top}/.lock"))
@@ -328,9 +333,10 @@ def test_a_file_there_that_has_no_end_is_left(root: Path, tiny: Study, tmp_path:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         script = (
             "import resource, sys\n"
-            "from study.results import ResultsError, open_folder\n"
-            "import study.results.storage\n"
-            "study.results.storage._OTHER_BYTES_MOST = 300 << 20\n"
+            "from study.results import ResultsError\n"
+            "from study.transport import open_folder\n"
+            "import study.transport.storage\n"
+            "study.transport.storage._OTHER_BYTES_MOST = 300 << 20\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (400 << 20, 400 << 20))\n"
             "try:\n"
             "    open_folder(sys.argv[1])\n"

@@ -19,9 +19,10 @@ def status(folder: str, *, as_json: bool) -> None:
     """Tell how far the run in DIR is, from the folder alone."""
     from study.results import ResultsError
     from study.results.status import status_of
+    from study.transport import open_folder
 
     try:
-        found = status_of(folder)
+        found = status_of(open_folder(folder))
     except ResultsError as fault:
         refuse(fault)
     if as_json:

@@ -23,8 +23,8 @@ from study.results.errors import ResultsError
 from study.results.files import held_place, write_bytes_whole
 from study.results.folder import MANIFEST_BYTES_MOST
 from study.results.mirror import MANIFEST, NEW, is_of_a_folder, is_of_the_rows, is_part
-from study.results.received import Awaited
 from study.scenario.errors import shown
+from study.transport.received import Awaited
 
 _MARK = "study-results"
 _LINE_BYTES = 48 * 1024
