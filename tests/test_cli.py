@@ -108,7 +108,7 @@ def test_a_failed_trial_fails_the_run(start, root, tmp_path):
     [
         (signal.SIGINT, ()),
         pytest.param(signal.SIGTERM, (), marks=pytest.mark.nightly(part="ray")),
-        (signal.SIGINT, ("--no-ray",)),
+        pytest.param(signal.SIGINT, ("--no-ray",), marks=pytest.mark.nightly(part="cases")),
     ],
     ids=["SIGINT", "SIGTERM", "SIGINT without Ray"],
 )

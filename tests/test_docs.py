@@ -21,6 +21,7 @@ import study.results
 import study.scenario
 import study.statistics
 from study.scenario.presets import presets
+from tests.by_night import sampled
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver
@@ -150,7 +151,7 @@ def test_a_page_fits_the_screen_and_is_searched_offline(
         chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-@pytest.mark.parametrize("name", ["tutorial", "settings"])
+@pytest.mark.parametrize("name", sampled(["tutorial", "settings"], every=2))
 def test_nothing_of_the_site_keeps_people_out(
     barriers: Callable[[str], list[str]], site: Path, name: str
 ) -> None:

@@ -86,13 +86,16 @@ def test_a_plan_of_long_trials_is_drawn_out_from_their_beginning(root: Path) -> 
 
     long = load(root / "tests/fanout/tiny.yaml", ["clock.measure=60s", "clock.sample=10s"])
     said: list[str] = []
-    found = calibrate(long, budget_s=0.001, say=said.append)
-    real = calibrate(long, budget_s=600)
+    # The machine of a test run has other things to do: the quickest of three tries each.
+    found, real = (
+        min((calibrate(long, **how) for _ in range(3)), key=lambda one: one.mean_s()[0])
+        for how in ({"budget_s": 0.001, "say": said.append}, {"budget_s": 600})
+    )
 
     assert (found.share, real.share) == (0.15, 1.0)
     assert len(found.trial_s) == 4
     assert said[-1].startswith("running about 4 pilots, the first 15 % of each, for about ")
-    # Within a factor of three: the machine of a test run has other things to do.
+    # Were it not drawn out it would be a seventh.
     assert real.mean_s()[0] / 3 < found.mean_s()[0] < real.mean_s()[0] * 3
 
 

@@ -10,6 +10,7 @@ import yaml
 
 from study.runs import Options, run_study
 from study.scenario.load import unfold
+from tests.by_night import sampled
 
 SCENARIOS = sorted((Path(__file__).parents[1] / "scenarios").glob("*.yaml"))
 
@@ -40,7 +41,10 @@ CUT = {
 """Axes that no small machine can have whole."""
 
 
-@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+DAILY = [path for path in SCENARIOS if path.stem in ("article", "cures", "sensitivity", "smoke")]
+
+
+@pytest.mark.parametrize("path", sampled(SCENARIOS, keep=DAILY), ids=lambda path: path.stem)
 def test_every_scenario_runs_at_a_tiny_size(path: Path, tmp_path: Path) -> None:
     """Extended by a file that makes its machines small, it runs to the end, claims and all."""
     unfolded = unfold(path)

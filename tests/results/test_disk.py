@@ -29,7 +29,7 @@ from study.transport import open_folder
 END = """
 import errno, hashlib, json, os, shutil, sys, traceback
 from pathlib import Path
-from study.results import (ResultsError, Store, adopt, only_writer, reopen)
+from study.results import ResultsError, Store, adopt, only_writer, reopen
 from study.transport import open_folder
 
 sound, out, refusal = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]

@@ -22,6 +22,7 @@ from study.transport import open_folder
 from study.transport.received import Awaited, keep_before, settle_received
 from study.transport.relay import Receiver, Sender, sendable
 from study.transport.storage import Storage
+from tests.by_night import sampled
 
 FILES = [
     *("manifest.json", "summary.csv", "contrasts.csv", "verdicts.csv"),
@@ -347,8 +348,12 @@ def carry(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("does", "name"),
-    [(sort, ".trials.new"), (take_back, "trials"), (take_back, "damaged"), (bring_home, "trials"),
-     (bring_home, ".before.new"), (bring_home, ".new"), (carry, "trials"), (carry, ".new")],
+    sampled(
+        [(sort, ".trials.new"), (take_back, "trials"), (take_back, "damaged"),
+         (bring_home, "trials"), (bring_home, ".before.new"), (bring_home, ".new"),
+         (carry, "trials"), (carry, ".new")],
+        every=2,
+    ),
     ids=lambda value: getattr(value, "__name__", value),
 )  # fmt: skip
 def test_a_folder_exchanged_meanwhile_is_not_written_through(

@@ -12,6 +12,7 @@ import pytest
 
 from study.results import Store, read_series, read_trials
 from study.statistics import write_findings
+from tests.by_night import sampled
 
 # Puts every kind of thing in the place of one file, has every command look at it, and prints how
 # each ended, after how many seconds, and what it said.
@@ -20,9 +21,9 @@ import json, os, shutil, socket, stat, sys, time
 from pathlib import Path
 from click.testing import CliRunner
 from study.cli import main
-from study.results import (ResultsError, Store, adopt, only_writer, reopen)
-from study.transport import open_folder
+from study.results import ResultsError, Store, adopt, only_writer, reopen
 from study.statistics import write_findings
+from study.transport import open_folder
 
 sound, work, wanted = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 
@@ -144,11 +145,14 @@ def test_whatever_stands_in_a_files_place_is_said(root: Path, sound: Path, tmp_p
         assert not {command for _, command in refused} & {"go on", "status"}
 
 
-def test_nothing_in_a_folder_keeps_a_command_waiting(root: Path, sound: Path, tmp_path: Path):
+@pytest.mark.parametrize("step", sampled([3, 1], every=2))
+def test_nothing_in_a_folder_keeps_a_command_waiting(
+    root: Path, sound: Path, tmp_path: Path, step: int
+):
     """A pipe or an endless device in the place of anything is said or replaced, at once."""
     wanted = [
         (name, kind, command)
-        for name in NAMES
+        for name in dict.fromkeys(["trials", "summary.csv", *NAMES[::step]])
         for kind, command in (("pipe", "status"), ("pipe", "go on"), ("zero", "status"))
     ]
     pictures = [(name, "pipe", "report") for name in ("zonemaps.npz", "report.html", "series")]

@@ -27,6 +27,7 @@ from study.scenario import Study, load
 from study.transport.received import Awaited, keep_before, settle_received
 from study.transport.relay import Receiver, Sender, sendable
 from study.zone.engine.compile import digest
+from tests.by_night import sampled
 
 PARTS = ("trials/part-000000.parquet", "series/part-000000.parquet")
 TABLES = (*PARTS, "summary.csv")
@@ -424,11 +425,14 @@ class Notes(Watcher):
         self.said.append(text)
 
 
-def test_a_run_here_goes_on_from_what_a_killed_follower_left(tiny: Study, tmp_path: Path, whole):
+@pytest.mark.parametrize("step", sampled([9, 4], every=2))
+def test_a_run_here_goes_on_from_what_a_killed_follower_left(
+    tiny: Study, tmp_path: Path, whole, step: int
+):
     """Wherever it was killed, no trial is run again that was there before or has come whole."""
     lines = sent_along(tiny, tmp_path / "home")
     told = set()
-    for end in [*range(0, len(lines), 4), len(lines)]:
+    for end in [*range(0, len(lines), step), len(lines)]:
         home = Path(shutil.copytree(tmp_path / "home", tmp_path / f"{end}"))
         keep_before(home)
         take_all(Receiver(home, awaited(tiny)), lines[:end])

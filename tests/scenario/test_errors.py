@@ -230,7 +230,7 @@ def test_no_text_gives_anything_but_a_study_or_a_fault(
     assert outcome
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_no_mutation_of_the_article_gives_anything_else(root: Path, data: st.DataObject) -> None:
     """The article's scenario with a stretch of it replaced loads or is faulted."""

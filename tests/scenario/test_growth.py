@@ -13,6 +13,7 @@ from study.scenario import ScenarioError
 from study.scenario.errors import FAULTS_MOST, did_you_mean
 from study.scenario.load import unfold_text
 from study.scenario.matrix import MAX_CELLS, combinations, idle_excludes, idle_includes
+from tests.by_night import sampled
 
 SIDES = "metric: rx_success_ratio, side: {nic.ring: 64}, against: {nic.ring: 128}"
 
@@ -79,7 +80,7 @@ def seconds(text: str) -> float:
     return min(taken)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", sampled(SHAPES, every=3))
 def test_a_large_faulty_scenario_is_refused_in_time_that_grows_with_it(shape: str):
     """Four times as large: at most some four times as long, where squares would be sixteen."""
     small, large = (seconds(SHAPES[shape](count)) for count in (1_000, 4_000))

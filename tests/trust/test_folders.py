@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from study.trust.folders import UntrustedError, is_own_file, make_own_folder, own_folder
+from tests.by_night import sampled
 
 Attack = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -203,7 +204,7 @@ def test_code_that_root_has_made_for_all_to_read_is_used(
     assert sorted(p.relative_to(cache) for p in cache.rglob("*")) == before
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o002, 0o077])
+@pytest.mark.parametrize("umask", sampled([0o000, 0o002, 0o077], every=3))
 def test_what_is_made_is_ours_whatever_the_umask(root: Path, everybodys: Path, umask: int) -> None:
     """Code that a process keeps is loaded by the next, also with a umask that lets others write."""
     cache = everybodys / "new/cache"

@@ -68,7 +68,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(steps=STEPS, reserved=st.integers(0, 7))
 def test_every_list_is_as_the_model_has_it(steps, reserved):
     """Whatever is asked for and given back, all lists have the model's blocks in its order."""
