@@ -65,6 +65,16 @@ def test_one_that_is_meant_is_shown_whole(arguments: tuple[str, str], found: str
     assert len(lines) > 3
 
 
+def test_a_list_of_metrics_has_those_that_tables_call_so_and_explains_its_capitals():
+    """What is served is called success in a name; CALLER is who asks."""
+    listed = said("metrics", "served").output
+    assert "rx_success_ratio" in listed
+    assert "NAMED is request1, request2, request3, request4." in listed
+    assert "request1_served_ratio" not in listed
+    assert "CALLER is user, stack," in said("metrics", "attempts").output
+    assert " is " not in said("metrics", "refault").output.splitlines()[-2]
+
+
 @pytest.mark.parametrize("section", ["claims", "replicates", "replicates.until", "sampling"])
 def test_a_section_is_listed_with_what_it_holds(section: str):
     """So that nobody reads source to write a claim or a stopping rule."""

@@ -79,7 +79,7 @@ def metrics(words: tuple[str, ...], *, as_json: bool) -> None:
     its requests by name are called in claims.
     """
     from study.scenario.machine import reference
-    from study.terminal.reference import show_list, show_metric
+    from study.terminal.reference import show_family, show_list, show_metric
 
     word = " ".join(words)
     known = reference.metrics()
@@ -88,9 +88,18 @@ def metrics(words: tuple[str, ...], *, as_json: bool) -> None:
     elif word.endswith((".yaml", ".yml")):
         chosen = reference.own_metrics(_requests_of(word))
     else:
-        by_member = [one for one in reference.metrics(members=True) if one.name == word.strip()]
-        chosen = by_member or reference.matching(known, word)
-        chosen = chosen or reference.matching(reference.metrics(members=True), word)
+        members = reference.metrics(members=True)
+        chosen = [one for one in members if one.name == word.strip()]
+        if not chosen:
+            chosen = reference.matching(known, word)
+            # A family stands for its members.
+            there = {(one.section, one.about) for one in chosen}
+            chosen += [
+                one
+                for one in members
+                if word.lower() in one.label.lower() and (one.section, one.about) not in there
+            ]
+        chosen = chosen or reference.matching(members, word)
     if not chosen:
         names = (one.name for one in reference.metrics(members=True))
         hint = reference.near(word, names)
@@ -101,8 +110,13 @@ def metrics(words: tuple[str, ...], *, as_json: bool) -> None:
         for one in chosen:
             show_metric(one)
     else:
-        show_list([(one.name, one.about) for one in chosen])
-        click.echo("\nIts unit as well: study metrics NAME")
+        show_list(
+            [(one.name, f"{one.about}{f' ({one.label})' * bool(one.label)}") for one in chosen]
+        )
+        click.echo()
+        for family, of_family in reference.families(chosen).items():
+            show_family(family, of_family)
+        click.echo("Its unit as well: study metrics NAME")
 
 
 def _requests_of(scenario: str) -> list[str]:

@@ -140,7 +140,9 @@ def show_needs(needs: dict[str, Any], labels: Mapping[str, str]) -> None:
             f"{_span(needs['cpu_hours'], lambda h: time_words(3600 * h))} of work on one core, "
             f"{_span(needs['disk_bytes'], size_words)} of rows on disk. Measured with "
             f"{measured['trials']} trials of {measured['trial_s']:.2g} "
-            f"±{measured['half_interval_s']:.1g} s{how}, one at a time on this machine."
+            f"±{measured['half_interval_s']:.1g} s{how}, one at a time on this machine. Beside the "
+            "trials come Ray's start, the statistics and the report, and compiling where this "
+            "version has not run."
         )
     )
     if measured["found"]:

@@ -56,6 +56,11 @@ def show_metric(metric: MetricEntry) -> None:
     _show_one(metric.name, metric.about, told)
 
 
+def show_family(family: str, members: Iterable[str]) -> None:
+    """Print what stands for the capitals in the names of some metrics."""
+    show(Text(f"{family} is {', '.join(members)}."))
+
+
 def show_kernels(known: Iterable[Kernel]) -> None:
     """Print kernels, each with what it sets anew."""
     table = _plain_table()

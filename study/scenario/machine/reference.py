@@ -323,6 +323,22 @@ def metrics(*, members: bool = False) -> list[MetricEntry]:
     return found
 
 
+def families(entries: Iterable[MetricEntry]) -> dict[str, tuple[str, ...]]:
+    """The families that some metrics are of, in capitals, and their members.
+
+    Parameters
+    ----------
+    entries
+        As metrics() gives them.
+
+    Returns
+    -------
+    dict of str to tuple of str
+    """
+    of = dict.fromkeys(declarations.family_of(entry.name) for entry in entries)
+    return {family: tuple(declarations.FAMILIES[family]) for family in of if family}
+
+
 WORDS = {
     "dirty": "written",
     "hugepage": "huge",
