@@ -12,7 +12,7 @@ import numpy as np
 from study.results.summary import axis_and_metric_names
 from study.scenario.machine.requests import by_column, names_of
 from study.scenario.units import nanoseconds_from
-from study.statistics.contrasts import levels_of
+from study.statistics.contrasts import LEVELS_MOST, levels_of
 from study.statistics.effects import (
     level_means,
     matched_cells,
@@ -23,7 +23,7 @@ from study.statistics.measured import Measured
 from study.statistics.words import share_with_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from study.intervals import Array
     from study.results.model import Manifest
@@ -91,7 +91,7 @@ class Ranked:
         Metric -> its mean against that of the first level, as a ratio; missing where that is 0.
     differs
         Whether it is known to serve another share than the first level, or another one at once:
-        5 % for all levels together (Holm). False of that level itself.
+        5 % for all levels together (Holm). True where levels are so many that none is tested.
     """
 
     level: Any
@@ -122,8 +122,8 @@ class Ranking:
     unfinished
         Levels of which no trial finished.
     refused
-        How many requests of a trial of the first level were refused, or had to reclaim or wait
-        first; None where none was made.
+        How many requests of a trial of the first level did not get their block at once: they were
+        refused, fell back, or had to reclaim or wait first. None where none was made.
     matched
         Whether there is a setting of the other axes under which trials of all other levels
         finished; if not, nothing is ranked.
@@ -166,7 +166,7 @@ def ranking_of(results: Findings) -> Ranking | None:
     if not groups:
         first = levels_of(cells, axis)[0]
         return Ranking(axis, first, None, float("nan"), [], unfinished, matched=False)
-    told_apart = {
+    told_apart: Collection[Any] = {
         level
         for _, _, level in significant_levels(
             results.columns,
@@ -175,6 +175,9 @@ def ranking_of(results: Findings) -> Ranking | None:
             metrics=[f"{name}_{what}" for name in named for what in _SHARES],
         )
     }
+    if len(groups) > LEVELS_MOST:
+        # None was tested.
+        told_apart = groups
     levels: list[Ranked] = []
     own: dict[str, float] = {}
     reproduces = float("nan")
@@ -375,9 +378,9 @@ def reproduced(ranking: Ranking, manifest: Manifest) -> str:
         return lost
     count = ranking.refused
     refused = (
-        f"At {ranking.first} {_number(count.mean)} of {_number(count.of)} requests of a trial were "
-        f"refused, or had to reclaim first ({_number(count.least)} to {_number(count.most)} in "
-        f"{count.replicates} replicates); the first one, which met the lists as they were "
+        f"At {ranking.first} {_number(count.mean)} of {_number(count.of)} requests of a trial did "
+        f"not get their block at once ({_number(count.least)} to {_number(count.most)} in "
+        f"{count.replicates} replicates); nor did the first one, which met the lists as they were "
         f"reported, in {100 * ranking.reproduces:.0f} % of the replicates."
     )
     said = [refused]
