@@ -118,10 +118,14 @@ _USES = (
 _HELD_KB = re.compile(_USES + r":\s?(\d{1,12})\s?[kK]B", re.IGNORECASE)
 _HELD = re.compile(_USES + r":\s?(\d{1,12})(?=[\s)=\"'\\<,;]|\Z)(?!\s?[kK]B)", re.IGNORECASE)
 _FORM_SIGNS = re.compile(r"\b(active_anon|active):\s?\d")
+_UNMANAGED = re.compile(r"\bpresent:\s?\d{1,12}\s?kB\s{1,4}(?!managed\b)[a-z_]{3,40}:")
+_OOM_SIGNS = re.compile(r"\b(oomkilladj|oom_adj|oom_score_adj)=")
+_PERCPU_SIGNS = re.compile(r"\bbtch:|\bCold:")
 _TOKEN = re.compile(
-    rf"\s{{0,4}}(?P<count>\d{{1,18}})(?:{_SIGN}(?P<size>\d{{1,9}}))?\s?kB(?:\s{{1,3}}\((?P<types>[A-Z]{{1,8}})\))?"
+    # A list that somebody wrapped goes on below where it began, however far that is indented.
+    rf"\s{{0,60}}(?P<count>\d{{1,18}})(?:{_SIGN}(?P<size>\d{{1,9}}))?\s?kB(?:\s{{1,3}}\((?P<types>[A-Z]{{1,8}})\))?"
 )
-_TOTAL = re.compile(r"\s{0,4}=\s{0,4}(\d{1,12})\s?kB")
+_TOTAL = re.compile(r"\s{0,60}=\s{0,4}(\d{1,12})\s?kB")
 _ORDER = re.compile(r"\border\s{0,2}[:=]?\s{0,2}(\d{1,3})\b")
 _MODE = re.compile(
     r"\b(?:mode|gfp_mask|gfp)\s?[:=]\s?(0x[0-9a-fA-F]{1,8})\s?(?:\(([A-Za-z0-9_|\s]{1,900})\))?"
@@ -129,8 +133,15 @@ _MODE = re.compile(
 _NODEMASK = re.compile(r"\bnodemask=\(?([0-9,\-]{1,60}|null)")
 _MEMS = re.compile(r"\bmems_allowed=([0-9,\-]{1,60})")
 _TASK = re.compile(r"([^\s:\]][^:\n\]]{0,14}):\s{0,2}\Z|(\S{1,15})\s{1,2}invoked\s{1,2}\Z")
+_FLAVOUR = r"-(?:generic|lowlatency|raspi|aws|azure|gcp|oracle|kvm|pve|(?:cloud-)?a[mr][dm]64)\b"
+_RELEASE = (
+    r"(?=(?:2\.6|[3-9])\.\d{1,3}(?:\.\d{1,3})?"
+    rf"-\d{{1,5}}(?:\.\d{{1,5}}){{0,3}}(?:{_FLAVOUR}|\.(?:fc|el|amzn)\d))"
+)
+"""A distribution's release, as uname -r prints it, in whatever sentence: 6.8.0-1064-raspi."""
 _KERNEL = re.compile(
-    r"(?:[Tt]ainted:?[^\d\n]{0,60}(?:\n[A-Z -]{0,30})?|Linux version |\bLinux \S{1,64} "
+    rf"(?:(?<![\w.]){_RELEASE}|"
+    r"[Tt]ainted:?[^\d\n]{0,60}(?:\n[A-Z -]{0,30})?|Linux version |\bLinux \S{1,64} "
     r"|\bkernel(?: version)?[:=]? {0,3}"
     r"|\buname[^\d\n]{0,80}(?:\n {0,8})?|\bEIP: [^\n(]{0,60}\()"
     r"(?P<version>(?:2\.6|[3-9])\.\d{1,3}(?:\.\d{1,3})?)(?=[-.+~_ ,#)\n]|\Z)"
@@ -370,6 +381,7 @@ def _read_oom(assembly: _Assembly, record: _Record) -> None:
     order, mode = _ORDER.search(body), _MODE.search(body)
     report = assembly.begin("OOM killer", record)
     report.request = _request(order, mode, body)
+    report.evidence |= set(_OOM_SIGNS.findall(body))
     before = assembly.text.body[max(0, record.start - 60) : record.start]
     task = _TASK.search(before)
     if task is not None:
@@ -412,6 +424,11 @@ def _read_cgroup(assembly: _Assembly, record: _Record) -> None:  # noqa: ARG001
         current.kind = "OOM killer of a cgroup"
 
 
+def _read_other(assembly: _Assembly, record: _Record) -> None:
+    if assembly.current is not None:
+        assembly.current.evidence |= set(_PERCPU_SIGNS.findall(record.body))
+
+
 def _read_meminfo(assembly: _Assembly, record: _Record) -> None:
     current = assembly.current
     if current is None or current.zones:
@@ -432,6 +449,8 @@ def _read_state(assembly: _Assembly, record: _Record) -> None:
             setattr(zone, attribute, int(number))
         report.evidence.add(name)
     report.evidence |= set(_FORM_SIGNS.findall(record.body))
+    if _UNMANAGED.search(record.body):
+        report.evidence.add("no managed")
     for name, number in _HELD_KB.findall(record.body[:1_500]):
         zone.held_kb.setdefault(name.lower(), int(number))
     assembly.last = zone
@@ -715,6 +734,7 @@ _READERS = {
     "deadlock": _read_deadlock,
     "index": _read_index,
     "meminfo": _read_meminfo,
+    "other": _read_other,
     "state": _read_state,
     "reserve": _read_reserve,
     "list": _read_list,
@@ -939,11 +959,19 @@ _FORMS: tuple[tuple[str, Version | None, Version | None, str], ...] = (
     ("protections", None, (2, 6, 11), "protections[]:"),
     ("lowmem_reserve", (2, 6, 12), None, "lowmem_reserve[]:"),
     ("active", None, (2, 6, 27), "active: without _anon"),
+    # mm/page_alloc.c: 2.6.25 put hot and cold pages on one list, 4.2 prints what they hold in all.
+    ("Cold:", None, (2, 6, 24), "Hot: and Cold:"),
+    ("btch:", None, (4, 1), "btch:"),
+    # mm/oom_kill.c, dump_header.
+    ("oomkilladj", None, (2, 6, 30), "oomkilladj="),
+    ("oom_adj", None, (3, 6), "oom_adj="),
+    ("oom_score_adj", (2, 6, 36), None, "oom_score_adj="),
     # DMA32 came with 2.6.15, and 2.6.19 left out the zones that an architecture does not have.
     ("DMA32 and HighMem", (2, 6, 15), (2, 6, 18), "both DMA32 and HighMem"),
     ("active_anon", (2, 6, 28), None, "active_anon:"),
     ("failure.", None, (3, 3), "the dot after 'failure'"),
     ("managed", (3, 8), None, "managed:"),
+    ("no managed", None, (3, 7), "present: without managed:"),
     ("free_cma", (3, 7), None, "free_cma:"),
     ("letters", (3, 9), None, "letters behind the counts"),
     ("(R)", None, (4, 3), "blocks of type R"),

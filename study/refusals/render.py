@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import Any
 
@@ -15,14 +16,18 @@ from study.refusals.watermark import Marks, Outcome, last_try
 
 WIDTH = 78
 _LABEL = 13
+_NO_SPACE = "\x00"
+"""Before a space at which a line may end and which is none: no text that is shown has it."""
 
 
 def _entry(label: str, text: str) -> list[str]:
-    """A labelled paragraph that hangs."""
-    return textwrap.wrap(
-        printable(text), WIDTH, initial_indent=f"  {label:<{_LABEL - 2}}",
+    """A labelled paragraph that hangs; a row of flags is broken between two of them."""
+    lines = textwrap.wrap(
+        re.sub(r"\|(?=\S)", f"|{_NO_SPACE} ", printable(text)), WIDTH,
+        initial_indent=f"  {label:<{_LABEL - 2}}",
         subsequent_indent=" " * _LABEL, break_long_words=True, break_on_hyphens=False,
     )  # fmt: skip
+    return [line.replace(f"{_NO_SPACE} ", "").replace(_NO_SPACE, "") for line in lines]
 
 
 def _paragraph(text: str, indent: int = 0) -> list[str]:

@@ -217,9 +217,14 @@ def _enough_and_a_block(
 
 
 def _letters(rules: Rules, given: Access) -> frozenset[str] | None:
-    """The lists a request may be served from; None: any."""
+    """The lists on which the test wants to see a block; None: any."""
     if rules.any_for_harder and given.harder:
         return None
+    return _served_from(rules, given)
+
+
+def _served_from(rules: Rules, given: Access) -> frozenset[str]:
+    """The lists that a request may be served from."""
     letters = SERVING
     if rules.test is not MarkTest.BLOCK:
         letters |= {"R"}
@@ -282,7 +287,20 @@ def last_try(
     if rules.boost_spares and order == 0 and given.high and given.harder:
         # The boost is to wake kswapd, not to refuse a page (zone_watermark_fast, 5.9).
         mark -= marks.boost
-    return watermark_ok(zone, rules, order, mark, given)
+    return _taken(watermark_ok(zone, rules, order, mark, given), zone, rules, order, given)
+
+
+def _taken(outcome: Outcome, zone: ZoneFree, rules: Rules, order: int, given: Access) -> Outcome:
+    """What a test that passes is worth where it did not look at whose lists the blocks are on.
+
+    From 4.4 to 4.14 a block of any type satisfied who may try harder (__zone_watermark_ok), but
+    rmqueue() takes none off a list that may not serve the request: that of CMA, above all.
+    """
+    if not (rules.any_for_harder and given.harder and outcome.passes and outcome.looked):
+        return outcome
+    if _serves(zone, order, _served_from(rules, given)) is False:
+        return replace(outcome, passes=False, serving=False)
+    return outcome
 
 
 def _or_high(outcome: Outcome, zone: ZoneFree, marks: Marks, order: int, *, waits: bool) -> Outcome:

@@ -27,6 +27,36 @@ def said(*arguments: str) -> str:
     return done.output
 
 
+CMA = """\
+[ 2161.6] app: page allocation failure: order:10, mode:0x2084020(GFP_ATOMIC|__GFP_COMP)
+[ 2161.6] CPU: 0 PID: 1 Comm: app Not tainted {release} #1
+[ 2161.7] Mem-Info:
+[ 2161.7] Normal free:248344kB min:2444kB low:3052kB high:3660kB present:1048572kB \
+managed:734584kB free_pcp:796kB free_cma:240936kB
+[ 2161.7] lowmem_reserve[]: 0 0
+[ 2161.7] Normal: 5*4kB (U) 85*8kB (U) 33*16kB (UC) 10*32kB (UMC) 6*64kB (UM) 5*128kB (UM) \
+4*256kB (UMC) 2*512kB (UC) 3*1024kB (UMC) 1*2048kB (C) 58*4096kB ({lists}) = 247308kB
+"""
+
+
+@pytest.mark.parametrize("release", ["4.4.0", "4.9.56", "4.14.1", "4.19.1", "5.10.1"])
+@pytest.mark.parametrize("lists", ["C", "UC"])
+def test_blocks_of_cma_serve_no_kernel_request(tmp_path: Path, release: str, lists: str) -> None:
+    """Also where the mark's test is content with any block: rmqueue() takes none of them.
+
+    As in unix.stackexchange.com/questions/593335, a 4.9 whose 58 free blocks of 4 MB are CMA's.
+    """
+    report = tmp_path / "cma.txt"
+    report.write_text(CMA.format(release=release, lists=lists))
+    found = " ".join(said(str(report)).split())
+    if lists == "C":
+        assert "Cause: blocks are of a type that may not serve it." in found
+        assert "reserved for CMA" in found or "(C)" in found
+        assert "1 more free block of 4,096 kB (order 10)" in found
+    else:
+        assert "Normal passes as printed" in found
+
+
 @given(st.integers(1, 1 << 30), st.integers(1, 1 << 12), st.data())
 def test_a_ratio_so_many_times_as_large_gives_the_reserve(above: int, ratio: int, data) -> None:
     """With the kernel's own division; a tenth less may not."""

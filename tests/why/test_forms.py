@@ -461,3 +461,89 @@ def test_a_row_that_lacks_orders_goes_on_in_the_next_line() -> None:
     [zone] = report.zones.values()
     assert zone.free_list is not None
     assert zone.free_list.counts == (4381, 1093, 185, 1530, 567, 102, 4, 0, 0, 0, 7)
+
+
+OOM_2_6_37 = """\
+pidof invoked oom-killer: gfp_mask=0x840d0, order=0, oom_adj=0, oom_score_adj=0
+pidof cpuset=/ mems_allowed=0
+Mem-Info:
+Node 0 DMA per-cpu:
+CPU    0: hi:  186, btch:  31 usd:  24
+active_anon:204 inactive_anon:15 isolated_anon:0
+ free:1425 slab_reclaimable:34092 slab_unreclaimable:309770
+Node 0 DMA free:5700kB min:5752kB low:7188kB high:8628kB active_anon:816kB present:2068480kB \
+mlocked:0kB
+lowmem_reserve[]: 0 0 0
+Node 0 DMA: 81*4kB 84*8kB 36*16kB 15*32kB 11*64kB 23*128kB 0*256kB 0*512kB 0*1024kB 0*2048kB \
+0*4096kB = 5700kB
+"""
+
+
+def test_a_form_tells_between_which_kernels_it_was_printed() -> None:
+    """So that a mask is read by their table: 0x840d0 is GFP_KERNEL for slab, which may wait.
+
+    Figures of a boot of linux-next in December 2010 (lore.kernel.org,
+    20101216130251.12dbe8d8.sfr@canb.auug.org.au).
+    """
+    verdict = judge(only(OOM_2_6_37))
+
+    assert verdict.report.kernel is not None
+    assert (verdict.report.kernel.oldest, verdict.report.kernel.newest) == ((2, 6, 36), (3, 6))
+    assert verdict.flags == gfp.from_names("GFP_KERNEL|__GFP_COMP|__GFP_RECLAIMABLE", (3, 6))
+    assert verdict.cause == Cause.STARVED
+
+
+@pytest.mark.parametrize(
+    ("line", "newest"),
+    [
+        ("CPU    0: Hot: hi:  186, btch:  31 usd: 152   Cold: hi:   62, btch:  15", (2, 6, 24)),
+        ("CPU    0: hi:  186, btch:  31 usd:  24", (4, 1)),
+    ],
+)
+def test_percpu_lists_are_of_their_time(line: str, newest: tuple[int, ...]) -> None:
+    """Hot and cold lists until 2.6.24, one list a line until 4.1."""
+    text = "a: page allocation failure: order:1, mode:0x20\nMem-Info:\nNormal per-cpu:\n" + line
+    report = only(f"{text}\nNormal free:1kB min:9kB low:10kB high:11kB\n")
+
+    assert report.kernel is not None
+    assert report.kernel.newest == newest
+
+
+def test_a_list_that_was_wrapped_goes_on_where_it_is_indented() -> None:
+    """As somebody lays it out in a page of notes."""
+    free_list = parse_list(
+        " 53200*4kB (UME)  8437*8kB (UM)  0*16kB  0*32kB  0*64kB\n"
+        "            0*128kB  0*256kB  0*512kB  0*1024kB  0*2048kB  0*4096kB  = 280296kB"
+    )
+    assert free_list is not None
+    assert free_list.counts == (53200, 8437, *[0] * 9)
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("Raspberry Pi 5, Ubuntu, `6.8.0-1064-raspi`", (6, 8, 0)),
+        ("on Debian with linux-image-4.19.0-6-amd64", (4, 19, 0)),
+        ("CentOS 7 (3.10.0-1160.el7.x86_64)", (3, 10, 0)),
+        ("openssl 3.0.2-0ubuntu1", None),
+        ("build 1.6.8.0-1064-raspi", None),
+    ],
+)
+def test_a_distributions_release_names_the_kernel(said: str, version: tuple[int, ...]) -> None:
+    """In whatever sentence uname's word stands; a version of something else is none."""
+    report = only(f"{said}\na: page allocation failure: order:1, mode:0x820(GFP_ATOMIC)\n")
+
+    assert report.kernel is not None
+    found = report.kernel.version if report.kernel.how == "text" else None
+    assert found == version
+
+
+def test_a_row_of_flags_is_broken_between_two_of_them() -> None:
+    """None is torn apart at the edge, and none has a space before it."""
+    names = "GFP_HIGHUSER|__GFP_RETRY_MAYFAIL|__GFP_NORETRY|__GFP_ZERO|__GFP_NOMEMALLOC"
+    text = f"clinfo: page allocation failure: order:9, mode:0x194dc2({names})\n 5.10.10-1-amd64\n"
+    lines = answer(judge(only(text)), 1, 1, names=False, what_if=None).splitlines()
+    flags = "".join(line.strip() for line in lines[1:3])
+
+    assert "GFP_HIGHUSER|__GFP_NOMEMALLOC|__GFP_NORETRY|__GFP_RETRY_MAYFAIL|__GFP_ZERO" in flags
+    assert all(len(line) <= 78 for line in lines)
