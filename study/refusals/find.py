@@ -475,6 +475,13 @@ def _read_list(assembly: _Assembly, record: _Record) -> None:
     if free_list is None:
         zone.empty = zone.empty or record.body.lstrip().startswith("empty")
         return
+    if free_list.printed_kb is None and len(free_list.counts) < _ORDERS_MOST:
+        # The kernel ends each with its sum: this one was cut off, by a terminal for one.
+        report.notes.append(
+            f"The list of {zone.title} is cut off after order {len(free_list.counts) - 1}: of "
+            "larger blocks nothing is known."
+        )
+        free_list = replace(free_list, is_cut=True)
     zone.free_list = free_list
     letters = {letter for held in free_list.types if held is not None for letter in held}
     report.evidence |= {f"({letter})" for letter in letters & {"R", "H"}}
@@ -973,7 +980,7 @@ _FORMS: tuple[tuple[str, Version | None, Version | None, str], ...] = (
     ("managed", (3, 8), None, "managed:"),
     ("no managed", None, (3, 7), "present: without managed:"),
     ("free_cma", (3, 7), None, "free_cma:"),
-    ("letters", (3, 9), None, "letters behind the counts"),
+    ("letters", (3, 8), None, "letters behind the counts"),
     ("(R)", None, (4, 3), "blocks of type R"),
     ("(H)", (4, 4), None, "blocks of type H"),
     ("free_pcp", (4, 2), None, "free_pcp:"),

@@ -177,6 +177,8 @@ def _list_lines(zone: Any) -> list[str]:
         held = free_list.types[order] if order < len(free_list.types) else None
         letters = "".join(sorted(held, key="UEMRHCI".find)) if held else ""
         cells.append(f"{count}{letters and f'({letters})'}")
+    if free_list.is_cut:
+        cells.append("...")
     return textwrap.wrap(
         " ".join(cells), WIDTH, initial_indent="    blocks ", subsequent_indent=" " * 11
     )

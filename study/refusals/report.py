@@ -32,6 +32,8 @@ class FreeList:
     page_kb     page size: that of a block of order 0; None where the form does not say
     printed_kb  the sum as printed
     by_type     letter -> blocks of each order (pagetypeinfo)
+    is_cut      it ends before its sum, with fewer orders than there are: of larger blocks nothing
+                is known
     """
 
     counts: tuple[int, ...]
@@ -39,6 +41,7 @@ class FreeList:
     page_kb: int | None = None
     printed_kb: int | None = None
     by_type: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    is_cut: bool = False
 
     @property
     def pages(self) -> int:
@@ -293,7 +296,7 @@ class Report:
     def orders(self) -> int | None:
         """How many orders the lists have; None without lists."""
         lists = (zone.free_list for zone in self.zones.values())
-        lengths = (len(listed.counts) for listed in lists if listed is not None)
+        lengths = (len(listed.counts) for listed in lists if listed and not listed.is_cut)
         found: int | None = self._once("orders", lambda: max(lengths, default=None))
         return found
 

@@ -547,3 +547,24 @@ def test_a_row_of_flags_is_broken_between_two_of_them() -> None:
 
     assert "GFP_HIGHUSER|__GFP_NOMEMALLOC|__GFP_NORETRY|__GFP_RETRY_MAYFAIL|__GFP_ZERO" in flags
     assert all(len(line) <= 78 for line in lines)
+
+
+def test_a_list_that_is_cut_off_says_so_and_decides_nothing() -> None:
+    """A terminal of 128 columns ends the line of each zone before its sum: no top order is made of
+    it, no sum, and no missing block.
+    """
+    text = (
+        "a: page allocation failure: order:3, mode:0xdc0(GFP_KERNEL|__GFP_ZERO)\\n"
+        " Not tainted 5.4.0 #75\\n"
+        "Node 0 Normal free:193448kB min:700kB low:900kB high:1100kB reserved_highatomic:0KB reB\\n"
+        "lowmem_reserve[]: 0 0 0\\n"
+        "Node 0 Normal: 1985*4kB (UME) 1321*8kB (UME) 844*16kB (UME) 524*32kB (UME) 300*64kB (UB\\n"
+    )
+    verdict = judge(only(text))
+    said = answer(verdict, 1, 1, names=False, what_if=None)
+
+    assert verdict.cause is None
+    assert [one.option for one in verdict.missing] == ["--list 'N N N ...'"]
+    assert "is cut off after order" in " ".join(said.split())
+    assert "sum of the list" not in said
+    assert "orders 0 to" not in said
