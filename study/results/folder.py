@@ -568,7 +568,20 @@ def opened(folder: Folder | str | os.PathLike[str]) -> Folder:
 def open_local(path: str | os.PathLike[str]) -> Folder:
     """Open an existing results folder of this machine for reading.
 
-    Raises ResultsError when it is none, or was written by a newer version.
+    Parameters
+    ----------
+    path
+        Of the folder.
+
+    Returns
+    -------
+    Folder
+        With its manifest, which was checked; the tables are not read yet.
+
+    Raises
+    ------
+    ResultsError
+        It is none, or was written by a newer version.
     """
     folder = Path(path)
     manifest = _read_manifest(folder)

@@ -34,6 +34,7 @@ from study.statistics.sensitivity import sensitivity
 from study.transport import open_folder
 from study.transport.storage import Storage
 from study.zone.trial.measure import SAMPLE
+from tests.by_night import sampled
 
 FIRST = "part-000000.parquet"
 
@@ -313,7 +314,7 @@ print(after.ru_utime - before.ru_utime, after.ru_maxrss - before.ru_maxrss)
 """
 
 
-@pytest.mark.parametrize("which", LARGE)
+@pytest.mark.parametrize("which", sampled(LARGE, every=3))
 def test_a_manifest_that_is_absurd_takes_little(over: Path, root: Path, which: str):
     """One that is larger than any study's is refused in seconds and half a gigabyte."""
     manifest = over / "manifest.json"

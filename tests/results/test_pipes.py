@@ -128,7 +128,9 @@ def look(root: Path, sound: Path, work: Path, wanted: list[tuple[str, str, str]]
     return ended
 
 
-@pytest.mark.parametrize("name", ["manifest.json", ".lock", "trials/part-000000.parquet"])
+@pytest.mark.parametrize(
+    "name", sampled(["manifest.json", ".lock", "trials/part-000000.parquet"], every=3)
+)
 def test_whatever_stands_in_a_files_place_is_said(root: Path, sound: Path, tmp_path: Path, name):
     """Pipe, socket, folder, device, loop or text: a line that names it, at once, or no harm."""
     commands = ("status", "go on", "by url")

@@ -228,6 +228,7 @@ def test_what_is_in_the_way_of_a_file_is_told(tmp_path: Path):
         Receiver(tmp_path, NONE).take(f"study-results remove {there}")
 
 
+@pytest.mark.quick
 def test_a_log_without_files_brings_none():
     """Where the job writes its results elsewhere, its log says how it ended and nothing more."""
     receiver = Receiver(None, None)

@@ -23,6 +23,7 @@ from study.scenario.claims.keys import claim_from_plain
 from study.statistics.looks import spent_at
 from study.statistics.stopping import replicates_wanted, settled
 from study.statistics.verdict import judge
+from tests.by_night import sampled
 from tests.statistics.conftest import trials_of
 
 STUDIES, MOST = 2_000, 2_000
@@ -130,7 +131,7 @@ ONE = claim_from_plain(
 CELLS = {"a": {"nic.mtu": 9000}}
 
 
-@pytest.mark.parametrize("kind", AT_THE_MARGIN)
+@pytest.mark.parametrize("kind", sampled(AT_THE_MARGIN, every=2))
 def test_studies_that_stop_when_decided_are_seldom_wrong(kind: str) -> None:
     """The truth lies on the margin, so that any verdict is wrong; the study looks after 20, 40, 80
     and 160 replicates, and stops at the first verdict.
