@@ -601,10 +601,13 @@ def _read_typed(assembly: _Assembly, record: _Record) -> None:
         for word in record.body.split("\n")[0].split()
         if _is_number(word.lstrip(">")) and len(word) < 16
     ][:20]
+    report = assembly.current
+    if letter is None and report is not None and len(numbers) >= 5 and any(numbers):
+        said = f"Blocks of type {record.match['type']} are left out: no known kernel has that type."
+        report.notes += [said] * (said not in report.notes)
     if letter is None or len(numbers) < 5:
         return
     assembly.block_types = ()
-    report = assembly.current
     if report is None or report.kind != "/proc/pagetypeinfo":
         report = assembly.begin("/proc/pagetypeinfo", record)
     zone = assembly.zone(report, record)

@@ -568,3 +568,16 @@ def test_a_list_that_is_cut_off_says_so_and_decides_nothing() -> None:
     assert "is cut off after order" in " ".join(said.split())
     assert "sum of the list" not in said
     assert "orders 0 to" not in said
+
+
+def test_blocks_of_a_type_that_is_not_known_are_not_left_out_silently() -> None:
+    """As of a patch of 2015 that gave mirrored memory a type of its own."""
+    rows = {"Unmovable": "0 0 1 1 0 0 0 2 1 0 4", "Mirror": "148 104 63 70 26 11 2 2 1 1 973"}
+    text = "Page block order: 9\n" + "".join(
+        f"Node    0, zone   Normal, type {name:>12} {row}\n" for name, row in rows.items()
+    )
+    report = only(text)
+
+    assert report.notes == ["Blocks of type Mirror are left out: no known kernel has that type."]
+    assert report.zones[0, "Normal"].free_list is not None
+    assert report.zones[0, "Normal"].free_list.counts == (0, 0, 1, 1, 0, 0, 0, 2, 1, 0, 4)
