@@ -26,9 +26,11 @@ from urllib.request import urlopen
 
 import pytest
 
+import study
 from study.fanout import prepare_simulation
 from study.runs import Options, run_study
 from study.scenario import load
+from tests.replay.test_demand import columns as recorded
 
 TABLES = ("trials/part-000000.parquet", "series/part-000000.parquet", "summary.csv")
 TOKEN = "0123456789abcdef" * 4
@@ -251,6 +253,31 @@ def test_who_stops_following_can_go_on(head: Head, root: Path, scenario, tmp_pat
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["counts"]["finished"] == 40
     assert tables(out) == whole
+
+
+@pytest.mark.nightly(part="ray")
+def test_a_recorded_load_goes_along(head: Head, root: Path, tmp_path: Path):
+    """The head has no file of it: the resolved scenario holds it, with the rows of here."""
+    recorded(tmp_path / "trace_few.npz")
+    mine = tmp_path / "what-if.yaml"
+    mine.write_text(
+        "extends: workload/none\nreplicates: 3\n"
+        "base:\n"
+        "  zone: { memory: 16MiB, reserved: 256KiB }\n"
+        "  clock: { ageing: 0s, measure: 100ms, sample: 50ms }\n"
+        "  load: { trace: trace_few.npz, block: 2ms }\n"
+        "axes: { kswapd.policy: [count-only, order-aware] }\n"
+    )
+    run_study(load(mine), tmp_path / "here", Options(ray=False))
+    out = tmp_path / "out"
+    done = subprocess.run(
+        **command(root, "submit", str(mine), "--address", head.address, "--out", str(out)),
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert tables(out) == tables(tmp_path / "here")
+    assert (study.read(out).trials["trace_attempts"] > 0).all()
 
 
 @pytest.mark.nightly(part="ray")
