@@ -5,6 +5,7 @@ Every pattern is linear: no nested repetition, every repetition bounded, and lin
 
 from __future__ import annotations
 
+import base64
 import html
 import re
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ _BEGINS = re.compile(
 )
 _QUOTED = re.compile(r"=(3D|09|A0|C2=A0|E2=80=8B|20(?=[ \t]*(?:\r?\n|\Z)))", re.IGNORECASE)
 _QUOTED_TEXT = {"3D": "=", "09": "\t", "A0": " ", "C2=A0": " ", "E2=80=8B": "", "20": ""}
+_BASE64 = re.compile(r"^Content-Transfer-Encoding:[ \t]{0,3}base64[ \t]{0,3}$", re.IGNORECASE)
+_BASE64_LINE = re.compile(r"[A-Za-z0-9+/]{1,100}={0,2}")
 _OCTAL_BREAK = re.compile(r"#012|\\x0a|\\x0A|\\012")
 _OCTAL_SPACE = re.compile(r"#011|#015|\\x09|\\x0d|\\t(?=[ \d])")
 _TAG = re.compile(r"</?(?:br|p|pre|code|tt|span|div|td|tr)\b[^<>\n]{0,120}>", re.IGNORECASE)
@@ -185,9 +188,45 @@ def tidy(text: str) -> Text:
     return Text("\n".join(whole), "\n".join(lines), tuple(first), tuple(numbers))
 
 
+def _unpacked(text: str) -> str:
+    """A text with the parts of a mail that are base64 as they were before, if they are text."""
+    if "base64" not in text.lower():
+        return text
+    found: list[str] = []
+    lines = iter(text.split("\n"))
+    for line in lines:
+        found.append(line)
+        if not _BASE64.match(line):
+            continue
+        # The rest of its head; what follows up to an empty line, or another part's, is its content.
+        for after in lines:
+            found.append(after)
+            if not after:
+                break
+        packed: list[str] = []
+        ends = ""
+        for after in lines:
+            if not _BASE64_LINE.fullmatch(after):
+                ends = after
+                break
+            packed.append(after)
+        found += [*_contents_of(packed), ends]
+    return "\n".join(found)
+
+
+def _contents_of(packed: list[str]) -> list[str]:
+    """The lines of a part that is base64; itself if it is no text."""
+    try:
+        content = base64.b64decode("".join(packed), validate=True).decode()
+    except ValueError:
+        return packed
+    return content.replace("\r\n", "\n").split("\n")
+
+
 def _numbered(text: str) -> list[tuple[int, str]]:
     """Lines of the text put right, each with the number of the line that it began in."""
-    text = _without_numbers(_first_lines(text.replace("\r\n", "\n").replace("\r", "\n")))
+    text = _unpacked(text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = _without_numbers(_first_lines(text))
     plain = _plain(text)
     if plain.count("\n") == text.count("\n"):
         return list(enumerate(plain.split("\n"), start=1))

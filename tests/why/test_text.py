@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import re
@@ -87,6 +88,15 @@ def emphasised(text: str) -> str:
     return re.sub(r"\*", lambda _: "</em>" if next(halves) % 2 else "<em>", text)
 
 
+def attached(text: str) -> str:
+    """As a file that was attached to a mail, in which the text is not to be read."""
+    packed = base64.encodebytes(text.encode()).decode()
+    return (
+        'It happened again, see the file.\n\n--0000\nContent-Type: text/plain; name="dmesg.txt"\n'
+        "Content-Transfer-Encoding: base64\nX-Attachment-Id: f_0\n\n" + packed + "--0000--\n"
+    )
+
+
 DAMAGE: dict[str, Callable[[str], str]] = {
     "dmesg": each_line("[106595.212781] "),
     "dmesg -T": each_line("[Mon Jun  3 19:59:56 2024] "),
@@ -112,6 +122,7 @@ DAMAGE: dict[str, Callable[[str], str]] = {
     "wrapped and quoted": lambda text: each_line("> ")(wrapped(70)(text)),
     "quoted-printable": quoted_printable,
     "quoted-printable in a quote": lambda text: each_line("> ")(quoted_printable(text)),
+    "base64 in a mail": attached,
     "CRLF": lambda text: text.replace("\n", "\r\n"),
     "rsyslog in one line": lambda text: "Dec 20 14:02:50 box kernel: " + text.replace("\n", "#012"),
     "escaped newlines": lambda text: text.replace("\n", "\\x0a"),
@@ -326,3 +337,15 @@ def test_a_text_of_four_times_as_much_takes_some_four_times_as_long(what: str) -
     small, large = (seconds(TEXTS[what](count)) for count in (300, 1_200))
 
     assert large < 8 * small + 0.2
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    "packed", ["", "AAAA", "%%%%", "/9j/4AAQSkZJRgABAQ==", "QUJD" * 200_000, "Q" * 76 + "\n" + "="]
+)
+def test_a_part_that_is_no_text_is_passed_over(packed: str) -> None:
+    """A picture, something cut off, nothing at all: what stands after it is read."""
+    head = "Content-Transfer-Encoding: base64\n\n"
+    found = find(f"{head}{packed}\n--0\n\nx: page allocation failure: order:1, mode:0x20\n").reports
+
+    assert [report.request.order for report in found if report.request] == [1]
