@@ -97,6 +97,8 @@ _ORDERS_MOST = 11
 """Of a kernel whose pages are of 4 KB; with larger pages there are more."""
 _COUNTS_BELOW = 10**12
 """Of blocks: as many digits as the patterns take."""
+_NEGATIVE = 1 << 31
+"""Of blocks: more than any machine has; some kernels of 2004 counted below 0."""
 RECORDS_MOST = 100_000
 """Of a text, that is lines of zones and the like, a report of a large machine having a hundred;
 what comes after is not looked at."""
@@ -475,7 +477,13 @@ def _read_list(assembly: _Assembly, record: _Record) -> None:
     if free_list is None:
         zone.empty = zone.empty or record.body.lstrip().startswith("empty")
         return
-    if free_list.printed_kb is None and len(free_list.counts) < _ORDERS_MOST:
+    if max(free_list.counts) >= _NEGATIVE:
+        report.notes.append(
+            f"The list of {zone.title} has counts that went below 0 and were printed without a "
+            "sign: nothing is made of it."
+        )
+        free_list = replace(free_list, is_cut=True)
+    elif free_list.printed_kb is None and len(free_list.counts) < _ORDERS_MOST:
         # The kernel ends each with its sum: this one was cut off, by a terminal for one.
         report.notes.append(
             f"The list of {zone.title} is cut off after order {len(free_list.counts) - 1}: of "
@@ -967,6 +975,11 @@ def _has_run(row: str, length: int) -> bool:
 
 _FORMS: tuple[tuple[str, Version | None, Version | None, str], ...] = (
     ("protections", None, (2, 6, 11), "protections[]:"),
+    # mm/page_alloc.c, setup_per_zone_protection and setup_per_zone_pages_min.
+    ("own low", None, (2, 6, 8), "protections[] with a zone's own low"),
+    ("own low left out", (2, 6, 9), None, "protections[] without a zone's own low"),
+    ("marks 1:2:3", None, (2, 6, 9), "low and high at twice and three times min"),
+    ("marks apart", (2, 6, 10), None, "low below twice min"),
     ("lowmem_reserve", (2, 6, 12), None, "lowmem_reserve[]:"),
     ("active", None, (2, 6, 27), "active: without _anon"),
     # mm/page_alloc.c: 2.6.25 put hot and cold pages on one list, 4.2 prints what they hold in all.
@@ -1027,6 +1040,7 @@ def _by_form(report: Report) -> Kernel | None:
         seen.add("names" if report.request.names else "mask")
     if {"DMA32", "HighMem"} <= {zone.name for zone in report.zones.values()}:
         seen.add("DMA32 and HighMem")
+    seen |= set(_by_marks(report, seen))
     oldest, newest = OLDEST, None
     reasons = []
     if "reserved_highatomic" in seen and "boost" not in seen:
@@ -1044,6 +1058,28 @@ def _by_form(report: Report) -> Kernel | None:
         return None
     taken = newest if newest is not None else oldest
     return Kernel(taken, "form", " and ".join(reasons), oldest if lower else None, newest)
+
+
+def _by_marks(report: Report, seen: set[str]) -> Iterator[str]:
+    """Signs of the first kernels' marks, which stand apart otherwise than later ones'."""
+    zones = [
+        (zone, zone.min_kb, zone.low_kb, zone.high_kb)
+        for zone in report.zones.values()
+        if zone.min_kb and zone.low_kb and zone.high_kb and not (zone.boost_kb or zone.is_empty)
+    ]
+    if not zones:
+        return
+    doubled = [(low, high) == (2 * least, 3 * least) for _, least, low, high in zones]
+    if all(doubled):
+        yield "marks 1:2:3"
+    elif not any(doubled) and all(low < 2 * least for _, least, low, _ in zones):
+        yield "marks apart"
+    if "protections" in seen:
+        known = [(max(zone.reserve), low) for zone, _, low, _ in zones if zone.reserve]
+        if known and all(kept >= low // report.page_kb for kept, low in known):
+            yield "own low"
+        elif known:
+            yield "own low left out"
 
 
 def _lend(reports: list[Report]) -> None:

@@ -581,3 +581,53 @@ def test_blocks_of_a_type_that_is_not_known_are_not_left_out_silently() -> None:
     assert report.notes == ["Blocks of type Mirror are left out: no known kernel has that type."]
     assert report.zones[0, "Normal"].free_list is not None
     assert report.zones[0, "Normal"].free_list.counts == (0, 0, 1, 1, 0, 0, 0, 2, 1, 0, 4)
+
+
+OOM_2004 = """\
+oom-killer: gfp_mask=0xd2
+DMA per-cpu:
+cpu 0 hot: low 2, high 6, batch 1
+DMA free:360kB min:180kB low:{low}kB high:{high}kB active:27632kB inactive:0kB present:32768kB
+protections[]: {own} {own} {own}
+HighMem free:0kB min:128kB low:256kB high:384kB active:0kB inactive:0kB present:0kB
+protections[]: 0 0 0
+DMA: 8*4kB 1*8kB 0*16kB 1*32kB 1*64kB 0*128kB 1*256kB 0*512kB 0*1024kB 0*2048kB 0*4096kB = 392kB
+HighMem: empty
+"""
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "own", "oldest", "newest"),
+    [
+        (360, 540, 90, None, (2, 6, 8)),
+        (360, 540, 0, (2, 6, 9), (2, 6, 9)),
+        (225, 270, 0, (2, 6, 10), (2, 6, 11)),
+    ],
+)
+def test_marks_and_protection_tell_the_kernels_of_2004_apart(low, high, own, oldest, newest):
+    """Up to 2.6.8 protection[] has a zone's own low; to 2.6.9 low is twice min (this board's log of
+    2004 has 90 90 90).
+    """
+    verdict = judge(only(OOM_2004.format(low=low, high=high, own=own)))
+
+    assert verdict.report.kernel is not None
+    assert verdict.report.kernel.newest == newest
+    assert verdict.report.kernel.oldest == oldest or oldest is None
+    assert all(zone.pages.reserve == 0 for zone in verdict.zones)
+
+
+def test_counts_below_0_are_no_blocks() -> None:
+    """As kernels of 2004 printed them; no figure is made of them."""
+    text = (
+        "oom-killer: gfp_mask=0xd2\n"
+        "Normal free:176kB min:188kB low:376kB high:564kB present:49144kB\nprotections[]: 0 0 0\n"
+        "Normal: 4291283363*4kB 4294690597*8kB 4294945040*16kB 4294950038*32kB 4294966291*64kB 4294966753*128kB 4294967182*256kB 4294967238*512kB 4294967265*1024kB"
+        " 4294967278*2048kB 4294967281*4096kB = 4284847952kB\n"
+    )
+    report = only(text)
+    report.request.order = 0
+    verdict = judge(report)
+
+    assert "went below 0" in " ".join(report.notes)
+    assert verdict.cause == Cause.STARVED
+    assert verdict.zones[0].by_list is None
