@@ -621,7 +621,8 @@ def test_counts_below_0_are_no_blocks() -> None:
     text = (
         "oom-killer: gfp_mask=0xd2\n"
         "Normal free:176kB min:188kB low:376kB high:564kB present:49144kB\nprotections[]: 0 0 0\n"
-        "Normal: 4291283363*4kB 4294690597*8kB 4294945040*16kB 4294950038*32kB 4294966291*64kB 4294966753*128kB 4294967182*256kB 4294967238*512kB 4294967265*1024kB"
+        "Normal: 4291283363*4kB 4294690597*8kB 4294945040*16kB 4294950038*32kB 4294966291*64kB"
+        " 4294966753*128kB 4294967182*256kB 4294967238*512kB 4294967265*1024kB"
         " 4294967278*2048kB 4294967281*4096kB = 4284847952kB\n"
     )
     report = only(text)
