@@ -261,7 +261,7 @@ def _by_question(
 
 
 def _zone_maps(findings: Findings) -> list[dict[str, Any]]:
-    from study.report.zone_map import moments, page_counts, png, read_zone_maps
+    from study.report.zone_map import MOMENTS, moments, page_counts, png, read_zone_maps
 
     cells = findings.cells
     found = []
@@ -273,7 +273,8 @@ def _zone_maps(findings: Findings) -> list[dict[str, Any]]:
             (moment, *png(owners), f"{title}, {moment}: {page_counts(owners)}")
             for moment, owners in moments(kept.owners).items()
         ]
-        found.append({"title": title, "cell": kept.cell, "pictures": pictures})
+        worn = len(pictures) == len(MOMENTS)
+        found.append({"title": title, "cell": kept.cell, "pictures": pictures, "worn": worn})
     return found
 
 

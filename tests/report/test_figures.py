@@ -255,6 +255,15 @@ def test_figures_are_of_what_was_asked(make_findings):
         along_axes(results)
 
 
+def test_a_metric_without_a_value_has_no_panel(make_findings):
+    """A machine without swap misses no page: nothing is drawn of it."""
+    results = make_findings(CURES, lambda *cell: of_cures(*cell) | {"refaults": 0.0})
+    table = paired_differences(results)
+
+    assert set(table["metric"]) == {"request1_served_ratio", "reclaimed_pages"}
+    assert len([axes for axes in draw("forest", results).axes if axes.get_visible()]) == 2
+
+
 def test_what_is_alike_in_all_replicates_has_no_bar(make_findings):
     """Its exact bound is none of the share, and would hide how the others differ."""
     [axes] = draw("success", make_findings(CURES, of_cures)).axes

@@ -69,6 +69,10 @@ def paired_differences(findings: Findings) -> pd.DataFrame:
         raise ResultsError("the study has no two levels to compare")
     if not np.isfinite(table["value"].to_numpy(float)).any():
         raise ResultsError("no cell asked for memory, reclaimed pages or missed any")
+    # A panel in which no row has a value says nothing.
+    table = table[
+        table.groupby("metric")["value"].transform(lambda of: np.isfinite(of).any())
+    ].copy()
     units = {name: "percentage points" if is_share(name) else "%" for name in metrics}
     table["label"] = [f"{metrics[name]} ({units[name]})" for name in table["metric"]]
     columns = ["axis", "level", "against", "metric", "label", "cells", "n", "value", "low", "high"]
