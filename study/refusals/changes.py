@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 from study.refusals import gfp
 from study.refusals.report import NO_LOWMEM, Report, ZoneState
 from study.refusals.verdict import Cause, Verdict, ZoneVerdict
-from study.refusals.watermark import Marks, Outcome, ZoneFree, last_try, marks_of
+from study.refusals.watermark import (
+    SCALE_FACTOR,
+    Marks,
+    Outcome,
+    ZoneFree,
+    last_try,
+    marks_of,
+)
 
 _MOST = 1 << 24
 """Pages beyond which a change is none: 64 GB."""
@@ -160,17 +167,61 @@ def _by_reclaim(zone: ZoneState, needed: int, page_kb: int) -> list[Change]:
     return [Change(what, zone.title, needed, price)]
 
 
+def moved(marks: Marks, least: int, kind: str, pages: int) -> Marks:
+    """The marks of a zone with another min, boost aside; low and high follow by the formula.
+
+    Parameters
+    ----------
+    marks
+        As they are.
+    least
+        The min to have, without the boost.
+    kind
+        Rules.marks, as for marks_of(): 2.6.8 has low and high at 2 and 3 times min, 2.6.10 at 5/4
+        and 6/4, since 4.6 they lie apart by min/4, or by a part of the zone if that is more.
+    pages
+        Of the zone; 0 if that is not known.
+    """
+    base = marks.min - marks.boost
+    apart = 0
+    if kind == "4.6":
+        apart = pages * SCALE_FACTOR // 10_000
+        if marks.low is not None and marks.low - marks.min > base // 4:
+            # As the report has it: the scale may have been set.
+            apart = marks.low - marks.min
+
+    def follows(own: int, step: int) -> int:
+        if kind == "2.6.8":
+            return (step + 1) * own
+        if kind == "2.6.10":
+            return own * (4 + step) // 4
+        return own + step * max(own // 4, apart)
+
+    def shifted(mark: int | None, step: int) -> int | None:
+        # What the report has need not be the formula's: it is moved by as much as that moves.
+        return None if mark is None else max(mark + follows(least, step) - follows(base, step), 0)
+
+    return replace(
+        marks,
+        min=least + marks.boost,
+        low=shifted(marks.low, 1),
+        high=shifted(marks.high, 2),
+    )
+
+
+def _moved(attempt: _Try, least: int) -> Marks:
+    verdict = attempt.verdict
+    assert verdict.rules is not None  # noqa: S101 - a zone was tested, so all of it is known
+    size = (attempt.zone.zone.size_kb or 0) // verdict.report.page_kb
+    return moved(attempt.marks, least, verdict.rules.marks, size)
+
+
 def _lower_min(verdict: Verdict, attempt: _Try, pages: ZoneFree, marks: Marks) -> list[Change]:
     """The largest lower min_free_kbytes with which the same lists pass."""
     base = marks.min - marks.boost
     if base <= 0:
         return []
-
-    def lowered(down: int) -> Marks:
-        low = None if marks.low is None else max(marks.low - down * 5 // 4, 0)
-        return replace(marks, min=marks.min - down, low=low)
-
-    down = smallest(lambda n: attempt.passes(pages, lowered(n)), most=base)
+    down = smallest(lambda n: attempt.passes(pages, _moved(attempt, base - n)), most=base)
     if down is None:
         return []
     return _as_sysctl(verdict, attempt.zone, base - down, -down, "down")
@@ -180,15 +231,14 @@ def _higher_min(verdict: Verdict, attempt: _Try, pages: ZoneFree, marks: Marks) 
     """The smallest higher one, if kswapd keeps as many more pages free as its low mark rises."""
     base = marks.min - marks.boost
 
-    def raised(up: int) -> bool:
-        more = up * 5 // 4
-        low = None if marks.low is None else marks.low + more
-        return attempt.passes(
-            with_blocks(pages, 0, more), replace(marks, min=marks.min + up, low=low)
-        )
+    def more(up: int) -> int:
+        raised = _moved(attempt, base + up)
+        return up * 5 // 4 if raised.low is None or marks.low is None else raised.low - marks.low
 
-    up = smallest(raised)
-    return [] if up is None else _as_sysctl(verdict, attempt.zone, base + up, up * 5 // 4, "up")
+    up = smallest(
+        lambda n: attempt.passes(with_blocks(pages, 0, more(n)), _moved(attempt, base + n))
+    )
+    return [] if up is None else _as_sysctl(verdict, attempt.zone, base + up, more(up), "up")
 
 
 def _as_sysctl(verdict: Verdict, zone: ZoneVerdict, mark: int, cost: int, way: str) -> list[Change]:

@@ -171,4 +171,5 @@ def test_a_ray_that_does_not_start_in_time_is_one_line(root: Path, tmp_path: Pat
     assert said.splitlines()[-1].startswith("study: a local Ray did not start (")
     assert said.splitlines()[-1].endswith("); --no-ray runs the study without it")
     assert "Traceback" not in said
-    assert [pid for pid in family if is_running(pid)] == []
+    # What is killed may be there for a moment longer on a busy machine.
+    wait_until(lambda: not any(is_running(pid) for pid in family), 20)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from study.cli import main
-from study.refusals.changes import ratio_times
+from study.refusals.changes import moved, ratio_times
 from study.refusals.render import WIDTH
+from study.refusals.watermark import marks_of
 
 DATA = Path(__file__).parents[1] / "data" / "kernel-reports"
 BLOCKLESS = """\
@@ -105,3 +106,19 @@ def test_what_passes_has_no_next_command(tmp_path: Path) -> None:
     assert "none: as it stands the request passes" in found
     assert "study scenario from" not in found
     assert all(len(line) <= WIDTH for line in found.splitlines())
+
+
+@pytest.mark.parametrize("kind", ["2.6.8", "2.6.10", "4.6"])
+@given(st.integers(0, 1 << 22), st.integers(0, 1 << 22), st.integers(1, 1 << 22), st.data())
+def test_marks_that_move_are_the_formula_of_the_new_value(
+    kind: str, before: int, after: int, zone: int, data
+) -> None:
+    """Low and high follow min as that kernel has it (setup_per_zone_wmarks), from any value."""
+    lowmem = data.draw(st.integers(zone, 1 << 23))
+    as_is = marks_of(before, zone, lowmem, kind)
+    other = marks_of(after, zone, lowmem, kind)
+    there = moved(as_is, other.min, kind, zone)
+    if kind == "4.6":
+        # Of a zone whose marks lie apart by its size; else the report cannot tell the scale.
+        assume(as_is.min // 4 <= zone // 1000)
+    assert there == other
