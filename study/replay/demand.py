@@ -36,6 +36,8 @@ _ASSUMED = (6, 1)
 zone knows have been the same."""
 _MASKS_MOST = 10_000
 _DEFAULT_HOLD_US = 1_000
+_US_MOST = 10**15
+"""Of all steps of a column of times together; what is longer is damaged, and may wrap round."""
 _KNOWN_AGAIN_BYTES_MOST = 1 << 30
 """Of a file that is looked through to see whether it was read before."""
 _SILENCE_US_MOST = 3_600_000_000
@@ -258,6 +260,10 @@ def _of_columns(path: Path) -> Events:
     release = release_of(path) or _ASSUMED
     if not which.any():
         raise ReplayError(f"{path}: no request in it (mm_page_alloc)")
+    if np.abs(at["dt_us"].astype(np.float64)).sum() > _US_MOST:
+        raise ReplayError(
+            f"{path}: column 'dt_us' adds up to more than {_US_MOST:,} microseconds (30 years)"
+        )
     at_us = np.maximum.accumulate(at["dt_us"].cumsum())
     return Events(
         asked[which],

@@ -205,6 +205,17 @@ def test_columns_without_times_or_flags_are_no_load(tmp_path: Path, column: str)
         demand_of(path)
 
 
+@pytest.mark.parametrize("step", [-(1 << 63), (1 << 63) - 1, -(10**15), 10**15])
+def test_times_that_no_recording_has_are_named(tmp_path: Path, step: int) -> None:
+    """Steps whose sum leaves 64 bits, or a lifetime, are no times."""
+    path = columns(tmp_path / "trace_late.npz")
+    at = dict(np.load(path))
+    at["dt_us"][1] = step
+    np.savez_compressed(path, **at)
+    with pytest.raises(ReplayError, match=r"'dt_us' adds up to more than .* \(30 years\)"):
+        demand_of(path)
+
+
 @pytest.mark.parametrize("text", ["", "nothing\n", ftrace(*EVENTS[2])])
 def test_what_holds_no_request_is_refused(tmp_path: Path, text: str) -> None:
     """An empty file, some other text, or frees alone."""
