@@ -109,11 +109,11 @@ def preset_names(_context: Context, _parameter: Parameter, begun: str) -> list[C
 
 def key_names(_context: Context, _parameter: Parameter, begun: str) -> list[CompletionItem]:
     """Names of keys, and of sysctls."""
-    from study.scenario.machine import reference
+    from study.scenario.machine.reference import every_key
 
     return [
         CompletionItem(name, help=key.about)
-        for key in (*reference.keys(), *reference.entry_keys(), *reference.study_keys())
+        for key in every_key()
         for name in (key.name, *key.sysctls)
         if name.startswith(begun)
     ]

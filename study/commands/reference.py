@@ -46,7 +46,7 @@ def keys(words: tuple[str, ...], *, as_json: bool) -> None:
     from study.terminal.reference import show_key, show_list
 
     word = " ".join(words)
-    known = [*reference.keys(), *reference.entry_keys(), *reference.study_keys()]
+    known = reference.every_key()
     aliases = [
         (alias, key.name)
         for key in known

@@ -13,6 +13,7 @@ from study.refusals.watermark import (
     Marks,
     Outcome,
     ZoneFree,
+    above_min,
     last_try,
     marks_of,
 )
@@ -177,36 +178,26 @@ def moved(marks: Marks, least: int, kind: str, pages: int) -> Marks:
     least
         The min to have, without the boost.
     kind
-        Rules.marks, as for marks_of(): 2.6.8 has low and high at 2 and 3 times min, 2.6.10 at 5/4
-        and 6/4, since 4.6 they lie apart by min/4, or by a part of the zone if that is more.
+        Rules.marks, as for marks_of().
     pages
         Of the zone; 0 if that is not known.
     """
     base = marks.min - marks.boost
-    apart = 0
-    if kind == "4.6":
-        apart = pages * SCALE_FACTOR // 10_000
-        if marks.low is not None and marks.low - marks.min > base // 4:
-            # As the report has it: the scale may have been set.
-            apart = marks.low - marks.min
-
-    def follows(own: int, step: int) -> int:
-        if kind == "2.6.8":
-            return (step + 1) * own
-        if kind == "2.6.10":
-            return own * (4 + step) // 4
-        return own + step * max(own // 4, apart)
-
-    def shifted(mark: int | None, step: int) -> int | None:
-        # What the report has need not be the formula's: it is moved by as much as that moves.
-        return None if mark is None else max(mark + follows(least, step) - follows(base, step), 0)
-
-    return replace(
-        marks,
-        min=least + marks.boost,
-        low=shifted(marks.low, 1),
-        high=shifted(marks.high, 2),
+    apart = pages * SCALE_FACTOR // 10_000
+    if marks.low is not None and marks.low - marks.min > base // 4:
+        # As the report has it: the scale may have been set.
+        apart = marks.low - marks.min
+    # What the report has need not be the formula's: it is moved by as much as that moves.
+    low, high = (
+        None if mark is None else max(mark + after - before, 0)
+        for mark, before, after in zip(
+            (marks.low, marks.high),
+            above_min(base, kind, apart),
+            above_min(least, kind, apart),
+            strict=True,
+        )
     )
+    return replace(marks, min=least + marks.boost, low=low, high=high)
 
 
 def _moved(attempt: _Try, least: int) -> Marks:

@@ -117,12 +117,27 @@ def marks_of(min_free_kbytes: int, zone: int, lowmem: int, kind: str, page_kb: i
         Page size in kB.
     """
     pages_min = min_free_kbytes // page_kb * zone // lowmem
+    return Marks(pages_min, *above_min(pages_min, kind, zone * SCALE_FACTOR // 10_000))
+
+
+def above_min(pages_min: int, kind: str, apart: int) -> tuple[int, int]:
+    """Low and high above a min (setup_per_zone_wmarks), in pages.
+
+    Parameters
+    ----------
+    pages_min
+        The zone's min.
+    kind
+        Rules.marks, as for marks_of().
+    apart
+        By how much they lie apart at least, since 4.6.
+    """
     if kind == "2.6.8":
-        return Marks(pages_min, 2 * pages_min, 3 * pages_min)
+        return 2 * pages_min, 3 * pages_min
     if kind == "4.6":
-        apart = max(pages_min // 4, zone * SCALE_FACTOR // 10_000)
-        return Marks(pages_min, pages_min + apart, pages_min + 2 * apart)
-    return Marks(pages_min, pages_min * 5 // 4, pages_min * 6 // 4)
+        step = max(pages_min // 4, apart)
+        return pages_min + step, pages_min + 2 * step
+    return pages_min * 5 // 4, pages_min * 6 // 4
 
 
 def min_free_kbytes_of(lowmem_kb: int, kind: str) -> int:

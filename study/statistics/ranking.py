@@ -327,8 +327,7 @@ def told(ranking: Ranking, manifest: Manifest) -> list[Told]:
     list
         One for each level.
     """
-    axes = manifest["scenario"].get("axes")
-    levels = axes.get(ranking.axis) if isinstance(axes, dict) else None
+    levels = _levels_as_written(ranking, manifest)
     return [
         Told(
             level=str(one.level),
@@ -342,6 +341,12 @@ def told(ranking: Ranking, manifest: Manifest) -> list[Told]:
         )
         for one in ranking.levels
     ]
+
+
+def _levels_as_written(ranking: Ranking, manifest: Manifest) -> Any:
+    """The levels of the ranked axis as the scenario has them; None if it has no such axis."""
+    axes = manifest["scenario"].get("axes")
+    return axes.get(ranking.axis) if isinstance(axes, dict) else None
 
 
 def refuses_nothing(ranking: Ranking) -> str:
@@ -414,8 +419,7 @@ def _times(entries: Iterable[Any], key: str) -> list[int]:
 
 def _acting_late(ranking: Ranking, manifest: Manifest) -> list[Any]:
     """Ranked levels all of whose actions come after the first request of each name."""
-    axes = manifest["scenario"].get("axes")
-    levels = axes.get(ranking.axis) if isinstance(axes, dict) else None
+    levels = _levels_as_written(ranking, manifest)
     requests = manifest["scenario"]["base"].get("requests")
     firsts = _times(requests.values() if isinstance(requests, dict) else (), "first")
     found = []

@@ -233,6 +233,11 @@ def study_keys() -> list[Key]:
     return found
 
 
+def every_key() -> list[Key]:
+    """All that a scenario can say: of the machine, of requests and actions, and of the study."""
+    return [*keys(), *entry_keys(), *study_keys()]
+
+
 def _study_key(name: str, about: str, default: str, values: str = "") -> Key:
     return Key(
         name, about.rstrip("."), values, default, (), "", is_policy=False, sysctls=(), of_study=True
