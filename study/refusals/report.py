@@ -96,6 +96,11 @@ class ZoneState:
         return self.name if self.node is None else f"Node {self.node} {self.name}"
 
     @property
+    def whole_list(self) -> FreeList | None:
+        """Its free list, unless that is cut off."""
+        return None if self.free_list is None or self.free_list.is_cut else self.free_list
+
+    @property
     def has_marks(self) -> bool:
         """Whether the text shows a mark of it."""
         return self.min_kb is not None or self.low_kb is not None
@@ -295,8 +300,8 @@ class Report:
     @property
     def orders(self) -> int | None:
         """How many orders the lists have; None without lists."""
-        lists = (zone.free_list for zone in self.zones.values())
-        lengths = (len(listed.counts) for listed in lists if listed and not listed.is_cut)
+        lists = (zone.whole_list for zone in self.zones.values())
+        lengths = (len(listed.counts) for listed in lists if listed is not None)
         found: int | None = self._once("orders", lambda: max(lengths, default=None))
         return found
 

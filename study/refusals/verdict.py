@@ -378,7 +378,7 @@ def _judge_zone(
     named = f"--zone {_quoted(zone)} " if len(report.zones) > 1 else ""
     if marks is None:
         result.missing.append(Missing(f"the marks of {zone.title}", f"{named}--min 3756kB"))
-    if zone.free_kb is None and (zone.free_list is None or zone.free_list.is_cut):
+    if zone.free_kb is None and zone.whole_list is None:
         result.missing.append(Missing(f"the free pages of {zone.title}", f"{named}--free 9656kB"))
     if result.missing or marks is None:
         result.notes = []
@@ -394,8 +394,8 @@ def _judge_zone(
     if result.last is None:
         result.missing.append(Missing(f"the low mark of {zone.title}", f"{named}--low 4692kB"))
         return result
-    listed = zone.free_list
-    if listed is not None and not listed.is_cut and listed.pages != pages.free:
+    listed = zone.whole_list
+    if listed is not None and listed.pages != pages.free:
         summed = replace(pages, free=listed.pages)
         result.by_list = last_try(summed, rules, marks, order, access, waits=waits)
     if not result.last.passes:

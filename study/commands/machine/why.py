@@ -164,8 +164,7 @@ def _can_be_simulated(verdict: Verdict) -> bool:
     from study.refusals.verdict import Cause
 
     report, order = verdict.report, verdict.order
-    lists = [zone.free_list for zone in report.zones.values()]
-    listed = any(one is not None and not one.is_cut for one in lists)
+    listed = any(zone.whole_list is not None for zone in report.zones.values())
     refused = verdict.cause not in (None, Cause.NONE, Cause.CGROUP)
     known = order is not None and order <= _LARGEST_ORDER and report.page_kb == _PAGE_KB
     return refused and known and listed

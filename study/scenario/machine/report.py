@@ -142,7 +142,7 @@ def _zone_of(verdict: Verdict, wanted: Wanted) -> ZoneVerdict:
     if chosen.marks is None:
         missing = "; ".join(f"{one.what} ({one.option})" for one in chosen.missing)
         raise NoScenarioError(f"The report lacks {missing or 'the marks of the zone'}.")
-    if chosen.zone.free_list is None or chosen.zone.free_list.is_cut:
+    if chosen.zone.whole_list is None:
         whole = "whole " * (chosen.zone.free_list is not None)
         raise NoScenarioError(
             f"The report has no {whole}free lists of {chosen.zone.title} (--list 'N N N ...')."
